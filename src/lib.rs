@@ -1,0 +1,8 @@
+//! Keeps Amazon ECS fleets within policy, safely, continuously, with proof.
+//!
+//! Pure modules decide (`model`, `manifest`, `policy`, `plan`, `rollout`, `ports`); the shell does (`controller`);
+//! adapters (`aws`, `embedded`, `sim`) implement the ports and do not know one another; `cli` is the edge.
+//! `ARCHITECTURE.md` has the map and the rules; `tests/it/architecture.rs` holds the code to them.
+
+pub mod model;
+pub mod ports;

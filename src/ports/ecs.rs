@@ -1,0 +1,270 @@
+//! Amazon ECS, as one call: an operation's name and its JSON, in and out.
+//!
+//! A port in typed structs would lose the members its types do not know, and a re-registered task definition would
+//! come out without them. So what crosses this port is ECS's own wire JSON (awsJson 1.1), both ways, untouched;
+//! `model::wire` reads from it what decisions need. One method also makes throttling, fencing, recording and fault
+//! injection one wrapper each.
+
+use futures::future::BoxFuture;
+use serde_json::Value;
+
+/// ECS, or something that behaves like it.
+///
+/// Guarantees owed by every implementation:
+/// - The answer is the raw JSON that ECS sent: unknown members, empty strings and member order survive.
+/// - An operation that writes ([`Operation::writes`]) is **one** attempt: RegisterTaskDefinition and UpdateService have
+///   no client token, so a blind retry after a lost reply would do it twice. Reads may be retried inside.
+/// - An error says whether the call may have taken effect ([`EcsError::outcome`]).
+///
+/// Cancellation: dropping the future of a write leaves its outcome unknown.
+pub trait Ecs: Send + Sync {
+    /// Makes one call. One page: paging is the caller's.
+    fn call<'a>(&'a self, operation: Operation, input: Value) -> BoxFuture<'a, Result<Value, EcsError>>;
+}
+
+macro_rules! operations {
+    ($($(#[$doc:meta])* $name:ident => $bucket:ident $(, $writes:ident)?;)*) => {
+        /// Every ECS operation that plimsoll calls: the whole of the authority it needs.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Operation { $($(#[$doc])* $name,)* }
+
+        impl Operation {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The operation's name in the ECS API.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => stringify!($name),)* }
+            }
+
+            /// The throttle bucket it draws from.
+            #[must_use]
+            pub const fn bucket(self) -> Bucket {
+                match self { $(Self::$name => Bucket::$bucket,)* }
+            }
+
+            /// Whether it changes anything in ECS.
+            #[must_use]
+            pub const fn writes(self) -> bool {
+                match self { $(Self::$name => operations!(@writes $($writes)?),)* }
+            }
+        }
+    };
+    (@writes) => { false };
+    (@writes writes) => { true };
+}
+
+operations! {
+    /// Page size 100.
+    ListClusters => ClusterRead;
+    /// Up to 100 at once; `include: [TAGS, SETTINGS, CONFIGURATIONS]`.
+    DescribeClusters => ClusterRead;
+    /// Page size 100, but 10 unless asked.
+    ListServices => ServiceRead;
+    /// Up to 10 at once, all of one cluster; `include: [TAGS]`.
+    DescribeServices => ServiceRead;
+    /// One at a time; a family without revision is the latest ACTIVE one; `include: [TAGS]`.
+    DescribeTaskDefinition => TaskDefinitionRead;
+    /// Page size 100; `familyPrefix`, `status`, `sort`.
+    ListTaskDefinitions => TaskDefinitionRead;
+    /// Page size 100; the default filter `desiredStatus: RUNNING` hides draining tasks.
+    ListTasks => ClusterResourceRead;
+    /// Up to 100 at once.
+    DescribeTasks => ClusterResourceRead;
+    /// Page size 100, but 20 unless asked.
+    ListServiceDeployments => ServiceDeployment;
+    /// Up to 20 at once.
+    DescribeServiceDeployments => ServiceDeployment;
+    /// Up to 20 at once.
+    DescribeServiceRevisions => ServiceRevision;
+    /// No client token: never retried blindly.
+    RegisterTaskDefinition => TaskDefinitionModify, writes;
+    /// Only of revisions that are ours.
+    DeregisterTaskDefinition => TaskDefinitionModify, writes;
+    /// No condition and no client token.
+    UpdateService => ServiceModify, writes;
+    /// `stopType: ROLLBACK`.
+    StopServiceDeployment => ServiceDeployment, writes;
+    /// For `containerInsights`.
+    UpdateClusterSettings => ClusterModify, writes;
+    /// For the cluster's `configuration`.
+    UpdateCluster => ClusterModify, writes;
+    /// Merges.
+    TagResource => TagModify, writes;
+    /// To take back a tag.
+    UntagResource => TagModify, writes;
+}
+
+/// ECS's token buckets, per account and Region (ECS Developer Guide, "Request throttling for the Amazon ECS API").
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Bucket {
+    /// DescribeClusters, ListClusters, …
+    ClusterRead,
+    /// UpdateClusterSettings, …
+    ClusterModify,
+    /// DescribeTaskDefinition, ListTaskDefinitions, …
+    TaskDefinitionRead,
+    /// RegisterTaskDefinition and DeregisterTaskDefinition together: it bounds all fixing.
+    TaskDefinitionModify,
+    /// DescribeServices, ListServices
+    ServiceRead,
+    /// UpdateService, …
+    ServiceModify,
+    /// ListServiceDeployments, DescribeServiceDeployments. StopServiceDeployment is not in AWS's table; we count it here.
+    ServiceDeployment,
+    /// DescribeServiceRevisions
+    ServiceRevision,
+    /// DescribeTasks, ListTasks, …
+    ClusterResourceRead,
+    /// TagResource, UntagResource
+    TagModify,
+}
+
+impl Bucket {
+    /// All of them.
+    pub const ALL: &[Self] = &[
+        Self::ClusterRead,
+        Self::ClusterModify,
+        Self::TaskDefinitionRead,
+        Self::TaskDefinitionModify,
+        Self::ServiceRead,
+        Self::ServiceModify,
+        Self::ServiceDeployment,
+        Self::ServiceRevision,
+        Self::ClusterResourceRead,
+        Self::TagModify,
+    ];
+
+    /// How many calls it holds at most, and how many a second it regains (the same page of AWS).
+    #[must_use]
+    pub const fn published(self) -> (u32, u32) {
+        match self {
+            Self::ClusterRead | Self::TaskDefinitionRead | Self::ServiceDeployment | Self::ServiceRevision => (50, 20),
+            Self::ClusterModify | Self::TaskDefinitionModify => (20, 1),
+            Self::ServiceRead | Self::ClusterResourceRead => (100, 20),
+            Self::ServiceModify => (50, 5),
+            Self::TagModify => (20, 10),
+        }
+    }
+
+    /// Its name in metrics and reports.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ClusterRead => "cluster-read",
+            Self::ClusterModify => "cluster-modify",
+            Self::TaskDefinitionRead => "task-definition-read",
+            Self::TaskDefinitionModify => "task-definition-modify",
+            Self::ServiceRead => "service-read",
+            Self::ServiceModify => "service-modify",
+            Self::ServiceDeployment => "service-deployment",
+            Self::ServiceRevision => "service-revision",
+            Self::ClusterResourceRead => "cluster-resource-read",
+            Self::TagModify => "tag-modify",
+        }
+    }
+}
+
+/// Whether a call that failed may have taken effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It did not: ECS refused it, or it was never sent.
+    NotApplied,
+    /// Nobody can tell: the reply was lost, or ECS answered with a fault of its own. Look before trying again.
+    Unknown,
+}
+
+/// What to do about a failed call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// A passing fault: try again with backoff.
+    Soon,
+    /// The budget is used up, ours or ECS's: wait.
+    Wait,
+    /// Trying again will not help: somebody has to change something.
+    Stop,
+}
+
+/// A call to ECS that failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EcsError {
+    /// ECS answered with an error of the caller's (HTTP 4xx): it was not done.
+    #[error("{}: {code}: {message}", operation.as_str())]
+    Refused {
+        /// What was asked.
+        operation: Operation,
+        /// The error's code, such as `ClientException` or `AccessDeniedException`, without a namespace.
+        code: String,
+        /// ECS's own words.
+        message: String,
+    },
+    /// `ThrottlingException` (HTTP 400, "Rate exceeded"): it was not done.
+    #[error("{}: throttled: {message}", operation.as_str())]
+    Throttled {
+        /// What was asked.
+        operation: Operation,
+        /// ECS's own words.
+        message: String,
+    },
+    /// No answer, an unreadable one, or HTTP 5xx: it may have been done.
+    #[error("{}: no usable answer: {message}", operation.as_str())]
+    NoAnswer {
+        /// What was asked.
+        operation: Operation,
+        /// What happened instead.
+        message: String,
+    },
+    /// It never left this process: no credentials, no region, no connection, no lease or budget left.
+    #[error("{}: not sent: {message}", operation.as_str())]
+    NotSent {
+        /// What was asked.
+        operation: Operation,
+        /// Why not.
+        message: String,
+    },
+}
+
+impl EcsError {
+    /// What was asked.
+    #[must_use]
+    pub const fn operation(&self) -> Operation {
+        match self {
+            Self::Refused { operation, .. }
+            | Self::Throttled { operation, .. }
+            | Self::NoAnswer { operation, .. }
+            | Self::NotSent { operation, .. } => *operation,
+        }
+    }
+
+    /// ECS's error code, where ECS answered with one.
+    #[must_use]
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Refused { code, .. } => Some(code),
+            Self::Throttled { .. } => Some("ThrottlingException"),
+            Self::NoAnswer { .. } | Self::NotSent { .. } => None,
+        }
+    }
+
+    /// Whether the call may have taken effect.
+    #[must_use]
+    pub const fn outcome(&self) -> Outcome {
+        match self {
+            Self::Refused { .. } | Self::Throttled { .. } | Self::NotSent { .. } => Outcome::NotApplied,
+            Self::NoAnswer { .. } => Outcome::Unknown,
+        }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn retry(&self) -> Retry {
+        match self {
+            Self::Throttled { .. } => Retry::Wait,
+            Self::NoAnswer { .. } | Self::NotSent { .. } => Retry::Soon,
+            // A plain ClientException, which no retry classifier knows (hashicorp/terraform-provider-aws#9777).
+            Self::Refused { message, .. } if message.starts_with("Too many concurrent attempts") => Retry::Soon,
+            Self::Refused { .. } => Retry::Stop,
+        }
+    }
+}
