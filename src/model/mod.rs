@@ -1,10 +1,18 @@
 //! The words of the field as types. Knows neither AWS's SDK, nor a store, nor a clock.
 
 pub mod arn;
+pub mod finding;
+pub mod observed;
+pub mod reason;
+pub mod spec;
 pub mod time;
+pub mod wire;
 
 pub use arn::{
     ClusterArn, ServiceArn, ServiceDeploymentArn, ServiceRevisionArn, TargetId, TaskArn, TaskDefinitionArn,
     TaskRevision,
 };
+pub use finding::{Finding, Severity, Verdict};
+pub use observed::Observed;
+pub use reason::{Reason, ReasonCode};
 pub use time::{Span, Timestamp};

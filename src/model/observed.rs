@@ -1,0 +1,259 @@
+//! Live state: what was seen, when, and what could not be seen.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::spec::LaunchType;
+use super::{ClusterArn, ServiceArn, ServiceDeploymentArn, TargetId, TaskArn, TaskDefinitionArn, Timestamp};
+
+/// Something we looked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Observed<T> {
+    /// Seen at the given time.
+    Known {
+        /// What was seen.
+        value: T,
+        /// When.
+        at: Timestamp,
+    },
+    /// ECS answered, and there is none.
+    Absent {
+        /// When.
+        at: Timestamp,
+    },
+    /// We could not look. Never a pass, and never grounds to act.
+    Unknown {
+        /// Since when.
+        since: Timestamp,
+        /// Why not: an error's text, without secrets.
+        why: String,
+    },
+}
+
+impl<T> Observed<T> {
+    /// What was seen, if anything.
+    pub const fn known(&self) -> Option<&T> {
+        match self {
+            Self::Known { value, .. } => Some(value),
+            Self::Absent { .. } | Self::Unknown { .. } => None,
+        }
+    }
+}
+
+/// All that was observed in one target.
+#[derive(Debug, Clone)]
+pub struct Fleet {
+    /// Whose it is.
+    pub target: TargetId,
+    /// When the observation began.
+    pub at: Timestamp,
+    /// By ARN.
+    pub clusters: BTreeMap<ClusterArn, Observed<Cluster>>,
+    /// By ARN. A service that was listed but could not be described is `Unknown`.
+    pub services: BTreeMap<ServiceArn, Observed<Service>>,
+    /// Of every revision that a service names.
+    pub task_definitions: BTreeMap<TaskDefinitionArn, Observed<Arc<TaskDefinition>>>,
+    /// The latest ACTIVE revision of the families that plans are about. `Absent`: no ACTIVE one is left.
+    pub latest: BTreeMap<String, Observed<Arc<TaskDefinition>>>,
+    /// What could not be listed, in sentences: then nobody can say that these are all services.
+    pub gaps: Vec<String>,
+}
+
+/// A cluster.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cluster {
+    /// Its identity.
+    pub arn: ClusterArn,
+    /// As ECS described it, with settings, configuration and tags.
+    pub document: Arc<Value>,
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// Who controls the service's deployments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeploymentController {
+    /// ECS itself; also where the member is absent.
+    Ecs,
+    /// AWS CodeDeploy.
+    CodeDeploy,
+    /// Somebody's own, through task sets.
+    External,
+}
+
+/// Whether a service runs a number of tasks or one an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SchedulingStrategy {
+    /// So many tasks as desired.
+    Replica,
+    /// One task an instance.
+    Daemon,
+}
+
+/// How ECS replaces tasks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeploymentConfiguration {
+    /// `minimumHealthyPercent`.
+    pub minimum_percent: u32,
+    /// `maximumPercent`.
+    pub maximum_percent: u32,
+    /// `ROLLING`, `BLUE_GREEN`, `LINEAR` or `CANARY`.
+    pub strategy: String,
+    /// Whether a failing deployment is ended by ECS.
+    pub circuit_breaker: bool,
+    /// Whether ECS then goes back.
+    pub circuit_breaker_rollback: bool,
+}
+
+/// A service.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Service {
+    /// Its name. Its identity is this *and* `created_at`: a service may be deleted and created again.
+    pub arn: ServiceArn,
+    /// Where it lives.
+    pub cluster: ClusterArn,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// `ACTIVE`, `DRAINING` or `INACTIVE`.
+    pub status: String,
+    /// The revision that new tasks get. `None`: EXTERNAL services name it in task sets.
+    pub task_definition: Option<TaskDefinitionArn>,
+    /// Tasks wanted.
+    pub desired_count: u32,
+    /// Tasks running.
+    pub running_count: u32,
+    /// Tasks starting.
+    pub pending_count: u32,
+    /// Where its tasks run; `None` where neither a launch type nor a known capacity provider says.
+    pub launch_type: Option<LaunchType>,
+    /// Who controls its deployments.
+    pub controller: DeploymentController,
+    /// How many tasks.
+    pub scheduling: SchedulingStrategy,
+    /// How ECS replaces tasks.
+    pub configuration: DeploymentConfiguration,
+    /// Its deployments, the PRIMARY one first.
+    pub deployments: Vec<Deployment>,
+    /// Whether ECS itself manages it (`resourceManagementType: ECS`).
+    pub managed_by_ecs: bool,
+    /// The service deployment in progress, if ECS tells.
+    pub current_deployment: Option<ServiceDeploymentArn>,
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
+    /// As ECS described it.
+    pub document: Arc<Value>,
+}
+
+impl Service {
+    /// The deployment that new tasks belong to.
+    #[must_use]
+    pub fn primary(&self) -> Option<&Deployment> {
+        self.deployments.iter().find(|deployment| deployment.status == "PRIMARY")
+    }
+}
+
+/// One of a service's `deployments[]`: what every ECS tells of a rolling deployment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deployment {
+    /// `ecs-svc/…`: what its tasks carry as `startedBy`.
+    pub id: String,
+    /// `PRIMARY`, `ACTIVE` or `INACTIVE`.
+    pub status: String,
+    /// The revision it brings.
+    pub task_definition: TaskDefinitionArn,
+    /// `IN_PROGRESS`, `COMPLETED` or `FAILED`; absent behind a Classic Load Balancer.
+    pub rollout_state: Option<String>,
+    /// Why, in ECS's words.
+    pub rollout_state_reason: Option<String>,
+    /// Tasks wanted.
+    pub desired_count: u32,
+    /// Tasks running.
+    pub running_count: u32,
+    /// Tasks starting.
+    pub pending_count: u32,
+    /// *Consecutive* failures; back to 0 once a task runs, so 0 proves nothing.
+    pub failed_tasks: u32,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+}
+
+/// A service deployment: ECS's own record of one move, with an unambiguous end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceDeployment {
+    /// Its identity.
+    pub arn: ServiceDeploymentArn,
+    /// `PENDING`, `IN_PROGRESS`, `STOP_REQUESTED`, `ROLLBACK_REQUESTED`, `ROLLBACK_IN_PROGRESS`, `SUCCESSFUL`, `STOPPED`,
+    /// `ROLLBACK_SUCCESSFUL` or `ROLLBACK_FAILED`.
+    pub status: String,
+    /// Why, in ECS's words.
+    pub status_reason: Option<String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// The service revisions it came from.
+    pub source_revisions: Vec<String>,
+    /// The service revision it goes to.
+    pub target_revision: Option<String>,
+    /// Where a blue/green, linear or canary deployment stands, such as `BAKE_TIME`.
+    pub lifecycle_stage: Option<String>,
+    /// Whether a lifecycle hook is being waited for.
+    pub hook_waiting: bool,
+}
+
+/// A service revision: what a service deployment brings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceRevision {
+    /// Its ARN.
+    pub arn: String,
+    /// The task definition.
+    pub task_definition: TaskDefinitionArn,
+    /// Container name → image digest.
+    pub image_digests: BTreeMap<String, String>,
+}
+
+/// A task of a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Task {
+    /// Its identity.
+    pub arn: TaskArn,
+    /// What it runs.
+    pub task_definition: TaskDefinitionArn,
+    /// Where it stands, such as `RUNNING`.
+    pub last_status: String,
+    /// Where it should go: `RUNNING` or `STOPPED`.
+    pub desired_status: String,
+    /// `HEALTHY`, `UNHEALTHY` or `UNKNOWN`.
+    pub health: String,
+    /// The deployment it belongs to: `ecs-svc/…`.
+    pub started_by: Option<String>,
+    /// `ServiceSchedulerInitiated`, `SpotInterruption`, `EssentialContainerExited`, …
+    pub stop_code: Option<String>,
+    /// Why, in ECS's words.
+    pub stopped_reason: Option<String>,
+    /// When it stopped.
+    pub stopped_at: Option<Timestamp>,
+    /// Container name → image digest.
+    pub image_digests: BTreeMap<String, String>,
+}
+
+/// A revision of a task definition, as ECS described it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TaskDefinition {
+    /// Its identity.
+    pub arn: TaskDefinitionArn,
+    /// `ACTIVE`, `INACTIVE` or `DELETE_IN_PROGRESS`.
+    pub status: String,
+    /// The principal that registered it.
+    pub registered_by: Option<String>,
+    /// When it was registered.
+    pub registered_at: Option<Timestamp>,
+    /// The whole of `taskDefinition`, in ECS's order.
+    pub document: Map<String, Value>,
+    /// The sibling `tags`, in ECS's order.
+    pub tags: Vec<Value>,
+}

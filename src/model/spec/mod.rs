@@ -1,0 +1,19 @@
+//! The kinds that people write, as they write them. Knows nothing of YAML, of storage or of what the words lead to.
+
+mod amount;
+mod binding;
+mod object;
+mod policy;
+mod scope;
+mod strategy;
+mod waiver;
+
+pub use amount::{Amount, ParseAmountError, Percent, WaveSize};
+pub use binding::{BindingSpec, Enforcement, FreezeSpec, PolicySelector, TargetSpec};
+pub use object::{API_VERSION, Kind, Metadata, Object, Spec};
+pub use policy::{
+    CheckSpec, EditSpec, EditValue, ExampleSpec, Expectation, FixSpec, ParamSpec, ParamType, PolicySpec, ResourceKind,
+};
+pub use scope::{LaunchType, Scope, Selector};
+pub use strategy::{Approval, HealthSpec, IacMode, ImagePolicy, OnFailure, StrategySpec, WaveSpec, WindowSpec};
+pub use waiver::WaiverSpec;
