@@ -1,0 +1,209 @@
+//! What people ask of a rollout, and what becomes of it. Refusals are sentences.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::record::{Change, Rollout};
+use super::state::{Back, RolloutState, State};
+use crate::model::{Reason, ReasonCode, ServiceArn, Timestamp};
+
+/// What a person asks of a rollout.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "verb", rename_all = "camelCase")]
+pub enum Request {
+    /// Let it begin, or let its next wave begin.
+    Approve {
+        /// Only if it came from this plan.
+        plan: Option<String>,
+    },
+    /// Begin nothing more.
+    Pause,
+    /// Go on with what is left, without what failed.
+    Resume,
+    /// End it where it is.
+    Abort,
+    /// Try again what failed.
+    Retry,
+    /// Take it back.
+    Undo {
+        /// Only of this service.
+        service: Option<ServiceArn>,
+    },
+}
+
+impl Request {
+    /// Its name on the command line.
+    #[must_use]
+    pub const fn verb(&self) -> &'static str {
+        match self {
+            Self::Approve { .. } => "approve",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Abort => "abort",
+            Self::Retry => "retry",
+            Self::Undo { .. } => "undo",
+        }
+    }
+}
+
+/// A request that does not fit the rollout's state.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RefusedRequest {
+    /// Not in this state.
+    #[error("cannot {verb} rollout `{rollout}`: it is {phase}")]
+    State {
+        /// What was asked.
+        verb: &'static str,
+        /// Of which rollout.
+        rollout: String,
+        /// Where it stands.
+        phase: &'static str,
+    },
+    /// Approved another plan than this one.
+    #[error("rollout `{rollout}` came from plan `{actual}`, not from `{asked}`")]
+    OtherPlan {
+        /// Which rollout.
+        rollout: String,
+        /// The plan it came from.
+        actual: String,
+        /// The plan that was approved.
+        asked: String,
+    },
+    /// It has no change of that service that stands.
+    #[error("rollout `{rollout}` has no change of `{service}` that could be undone")]
+    NoSuchChange {
+        /// Which rollout.
+        rollout: String,
+        /// Which service.
+        service: ServiceArn,
+    },
+}
+
+/// Carries out a request on a rollout and its changes. Both are as they were where it is refused.
+///
+/// # Errors
+/// Where the request does not fit the rollout's state.
+pub fn carry_out(
+    rollout: &mut Rollout,
+    changes: &mut [Change],
+    request: &Request,
+    by: &str,
+    now: Timestamp,
+) -> Result<(), RefusedRequest> {
+    let refused =
+        RefusedRequest::State { verb: request.verb(), rollout: rollout.name.clone(), phase: rollout.state.phase() };
+    match (request, &rollout.state) {
+        (Request::Approve { plan: Some(asked), .. }, _) if *asked != rollout.spec.plan => {
+            Err(RefusedRequest::OtherPlan {
+                rollout: rollout.name.clone(),
+                actual: rollout.spec.plan.clone(),
+                asked: asked.clone(),
+            })
+        }
+        (Request::Approve { .. }, RolloutState::Proposed { .. }) => {
+            rollout.approved_waves = 1;
+            rollout.state = RolloutState::Scheduled;
+            Ok(())
+        }
+        (
+            Request::Approve { .. },
+            RolloutState::Scheduled | RolloutState::Progressing { .. } | RolloutState::Baking { .. },
+        ) => {
+            rollout.approved_waves = rollout.approved_waves.max(rollout.state.wave().unwrap_or(0) + 1);
+            Ok(())
+        }
+        (Request::Pause, RolloutState::Scheduled | RolloutState::Progressing { .. } | RolloutState::Baking { .. }) => {
+            let wave = rollout.state.wave().unwrap_or(0);
+            let reason = Reason::of(ReasonCode::PausedByPerson, format!("paused by `{by}`"));
+            rollout.state = RolloutState::Paused { wave, reason };
+            Ok(())
+        }
+        (Request::Resume, RolloutState::Paused { wave, .. }) => {
+            rollout.spec.accepted_failures = changes.iter().filter(|change| change.failed()).count();
+            rollout.state = RolloutState::Progressing { wave: *wave };
+            Ok(())
+        }
+        (Request::Retry, RolloutState::Paused { wave, .. }) => {
+            let wave = *wave;
+            for change in changes.iter_mut().filter(|change| change.failed() && change.state.phase().is_final()) {
+                change.enter(State::Pending, None, now);
+                change.spec.wave = wave;
+            }
+            rollout.state = RolloutState::Progressing { wave };
+            Ok(())
+        }
+        (
+            Request::Abort,
+            RolloutState::Proposed { .. }
+            | RolloutState::Scheduled
+            | RolloutState::Progressing { .. }
+            | RolloutState::Baking { .. }
+            | RolloutState::Paused { .. },
+        ) => {
+            let reason = Reason::of(ReasonCode::AbortedByPerson, format!("aborted by `{by}`"));
+            drop_pending(changes, &reason, now);
+            rollout.state = RolloutState::Aborted { reason, at: now };
+            Ok(())
+        }
+        (Request::Undo { service: Some(service) }, _) => {
+            let cause = Reason::of(ReasonCode::UndoneByPerson, format!("undone by `{by}`"));
+            let of_service = |change: &&mut Change| change.spec.resource.service() == Some(service);
+            let taken: usize =
+                changes.iter_mut().filter(of_service).map(|change| usize::from(take_back(change, &cause, now))).sum();
+            if taken == 0 {
+                return Err(RefusedRequest::NoSuchChange { rollout: rollout.name.clone(), service: service.clone() });
+            }
+            Ok(())
+        }
+        (Request::Undo { service: None }, RolloutState::RolledBack { .. } | RolloutState::Superseded { .. }) => {
+            Err(refused)
+        }
+        (Request::Undo { service: None }, _) => {
+            let cause = Reason::of(ReasonCode::UndoneByPerson, format!("undone by `{by}`"));
+            drop_pending(changes, &cause, now);
+            for change in changes.iter_mut().filter(|change| !change.stands()) {
+                take_back(change, &cause, now);
+            }
+            rollout.state = RolloutState::RollingBack { cause };
+            Ok(())
+        }
+        (Request::Approve { .. } | Request::Pause | Request::Resume | Request::Abort | Request::Retry, _) => {
+            Err(refused)
+        }
+    }
+}
+
+fn drop_pending(changes: &mut [Change], reason: &Reason, now: Timestamp) {
+    for change in changes.iter_mut().filter(|change| change.state == State::Pending) {
+        change.enter(State::Deferred { reason: reason.clone(), at: now }, Some(reason.clone()), now);
+    }
+}
+
+/// Starts taking a change back, where there is something to take back. Says whether there was.
+///
+/// What is being told to ECS right now is not touched: it is taken back once it is known what became of it.
+pub fn take_back(change: &mut Change, cause: &Reason, now: Timestamp) -> bool {
+    let (deployment, intent) = match &change.state {
+        State::Stabilizing { deployment, intent, .. } | State::Verifying { deployment, intent, .. } => {
+            (deployment.clone(), *intent)
+        }
+        State::Succeeded { at, deployment } | State::Unverified { at, deployment, .. } => {
+            (deployment.clone().unwrap_or_default(), *at)
+        }
+        State::Pending
+        | State::Registering { .. }
+        | State::Updating { .. }
+        | State::RollingBack { .. }
+        | State::RolledBack { .. }
+        | State::Failed { .. }
+        | State::Quarantined { .. }
+        | State::Blocked { .. }
+        | State::Deferred { .. }
+        | State::Overtaken { .. }
+        | State::Clobbered { .. }
+        | State::Gone { .. } => return false,
+    };
+    let state = State::RollingBack { cause: cause.clone(), deployment, intent, back: Back::Deciding };
+    change.enter(state, Some(cause.clone()), now);
+    true
+}

@@ -1,0 +1,17 @@
+//! One campaign, from the first write to the proof, and back: states, and the pure functions that move them.
+//!
+//! Nothing here knows AWS, a store or a clock. `step` says what to record and what to do; the controller records it,
+//! does it, and comes back with what it saw.
+
+pub mod back;
+pub mod campaign;
+pub mod change;
+pub mod command;
+pub mod landing;
+pub mod record;
+pub mod state;
+
+pub use record::{
+    Change, ChangeKind, ChangeSpec, Hold, Registration, RegistrationState, Resource, Rollout, RolloutSpec,
+};
+pub use state::{Back, Phase, Progress, RolloutState, State};
