@@ -1,6 +1,7 @@
 //! The words of the field as types. Knows neither AWS's SDK, nor a store, nor a clock.
 
 pub mod arn;
+pub mod diff;
 pub mod finding;
 pub mod observed;
 pub mod reason;
@@ -12,6 +13,7 @@ pub use arn::{
     ClusterArn, ServiceArn, ServiceDeploymentArn, ServiceRevisionArn, TargetId, TaskArn, TaskDefinitionArn,
     TaskRevision,
 };
+pub use diff::{DiffEntry, DiffOp, DocumentKind};
 pub use finding::{Finding, Severity, Verdict};
 pub use observed::Observed;
 pub use reason::{Reason, ReasonCode};
