@@ -5,4 +5,5 @@
 //! `ARCHITECTURE.md` has the map and the rules; `tests/it/architecture.rs` holds the code to them.
 
 pub mod model;
+pub mod policy;
 pub mod ports;
