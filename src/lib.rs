@@ -6,5 +6,6 @@
 
 pub mod model;
 pub mod plan;
+pub mod policy;
 pub mod ports;
 pub mod rollout;

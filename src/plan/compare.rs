@@ -58,7 +58,7 @@ fn walk(document: DocumentKind, path: String, old: &Value, new: &Value, entries:
 }
 
 fn entry(document: DocumentKind, op: DiffOp, path: String, from: Option<&Value>, to: Option<&Value>) -> DiffEntry {
-    DiffEntry { document, op, path, from: from.cloned(), to: to.cloned(), policy: None }
+    DiffEntry { document, op, path, from: from.cloned(), to: to.cloned(), policy: String::new() }
 }
 
 /// RFC 6901: `~` and `/` of a member's name are written `~0` and `~1`.
