@@ -6,6 +6,7 @@
 //! Read in this order: [`expression`] (the language), [`PolicySet`] (policies compiled once), [`evaluate`] (the
 //! answers), [`apply_fixes`] (the edits), [`constraints`] (what ECS would refuse).
 
+pub mod expression;
 mod fix;
 mod result;
 mod subject;

@@ -1,0 +1,290 @@
+//! The functions there are, and what they do.
+
+use std::borrow::Cow;
+
+use super::error::EvalErrorKind;
+use super::value::{Entries, List, Val};
+
+/// How a function is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Style {
+    Global,
+    Method,
+    /// Both, as CEL has it: `size(x)` and `x.size()`.
+    Either,
+}
+
+/// What `explain` says of a function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FunctionDoc {
+    /// How it is written.
+    pub usage: &'static str,
+    /// What it gives.
+    pub gives: &'static str,
+}
+
+macro_rules! functions {
+    ($($name:ident = $word:literal, $style:ident, $least:literal..=$most:literal, $usage:literal, $gives:literal;)*) => {
+        /// The functions that take values. `has` and the comprehensions take expressions; see `resolve`.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(super) enum Function { $($name,)* }
+
+        impl Function {
+            pub(super) const ALL: &[Self] = &[$(Self::$name,)*];
+
+            pub(super) const fn word(self) -> &'static str {
+                match self { $(Self::$name => $word,)* }
+            }
+
+            pub(super) const fn style(self) -> Style {
+                match self { $(Self::$name => Style::$style,)* }
+            }
+
+            /// How many arguments, the receiver of a method included.
+            pub(super) const fn arity(self) -> (usize, usize) {
+                match self { $(Self::$name => ($least, $most),)* }
+            }
+
+            pub(super) const fn usage(self) -> &'static str {
+                match self { $(Self::$name => $usage,)* }
+            }
+        }
+
+        /// Every function and macro of the language.
+        pub const CATALOGUE: &[FunctionDoc] = &[
+            FunctionDoc { usage: "has(x.member)", gives: "whether the member is there and not null" },
+            FunctionDoc { usage: "x.?member, x[?key]", gives: "an optional: empty where there is no such member, or null" },
+            FunctionDoc { usage: "list.all(x, condition)", gives: "whether it holds for every element (of a map: key)" },
+            FunctionDoc { usage: "list.exists(x, condition)", gives: "whether it holds for at least one" },
+            FunctionDoc { usage: "list.exists_one(x, condition)", gives: "whether it holds for exactly one" },
+            FunctionDoc { usage: "list.filter(x, condition)", gives: "the elements for which it holds" },
+            FunctionDoc { usage: "list.map(x, value), list.map(x, condition, value)", gives: "a value for each element" },
+            $(FunctionDoc { usage: $usage, gives: $gives },)*
+        ];
+    };
+}
+
+functions! {
+    Size = "size", Either, 1..=1, "size(x)", "the number of characters, elements or members";
+    Contains = "contains", Method, 2..=2, "text.contains(part)", "whether the part occurs in it";
+    StartsWith = "startsWith", Method, 2..=2, "text.startsWith(part)", "whether it begins so";
+    EndsWith = "endsWith", Method, 2..=2, "text.endsWith(part)", "whether it ends so";
+    Matches = "matches", Either, 2..=2, "text.matches(pattern)", "whether the RE2 pattern occurs in it";
+    LowerAscii = "lowerAscii", Method, 1..=1, "text.lowerAscii()", "the text in lower case";
+    Split = "split", Method, 2..=2, "text.split(separator)", "its parts";
+    Join = "join", Method, 1..=2, "list.join(separator)", "the texts as one";
+    ToText = "string", Global, 1..=1, "string(x)", "x as text";
+    ToInt = "int", Global, 1..=1, "int(x)", "x as a whole number";
+    ToDouble = "double", Global, 1..=1, "double(x)", "x as a number";
+    OptionalOf = "optional.of", Global, 1..=1, "optional.of(x)", "an optional with x in it";
+    OptionalNone = "optional.none", Global, 0..=0, "optional.none()", "an empty optional";
+    OrValue = "orValue", Method, 2..=2, "optional.orValue(x)", "what is in it, else x";
+    Or = "or", Method, 2..=2, "optional.or(other)", "this optional if something is in it, else the other";
+    HasValue = "hasValue", Method, 1..=1, "optional.hasValue()", "whether something is in it";
+    Value = "value", Method, 1..=1, "optional.value()", "what is in it";
+    IsFargate = "isFargate", Global, 1..=1, "isFargate(service)",
+        "whether a service's tasks run on Fargate, by launch type or by capacity provider";
+    RoleName = "roleName", Global, 1..=1, "roleName(arn)", "the name of a role given by ARN or name";
+    Image = "image", Global, 1..=1, "image(reference)",
+        "{registry, repository, tag, digest} of an image; empty text for what is not there";
+}
+
+/// Why a function gave nothing.
+pub(super) type Failure = (EvalErrorKind, String);
+
+fn wrong<T>(function: Function, given: &Val<'_>) -> Result<T, Failure> {
+    Err((EvalErrorKind::Type, format!("`{}` does not take {}", function.word(), given.type_name())))
+}
+
+fn failed<T>(message: impl Into<String>) -> Result<T, Failure> {
+    Err((EvalErrorKind::Type, message.into()))
+}
+
+/// Calls a function; `Matches` with a pattern that is not literal comes through here too. The number of arguments was
+/// checked on reading.
+pub(super) fn call<'a>(function: Function, arguments: &[Val<'a>]) -> Result<Val<'a>, Failure> {
+    match (function, arguments) {
+        (Function::Size, [Val::Text(text)]) => Ok(length(text.chars().count())),
+        (Function::Size, [Val::List(list)]) => Ok(length(list.len())),
+        (Function::Size, [Val::Map(entries)]) => Ok(length(entries.len())),
+        (Function::Contains, [Val::Text(text), Val::Text(part)]) => Ok(Val::Bool(text.contains(part.as_ref()))),
+        (Function::StartsWith, [Val::Text(text), Val::Text(part)]) => Ok(Val::Bool(text.starts_with(part.as_ref()))),
+        (Function::EndsWith, [Val::Text(text), Val::Text(part)]) => Ok(Val::Bool(text.ends_with(part.as_ref()))),
+        (Function::Matches, [Val::Text(text), Val::Text(pattern)]) => match pattern_of(pattern) {
+            Ok(pattern) => Ok(Val::Bool(pattern.is_match(text))),
+            Err(why) => failed(why),
+        },
+        (Function::LowerAscii, [Val::Text(text)]) => Ok(Val::text(text.to_ascii_lowercase())),
+        (Function::Split, [Val::Text(text), Val::Text(separator)]) => {
+            Ok(Val::list(text.split(separator.as_ref()).map(Val::text).collect()))
+        }
+        (Function::Join, [Val::List(list), rest @ ..]) => join(list, rest),
+        (Function::ToText, [value]) => to_text(value),
+        (Function::ToInt, [value]) => to_int(value),
+        (Function::ToDouble, [value]) => to_double(value),
+        (Function::OptionalOf, [value]) => Ok(Val::Optional(Some(value.clone().into()))),
+        (Function::OptionalNone, []) => Ok(Val::Optional(None)),
+        (Function::OrValue, [Val::Optional(Some(value)), _]) => Ok(value.as_ref().clone()),
+        (Function::OrValue, [Val::Optional(None), otherwise]) => Ok(otherwise.clone()),
+        (Function::Or, [some @ Val::Optional(Some(_)), Val::Optional(_)]) => Ok(some.clone()),
+        (Function::Or, [Val::Optional(None), other @ Val::Optional(_)]) => Ok(other.clone()),
+        (Function::HasValue, [Val::Optional(value)]) => Ok(Val::Bool(value.is_some())),
+        (Function::Value, [Val::Optional(Some(value))]) => Ok(value.as_ref().clone()),
+        (Function::Value, [Val::Optional(None)]) => {
+            Err((EvalErrorKind::Missing, "there is nothing in this optional".to_owned()))
+        }
+        (Function::IsFargate, [Val::Map(service)]) => is_fargate(service),
+        (Function::RoleName, [Val::Text(role)]) => Ok(role_name(role)),
+        (Function::Image, [Val::Text(reference)]) => Ok(image(reference)),
+        (_, [receiver, argument]) => {
+            let given = if fits_receiver(function, receiver) { argument } else { receiver };
+            wrong(function, given)
+        }
+        (_, arguments) => wrong(function, arguments.first().unwrap_or(&Val::Null)),
+    }
+}
+
+const fn fits_receiver(function: Function, receiver: &Val<'_>) -> bool {
+    match function {
+        Function::OrValue | Function::Or => matches!(receiver, Val::Optional(_)),
+        Function::Join => matches!(receiver, Val::List(_)),
+        _ => matches!(receiver, Val::Text(_)),
+    }
+}
+
+fn length<'a>(count: usize) -> Val<'a> {
+    Val::Int(i64::try_from(count).unwrap_or(i64::MAX))
+}
+
+/// A pattern with small automata: it comes from whoever writes policies.
+pub(super) fn pattern_of(pattern: &str) -> Result<regex::Regex, String> {
+    regex::RegexBuilder::new(pattern)
+        .size_limit(256 * 1024)
+        .nest_limit(32)
+        .build()
+        .map_err(|_| "this pattern is no valid regular expression, or too large".to_owned())
+}
+
+fn join<'a>(list: &List<'a>, rest: &[Val<'a>]) -> Result<Val<'a>, Failure> {
+    let separator = match rest {
+        [] => "",
+        [Val::Text(separator)] => separator.as_ref(),
+        [other, ..] => return wrong(Function::Join, other),
+    };
+    let mut joined = String::new();
+    for index in 0..list.len() {
+        if index > 0 {
+            joined.push_str(separator);
+        }
+        match list.get(index) {
+            Some(Val::Text(text)) => joined.push_str(&text),
+            Some(other) => return wrong(Function::Join, &other),
+            None => return failed("`join` meets a value that cannot be known"),
+        }
+    }
+    Ok(Val::text(joined))
+}
+
+fn to_text<'a>(value: &Val<'a>) -> Result<Val<'a>, Failure> {
+    match value {
+        Val::Text(_) => Ok(value.clone()),
+        Val::Bool(value) => Ok(Val::text(value.to_string())),
+        Val::Int(value) => Ok(Val::text(value.to_string())),
+        Val::UInt(value) => Ok(Val::text(value.to_string())),
+        Val::Double(value) => Ok(Val::text(value.to_string())),
+        other => wrong(Function::ToText, other),
+    }
+}
+
+fn to_int<'a>(value: &Val<'a>) -> Result<Val<'a>, Failure> {
+    let int = match value {
+        Val::Int(value) => Some(*value),
+        Val::UInt(value) => i64::try_from(*value).ok(),
+        #[expect(clippy::cast_possible_truncation, reason = "CEL truncates; the range is checked")]
+        Val::Double(value) if value.abs() < 9e18 => Some(*value as i64),
+        Val::Double(_) => None,
+        Val::Text(text) => text.parse().ok(),
+        other => return wrong(Function::ToInt, other),
+    };
+    int.map(Val::Int).map_or_else(|| failed("`int` is given what is no whole number"), Ok)
+}
+
+fn to_double<'a>(value: &Val<'a>) -> Result<Val<'a>, Failure> {
+    #[expect(clippy::cast_precision_loss, reason = "that is what the conversion means")]
+    let double = match value {
+        Val::Int(value) => Some(*value as f64),
+        Val::UInt(value) => Some(*value as f64),
+        Val::Double(value) => Some(*value),
+        Val::Text(text) => text.parse().ok(),
+        other => return wrong(Function::ToDouble, other),
+    };
+    double.map(Val::Double).map_or_else(|| failed("`double` is given what is no number"), Ok)
+}
+
+/// A service with a capacity provider strategy has no `launchType` (ecs-facts §1.1 traps), so the providers decide;
+/// `platformVersion` is there for Fargate only (botocore ecs/2014-11-13, Service).
+fn is_fargate<'a>(service: &Entries<'a>) -> Result<Val<'a>, Failure> {
+    let member = |name: &str| match service.get(name) {
+        None | Some(Ok(Val::Null)) => Ok(None),
+        Some(Ok(value)) => Ok(Some(value)),
+        Some(Err(_)) => {
+            Err((EvalErrorKind::NotObserved, format!("`isFargate` needs `{name}`, which cannot be known here")))
+        }
+    };
+    match member("launchType")? {
+        Some(Val::Text(launch_type)) => return Ok(Val::Bool(launch_type == "FARGATE")),
+        Some(other) => return wrong(Function::IsFargate, &other),
+        None => {}
+    }
+    match member("capacityProviderStrategy")? {
+        Some(Val::List(providers)) if providers.len() > 0 => {
+            let mut fargate = false;
+            for index in 0..providers.len() {
+                let name = match providers.get(index) {
+                    Some(Val::Map(provider)) => provider.get("capacityProvider"),
+                    _ => None,
+                };
+                match name {
+                    Some(Ok(Val::Text(name))) => fargate |= matches!(name.as_ref(), "FARGATE" | "FARGATE_SPOT"),
+                    _ => return failed("`isFargate` cannot read `capacityProviderStrategy`"),
+                }
+            }
+            return Ok(Val::Bool(fargate));
+        }
+        Some(Val::List(_)) | None => {}
+        Some(other) => return wrong(Function::IsFargate, &other),
+    }
+    match member("platformVersion")? {
+        Some(Val::Text(version)) if !version.is_empty() => Ok(Val::Bool(true)),
+        _ => Err((
+            EvalErrorKind::NotObserved,
+            "neither `launchType`, `capacityProviderStrategy` nor `platformVersion` tells where the service runs"
+                .to_owned(),
+        )),
+    }
+}
+
+/// `arn:aws:iam::123456789012:role/path/name` and `name` alike give `name`.
+fn role_name<'a>(role: &str) -> Val<'a> {
+    let path = match role.split_once(":role/") {
+        Some((_, path)) => path,
+        None => role,
+    };
+    Val::text(path.rsplit('/').next().unwrap_or(path))
+}
+
+/// The parts of an image reference, as Docker reads it: what stands before the first `/` is a registry only if it has
+/// a dot or a port, or is `localhost`; without one it is Docker Hub.
+fn image<'a>(reference: &str) -> Val<'a> {
+    let (named, digest) = reference.split_once('@').unwrap_or((reference, ""));
+    let (registry, path) = match named.split_once('/') {
+        Some((host, path)) if host.contains(['.', ':']) || host == "localhost" => (host, path),
+        _ => ("docker.io", named),
+    };
+    let (repository, tag) = path.rsplit_once(':').unwrap_or((path, ""));
+    let part = |name: &'static str, value: &str| (Cow::Borrowed(name), Val::text(value));
+    Val::Map(Entries::Made(
+        vec![part("registry", registry), part("repository", repository), part("tag", tag), part("digest", digest)]
+            .into(),
+    ))
+}
