@@ -8,4 +8,6 @@ pub mod model;
 pub mod plan;
 pub mod policy;
 pub mod ports;
+pub mod records;
 pub mod rollout;
+pub mod sim;

@@ -1,6 +1,7 @@
 //! The words of the field as types. Knows neither AWS's SDK, nor a store, nor a clock.
 
 pub mod arn;
+pub mod change;
 pub mod diff;
 pub mod document;
 pub mod finding;
@@ -14,6 +15,7 @@ pub use arn::{
     ClusterArn, ServiceArn, ServiceDeploymentArn, ServiceRevisionArn, TargetId, TaskArn, TaskDefinitionArn,
     TaskRevision,
 };
+pub use change::{ChangeKind, Hold, Resource};
 pub use diff::{DiffEntry, DiffOp, DocumentKind};
 pub use finding::{Finding, Severity, Verdict};
 pub use observed::Observed;

@@ -1,6 +1,18 @@
 //! What would have to change, decided and explained. Knows neither AWS, nor a store, nor a clock; leaves no choice to
 //! whoever carries it out.
+//!
+//! Read in this order: [`report`] (what a plan says), [`plan`](fn@plan) (how it is made), [`judge`] (one service),
+//! [`eligibility`], [`waves`], [`settings`], [`compare`].
 
 pub mod compare;
 pub mod eligibility;
+pub mod images;
+pub mod judge;
+mod make;
 pub mod normalize;
+pub mod report;
+pub mod settings;
+pub mod waves;
+
+pub use make::{Context, FamiliesToLookUp, families_to_look_up, plan};
+pub use report::{Cost, Plan, PlanOutcome, PlannedCampaign, PlannedChange, PlannedFinding, PlannedResource, PlannedWave, Summary};

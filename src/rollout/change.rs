@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use super::back;
 use super::landing::{Expected, Facts, Landing, judge};
-use super::record::{Change, ChangeKind, Registration, RegistrationState};
+use super::record::{Change, Registration, RegistrationState};
+use crate::model::ChangeKind;
 use super::state::{Back, Progress, State};
 use crate::model::observed::Service;
 use crate::model::spec::HealthSpec;

@@ -11,7 +11,5 @@ pub mod landing;
 pub mod record;
 pub mod state;
 
-pub use record::{
-    Change, ChangeKind, ChangeSpec, Hold, Registration, RegistrationState, Resource, Rollout, RolloutSpec,
-};
+pub use record::{Change, ChangeSpec, Registration, RegistrationState, Rollout, RolloutSpec};
 pub use state::{Back, Phase, Progress, RolloutState, State};

@@ -1,0 +1,506 @@
+//! One service: what its policies say, what would fix it, and whether that may be done.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::eligibility::{Ineligible, Touch, eligible};
+use super::make::Context;
+use super::report::{PlanOutcome, PlannedDocuments, PlannedFinding, PlannedResource};
+use super::{images, settings};
+use crate::model::document::register_input;
+use crate::model::observed::{Fleet, Service, TaskDefinition};
+use crate::model::spec::{Enforcement, ResourceKind, StrategySpec};
+use crate::model::{DiffEntry, Observed, Reason, ReasonCode, Severity, TaskDefinitionArn, Verdict};
+use crate::plan::compare::same_task_definition;
+use crate::policy::{PlannedFix, PolicyResult, ScopeKey, ScopeKeys, ScopeTags, Subject, apply_fixes, evaluate, guarded_members};
+use crate::model::change::Setting;
+use crate::model::{ChangeKind, Resource};
+
+/// What came of judging one resource: what to say of it, and the changes it would take.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judged {
+    /// What to say.
+    pub planned: PlannedResource,
+    /// What to do, in this order. Empty unless the outcome is `change`.
+    pub moves: Vec<Move>,
+    /// The strategy's name, where Bindings name one.
+    pub strategy: Option<String>,
+    /// Why it waits for approval.
+    pub proposed: Option<Reason>,
+    /// The worst severity among what fails.
+    pub severity: Severity,
+}
+
+/// One change, before it has a wave.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Move {
+    /// What it does.
+    pub kind: ChangeKind,
+    /// Field by field.
+    pub diff: Vec<DiffEntry>,
+    /// For a revision.
+    pub documents: Option<PlannedDocuments>,
+    /// For a setting.
+    pub setting: Option<Setting>,
+    /// The fixes it brings.
+    pub fixes: Vec<String>,
+    /// The policies that ask for it.
+    pub policies: Vec<String>,
+}
+
+/// What scopes see of a service.
+#[must_use]
+pub fn scope_keys(fleet: &Fleet, service: &Service) -> ScopeKeys {
+    ScopeKeys {
+        account: ScopeKey::Known(fleet.target.account.clone()),
+        region: ScopeKey::Known(fleet.target.region.clone()),
+        cluster: ScopeKey::Known(service.cluster.name().to_owned()),
+        service: ScopeKey::Known(service.arn.name().to_owned()),
+        family: service
+            .task_definition
+            .as_ref()
+            .map_or(ScopeKey::Absent, |arn| ScopeKey::Known(arn.family().to_owned())),
+        launch_type: service.launch_type.map_or(ScopeKey::Unknown, ScopeKey::Known),
+        tags: ScopeTags::Known(service.tags.clone()),
+    }
+}
+
+/// A blank report on a resource.
+pub(super) fn blank(resource: &str, outcome: PlanOutcome, reason: Option<Reason>) -> PlannedResource {
+    PlannedResource {
+        resource: resource.to_owned(),
+        task_definition: None,
+        outcome,
+        enforcement: Enforcement::Audit,
+        reason,
+        policies: Vec::new(),
+        findings: Vec::new(),
+        diff: Vec::new(),
+        wave: None,
+        verdicts: Vec::new(),
+    }
+}
+
+/// A resource about which nothing can be said.
+pub(super) fn unknown(resource: &str, why: String) -> Judged {
+    let planned = blank(resource, PlanOutcome::Unknown, Some(Reason::of(ReasonCode::NotObserved, why)));
+    Judged { planned, moves: Vec::new(), strategy: None, proposed: None, severity: Severity::Low }
+}
+
+/// What the policies say of one resource, sorted by what follows from it.
+struct Opinion {
+    results: Vec<PolicyResult>,
+}
+
+impl Opinion {
+    fn of(mut results: Vec<PolicyResult>) -> Self {
+        results.retain(|result| result.enforcement != Enforcement::Off);
+        Self { results }
+    }
+
+    fn with(&self, verdict: Verdict) -> impl Iterator<Item = &PolicyResult> {
+        self.results.iter().filter(move |result| result.verdict == verdict)
+    }
+
+    fn failing(&self, at_least: Enforcement) -> impl Iterator<Item = &PolicyResult> {
+        self.with(Verdict::Fail).filter(move |result| result.enforcement >= at_least)
+    }
+
+    fn severity(&self) -> Severity {
+        self.with(Verdict::Fail).map(|result| result.severity).max().unwrap_or(Severity::Low)
+    }
+
+    fn findings(&self) -> Vec<PlannedFinding> {
+        let of = |result: &PolicyResult| {
+            let (policy, severity) = (result.policy.clone(), result.severity);
+            result.findings.iter().map(move |finding| PlannedFinding { policy: policy.clone(), severity, finding: finding.clone() }).collect::<Vec<_>>()
+        };
+        self.results.iter().flat_map(of).collect()
+    }
+}
+
+/// Judges a service by its own document, its task definition's, and its cluster's.
+#[must_use]
+pub fn service(fleet: &Fleet, service: &Service, context: &Context<'_>) -> Judged {
+    let arn = service.arn.as_str();
+    let keys = scope_keys(fleet, service);
+    let cluster = fleet.clusters.get(&service.cluster).and_then(Observed::known);
+    let cluster_document = cluster.map(|cluster| cluster.document.as_ref());
+    let definition = match &service.task_definition {
+        None => None,
+        Some(revision) => match fleet.task_definitions.get(revision) {
+            Some(Observed::Known { value, .. }) => Some(value.as_ref()),
+            Some(Observed::Unknown { why, .. }) => {
+                return unknown(arn, format!("task definition `{}` could not be read: {why}", revision.short()));
+            }
+            Some(Observed::Absent { .. }) => {
+                return unknown(arn, format!("task definition `{}` is gone", revision.short()));
+            }
+            None => return unknown(arn, format!("task definition `{}` was not read", revision.short())),
+        },
+    };
+    let document = definition.map(|definition| Value::Object(definition.document.clone()));
+    let tags = definition.map(|definition| tags_of(definition));
+    let of_definition = document.as_ref().map(|document| Subject {
+        kind: ResourceKind::TaskDefinition,
+        resource: document,
+        tags: tags.as_ref(),
+        service: Some(&service.document),
+        cluster: cluster_document,
+        target: Some(context.target),
+        scope: &keys,
+    });
+    let of_service = Subject {
+        kind: ResourceKind::Service,
+        resource: &service.document,
+        tags: Some(&service.tags),
+        service: Some(&service.document),
+        cluster: cluster_document,
+        target: Some(context.target),
+        scope: &keys,
+    };
+    let mut results = of_definition.as_ref().map(|subject| evaluate(context.set, subject, context.now)).unwrap_or_default();
+    let revision_policies = results.len();
+    results.extend(evaluate(context.set, &of_service, context.now));
+    let split = |result: &&PolicyResult| results.iter().position(|other| std::ptr::eq(other, *result)).is_some_and(|place| place < revision_policies);
+    let is_revision: BTreeMap<String, bool> = results.iter().map(|result| (result.policy.clone(), split(&result))).collect();
+    let opinion = Opinion::of(results);
+    let resource = Resource::Service(service.arn.clone());
+    let mut judged = decide(&resource, &keys, &opinion, context, |fixes, strategy| {
+        let (revision, setting): (Vec<_>, Vec<_>) =
+            fixes.iter().partition(|fix| is_revision.get(&fix.policy).copied().unwrap_or(false));
+        let mut moves = Vec::new();
+        if let (false, Some(subject), Some(definition)) = (revision.is_empty(), &of_definition, definition) {
+            may_touch(service, Touch::Deploys)?;
+            moves.push(revision_move(fleet, definition, subject, &revision, strategy, context)?);
+        }
+        if !setting.is_empty() {
+            let change = setting_move(ChangeKind::QuietSetting, &of_service, &setting, context)?;
+            let touch = if change.kind == ChangeKind::QuietSetting { Touch::Quiet } else { Touch::Deploys };
+            may_touch(service, touch)?;
+            if let (ChangeKind::DeployingSetting, Some(definition)) = (change.kind, definition) {
+                images::check(&definition.document, strategy.images).map_err(Ineligible::Blocked)?;
+            }
+            moves.push(change);
+        }
+        Ok(moves)
+    });
+    judged.planned.task_definition = service.task_definition.as_ref().map(ToString::to_string);
+    // What runs may not yet be what the service names: then it is not compliant yet.
+    if matches!(judged.planned.outcome, PlanOutcome::Compliant | PlanOutcome::Waived) {
+        if let Err(Ineligible::Deferred(reason)) = eligible_to_be_called_compliant(service) {
+            judged.planned.outcome = PlanOutcome::Deferred;
+            judged.planned.reason = Some(reason);
+        }
+    }
+    if judged.proposed.is_none() && !judged.moves.is_empty() {
+        judged.proposed = managed_by_stack(service, strategy_of(context, judged.strategy.as_deref()));
+    }
+    judged
+}
+
+/// Whether everything that runs is what the service names.
+fn eligible_to_be_called_compliant(service: &Service) -> Result<(), Ineligible> {
+    let deploys = Service {
+        // Only whether a deployment is under way counts here.
+        configuration: crate::model::observed::DeploymentConfiguration { minimum_percent: 0, maximum_percent: 200, ..service.configuration.clone() },
+        controller: crate::model::observed::DeploymentController::Ecs,
+        managed_by_ecs: false,
+        ..service.clone()
+    };
+    eligible(&deploys, Touch::Deploys)
+}
+
+fn may_touch(service: &Service, touch: Touch) -> Result<(), Ineligible> {
+    eligible(service, touch)
+}
+
+/// A service that carries CloudFormation's tags is a stack's (task definitions carry none:
+/// aws-cloudformation/cloudformation-coverage-roadmap#2063).
+fn managed_by_stack(service: &Service, strategy: &StrategySpec) -> Option<Reason> {
+    let stack = service.tags.get("aws:cloudformation:stack-name")?;
+    (strategy.iac == crate::model::spec::IacMode::Propose).then(|| {
+        let message = format!("stack `{stack}` manages the service and would put the old revision back: apply the patch there, or approve");
+        Reason::of(ReasonCode::ManagedByStack, message)
+    })
+}
+
+/// Judges a cluster.
+#[must_use]
+pub fn cluster(fleet: &Fleet, cluster: &crate::model::observed::Cluster, context: &Context<'_>) -> Judged {
+    let keys = ScopeKeys {
+        account: ScopeKey::Known(fleet.target.account.clone()),
+        region: ScopeKey::Known(fleet.target.region.clone()),
+        cluster: ScopeKey::Known(cluster.arn.name().to_owned()),
+        service: ScopeKey::Absent,
+        family: ScopeKey::Absent,
+        launch_type: ScopeKey::Absent,
+        tags: ScopeTags::Known(cluster.tags.clone()),
+    };
+    let subject = Subject {
+        kind: ResourceKind::Cluster,
+        resource: &cluster.document,
+        tags: Some(&cluster.tags),
+        service: None,
+        cluster: Some(&cluster.document),
+        target: Some(context.target),
+        scope: &keys,
+    };
+    let opinion = Opinion::of(evaluate(context.set, &subject, context.now));
+    let resource = Resource::Cluster(cluster.arn.clone());
+    decide(&resource, &keys, &opinion, context, |fixes, _| {
+        Ok(vec![setting_move(ChangeKind::ClusterSetting, &subject, &fixes.iter().collect::<Vec<_>>(), context)?])
+    })
+}
+
+fn strategy_of<'a>(context: &Context<'a>, name: Option<&str>) -> &'a StrategySpec {
+    name.and_then(|name| context.set.strategy(name)).unwrap_or(context.default_strategy)
+}
+
+/// From opinion to outcome. `make` turns the fixes that may be made into moves, or says why they may not.
+fn decide(
+    resource: &Resource,
+    keys: &ScopeKeys,
+    opinion: &Opinion,
+    context: &Context<'_>,
+    make: impl FnOnce(&[&PlannedFix], &StrategySpec) -> Result<Vec<Move>, Ineligible>,
+) -> Judged {
+    let mut planned = blank(resource.as_str(), PlanOutcome::Compliant, None);
+    planned.findings = opinion.findings();
+    planned.verdicts = opinion.results.iter().map(|result| (result.policy.clone(), result.verdict)).collect();
+    planned.enforcement = opinion.with(Verdict::Fail).map(|result| result.enforcement).max().unwrap_or(Enforcement::Audit);
+    planned.policies = opinion.with(Verdict::Fail).map(|result| result.policy.clone()).collect();
+    let severity = opinion.severity();
+    let mut judged = Judged { planned, moves: Vec::new(), strategy: None, proposed: None, severity };
+
+    let wanted: Vec<&PolicyResult> = opinion.failing(Enforcement::Propose).collect();
+    if wanted.is_empty() {
+        without_wish(opinion, &mut judged, make, context);
+        return judged;
+    }
+    let block = |judged: &mut Judged, reason| {
+        judged.planned.outcome = PlanOutcome::Blocked;
+        judged.planned.reason = Some(reason);
+    };
+    if let Some(conflict) = wanted.iter().find_map(|result| result.conflict.clone()) {
+        block(&mut judged, conflict);
+        return judged;
+    }
+    // Fixes that are enforced go first; what is only proposed joins when nothing else is left to do.
+    let enforced = wanted.iter().any(|result| result.enforcement == Enforcement::Enforce && !result.fixes.is_empty());
+    let level = if enforced { Enforcement::Enforce } else { Enforcement::Propose };
+    let at_level: Vec<&&PolicyResult> = wanted.iter().filter(|result| result.enforcement >= level).collect();
+    match one_strategy(&at_level) {
+        Ok(strategy) => judged.strategy = strategy,
+        Err(reason) => {
+            block(&mut judged, reason);
+            return judged;
+        }
+    }
+    let strategy = strategy_of(context, judged.strategy.as_deref());
+    let fixes: Vec<&PlannedFix> = at_level.iter().flat_map(|result| &result.fixes).collect();
+    if fixes.is_empty() {
+        block(&mut judged, not_fixable(&wanted));
+        return judged;
+    }
+    let (fixes, refused) = allowed(&fixes, resource, context);
+    if fixes.is_empty() {
+        block(&mut judged, refused.unwrap_or_else(|| not_fixable(&wanted)));
+        return judged;
+    }
+    match make(&fixes, strategy) {
+        Ok(moves) => judged.moves = moves,
+        Err(Ineligible::Blocked(reason)) => {
+            block(&mut judged, reason);
+            return judged;
+        }
+        Err(Ineligible::Deferred(reason)) => {
+            judged.planned.outcome = PlanOutcome::Deferred;
+            judged.planned.reason = Some(reason);
+            return judged;
+        }
+    }
+    judged.planned.diff = judged.moves.iter().flat_map(|change| change.diff.clone()).collect();
+    judged.planned.enforcement = level;
+    if let Some(reason) = context.frozen(keys) {
+        judged.planned.outcome = PlanOutcome::Deferred;
+        judged.planned.reason = Some(reason);
+        judged.moves.clear();
+        return judged;
+    }
+    judged.planned.outcome = PlanOutcome::Change;
+    judged.planned.reason = refused;
+    if level == Enforcement::Propose {
+        judged.proposed = Some(Reason::of(ReasonCode::ApprovalRequired, "its Binding says `enforcement: propose`"));
+    }
+    judged
+}
+
+/// Nothing that fails is more than audited: why, and what enforcing would do.
+fn without_wish(
+    opinion: &Opinion,
+    judged: &mut Judged,
+    make: impl FnOnce(&[&PlannedFix], &StrategySpec) -> Result<Vec<Move>, Ineligible>,
+    context: &Context<'_>,
+) {
+    let planned = &mut judged.planned;
+    let unknown: Vec<&PolicyResult> = opinion.with(Verdict::Unknown).collect();
+    let audited: Vec<&PlannedFix> = opinion.with(Verdict::Fail).flat_map(|result| &result.fixes).collect();
+    if let Some(first) = unknown.first() {
+        planned.outcome = PlanOutcome::Unknown;
+        planned.policies = unknown.iter().map(|result| result.policy.clone()).collect();
+        planned.reason = first.reason.clone();
+    } else if opinion.with(Verdict::Fail).next().is_some() {
+        planned.outcome = PlanOutcome::Audit;
+        match make(&audited, context.default_strategy) {
+            Ok(moves) if !audited.is_empty() => planned.diff = moves.into_iter().flat_map(|change| change.diff).collect(),
+            Ok(_) => {}
+            Err(Ineligible::Blocked(reason) | Ineligible::Deferred(reason)) => planned.reason = Some(reason),
+        }
+    } else if opinion.with(Verdict::Waived).next().is_some() {
+        planned.outcome = PlanOutcome::Waived;
+    }
+}
+
+fn not_fixable(wanted: &[&PolicyResult]) -> Reason {
+    let names: Vec<&str> = wanted.iter().map(|result| result.policy.as_str()).collect();
+    let given = wanted.iter().find_map(|result| result.reason.clone());
+    given.unwrap_or_else(|| {
+        Reason::of(ReasonCode::NotFixable, format!("no fix applies to what fails of {}; see each policy's description", names.join(", ")))
+    })
+}
+
+/// The one strategy that all of them name, or none.
+fn one_strategy(results: &[&&PolicyResult]) -> Result<Option<String>, Reason> {
+    let mut named = results.iter().filter_map(|result| result.strategy.as_ref().map(|strategy| (strategy, &result.policy)));
+    let Some((strategy, policy)) = named.next() else { return Ok(None) };
+    match named.find(|(other, _)| *other != strategy) {
+        None => Ok(Some(strategy.clone())),
+        Some((other, other_policy)) => Err(Reason::of(
+            ReasonCode::BindingConflict,
+            format!("`{policy}` is bound to strategy `{strategy}` and `{other_policy}` to `{other}`; one new revision needs one strategy"),
+        )),
+    }
+}
+
+/// The fixes that are neither held nor guarded nor stopped, and why the first of the others is not among them.
+fn allowed<'a>(fixes: &[&'a PlannedFix], resource: &Resource, context: &Context<'_>) -> (Vec<&'a PlannedFix>, Option<Reason>) {
+    let mut refused = None;
+    let mut allowed = Vec::new();
+    for fix in fixes {
+        let held = context.holds.iter().find(|hold| &hold.resource == resource && hold.covers(&fix.id.0, context.now));
+        let guarded = guarded_members(fix, context.allow_edit);
+        let reason = if let Some(hold) = held {
+            let message = format!("the fix of `{}` is held off it: {}", fix.policy, hold.reason.message);
+            Some(Reason { code: ReasonCode::Held, message, until: hold.until })
+        } else if context.stopped_fixes.contains(&fix.id.0) {
+            let message = format!("a rollout of the fix of `{}` stopped on failures and waits for a person", fix.policy);
+            Some(Reason::of(ReasonCode::FixStopped, message))
+        } else if !guarded.is_empty() {
+            let message = format!("the fix of `{}` edits {}; start the controller with --allow-edit for it", fix.policy, guarded.join(", "));
+            Some(Reason::of(ReasonCode::GuardedMember, message))
+        } else {
+            allowed.push(*fix);
+            None
+        };
+        refused = refused.or(reason);
+    }
+    (allowed, refused)
+}
+
+/// The new revision with all fixes in it.
+fn revision_move(
+    fleet: &Fleet,
+    definition: &TaskDefinition,
+    subject: &Subject<'_>,
+    fixes: &[&&PlannedFix],
+    strategy: &StrategySpec,
+    context: &Context<'_>,
+) -> Result<Move, Ineligible> {
+    let blocked = |code, message| Ineligible::Blocked(Reason::of(code, message));
+    let previous = register_input(definition).map_err(|unknown| blocked(ReasonCode::UnknownMember, unknown.to_string()))?;
+    images::check(&previous, strategy.images).map_err(Ineligible::Blocked)?;
+    let fixes: Vec<&PlannedFix> = fixes.iter().map(|fix| **fix).collect();
+    let fixed = apply_fixes(context.set, subject, &fixes, context.now).map_err(|error| Ineligible::Blocked(error.reason()))?;
+    let Value::Object(document) = fixed.document else {
+        return Err(blocked(ReasonCode::InvalidResult, "the fixed task definition is not an object".to_owned()));
+    };
+    let wanted = register_input(&TaskDefinition { document, ..definition.clone() })
+        .map_err(|unknown| blocked(ReasonCode::UnknownMember, unknown.to_string()))?;
+    let wanted = keep_tags(&previous, wanted);
+    family_is_not_ahead(fleet, &definition.arn, &wanted)?;
+    Ok(Move {
+        kind: ChangeKind::Revision,
+        diff: fixed.diff,
+        documents: Some(PlannedDocuments { previous, wanted }),
+        setting: None,
+        fixes: fixed.fixes.iter().map(|fix| fix.0.clone()).collect(),
+        policies: policies_of(&fixes),
+    })
+}
+
+/// Tags are no part of the document that fixes edit; they go along as they are.
+fn keep_tags(previous: &serde_json::Map<String, Value>, mut wanted: serde_json::Map<String, Value>) -> serde_json::Map<String, Value> {
+    if let Some(tags) = previous.get("tags") {
+        wanted.insert("tags".to_owned(), tags.clone());
+    }
+    wanted
+}
+
+/// Registering is visible at once to whatever names the family without a revision: newer code must not be hidden.
+fn family_is_not_ahead(fleet: &Fleet, from: &TaskDefinitionArn, wanted: &serde_json::Map<String, Value>) -> Result<(), Ineligible> {
+    match fleet.latest.get(from.family()) {
+        Some(Observed::Known { value, .. }) if value.arn == *from => Ok(()),
+        Some(Observed::Known { value, .. }) => {
+            let equals_wanted = register_input(value).is_ok_and(|latest| same_task_definition(&latest, wanted));
+            if equals_wanted {
+                return Ok(());
+            }
+            let message = format!(
+                "the family's latest revision is `{}`, newer than `{}` that runs; a fixed copy of the old one would hide it: deploy the newer one, or deregister it",
+                value.arn.short(),
+                from.short()
+            );
+            Err(Ineligible::Blocked(Reason::of(ReasonCode::FamilyAhead, message)))
+        }
+        // The one that runs is INACTIVE and no other is ACTIVE: nothing can be hidden.
+        Some(Observed::Absent { .. }) => Ok(()),
+        Some(Observed::Unknown { why, .. }) => {
+            let message = format!("the latest revision of family `{}` could not be read: {why}", from.family());
+            Err(Ineligible::Deferred(Reason::of(ReasonCode::NotObserved, message)))
+        }
+        None => {
+            let message = format!("the latest revision of family `{}` was not read", from.family());
+            Err(Ineligible::Deferred(Reason::of(ReasonCode::NotObserved, message)))
+        }
+    }
+}
+
+fn setting_move(kind: ChangeKind, subject: &Subject<'_>, fixes: &[&&PlannedFix], context: &Context<'_>) -> Result<Move, Ineligible> {
+    let fixes: Vec<&PlannedFix> = fixes.iter().map(|fix| **fix).collect();
+    let fixed = apply_fixes(context.set, subject, &fixes, context.now).map_err(|error| Ineligible::Blocked(error.reason()))?;
+    let (kind, setting) = settings::setting(kind, subject.resource, &fixed.document, &fixed.diff).map_err(Ineligible::Blocked)?;
+    Ok(Move {
+        kind,
+        diff: fixed.diff,
+        documents: None,
+        setting: Some(setting),
+        fixes: fixed.fixes.iter().map(|fix| fix.0.clone()).collect(),
+        policies: policies_of(&fixes),
+    })
+}
+
+fn policies_of(fixes: &[&PlannedFix]) -> Vec<String> {
+    let mut policies: Vec<String> = fixes.iter().map(|fix| fix.policy.clone()).collect();
+    policies.sort();
+    policies.dedup();
+    policies
+}
+
+/// The tags of a task definition, by key.
+#[must_use]
+pub fn tags_of(definition: &TaskDefinition) -> BTreeMap<String, String> {
+    let text = |tag: &Value, member: &str| tag.get(member).and_then(Value::as_str).unwrap_or("").to_owned();
+    definition.tags.iter().map(|tag| (text(tag, "key"), text(tag, "value"))).collect()
+}

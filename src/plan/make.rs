@@ -1,0 +1,278 @@
+//! A plan for one target: every service and cluster judged, what may be changed grouped, ordered and priced.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::json;
+
+use super::judge::{self, Judged};
+use super::report::{Cost, Plan, PlanOutcome, PlannedCampaign, PlannedChange, PlannedResource};
+use super::waves;
+use crate::model::observed::{Cluster, Fleet, Service};
+use crate::model::spec::{Enforcement, FreezeSpec, ResourceKind, StrategySpec};
+use crate::model::{Observed, Reason, ReasonCode, Timestamp, Verdict, document};
+use crate::policy::{Match, PolicySet, ScopeKeys, Subject, TargetContext, evaluate, scope_matches};
+use crate::ports::ecs::Operation;
+use crate::model::{ChangeKind, Hold, Resource};
+
+/// What a plan is made from, besides the fleet.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    /// The policies, Bindings, Waivers and strategies in force.
+    pub set: &'a PolicySet,
+    /// What policies see as `target`.
+    pub target: &'a TargetContext,
+    /// Holds of the target.
+    pub holds: &'a [Hold],
+    /// Freezes, by name.
+    pub freezes: &'a [(String, FreezeSpec)],
+    /// Fixes that wait for a person.
+    pub stopped_fixes: &'a BTreeSet<String>,
+    /// Resources that an open rollout has already, and why it stands where it stands.
+    pub taken: &'a BTreeMap<Resource, Reason>,
+    /// Members that fixes may edit though they are guarded.
+    pub allow_edit: &'a [String],
+    /// Where no Binding names one.
+    pub default_strategy: &'a StrategySpec,
+    /// The clock.
+    pub now: Timestamp,
+}
+
+impl Context<'_> {
+    /// The Freeze that matches, as a reason. A Freeze whose scope cannot be told matches: when in doubt, nothing moves.
+    #[must_use]
+    pub fn frozen(&self, keys: &ScopeKeys) -> Option<Reason> {
+        frozen(self.freezes, keys, self.now)
+    }
+}
+
+/// The first Freeze in force that matches, as a reason.
+#[must_use]
+pub fn frozen(freezes: &[(String, FreezeSpec)], keys: &ScopeKeys, now: Timestamp) -> Option<Reason> {
+    let (name, freeze) = freezes.iter().find(|(_, freeze)| {
+        freeze.until.is_none_or(|until| now < until) && scope_matches(&freeze.scope, keys) != Match::No
+    })?;
+    let message = format!("Freeze `{name}`: {}", freeze.reason);
+    Some(Reason { code: ReasonCode::Frozen, message, until: freeze.until })
+}
+
+/// Families whose latest revision a plan has to know, sorted.
+pub type FamiliesToLookUp = Vec<String>;
+
+/// The families of services that fail a task definition policy that is more than audited: only for these does the
+/// latest revision have to be read.
+#[must_use]
+pub fn families_to_look_up(fleet: &Fleet, context: &Context<'_>) -> FamiliesToLookUp {
+    let mut families = BTreeSet::new();
+    for service in fleet.services.values().filter_map(Observed::known) {
+        let Some(revision) = &service.task_definition else { continue };
+        let Some(definition) = fleet.task_definitions.get(revision).and_then(Observed::known) else { continue };
+        let keys = judge::scope_keys(fleet, service);
+        let document = serde_json::Value::Object(definition.document.clone());
+        let tags = judge::tags_of(definition);
+        let subject = Subject {
+            kind: ResourceKind::TaskDefinition,
+            resource: &document,
+            tags: Some(&tags),
+            service: Some(&service.document),
+            cluster: fleet.clusters.get(&service.cluster).and_then(Observed::known).map(|cluster| cluster.document.as_ref()),
+            target: Some(context.target),
+            scope: &keys,
+        };
+        let results = evaluate(context.set, &subject, context.now);
+        if results.iter().any(|result| result.verdict == Verdict::Fail && result.enforcement >= Enforcement::Audit) {
+            families.insert(revision.family().to_owned());
+        }
+    }
+    families.into_iter().collect()
+}
+
+/// Decides what would change in a target, and explains the rest. Equal inputs give an equal plan.
+#[must_use]
+pub fn plan(fleet: &Fleet, context: &Context<'_>) -> Plan {
+    let mut services = Vec::new();
+    let mut clusters = Vec::new();
+    let mut groups: BTreeMap<(String, Option<ReasonCode>), PlannedCampaign> = BTreeMap::new();
+    for (arn, observed) in &fleet.services {
+        let judged = match observed {
+            Observed::Known { value, .. } => {
+                let judged = judge::service(fleet, value, context);
+                group(&mut groups, &judged, Changed::Service(value), context);
+                judged
+            }
+            Observed::Unknown { why, .. } => judge::unknown(arn.as_str(), format!("the service could not be read: {why}")),
+            Observed::Absent { .. } => continue,
+        };
+        services.push(taken(judged, &Resource::Service(arn.clone()), context));
+    }
+    for (arn, observed) in &fleet.clusters {
+        let judged = match observed {
+            Observed::Known { value, .. } => {
+                let judged = judge::cluster(fleet, value, context);
+                group(&mut groups, &judged, Changed::Cluster(value), context);
+                judged
+            }
+            Observed::Unknown { why, .. } => judge::unknown(arn.as_str(), format!("the cluster could not be read: {why}")),
+            Observed::Absent { .. } => continue,
+        };
+        clusters.push(taken(judged, &Resource::Cluster(arn.clone()), context));
+    }
+    let mut campaigns: Vec<PlannedCampaign> = groups.into_values().collect();
+    for campaign in &mut campaigns {
+        order(fleet, campaign, services.len());
+    }
+    show_waves(&campaigns, &mut services, &mut clusters);
+    let cost = cost(&campaigns);
+    let id = identity(context.set, &campaigns);
+    Plan {
+        id,
+        target: fleet.target.clone(),
+        at: fleet.at,
+        policy_set: context.set.hash().to_owned(),
+        services,
+        clusters,
+        campaigns,
+        cost,
+        gaps: fleet.gaps.clone(),
+    }
+}
+
+enum Changed<'a> {
+    Service(&'a Service),
+    Cluster(&'a Cluster),
+}
+
+/// What an open rollout has already is its business; the plan only says so.
+fn taken(judged: Judged, resource: &Resource, context: &Context<'_>) -> PlannedResource {
+    let mut planned = judged.planned;
+    if let Some(reason) = context.taken.get(resource) {
+        if matches!(planned.outcome, PlanOutcome::Change | PlanOutcome::Deferred) {
+            planned.outcome = PlanOutcome::Change;
+            planned.reason = Some(reason.clone());
+        }
+    } else if planned.outcome == PlanOutcome::Change && planned.reason.is_none() {
+        planned.reason = judged.proposed;
+    }
+    planned
+}
+
+/// Puts a resource's moves into the campaign they go with.
+fn group(
+    groups: &mut BTreeMap<(String, Option<ReasonCode>), PlannedCampaign>,
+    judged: &Judged,
+    changed: Changed<'_>,
+    context: &Context<'_>,
+) {
+    let (resource, created_at, cluster, from) = match changed {
+        Changed::Service(service) => {
+            let from = service.task_definition.clone();
+            (Resource::Service(service.arn.clone()), service.created_at, service.cluster.clone(), from)
+        }
+        Changed::Cluster(cluster) => (Resource::Cluster(cluster.arn.clone()), Timestamp::EPOCH, cluster.arn.clone(), None),
+    };
+    if judged.moves.is_empty() || context.taken.contains_key(&resource) {
+        return;
+    }
+    let strategy_name = judged.strategy.clone().unwrap_or_else(|| "default".to_owned());
+    let strategy = judged.strategy.as_deref().and_then(|name| context.set.strategy(name)).unwrap_or(context.default_strategy);
+    let key = (strategy_name.clone(), judged.proposed.as_ref().map(|reason| reason.code));
+    let campaign = groups.entry(key).or_insert_with(|| PlannedCampaign {
+        strategy_name,
+        strategy: strategy.clone(),
+        proposed: judged.proposed.clone(),
+        waves: Vec::new(),
+        changes: Vec::new(),
+    });
+    campaign.changes.extend(judged.moves.iter().map(|change| PlannedChange {
+        resource: resource.clone(),
+        created_at,
+        cluster: cluster.clone(),
+        kind: change.kind,
+        from: from.clone(),
+        diff: change.diff.clone(),
+        documents: change.documents.clone(),
+        setting: change.setting.clone(),
+        fixes: change.fixes.clone(),
+        policies: change.policies.clone(),
+        severity: judged.severity,
+        wave: 0,
+    }));
+}
+
+/// Gives a campaign its waves, and makes it wait for approval where it is larger than its strategy allows.
+fn order(fleet: &Fleet, campaign: &mut PlannedCampaign, services: usize) {
+    let strategy = campaign.strategy.clone();
+    campaign.waves = waves::assign(&mut campaign.changes, &strategy, |wave, change| {
+        let Some(scope) = strategy.waves.get(wave).and_then(|wave| wave.scope.as_ref()) else { return true };
+        let service = change.resource.service().and_then(|arn| fleet.services.get(arn)).and_then(Observed::known);
+        service.is_some_and(|service| scope_matches(scope, &judge::scope_keys(fleet, service)) == Match::Yes)
+    });
+    let affected = campaign.changes.iter().filter_map(|change| change.resource.service()).collect::<BTreeSet<_>>().len();
+    let limit = strategy.affected_limit(services);
+    if campaign.proposed.is_none() && affected > limit {
+        let message = format!("it would touch {affected} of {services} services, and maxAffected is {limit}: approve it, or narrow the Binding");
+        campaign.proposed = Some(Reason::of(ReasonCode::TooManyServices, message));
+    }
+}
+
+/// Writes each resource's wave, and what its campaign waits for, into what is said of it.
+fn show_waves(campaigns: &[PlannedCampaign], services: &mut [PlannedResource], clusters: &mut [PlannedResource]) {
+    let mut offset = 0;
+    for campaign in campaigns {
+        for change in &campaign.changes {
+            let name = change.resource.as_str();
+            let planned = services.iter_mut().chain(clusters.iter_mut()).find(|planned| planned.resource == name);
+            if let Some(planned) = planned {
+                planned.wave = planned.wave.or(Some(offset + change.wave + 1));
+                if let Some(reason) = &campaign.proposed {
+                    planned.enforcement = Enforcement::Propose;
+                    planned.reason = planned.reason.take().or_else(|| Some(reason.clone()));
+                }
+            }
+        }
+        offset += campaign.waves.len();
+    }
+}
+
+/// Registrations are shared by services on the same revision that want the same; ECS's own buckets bound the rest.
+fn cost(campaigns: &[PlannedCampaign]) -> Cost {
+    let changes = || campaigns.iter().flat_map(|campaign| &campaign.changes);
+    let registrations: BTreeSet<String> = changes()
+        .filter_map(|change| {
+            let documents = change.documents.as_ref()?;
+            let wanted = document::hash(&serde_json::Value::Object(documents.wanted.clone()));
+            Some(format!("{:?} {wanted}", change.from))
+        })
+        .collect();
+    let updates = changes().filter(|change| change.kind != ChangeKind::ClusterSetting).count();
+    let bucket = |operation: Operation, calls: usize| {
+        let (burst, rate) = operation.bucket().published();
+        calls.saturating_sub(burst as usize).div_ceil(rate as usize)
+    };
+    let watching: u64 = campaigns
+        .iter()
+        .flat_map(|campaign| campaign.waves.iter().map(|wave| wave.record.bake_seconds + campaign.strategy.health.steady_for.0.as_secs()))
+        .sum();
+    let calls = bucket(Operation::RegisterTaskDefinition, registrations.len()).max(bucket(Operation::UpdateService, updates));
+    Cost {
+        register_task_definition: registrations.len(),
+        update_service: updates,
+        estimated_seconds: calls as u64 + watching,
+    }
+}
+
+/// The hash of what would be done: two plans of the same id would do exactly the same.
+fn identity(set: &PolicySet, campaigns: &[PlannedCampaign]) -> String {
+    let changes: Vec<_> = campaigns
+        .iter()
+        .flat_map(|campaign| campaign.changes.iter().map(move |change| (campaign, change)))
+        .map(|(campaign, change)| {
+            let wanted = change.documents.as_ref().map(|documents| document::hash(&serde_json::Value::Object(documents.wanted.clone())));
+            json!({
+                "resource": change.resource, "createdAt": change.created_at, "from": change.from, "wanted": wanted,
+                "setting": change.setting, "fixes": change.fixes, "wave": change.wave, "strategy": campaign.strategy_name,
+                "proposed": campaign.proposed.as_ref().map(|reason| reason.code),
+            })
+        })
+        .collect();
+    document::hash(&json!({ "policySet": set.hash(), "changes": changes }))
+}

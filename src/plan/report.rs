@@ -1,0 +1,265 @@
+//! What a plan says: for people and scripts (DESIGN §7), and for the controller that carries it out.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::model::spec::{API_VERSION, Enforcement, StrategySpec};
+use crate::model::{ClusterArn, DiffEntry, Finding, Reason, Severity, TargetId, TaskDefinitionArn, Timestamp, Verdict};
+use crate::model::change::WaveRecord;
+use crate::model::{ChangeKind, Resource};
+
+/// All that would change in one target, and why the rest would not.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// The hash of what it was made from.
+    pub id: String,
+    /// Where.
+    pub target: TargetId,
+    /// When.
+    pub at: Timestamp,
+    /// The hash of the policies it was made with.
+    pub policy_set: String,
+    /// Every service, by ARN.
+    pub services: Vec<PlannedResource>,
+    /// Every cluster, by ARN.
+    pub clusters: Vec<PlannedResource>,
+    /// What would be rolled out together.
+    pub campaigns: Vec<PlannedCampaign>,
+    /// What it costs.
+    pub cost: Cost,
+    /// What could not be listed: then these are not all services.
+    pub gaps: Vec<String>,
+}
+
+/// One service or cluster in a plan.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedResource {
+    /// Its ARN.
+    pub resource: String,
+    /// The revision it has; none for a cluster.
+    pub task_definition: Option<String>,
+    /// What is to become of it.
+    pub outcome: PlanOutcome,
+    /// The strictest enforcement among the policies that fail.
+    pub enforcement: Enforcement,
+    /// Why, where the outcome does not say it all.
+    pub reason: Option<Reason>,
+    /// The policies that fail and are not waived; for `unknown`, those that could not be evaluated.
+    pub policies: Vec<String>,
+    /// What fails, waived or not.
+    pub findings: Vec<PlannedFinding>,
+    /// What would change, field by field.
+    pub diff: Vec<DiffEntry>,
+    /// Its wave, from 1.
+    pub wave: Option<usize>,
+    /// The verdict of every policy that was asked.
+    #[serde(default, skip)]
+    pub verdicts: Vec<(String, Verdict)>,
+}
+
+/// A finding, and whose it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedFinding {
+    /// The policy.
+    pub policy: String,
+    /// How bad it is.
+    pub severity: Severity,
+    /// The finding.
+    #[serde(flatten)]
+    pub finding: Finding,
+}
+
+/// What is to become of a resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PlanOutcome {
+    /// It would be changed, now or once approved.
+    Change,
+    /// Nothing is wrong.
+    Compliant,
+    /// It should be changed and cannot be.
+    Blocked,
+    /// It should be changed, and not now.
+    Deferred,
+    /// What is wrong is waived.
+    Waived,
+    /// Something is wrong, and the policies only audit.
+    Audit,
+    /// It could not be told.
+    Unknown,
+}
+
+impl PlanOutcome {
+    /// Its name in reports.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Change => "change",
+            Self::Compliant => "compliant",
+            Self::Blocked => "blocked",
+            Self::Deferred => "deferred",
+            Self::Waived => "waived",
+            Self::Audit => "audit",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// How many services come to which outcome.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "the outcomes, as in `PlanOutcome`")]
+pub struct Summary {
+    pub services: usize,
+    pub change: usize,
+    pub compliant: usize,
+    pub blocked: usize,
+    pub deferred: usize,
+    pub waived: usize,
+    pub audit: usize,
+    pub unknown: usize,
+}
+
+/// Changes that are rolled out together: of one strategy, all enforced or all proposed for the same reason.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlannedCampaign {
+    /// The strategy's name; `default` where the Bindings name none.
+    pub strategy_name: String,
+    /// The strategy.
+    pub strategy: StrategySpec,
+    /// Why it waits for approval; `None`: it does not.
+    pub proposed: Option<Reason>,
+    /// Its waves.
+    pub waves: Vec<PlannedWave>,
+    /// Its changes, in the order in which they would begin.
+    pub changes: Vec<PlannedChange>,
+}
+
+/// A wave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedWave {
+    /// Its budgets.
+    pub record: WaveRecord,
+    /// Its resources, in the order in which they would begin.
+    pub resources: Vec<String>,
+}
+
+/// One change.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlannedChange {
+    /// What it moves.
+    pub resource: Resource,
+    /// When that was created.
+    pub created_at: Timestamp,
+    /// Where it lives.
+    pub cluster: ClusterArn,
+    /// What it does.
+    pub kind: ChangeKind,
+    /// The revision it comes from.
+    pub from: Option<TaskDefinitionArn>,
+    /// What changes.
+    pub diff: Vec<DiffEntry>,
+    /// For a revision: the input to register, and the one that would make the old revision again.
+    pub documents: Option<PlannedDocuments>,
+    /// For a setting: the members to send, there and back.
+    pub setting: Option<crate::model::change::Setting>,
+    /// The fixes it brings.
+    pub fixes: Vec<String>,
+    /// The policies that ask for it.
+    pub policies: Vec<String>,
+    /// The worst severity among them.
+    pub severity: Severity,
+    /// Its wave, from 0.
+    pub wave: usize,
+}
+
+/// The documents of a revision change.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlannedDocuments {
+    /// What would make the old revision again.
+    pub previous: Map<String, Value>,
+    /// What to register.
+    pub wanted: Map<String, Value>,
+}
+
+/// What a plan costs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Cost {
+    /// Calls of RegisterTaskDefinition.
+    pub register_task_definition: usize,
+    /// Calls of UpdateService.
+    pub update_service: usize,
+    /// At least so long: what ECS's buckets, bakes and `steadyFor` take.
+    pub estimated_seconds: u64,
+}
+
+impl Plan {
+    /// How many services come to which outcome.
+    #[must_use]
+    pub fn summary(&self) -> Summary {
+        let mut summary = Summary { services: self.services.len(), ..Summary::default() };
+        for service in &self.services {
+            let count = match service.outcome {
+                PlanOutcome::Change => &mut summary.change,
+                PlanOutcome::Compliant => &mut summary.compliant,
+                PlanOutcome::Blocked => &mut summary.blocked,
+                PlanOutcome::Deferred => &mut summary.deferred,
+                PlanOutcome::Waived => &mut summary.waived,
+                PlanOutcome::Audit => &mut summary.audit,
+                PlanOutcome::Unknown => &mut summary.unknown,
+            };
+            *count += 1;
+        }
+        summary
+    }
+
+    /// Whether there is nothing to do and nothing in doubt: nothing would change, nothing is unknown, blocked or
+    /// deferred, and everything could be listed. Audit findings do not count.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        let settled = |resource: &PlannedResource| {
+            matches!(resource.outcome, PlanOutcome::Compliant | PlanOutcome::Waived | PlanOutcome::Audit)
+        };
+        self.gaps.is_empty() && self.services.iter().chain(&self.clusters).all(settled)
+    }
+
+    /// The report of DESIGN §7. The caller masks values first.
+    #[must_use]
+    pub fn to_json(&self, policies: usize, source: &str) -> Value {
+        let resource = |key: &str, planned: &PlannedResource| {
+            let mut value = json!({ key: planned.resource });
+            if let (Value::Object(members), Ok(Value::Object(rest))) = (&mut value, serde_json::to_value(planned)) {
+                members.extend(rest.into_iter().filter(|(name, _)| name != "resource"));
+            }
+            value
+        };
+        let waves: Vec<Value> = self
+            .campaigns
+            .iter()
+            .flat_map(|campaign| campaign.waves.iter().map(move |wave| (campaign, wave)))
+            .map(|(campaign, wave)| {
+                json!({
+                    "name": wave.record.name, "strategy": campaign.strategy_name, "services": wave.resources,
+                    "bakeSeconds": wave.record.bake_seconds, "proposed": campaign.proposed,
+                })
+            })
+            .collect();
+        json!({
+            "apiVersion": API_VERSION,
+            "kind": "Plan",
+            "id": self.id,
+            "target": self.target,
+            "policySet": { "source": source, "hash": self.policy_set, "policies": policies },
+            "summary": self.summary(),
+            "services": self.services.iter().map(|service| resource("service", service)).collect::<Vec<_>>(),
+            "clusters": self.clusters.iter().map(|cluster| resource("cluster", cluster)).collect::<Vec<_>>(),
+            "waves": waves,
+            "cost": self.cost,
+            "gaps": self.gaps,
+        })
+    }
+}

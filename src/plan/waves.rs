@@ -1,0 +1,180 @@
+//! Who goes first. Deterministic: worst severity first, then by ARN; the first wave covers every distinct fix, so that
+//! each is tried on one service before it reaches many.
+
+use std::collections::BTreeSet;
+
+use super::report::{PlannedChange, PlannedWave};
+use crate::model::spec::{StrategySpec, WaveSize};
+use crate::model::change::WaveRecord;
+
+/// Orders `changes`, gives each its wave, and answers with the waves. `in_scope` says whether a wave's `where` matches
+/// a change; waves that would be empty are left out.
+pub fn assign(
+    changes: &mut [PlannedChange],
+    strategy: &StrategySpec,
+    in_scope: impl Fn(usize, &PlannedChange) -> bool,
+) -> Vec<PlannedWave> {
+    changes.sort_by(|one, other| {
+        let key = |change: &PlannedChange| (std::cmp::Reverse(change.severity), change.resource.clone(), change.kind);
+        key(one).cmp(&key(other))
+    });
+    let all = resources(changes.iter());
+    let mut left: Vec<usize> = (0..changes.len()).collect();
+    let mut waves: Vec<PlannedWave> = Vec::new();
+    for (index, spec) in strategy.waves.iter().enumerate() {
+        let candidates: Vec<usize> =
+            left.iter().copied().filter(|place| changes.get(*place).is_some_and(|change| in_scope(index, change))).collect();
+        let size = match spec.size {
+            WaveSize::Amount(amount) => match amount {
+                crate::model::spec::Amount::Count(count) => count as usize,
+                crate::model::spec::Amount::Share(share) => share.of_rounded_up(all),
+            },
+            WaveSize::Rest => usize::MAX,
+        };
+        let chosen = choose(changes, &candidates, size, waves.is_empty());
+        if chosen.is_empty() {
+            continue;
+        }
+        let record = WaveRecord {
+            name: spec.name.clone().unwrap_or_else(|| format!("wave-{}", index + 1)),
+            bake_seconds: spec.bake.0.as_secs(),
+            max_in_flight: spec.max_in_flight.unwrap_or(strategy.max_in_flight),
+            max_failures: spec.max_failures.map_or(0, |limit| limit.of_rounded_down(chosen.len())),
+        };
+        place(changes, &mut left, &chosen, &mut waves, record);
+    }
+    if !left.is_empty() {
+        let rest = left.clone();
+        let record = WaveRecord {
+            name: "remaining".to_owned(),
+            bake_seconds: 0,
+            max_in_flight: strategy.max_in_flight,
+            max_failures: 0,
+        };
+        place(changes, &mut left, &rest, &mut waves, record);
+    }
+    changes.sort_by_key(|change| change.wave);
+    waves
+}
+
+/// How many distinct resources there are.
+fn resources<'a>(changes: impl Iterator<Item = &'a PlannedChange>) -> usize {
+    changes.map(|change| &change.resource).collect::<BTreeSet<_>>().len()
+}
+
+/// The members of a wave, by their places: `size` resources in order, with all changes of each; for the first wave,
+/// before that and however many it takes, resources that bring a fix not yet covered.
+fn choose(changes: &[PlannedChange], candidates: &[usize], size: usize, first: bool) -> Vec<usize> {
+    let change = |place: &usize| changes.get(*place);
+    let mut chosen = BTreeSet::new();
+    if first {
+        let mut covered: BTreeSet<&String> = BTreeSet::new();
+        for candidate in candidates.iter().filter_map(change) {
+            if candidate.fixes.iter().any(|fix| !covered.contains(fix)) {
+                covered.extend(&candidate.fixes);
+                chosen.insert(&candidate.resource);
+            }
+        }
+    }
+    for candidate in candidates.iter().filter_map(change) {
+        if chosen.len() >= size {
+            break;
+        }
+        chosen.insert(&candidate.resource);
+    }
+    let is_chosen = |place: &&usize| change(place).is_some_and(|change| chosen.contains(&change.resource));
+    candidates.iter().filter(is_chosen).copied().collect()
+}
+
+fn place(changes: &mut [PlannedChange], left: &mut Vec<usize>, chosen: &[usize], waves: &mut Vec<PlannedWave>, record: WaveRecord) {
+    let mut members: Vec<String> = Vec::new();
+    for index in chosen {
+        if let Some(change) = changes.get_mut(*index) {
+            change.wave = waves.len();
+            let name = change.resource.as_str().to_owned();
+            if !members.contains(&name) {
+                members.push(name);
+            }
+        }
+    }
+    left.retain(|index| !chosen.contains(index));
+    waves.push(PlannedWave { record, resources: members });
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::spec::WaveSpec;
+    use crate::model::{Severity, Timestamp};
+    use crate::model::{ChangeKind, Resource};
+
+    fn change(number: usize, severity: Severity, fixes: &[&str]) -> PlannedChange {
+        PlannedChange {
+            resource: Resource::Service(format!("arn:aws:ecs:eu-west-1:1:service/prod/s{number:02}").parse().unwrap()),
+            created_at: Timestamp::EPOCH,
+            cluster: "arn:aws:ecs:eu-west-1:1:cluster/prod".parse().unwrap(),
+            kind: ChangeKind::Revision,
+            from: None,
+            diff: vec![],
+            documents: None,
+            setting: None,
+            fixes: fixes.iter().map(ToString::to_string).collect(),
+            policies: vec![],
+            severity,
+            wave: 99,
+        }
+    }
+
+    fn names(waves: &[PlannedWave]) -> Vec<(&str, Vec<&str>)> {
+        let short = |arn: &'_ String| -> &'static str { Box::leak(arn.rsplit('/').next().unwrap().to_owned().into_boxed_str()) };
+        waves.iter().map(|wave| (wave.record.name.as_str(), wave.resources.iter().map(short).collect())).collect()
+    }
+
+    #[test]
+    fn the_first_wave_grows_until_it_covers_every_fix() {
+        let mut changes = vec![
+            change(1, Severity::Low, &["a"]),
+            change(2, Severity::High, &["b"]),
+            change(3, Severity::High, &["b"]),
+            change(4, Severity::Low, &["a", "c"]),
+        ];
+        let waves = assign(&mut changes, &StrategySpec::default(), |_, _| true);
+        assert_eq!(names(&waves), [("canary", vec!["s02", "s01", "s04"]), ("quarter", vec!["s03"])]);
+    }
+
+    #[test]
+    fn what_no_wave_takes_goes_last() {
+        let mut changes = vec![change(1, Severity::Low, &["a"]), change(2, Severity::Low, &["a"])];
+        let strategy = StrategySpec {
+            waves: vec![WaveSpec { name: Some("one".into()), size: "1".parse().unwrap(), ..WaveSpec::default() }],
+            ..StrategySpec::default()
+        };
+        let waves = assign(&mut changes, &strategy, |_, _| true);
+        assert_eq!(names(&waves), [("one", vec!["s01"]), ("remaining", vec!["s02"])]);
+    }
+
+    #[test]
+    fn a_wave_takes_only_what_its_where_matches() {
+        let mut changes = vec![change(1, Severity::Low, &["a"]), change(2, Severity::Low, &["a"])];
+        let waves = assign(&mut changes, &StrategySpec::default(), |wave, change| wave > 0 || change.resource.as_str().ends_with('2'));
+        assert_eq!(names(&waves), [("canary", vec!["s02"]), ("quarter", vec!["s01"])]);
+    }
+
+    proptest! {
+        #[test]
+        fn every_change_is_in_exactly_one_wave(fixes in prop::collection::vec(prop::collection::vec(0..3u8, 1..3), 0..30)) {
+            let names: Vec<Vec<String>> = fixes.iter().map(|fixes| fixes.iter().map(ToString::to_string).collect()).collect();
+            let mut changes: Vec<_> = names.iter().enumerate()
+                .map(|(number, fixes)| change(number, Severity::Low, &fixes.iter().map(String::as_str).collect::<Vec<_>>()))
+                .collect();
+            let waves = assign(&mut changes, &StrategySpec::default(), |_, _| true);
+            prop_assert_eq!(waves.iter().map(|wave| wave.resources.len()).sum::<usize>(), changes.len());
+            prop_assert!(changes.iter().all(|change| change.wave < waves.len()));
+            let covered: BTreeSet<&String> = changes.iter().filter(|change| change.wave == 0).flat_map(|change| &change.fixes).collect();
+            let all: BTreeSet<&String> = changes.iter().flat_map(|change| &change.fixes).collect();
+            prop_assert_eq!(covered, all);
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! The event log: append-only, one hash chain for each subject (a Change, a Rollout, a Command).
+//!
+//! Each event carries the hash of the one before; what was edited, removed or put elsewhere breaks the chain there.
+
+use serde::{Deserialize, Serialize};
+
+use super::typed::{self, RecordError};
+use crate::model::{Reason, TargetId, Timestamp, document};
+use crate::ports::Store;
+use crate::ports::store::{Expect, Key};
+
+/// One entry of the log.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Event {
+    /// What it is about: `Change/NAME`, `Rollout/NAME`, `Hold/ARN`, …
+    pub subject: String,
+    /// From 1, without a gap.
+    pub number: u64,
+    /// When, by the writer's wall clock.
+    pub at: Timestamp,
+    /// `Registering`, `Updating`, …: a phase, or what was done.
+    pub what: String,
+    /// In a sentence, without secrets.
+    pub message: String,
+    /// Why, where there is a reason.
+    pub reason: Option<Reason>,
+    /// Who asked: a person's ARN, or `plimsoll`.
+    pub by: String,
+    /// The hash of the event before; empty for the first.
+    pub previous: String,
+    /// The hash of this one, without this member.
+    pub hash: String,
+}
+
+/// What is to be recorded.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// What it is about.
+    pub subject: String,
+    /// When.
+    pub at: Timestamp,
+    /// What happened.
+    pub what: String,
+    /// In a sentence.
+    pub message: String,
+    /// Why.
+    pub reason: Option<Reason>,
+    /// Who asked.
+    pub by: String,
+}
+
+/// A break in a chain.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Broken {
+    /// An event says something else than when it was written.
+    #[error("event {number} of `{subject}` was changed after it was written")]
+    Edited {
+        /// Whose chain.
+        subject: String,
+        /// Which event.
+        number: u64,
+    },
+    /// An event is missing, or stands where another stood.
+    #[error("event {number} of `{subject}` is missing or was moved")]
+    Missing {
+        /// Whose chain.
+        subject: String,
+        /// The number that should be there.
+        number: u64,
+    },
+}
+
+/// The event log of one target.
+#[derive(Clone, Copy)]
+pub struct Events<'a> {
+    store: &'a dyn Store,
+    target: &'a TargetId,
+}
+
+impl<'a> Events<'a> {
+    /// Of this target in this store.
+    #[must_use]
+    pub fn of(store: &'a dyn Store, target: &'a TargetId) -> Self {
+        Self { store, target }
+    }
+
+    fn partition(&self) -> String {
+        format!("rt#{}#events", self.target)
+    }
+
+    fn key(&self, subject: &str, number: u64) -> Key {
+        Key::new(self.partition(), format!("{subject}#{number:08}"))
+    }
+
+    /// Appends to the subject's chain.
+    ///
+    /// # Errors
+    /// A conflict where somebody else appended at the same time.
+    pub async fn append(&self, entry: Entry) -> Result<Event, RecordError> {
+        let chain = typed::all::<Event>(self.store, &self.partition(), &format!("{}#", entry.subject)).await?;
+        let last = chain.last().map(|(_, event)| &event.value);
+        let mut event = Event {
+            number: last.map_or(1, |last| last.number + 1),
+            previous: last.map(|last| last.hash.clone()).unwrap_or_default(),
+            hash: String::new(),
+            subject: entry.subject,
+            at: entry.at,
+            what: entry.what,
+            message: entry.message,
+            reason: entry.reason,
+            by: entry.by,
+        };
+        event.hash = hash(&event);
+        typed::put(self.store, &self.key(&event.subject, event.number), &event, Expect::Absent).await?;
+        Ok(event)
+    }
+
+    /// All events, or those of subjects that start with `prefix`, by subject and number.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn list(&self, prefix: &str) -> Result<Vec<Event>, RecordError> {
+        let events = typed::all::<Event>(self.store, &self.partition(), prefix).await?;
+        Ok(events.into_iter().map(|(_, event)| event.value).collect())
+    }
+}
+
+/// The hash of an event: of everything it says but the hash itself.
+fn hash(event: &Event) -> String {
+    let bare = Event { hash: String::new(), ..event.clone() };
+    document::hash(&serde_json::to_value(&bare).unwrap_or_default())
+}
+
+/// Every break in the chains of `events`, which are in the order of [`Events::list`].
+///
+/// Limits: it cannot tell that the newest events of a chain were removed; export the heads for that.
+#[must_use]
+pub fn verify(events: &[Event]) -> Vec<Broken> {
+    let mut broken = Vec::new();
+    let mut previous: Option<&Event> = None;
+    for event in events {
+        let before = previous.filter(|before| before.subject == event.subject);
+        let number = before.map_or(1, |before| before.number + 1);
+        let link = before.map_or("", |before| before.hash.as_str());
+        let subject = event.subject.clone();
+        if hash(event) != event.hash {
+            broken.push(Broken::Edited { subject, number: event.number });
+        } else if event.number != number || event.previous != link {
+            broken.push(Broken::Missing { subject, number });
+        }
+        previous = Some(event);
+    }
+    broken
+}

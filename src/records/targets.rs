@@ -1,0 +1,83 @@
+//! Which targets there are, and their counters.
+
+use serde::{Deserialize, Serialize};
+
+use super::typed::{self, RecordError, Versioned};
+use crate::model::{Reason, TargetId, Timestamp};
+use crate::ports::Store;
+use crate::ports::store::{Expect, Key};
+
+/// What is kept of a target as a whole.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TargetRecord {
+    /// How many rollouts it has had: what names are numbered from.
+    pub rollouts: u64,
+    /// When a full pass last ended.
+    #[serde(default)]
+    pub observed_at: Option<Timestamp>,
+    /// What keeps passes from being complete.
+    #[serde(default)]
+    pub conditions: Vec<Reason>,
+    /// When each change began, newest last, of the last 24 hours: `maxChangesPerDay`.
+    #[serde(default)]
+    pub begun: Vec<Timestamp>,
+    /// Fixes whose rollout stopped on failures: they wait for a person.
+    #[serde(default)]
+    pub stopped_fixes: Vec<String>,
+}
+
+/// Reads and writes what is kept of targets.
+#[derive(Clone, Copy)]
+pub struct Targets<'a> {
+    store: &'a dyn Store,
+}
+
+impl<'a> Targets<'a> {
+    /// In this store.
+    #[must_use]
+    pub fn of(store: &'a dyn Store) -> Self {
+        Self { store }
+    }
+
+    /// Makes a target known to whoever lists them.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn announce(&self, target: &TargetId) -> Result<(), RecordError> {
+        let key = Key::new("rt#targets", target.to_string());
+        if typed::get::<TargetId>(self.store, key.clone()).await?.is_none() {
+            typed::put(self.store, &key, target, Expect::Any).await?;
+        }
+        Ok(())
+    }
+
+    /// Every target that a controller has worked on, by name.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn list(&self) -> Result<Vec<TargetId>, RecordError> {
+        let targets = typed::all::<TargetId>(self.store, "rt#targets", "").await?;
+        Ok(targets.into_iter().map(|(_, target)| target.value).collect())
+    }
+
+    /// What is kept of a target.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn read(&self, target: &TargetId) -> Result<Option<Versioned<TargetRecord>>, RecordError> {
+        typed::get(self.store, key(target)).await
+    }
+
+    /// Writes it over the version that was read.
+    ///
+    /// # Errors
+    /// A conflict where somebody else wrote it since.
+    pub async fn write(&self, target: &TargetId, record: &TargetRecord, version: Option<u64>) -> Result<u64, RecordError> {
+        typed::put(self.store, &key(target), record, version.map_or(Expect::Absent, Expect::Version)).await
+    }
+}
+
+fn key(target: &TargetId) -> Key {
+    Key::new(format!("rt#{target}"), "target")
+}

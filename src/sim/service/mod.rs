@@ -1,0 +1,14 @@
+//! Services: what was asked of them, and the scheduler that makes it so.
+
+mod arithmetic;
+mod breaker;
+mod create;
+mod operations;
+mod rolling;
+mod settle;
+mod state;
+mod template;
+mod update;
+mod view;
+
+pub(super) use state::{Service, Status};
