@@ -5,6 +5,7 @@ pub mod change;
 pub mod diff;
 pub mod document;
 pub mod finding;
+pub mod mask;
 pub mod observed;
 pub mod reason;
 pub mod spec;

@@ -1,0 +1,23 @@
+//! What people write, into the words of `model`: YAML or JSON text in, objects with the place of everything in them
+//! out, or all that is wrong, each with file, line, column and what to do about it.
+//!
+//! This module does not read files, does not know the store, and does not know what a policy's expressions mean:
+//! `policy` finds what is wrong with those, and [`locate()`] says on which line.
+
+mod compose;
+mod diagnostic;
+mod emit;
+mod locate;
+mod node;
+mod read;
+mod rules;
+mod scalar;
+mod schema;
+mod shape;
+mod source;
+
+pub use diagnostic::Diagnostic;
+pub use emit::to_yaml;
+pub use locate::{SpecProblem, locate};
+pub use read::{Sourced, parse, parse_files};
+pub use schema::schema;

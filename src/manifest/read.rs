@@ -1,0 +1,153 @@
+//! Files into objects, or everything that is wrong with them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::node::{Content, Node, Places, places};
+use super::schema::{Schema, schema, schema_of_any_kind};
+use super::shape::faults;
+use super::source::{Fault, Source};
+use super::{Diagnostic, compose, rules};
+use crate::model::spec::{Kind, Metadata, Object, Spec};
+
+/// A file larger than this, in bytes, is no manifest.
+const MAX_FILE: usize = 8 * 1024 * 1024;
+/// Findings told of one file. More are one mistake made often, or no manifest at all.
+const MAX_FAULTS: usize = 200;
+
+/// An object and where it was written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sourced {
+    /// What was written.
+    pub object: Object,
+    pub(super) source: Arc<Source>,
+    pub(super) places: Arc<Places>,
+}
+
+impl Sourced {
+    /// The name of the file it was read from.
+    #[must_use]
+    pub fn file(&self) -> &str {
+        &self.source.file
+    }
+
+    /// Line and column, from 1, of what the JSON Pointer names (of the object: `/spec/checks/0`), or of the nearest
+    /// thing around it that was written.
+    #[must_use]
+    pub fn position(&self, pointer: &str) -> (usize, usize) {
+        self.source.position(super::locate::place(&self.places, pointer).map_or(0, |place| place.shown().start))
+    }
+}
+
+/// Reads the objects of one file's text: YAML, of one or several documents, or JSON. See [`parse_files`].
+///
+/// # Errors
+/// Everything that is wrong, in the order it is written.
+pub fn parse(file: &str, text: &str) -> Result<Vec<Sourced>, Vec<Diagnostic>> {
+    parse_files(&[(file.to_owned(), text.as_bytes().to_vec())])
+}
+
+/// Reads the objects of several files, each given by its name and its bytes.
+///
+/// *Guarantees.* All or nothing. Ends in time proportional to the bytes given, whatever they are: nesting, aliases, text
+/// and findings are bounded. Two objects of the same kind do not have the same name. An object of kind `List` stands for
+/// its `items`; documents without content are skipped.
+///
+/// # Errors
+/// Everything that is wrong with any of them, in the order of the files and as written there; at most 200 a file.
+pub fn parse_files(files: &[(String, Vec<u8>)]) -> Result<Vec<Sourced>, Vec<Diagnostic>> {
+    let mut objects = Vec::new();
+    let mut findings = Vec::new();
+    let mut seen = HashMap::new();
+    for (file, bytes) in files {
+        let (source, nodes, mut found) = read(file, bytes);
+        let source = Arc::new(source);
+        for node in nodes {
+            match object(&node) {
+                Ok((object, places)) => {
+                    let sourced = Sourced { object, source: Arc::clone(&source), places: Arc::new(places) };
+                    found.extend(rules::faults(&sourced.object, &sourced.places));
+                    found.extend(twice(&sourced, &mut seen));
+                    objects.push(sourced);
+                }
+                Err(faults) => found.extend(faults),
+            }
+        }
+        found.sort_by_key(|fault| fault.at.start);
+        if found.len() > MAX_FAULTS {
+            let more = found.len() - MAX_FAULTS;
+            found.truncate(MAX_FAULTS);
+            let last = found.last().map_or(0..0, |fault| fault.at.clone());
+            found.push(Fault::at(last, format!("and {more} more findings in this file")));
+        }
+        findings.extend(found.iter().map(|fault| source.diagnose(fault)));
+    }
+    if findings.is_empty() { Ok(objects) } else { Err(findings) }
+}
+
+/// The file's objects as trees, `List`s taken apart.
+fn read(file: &str, bytes: &[u8]) -> (Source, Vec<Node>, Vec<Fault>) {
+    if bytes.len() > MAX_FILE {
+        let fault = Fault::at(0..0, format!("the file is larger than {} MiB", MAX_FILE / (1024 * 1024)));
+        return (Source::of(file, String::new()), Vec::new(), vec![fault]);
+    }
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => {
+            let good = error.valid_up_to();
+            let text = String::from_utf8_lossy(bytes.get(..good).unwrap_or_default()).into_owned();
+            let fault = Fault::at(good..good, "the file is not UTF-8 from here on");
+            let fault = fault.help("save it as UTF-8".to_owned());
+            return (Source::of(file, text), Vec::new(), vec![fault]);
+        }
+    };
+    let (documents, faults) = compose::documents(text);
+    let nodes = documents.into_iter().flat_map(items).collect();
+    (Source::of(file, text.to_owned()), nodes, faults)
+}
+
+/// What `get KIND -o yaml` prints may be applied again.
+fn items(document: Node) -> Vec<Node> {
+    let is_list = document.get("kind").and_then(Node::text) == Some("List");
+    match document.content {
+        Content::Map(members) if is_list => {
+            let items = members.into_iter().find(|(key, _)| key.name == "items").map(|(_, node)| node.content);
+            if let Some(Content::List(items)) = items { items } else { Vec::new() }
+        }
+        _ => vec![document],
+    }
+}
+
+/// One object from its tree.
+fn object(node: &Node) -> Result<(Object, Places), Vec<Fault>> {
+    let Content::Map(_) = &node.content else {
+        let fault = Fault::at(node.at.clone(), format!("expected an object, found {}", node.noun()));
+        return Err(vec![fault.help("an object has `apiVersion`, `kind`, `metadata` and `spec`".to_owned())]);
+    };
+    let written = node.get("kind").and_then(Node::text);
+    let kind = Kind::ALL.iter().copied().find(|kind| Some(kind.as_str()) == written);
+    let schema = kind.map_or_else(schema_of_any_kind, schema);
+    let found = faults(node, Schema::of(&schema));
+    let (Some(kind), true) = (kind, found.is_empty()) else { return Err(found) };
+    let typed = || -> Result<Object, serde_json::Error> {
+        let part = |name: &str| node.get(name).map(Node::to_json).unwrap_or_default();
+        let metadata: Metadata = serde_json::from_value(part("metadata"))?;
+        Ok(Object { metadata, spec: Spec::from_json(kind, part("spec"))? })
+    };
+    match typed() {
+        Ok(object) => Ok((object, places(node))),
+        // The schema comes from the same types; this is what it cannot say.
+        Err(error) => Err(vec![Fault::at(node.first(), format!("{kind} cannot be read: {error}"))]),
+    }
+}
+
+/// The fault of an object whose kind and name were read before.
+fn twice(sourced: &Sourced, seen: &mut HashMap<(Kind, String), String>) -> Option<Fault> {
+    let (kind, name) = (sourced.object.kind(), &sourced.object.metadata.name);
+    let (line, _) = sourced.position("/metadata/name");
+    let here = format!("{}:{line}", sourced.file());
+    let first = seen.insert((kind, name.clone()), here)?;
+    let at = sourced.places.get("/metadata/name").map_or(0..0, |place| place.shown());
+    let fault = Fault::at(at, format!("{kind} `{name}` is defined twice"));
+    Some(fault.help(format!("the other is at {first}")))
+}
