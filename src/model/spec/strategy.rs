@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Amount, Percent, Scope, WaveSize};
+use super::{Amount, Percent, Selector, WaveSize};
 use crate::model::Span;
 
 /// How a fix reaches services. Every member has the default of DESIGN's "Defaults".
@@ -87,7 +87,7 @@ pub struct WaveSpec {
     pub size: WaveSize,
     /// Only what this matches.
     #[serde(rename = "where", skip_serializing_if = "Option::is_none")]
-    pub scope: Option<Scope>,
+    pub selector: Option<Selector>,
     /// How long to watch after its last change was verified.
     pub bake: Span,
     /// Changes at once in this wave.
@@ -103,7 +103,7 @@ impl Default for WaveSpec {
         Self {
             name: None,
             size: WaveSize::Rest,
-            scope: None,
+            selector: None,
             bake: Span::default(),
             max_in_flight: None,
             max_failures: None,
