@@ -35,7 +35,7 @@ pub(super) fn documents(text: &str) -> (Vec<Node>, Vec<Fault>) {
         match parser.next_event() {
             None | Some(Ok((Event::StreamEnd, _))) => break,
             Some(Ok((event, span))) => {
-                if let Err(fault) = composer.take(&event, bytes(&span)) {
+                if let Err(fault) = composer.take(&event, &span) {
                     // The budget is the file's: past it, nothing more is read.
                     composer.faults.push(fault);
                     composer.documents.clear();
@@ -110,11 +110,13 @@ impl Composer {
     ///
     /// # Errors
     /// When the file's budget is spent. All other faults are kept and reading goes on.
-    fn take(&mut self, event: &Event<'_>, at: Range<usize>) -> Result<(), Fault> {
+    fn take(&mut self, event: &Event<'_>, span: &Span) -> Result<(), Fault> {
+        let at = bytes(span);
         if let Some(tag) = event.tag()
             && !["str", "map", "seq"].iter().any(|name| tag.is_yaml_core_schema_tag(name))
         {
-            let fault = Fault::at(at.clone(), format!("the tag `{}` is not supported", tag.original()));
+            let tagged = span.tag_span().map_or_else(|| at.clone(), |tag| bytes(&tag));
+            let fault = Fault::at(tagged, format!("the tag `{}` is not supported", tag.original()));
             self.faults.push(fault.help("write the value itself".to_owned()));
         }
         match event {

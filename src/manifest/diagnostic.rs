@@ -46,12 +46,12 @@ impl Diagnostic {
         cut: bool,
     ) -> Self {
         Self {
-            file: file.to_owned(),
+            file: mask::clean_text(file),
             line,
             column,
-            message: mask::clean_text(&fault.message),
-            help: fault.help.as_deref().map(mask::clean_text),
-            label: mask::clean_text(&fault.label),
+            message: short(&fault.message),
+            help: fault.help.as_deref().map(short),
+            label: short(&fault.label),
             excerpt,
             marked,
             cut,
@@ -78,6 +78,17 @@ impl Diagnostic {
         }
         renderer.render(&[group])
     }
+}
+
+/// What a person reads of a sentence that may quote megabytes of a file.
+fn short(text: &str) -> String {
+    const ENOUGH: usize = 600;
+    let mut text = mask::clean_text(text);
+    if let Some((cut, _)) = text.char_indices().nth(ENOUGH) {
+        text.truncate(cut);
+        text.push('…');
+    }
+    text
 }
 
 impl fmt::Display for Diagnostic {

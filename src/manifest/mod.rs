@@ -7,6 +7,7 @@
 mod compose;
 mod diagnostic;
 mod emit;
+mod explain;
 mod locate;
 mod node;
 mod read;
@@ -18,6 +19,7 @@ mod source;
 
 pub use diagnostic::Diagnostic;
 pub use emit::to_yaml;
+pub use explain::explain;
 pub use locate::{SpecProblem, locate};
 pub use read::{Sourced, parse, parse_files};
 pub use schema::schema;

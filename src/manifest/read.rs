@@ -66,7 +66,6 @@ pub fn parse_files(files: &[(String, Vec<u8>)]) -> Result<Vec<Sourced>, Vec<Diag
             match object(&node) {
                 Ok((object, places)) => {
                     let sourced = Sourced { object, source: Arc::clone(&source), places: Arc::new(places) };
-                    found.extend(rules::faults(&sourced.object, &sourced.places));
                     found.extend(twice(&sourced, &mut seen));
                     objects.push(sourced);
                 }
@@ -127,18 +126,22 @@ fn object(node: &Node) -> Result<(Object, Places), Vec<Fault>> {
     let written = node.get("kind").and_then(Node::text);
     let kind = Kind::ALL.iter().copied().find(|kind| Some(kind.as_str()) == written);
     let schema = kind.map_or_else(schema_of_any_kind, schema);
-    let found = faults(node, Schema::of(&schema));
-    let (Some(kind), true) = (kind, found.is_empty()) else { return Err(found) };
-    let typed = || -> Result<Object, serde_json::Error> {
-        let part = |name: &str| node.get(name).map(Node::to_json).unwrap_or_default();
-        let metadata: Metadata = serde_json::from_value(part("metadata"))?;
-        Ok(Object { metadata, spec: Spec::from_json(kind, part("spec"))? })
-    };
-    match typed() {
-        Ok(object) => Ok((object, places(node))),
-        // The schema comes from the same types; this is what it cannot say.
-        Err(error) => Err(vec![Fault::at(node.first(), format!("{kind} cannot be read: {error}"))]),
+    let mut found = faults(node, Schema::of(&schema));
+    let places = places(node);
+    let part = |name: &str| node.get(name).map(Node::to_json).unwrap_or_default();
+    let metadata = serde_json::from_value::<Metadata>(part("metadata"));
+    if let Ok(metadata) = &metadata {
+        found.extend(rules::metadata_faults(metadata, &places));
     }
+    let (Some(kind), true) = (kind, found.is_empty()) else { return Err(found) };
+    // The schema comes from the same types; an error here is what it cannot say.
+    let unreadable = |error| vec![Fault::at(node.first(), format!("{kind} cannot be read: {error}"))];
+    let object = Object {
+        metadata: metadata.map_err(unreadable)?,
+        spec: Spec::from_json(kind, part("spec")).map_err(unreadable)?,
+    };
+    found.extend(rules::faults(&object, &places));
+    if found.is_empty() { Ok((object, places)) } else { Err(found) }
 }
 
 /// The fault of an object whose kind and name were read before.

@@ -15,10 +15,16 @@ use crate::model::spec::{
     WindowSpec,
 };
 
-/// Everything wrong with an object that has its kind's shape.
+/// Everything wrong with the metadata of an object, whatever its spec is like.
+pub(super) fn metadata_faults(metadata: &Metadata, places: &Places) -> Vec<Fault> {
+    let mut rules = Rules { places, faults: Vec::new() };
+    rules.metadata(metadata);
+    rules.faults
+}
+
+/// Everything wrong with the spec of an object that has its kind's shape.
 pub(super) fn faults(object: &Object, places: &Places) -> Vec<Fault> {
     let mut rules = Rules { places, faults: Vec::new() };
-    rules.metadata(&object.metadata);
     match &object.spec {
         Spec::Policy(spec) => rules.policy(spec),
         Spec::Binding(spec) => rules.binding(spec),
@@ -106,12 +112,12 @@ impl Rules<'_> {
         self.wrong_unless(spec.max_in_flight > 0, "/spec/maxInFlight", "nothing could ever start", "use 1 or more");
         for (index, wave) in spec.waves.iter().enumerate() {
             let at = format!("/spec/waves/{index}");
-            if let Some(scope) = &wave.scope {
-                self.scope(&format!("{at}/where"), scope);
+            if let Some(selector) = &wave.selector {
+                self.selector(&format!("{at}/where"), selector);
             }
             let starts = wave.max_in_flight != Some(0);
             self.wrong_unless(starts, &format!("{at}/maxInFlight"), "nothing could ever start", "use 1 or more");
-            let takes_all = wave.size == WaveSize::Rest && wave.scope.is_none();
+            let takes_all = wave.size == WaveSize::Rest && wave.selector.is_none();
             self.wrong_unless(
                 !takes_all || index + 1 == spec.waves.len(),
                 &format!("{at}/size"),

@@ -68,6 +68,8 @@ impl Walker {
             (Content::Scalar(Value::String(_), _), "string") | (Content::Scalar(Value::Bool(_), _), "boolean") => true,
             (Content::Scalar(Value::Number(number), _), "integer") => !number.is_f64(),
             (Content::Scalar(Value::Number(_), _), "number") => true,
+            // Refused below with the reason, which is not the type.
+            (Content::Scalar(Value::Number(_), _), "string") => matches!(reference, Some("Span" | "Timestamp")),
             _ => false,
         };
         let any = types.is_empty() && values.is_empty();
@@ -108,6 +110,8 @@ impl Walker {
                 let about =
                     known.iter().find(|(known, _)| *known == name).and_then(|(_, schema)| schema.text("description"));
                 let fault = Fault::at(named.clone(), format!("`{name}` is missing")).label(format!("needs `{name}`"));
+                // One word says no more than the name does.
+                let about = about.filter(|about| about.contains(' '));
                 self.fault(fault.help(about.map(|about| format!("`{name}`: {}", about.trim_end_matches('.')))));
             }
         }
@@ -163,7 +167,10 @@ impl Walker {
             Some("WaveSize") => refusal::<WaveSize>(&text),
             _ => out_of_range(value, schema),
         };
-        if let Some(problem) = problem {
+        // The grammar may take `0`, the type reads text only.
+        let unit =
+            (reference == Some("Span") && value.is_number()).then(|| format!("`{text}` of what? such as `{text}s`"));
+        if let Some(problem) = unit.or(problem) {
             self.fault(Fault::at(node.at.clone(), problem));
         }
     }

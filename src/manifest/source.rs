@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::Diagnostic;
+use crate::model::mask::is_hidden;
 
 /// A line longer than this, in bytes, is shown in part: people do not read further, and a hostile one could have
 /// megabytes.
@@ -87,7 +88,7 @@ impl Source {
         let (line, column) = self.position(start);
         let whole = self.line_around(start);
         // What spans lines is marked on its first.
-        let marked = start..self.at_character(fault.at.end).clamp(start, whole.end.max(start));
+        let marked_end = self.at_character(fault.at.end).clamp(start, whole.end.max(start));
         let cut = whole.len() > SHOWN;
         let shown = if cut {
             let from = self.at_character(start.saturating_sub(AROUND).max(whole.start));
@@ -95,9 +96,17 @@ impl Source {
         } else {
             whole
         };
-        let excerpt = self.text.get(shown.clone()).unwrap_or_default().to_owned();
-        let inside = |offset: usize| offset.saturating_sub(shown.start).min(excerpt.len());
-        let marked = inside(marked.start)..inside(marked.end);
+        let marked = start..marked_end.clamp(start, shown.end.max(start));
+        let visible = |range: Range<usize>| -> String {
+            let text = self.text.get(range).unwrap_or_default();
+            text.chars().map(|c| if is_hidden(c) && c != '\t' { '\u{fffd}' } else { c }).collect()
+        };
+        let mut excerpt = visible(shown.start..marked.start);
+        let from = excerpt.len();
+        excerpt.push_str(&visible(marked.clone()));
+        let to = excerpt.len();
+        excerpt.push_str(&visible(marked.end..shown.end));
+        let marked = from..to;
         Diagnostic::of(&self.file, (line, column), fault, excerpt, marked, cut)
     }
 }
