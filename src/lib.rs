@@ -12,3 +12,4 @@ pub mod ports;
 pub mod records;
 pub mod rollout;
 pub mod sim;
+pub mod telemetry;
