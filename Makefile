@@ -1,0 +1,43 @@
+# What can be done here. `make help` lists it.
+
+CARGO ?= cargo
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint check deny
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | sort | expand -t 12
+
+demo: ## Show the whole loop on a simulated fleet; needs nothing but Rust
+	$(CARGO) run -- demo
+
+test: peers ## Run all tests; installs the servers they need first
+	$(CARGO) test --locked
+
+lint: ## Check format and lints
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+
+check: lint test deny ## All that a change must pass
+
+# Advisories need the internet's database and are left to a scheduled job.
+DENY := $(firstword $(wildcard target/tools/bin/cargo-deny) $(shell command -v cargo-deny 2>/dev/null))
+
+deny: ## Check licences, sources and banned crates, where cargo-deny is installed (make deny-install)
+	@if [ -n "$(DENY)" ]; then $(DENY) --locked check bans licenses sources; \
+	else echo 'skipped: cargo-deny is not installed; make deny-install'; fi
+
+.PHONY: deny-install
+deny-install: target/tools/bin/cargo-deny ## Install cargo-deny under target/tools (a few minutes, once)
+
+target/tools/bin/cargo-deny:
+	$(CARGO) install --locked --debug cargo-deny@0.20 --root target/tools
+
+# Defines `peers`: the servers the tests need, pinned, installed under target/.
+-include tests/peers/peers.mk
+
+# Until that file exists, tests that need servers say so themselves.
+ifeq ($(wildcard tests/peers/peers.mk),)
+.PHONY: peers
+peers:
+endif
