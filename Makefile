@@ -1,0 +1,1 @@
+include tests/peers/peers.mk
