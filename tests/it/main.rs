@@ -9,3 +9,5 @@
 )]
 
 mod contract;
+mod fake;
+mod peers;

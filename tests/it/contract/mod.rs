@@ -1,4 +1,7 @@
 //! What every implementation of a port owes, as claims, run against each implementation.
 
+mod dynamo;
+mod dynamo_faults;
+mod ecs;
 mod embedded;
 mod store;

@@ -48,6 +48,7 @@ pub(super) async fn store_contract(one: &dyn Store, other: &dyn Store, deviation
         a_query_sees_only_its_prefix,
         a_query_of_nothing_ends_at_once,
         the_largest_body_is_kept,
+        the_largest_body_is_written_over,
         a_larger_body_is_refused,
         of_many_creations_one_wins,
         concurrent_increments_lose_nothing,
@@ -384,6 +385,13 @@ fn sized(bytes: usize) -> Map<String, Value> {
 
 async fn the_largest_body_is_kept(one: &dyn Store, other: &dyn Store) {
     let key = key("largest", "a");
+    let largest = sized(MAX_BODY_BYTES);
+    assert_eq!(put(one, &key, &largest, Expect::Absent).await, Ok(1));
+    assert!(get(other, &key).await == Some(item(&key, 1, largest)));
+}
+
+async fn the_largest_body_is_written_over(one: &dyn Store, other: &dyn Store) {
+    let key = key("largest-twice", "a");
     let largest = sized(MAX_BODY_BYTES);
     assert_eq!(put(one, &key, &largest, Expect::Absent).await, Ok(1));
     assert_eq!(put(one, &key, &largest, Expect::Version(1)).await, Ok(2));
