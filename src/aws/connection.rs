@@ -99,7 +99,10 @@ impl Connection {
     #[must_use]
     pub fn to_endpoint(endpoint: &str, region: &str, timeouts: Timeouts) -> Self {
         let credentials = Credentials::new("local", "local", None, None, "plimsoll-local");
-        let config = SdkConfig::builder()
+        let mut config = SdkConfig::builder();
+        // The machine's clock. Clients have it by themselves; taking on a role panics without.
+        config.set_time_source(Some(Default::default()));
+        let config = config
             .behavior_version(behavior())
             .region(Region::new(region.to_owned()))
             .endpoint_url(endpoint)
