@@ -34,10 +34,4 @@ target/tools/bin/cargo-deny:
 	$(CARGO) install --locked --debug cargo-deny@0.20 --root target/tools
 
 # Defines `peers`: the servers the tests need, pinned, installed under target/.
--include tests/peers/peers.mk
-
-# Until that file exists, tests that need servers say so themselves.
-ifeq ($(wildcard tests/peers/peers.mk),)
-.PHONY: peers
-peers:
-endif
+include tests/peers/peers.mk

@@ -4,6 +4,8 @@
 //! adapters (`aws`, `embedded`, `sim`) implement the ports and do not know one another; `cli` is the edge.
 //! `ARCHITECTURE.md` has the map and the rules; `tests/it/architecture.rs` holds the code to them.
 
+pub mod aws;
+pub mod embedded;
 pub mod manifest;
 pub mod model;
 pub mod plan;

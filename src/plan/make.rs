@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::json;
 
 use super::judge::{self, Judged};
-use super::report::{Cost, Plan, PlanOutcome, PlannedCampaign, PlannedChange, PlannedResource};
+use super::report::{Cost, Plan, PlanOutcome, PlannedCampaign, PlannedChange, PlannedResource, Wish};
 use super::waves;
 use crate::model::observed::{Cluster, Fleet, Service};
 use crate::model::spec::{Enforcement, FreezeSpec, ResourceKind, StrategySpec};
@@ -92,6 +92,7 @@ pub fn plan(fleet: &Fleet, context: &Context<'_>) -> Plan {
     let mut services = Vec::new();
     let mut clusters = Vec::new();
     let mut groups: BTreeMap<(String, Option<ReasonCode>), PlannedCampaign> = BTreeMap::new();
+    let mut wishes = BTreeMap::new();
     for (arn, observed) in &fleet.services {
         let judged = match observed {
             Observed::Known { value, .. } => {
@@ -102,7 +103,9 @@ pub fn plan(fleet: &Fleet, context: &Context<'_>) -> Plan {
             Observed::Unknown { why, .. } => judge::unknown(arn.as_str(), format!("the service could not be read: {why}")),
             Observed::Absent { .. } => continue,
         };
-        services.push(taken(judged, &Resource::Service(arn.clone()), context));
+        let resource = Resource::Service(arn.clone());
+        wishes.insert(resource.clone(), wish(&judged));
+        services.push(taken(judged, &resource, context));
     }
     for (arn, observed) in &fleet.clusters {
         let judged = match observed {
@@ -114,7 +117,9 @@ pub fn plan(fleet: &Fleet, context: &Context<'_>) -> Plan {
             Observed::Unknown { why, .. } => judge::unknown(arn.as_str(), format!("the cluster could not be read: {why}")),
             Observed::Absent { .. } => continue,
         };
-        clusters.push(taken(judged, &Resource::Cluster(arn.clone()), context));
+        let resource = Resource::Cluster(arn.clone());
+        wishes.insert(resource.clone(), wish(&judged));
+        clusters.push(taken(judged, &resource, context));
     }
     let mut campaigns: Vec<PlannedCampaign> = groups.into_values().collect();
     for campaign in &mut campaigns {
@@ -131,9 +136,15 @@ pub fn plan(fleet: &Fleet, context: &Context<'_>) -> Plan {
         services,
         clusters,
         campaigns,
+        wishes,
         cost,
         gaps: fleet.gaps.clone(),
     }
+}
+
+fn wish(judged: &Judged) -> Wish {
+    let moves = judged.moves.iter().map(|change| (change.kind, change.fixes.clone())).collect();
+    Wish { outcome: judged.planned.outcome, moves }
 }
 
 enum Changed<'a> {

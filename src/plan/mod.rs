@@ -14,5 +14,5 @@ pub mod report;
 pub mod settings;
 pub mod waves;
 
-pub use make::{Context, FamiliesToLookUp, families_to_look_up, plan};
-pub use report::{Cost, Plan, PlanOutcome, PlannedCampaign, PlannedChange, PlannedFinding, PlannedResource, PlannedWave, Summary};
+pub use make::{Context, FamiliesToLookUp, families_to_look_up, frozen, plan};
+pub use report::{Cost, Plan, PlanOutcome, PlannedCampaign, PlannedChange, PlannedFinding, PlannedResource, PlannedWave, Summary, Wish};

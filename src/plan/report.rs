@@ -1,5 +1,7 @@
 //! What a plan says: for people and scripts (DESIGN §7), and for the controller that carries it out.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -26,10 +28,21 @@ pub struct Plan {
     pub clusters: Vec<PlannedResource>,
     /// What would be rolled out together.
     pub campaigns: Vec<PlannedCampaign>,
+    /// What every resource would take, those included that an open rollout has already.
+    pub wishes: BTreeMap<Resource, Wish>,
     /// What it costs.
     pub cost: Cost,
     /// What could not be listed: then these are not all services.
     pub gaps: Vec<String>,
+}
+
+/// What a resource would take now: what an open rollout's pending changes are held against.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wish {
+    /// What is to become of it.
+    pub outcome: PlanOutcome,
+    /// Each change it would take: its kind, and what it would bring.
+    pub moves: Vec<(ChangeKind, Vec<String>)>,
 }
 
 /// One service or cluster in a plan.

@@ -8,13 +8,17 @@ use serde_json::{Map, Value};
 
 use crate::model::Timestamp;
 
+/// The largest body that every store keeps, in bytes of its JSON. DynamoDB ends an item at 400 KB, names and keys
+/// included.
+pub const MAX_BODY_BYTES: usize = 350 * 1024;
+
 /// Where an item lives. The partition starts with the class of its writer (`cfg#`, `cmd#`, `rt#`), so that IAM's
 /// `dynamodb:LeadingKeys` can part people's rights from the controller's.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
-    /// The partition key.
+    /// The partition key. Not empty, at most 2,048 bytes (a limit of DynamoDB).
     pub partition: String,
-    /// The sort key. Ordered bytewise.
+    /// The sort key. Ordered bytewise. Not empty, at most 1,024 bytes (a limit of DynamoDB).
     pub sort: String,
 }
 
@@ -62,7 +66,7 @@ pub struct Page {
 /// - Reads are strongly consistent: they see every write that has been acknowledged.
 /// - A write happens wholly or not at all, and only if its [`Expect`] holds; else [`StoreError::Conflict`].
 /// - An acknowledged write survives `kill -9` of this process.
-/// - Items up to 350 KB of JSON are kept; larger ones are refused with [`StoreError::TooLarge`].
+/// - Bodies up to [`MAX_BODY_BYTES`] of JSON are kept; larger ones are refused with [`StoreError::TooLarge`].
 /// - Several processes may use the same store at once.
 ///
 /// Cancellation: dropping the future of a write leaves its outcome unknown.

@@ -10,3 +10,6 @@
 
 mod architecture;
 mod manifest;
+mod contract;
+mod fake;
+mod peers;

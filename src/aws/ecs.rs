@@ -1,0 +1,196 @@
+//! The port `Ecs` on AWS: the SDK's client for credentials, signing, endpoints and retries, and raw JSON through it.
+//!
+//! Knows the operations by name only; what is in the documents is nobody's business here.
+
+use aws_config::SdkConfig;
+use aws_sdk_ecs::Client;
+use aws_sdk_ecs::config::Builder;
+use futures::future::BoxFuture;
+use serde_json::{Map, Value};
+
+use super::Timeouts;
+use super::connection::{one_attempt, write_timeouts};
+use super::failure::Failure;
+use super::wire::{LeaveThrottlingToTheBudget, RawAnswer, Wire, error_in, is_throttling};
+use crate::ports::ecs::{Ecs, EcsError, Operation};
+
+/// Amazon ECS of one account and region.
+///
+/// Guarantees: those of the port. Reads are tried up to three times by the SDK, but not after throttling, which is
+/// answered at once so that a budget can learn from it ([`super::Budgeted`]); writes are sent once.
+#[derive(Debug, Clone)]
+pub struct AwsEcs {
+    client: Client,
+    timeouts: Timeouts,
+}
+
+impl AwsEcs {
+    pub(super) fn new(config: &SdkConfig, timeouts: Timeouts) -> Self {
+        Self { client: Client::new(config), timeouts }
+    }
+
+    /// What differs from the client's settings for this operation.
+    fn settings(&self, operation: Operation) -> Builder {
+        let settings = Builder::default().retry_classifier(LeaveThrottlingToTheBudget);
+        if operation.writes() {
+            settings.retry_config(one_attempt()).timeout_config(write_timeouts(&self.timeouts))
+        } else {
+            settings
+        }
+    }
+
+    /// Sends `wire`'s bytes as `operation`. The SDK's own reading of the answer does not matter: it may fail on what
+    /// is new to it.
+    async fn send(&self, operation: Operation, wire: &Wire) -> Result<(), Failure> {
+        let settings = self.settings(operation);
+        macro_rules! send {
+            ($builder:ident) => {
+                self.client
+                    .$builder()
+                    .customize()
+                    .config_override(settings)
+                    .interceptor(wire.clone())
+                    .send()
+                    .await
+                    .map(drop)
+                    .map_err(|error| Failure::unanswered(&error))
+            };
+        }
+        match operation {
+            Operation::ListClusters => send!(list_clusters),
+            Operation::DescribeClusters => send!(describe_clusters),
+            Operation::ListServices => send!(list_services),
+            Operation::DescribeServices => send!(describe_services),
+            Operation::DescribeTaskDefinition => send!(describe_task_definition),
+            Operation::ListTaskDefinitions => send!(list_task_definitions),
+            Operation::ListTasks => send!(list_tasks),
+            Operation::DescribeTasks => send!(describe_tasks),
+            Operation::ListServiceDeployments => send!(list_service_deployments),
+            Operation::DescribeServiceDeployments => send!(describe_service_deployments),
+            Operation::DescribeServiceRevisions => send!(describe_service_revisions),
+            Operation::RegisterTaskDefinition => send!(register_task_definition),
+            Operation::DeregisterTaskDefinition => send!(deregister_task_definition),
+            Operation::UpdateService => send!(update_service),
+            Operation::StopServiceDeployment => send!(stop_service_deployment),
+            Operation::UpdateClusterSettings => send!(update_cluster_settings),
+            Operation::UpdateCluster => send!(update_cluster),
+            Operation::TagResource => send!(tag_resource),
+            Operation::UntagResource => send!(untag_resource),
+        }
+    }
+}
+
+impl Ecs for AwsEcs {
+    fn call<'a>(&'a self, operation: Operation, input: Value) -> BoxFuture<'a, Result<Value, EcsError>> {
+        Box::pin(async move {
+            let wire = Wire::new(input.to_string().into_bytes());
+            let sent = self.send(operation, &wire).await;
+            match (wire.answer(), sent) {
+                (Some(answer), _) => read(operation, &answer),
+                (None, Ok(())) => Err(no_answer(operation, "the answer could not be kept".to_owned())),
+                (None, Err(failure)) => Err(unanswered(operation, &failure, wire.sent())),
+            }
+        })
+    }
+}
+
+/// What ECS, or something on the way to it, answered.
+fn read(operation: Operation, answer: &RawAnswer) -> Result<Value, EcsError> {
+    let status = answer.status;
+    if (200..300).contains(&status) {
+        // An object, or it is not an answer of awsJson: a portal's page, a truncated body.
+        return serde_json::from_slice::<Map<String, Value>>(&answer.body).map(Value::Object).map_err(|error| {
+            no_answer(operation, format!("HTTP {status} with a body that is no JSON object: {error}"))
+        });
+    }
+    let (code, message) = error_in(answer.error_type.as_deref(), &answer.body);
+    let message = message.unwrap_or_else(|| format!("HTTP {status}"));
+    match code {
+        _ if !(400..500).contains(&status) => {
+            let code = code.unwrap_or_else(|| format!("HTTP {status}"));
+            Err(no_answer(operation, format!("{code}: {message}")))
+        }
+        Some(code) if is_throttling(&code) => Err(EcsError::Throttled { operation, message }),
+        None if status == 429 => Err(EcsError::Throttled { operation, message }),
+        code => {
+            let code = code.unwrap_or_else(|| format!("HTTP {status}"));
+            Err(EcsError::Refused { operation, code, message })
+        }
+    }
+}
+
+/// No answer came. It counts as not sent only where that is certain.
+fn unanswered(operation: Operation, failure: &Failure, sent: bool) -> EcsError {
+    let message = failure.message().to_owned();
+    match failure {
+        Failure::NoCredentials { .. } | Failure::Unreachable { .. } | Failure::NotSent { .. } => {
+            EcsError::NotSent { operation, message }
+        }
+        Failure::Lost { .. } | Failure::Answered { .. } if !sent => EcsError::NotSent { operation, message },
+        Failure::Lost { .. } | Failure::Answered { .. } => no_answer(operation, message),
+    }
+}
+
+fn no_answer(operation: Operation, message: String) -> EcsError {
+    EcsError::NoAnswer { operation, message }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OPERATION: Operation = Operation::UpdateService;
+
+    fn answer(status: u16, body: &str) -> Result<Value, EcsError> {
+        read(OPERATION, &RawAnswer { status, error_type: None, body: body.as_bytes().to_vec() })
+    }
+
+    fn refused(code: &str, message: &str) -> Result<Value, EcsError> {
+        Err(EcsError::Refused { operation: OPERATION, code: code.to_owned(), message: message.to_owned() })
+    }
+
+    #[test]
+    fn an_answer_is_what_its_status_and_code_say() {
+        assert_eq!(answer(200, r#"{"a":""}"#), Ok(serde_json::json!({ "a": "" })));
+        let missing = r#"{"__type":"com.amazonaws.ecs#ServiceNotFoundException","message":"Service not found."}"#;
+        assert_eq!(answer(400, missing), refused("ServiceNotFoundException", "Service not found."));
+        assert_eq!(answer(403, "<html>"), refused("HTTP 403", "HTTP 403"));
+        let throttled = r#"{"__type":"ThrottlingException","message":"Rate exceeded"}"#;
+        let message = "Rate exceeded".to_owned();
+        assert_eq!(answer(400, throttled), Err(EcsError::Throttled { operation: OPERATION, message }));
+        let quota = r#"{"__type":"LimitExceededException","message":"too many"}"#;
+        assert_eq!(answer(400, quota), refused("LimitExceededException", "too many"));
+    }
+
+    #[test]
+    fn what_is_no_answer_leaves_the_outcome_unknown() {
+        for (status, body) in [
+            (200, ""),
+            (200, "<html>sign in</html>"),
+            (200, "[]"),
+            (200, r#"{"service":"#),
+            (302, ""),
+            (500, r#"{"__type":"ServerException","message":"sorry"}"#),
+            (503, r#"{"__type":"ThrottlingException","message":"Rate exceeded"}"#),
+        ] {
+            let error = answer(status, body).unwrap_err();
+            assert!(matches!(error, EcsError::NoAnswer { .. }), "{status} {body}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_call_counts_as_not_sent_only_where_that_is_certain() {
+        let message = String::new;
+        let lost = Failure::Lost { message: message() };
+        for (failure, sent, not_sent) in [
+            (Failure::NoCredentials { configured: true, message: message() }, false, true),
+            (Failure::Unreachable { message: message() }, true, true),
+            (Failure::NotSent { message: message() }, false, true),
+            (lost.clone(), false, true),
+            (lost, true, false),
+        ] {
+            let error = unanswered(OPERATION, &failure, sent);
+            assert_eq!(matches!(error, EcsError::NotSent { .. }), not_sent, "{failure:?}, sent: {sent}");
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! What every implementation of a port owes, as claims, run against each implementation.
+
+mod connection;
+mod dynamo;
+mod dynamo_faults;
+mod ecs;
+mod embedded;
+mod store;
