@@ -9,7 +9,7 @@
 )]
 
 mod architecture;
-mod manifest;
 mod contract;
 mod fake;
+mod manifest;
 mod peers;
