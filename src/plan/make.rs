@@ -8,10 +8,10 @@ use super::judge::{self, Judged};
 use super::report::{Cost, Plan, PlanOutcome, PlannedCampaign, PlannedChange, PlannedResource, Wish};
 use super::waves;
 use crate::model::observed::{Cluster, Fleet, Service};
+use crate::model::operation::Operation;
 use crate::model::spec::{Enforcement, FreezeSpec, ResourceKind, StrategySpec};
 use crate::model::{Observed, Reason, ReasonCode, Timestamp, Verdict, document};
 use crate::policy::{Match, PolicySet, ScopeKeys, Subject, TargetContext, evaluate, scope_matches};
-use crate::ports::ecs::Operation;
 use crate::model::{ChangeKind, Hold, Resource};
 
 /// What a plan is made from, besides the fleet.
