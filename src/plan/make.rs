@@ -9,7 +9,7 @@ use super::report::{Cost, Plan, PlanOutcome, PlannedCampaign, PlannedChange, Pla
 use super::waves;
 use crate::model::observed::{Cluster, Fleet, Service};
 use crate::model::operation::Operation;
-use crate::model::spec::{Enforcement, FreezeSpec, ResourceKind, StrategySpec};
+use crate::model::spec::{Enforcement, FreezeSpec, ResourceKind, StrategySpec, WaveSpec};
 use crate::model::{Observed, Reason, ReasonCode, Timestamp, Verdict, document};
 use crate::policy::{Match, PolicySet, ScopeKeys, Subject, TargetContext, evaluate, scope_matches};
 use crate::model::{ChangeKind, Hold, Resource};
@@ -213,9 +213,9 @@ fn group(
 fn order(fleet: &Fleet, campaign: &mut PlannedCampaign, services: usize) {
     let strategy = campaign.strategy.clone();
     campaign.waves = waves::assign(&mut campaign.changes, &strategy, |wave, change| {
-        let Some(scope) = strategy.waves.get(wave).and_then(|wave| wave.scope.as_ref()) else { return true };
+        let Some(scope) = strategy.waves.get(wave).and_then(WaveSpec::scope) else { return true };
         let service = change.resource.service().and_then(|arn| fleet.services.get(arn)).and_then(Observed::known);
-        service.is_some_and(|service| scope_matches(scope, &judge::scope_keys(fleet, service)) == Match::Yes)
+        service.is_some_and(|service| scope_matches(&scope, &judge::scope_keys(fleet, service)) == Match::Yes)
     });
     let affected = campaign.changes.iter().filter_map(|change| change.resource.service()).collect::<BTreeSet<_>>().len();
     let limit = strategy.affected_limit(services);
