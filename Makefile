@@ -31,7 +31,7 @@ deny: ## Check licences, sources and banned crates, where cargo-deny is installe
 deny-install: target/tools/bin/cargo-deny ## Install cargo-deny under target/tools (a few minutes, once)
 
 target/tools/bin/cargo-deny:
-	$(CARGO) install --locked --debug cargo-deny@0.20 --root target/tools
+	$(CARGO) install --locked --debug cargo-deny@0.20.2 --root target/tools
 
 # Defines `peers`: the servers the tests need, pinned, installed under target/.
 include tests/peers/peers.mk

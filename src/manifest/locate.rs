@@ -16,8 +16,8 @@ pub struct SpecProblem {
     pub name: String,
     /// A JSON Pointer into its spec: `/checks/0/require`. What is not written stands for the nearest thing around it.
     pub pointer: String,
-    /// In a text such as an expression: how many characters come before the wrong one.
-    pub offset: Option<usize>,
+    /// In a text such as an expression: which character, from 1.
+    pub column: Option<usize>,
     /// What is wrong: one sentence, lower-case, without a full stop.
     pub message: String,
     /// What to do about it.
@@ -33,9 +33,9 @@ pub fn locate(objects: &[Sourced], problem: &SpecProblem) -> Option<Diagnostic> 
     let exact = sourced.places.get(&pointer);
     let nearest = place(&sourced.places, &pointer);
     let value = sourced.text_at(&pointer);
-    let at = match (exact, problem.offset, value) {
-        (Some(place), Some(offset), Some(value)) => {
-            character(&sourced.source.text, place, &value, offset).unwrap_or_else(|| place.shown())
+    let at = match (exact, problem.column, value) {
+        (Some(place), Some(column), Some(value)) => {
+            character(&sourced.source.text, place, &value, column.saturating_sub(1)).unwrap_or_else(|| place.shown())
         }
         _ => nearest.map_or(0..0, Place::shown),
     };
@@ -137,7 +137,7 @@ mod tests {
             kind: Kind::Policy,
             name: "p".to_owned(),
             pointer: "/title".to_owned(),
-            offset: Some(offset),
+            column: Some(offset + 1),
             message: "wrong".to_owned(),
             help: None,
         };

@@ -21,5 +21,5 @@ pub use diagnostic::Diagnostic;
 pub use emit::to_yaml;
 pub use explain::explain;
 pub use locate::{SpecProblem, locate};
-pub use read::{Sourced, parse, parse_files};
+pub use read::{Reading, Sourced, parse, parse_files, read_files};
 pub use schema::schema;

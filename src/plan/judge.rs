@@ -166,27 +166,21 @@ pub fn service(fleet: &Fleet, service: &Service, context: &Context<'_>) -> Judge
         target: Some(context.target),
         scope: &keys,
     };
-    let mut results =
+    let of_revision =
         of_definition.as_ref().map(|subject| evaluate(context.set, subject, context.now)).unwrap_or_default();
-    let revision_policies = results.len();
-    results.extend(evaluate(context.set, &of_service, context.now));
-    let split = |result: &&PolicyResult| {
-        results.iter().position(|other| std::ptr::eq(other, *result)).is_some_and(|place| place < revision_policies)
-    };
-    let is_revision: BTreeMap<String, bool> =
-        results.iter().map(|result| (result.policy.clone(), split(&result))).collect();
-    let opinion = Opinion::of(results);
+    let of_setting = evaluate(context.set, &of_service, context.now);
+    let is_revision = |fix: &PlannedFix| of_revision.iter().any(|result| result.policy == fix.policy);
+    let opinion = Opinion::of(of_revision.iter().chain(&of_setting).cloned().collect());
     let resource = Resource::Service(service.arn.clone());
     let mut judged = decide(&resource, &keys, &opinion, context, |fixes, strategy| {
-        let (revision, setting): (Vec<_>, Vec<_>) =
-            fixes.iter().partition(|fix| is_revision.get(&fix.policy).copied().unwrap_or(false));
+        let (revision, setting): (Vec<_>, Vec<_>) = fixes.iter().partition(|fix| is_revision(fix));
         let mut moves = Vec::new();
         if let (false, Some(subject), Some(definition)) = (revision.is_empty(), &of_definition, definition) {
             may_touch(service, Touch::Deploys)?;
-            moves.push(revision_move(fleet, definition, subject, &revision, strategy, context)?);
+            moves.push(revision_move(fleet, definition, (subject, &of_revision), &revision, strategy, context)?);
         }
         if !setting.is_empty() {
-            let change = setting_move(ChangeKind::QuietSetting, &of_service, &setting, context)?;
+            let change = setting_move(ChangeKind::QuietSetting, (&of_service, &of_setting), &setting, context)?;
             let touch = if change.kind == ChangeKind::QuietSetting { Touch::Quiet } else { Touch::Deploys };
             may_touch(service, touch)?;
             if let (ChangeKind::DeployingSetting, Some(definition)) = (change.kind, definition) {
@@ -263,10 +257,16 @@ pub fn cluster(fleet: &Fleet, cluster: &crate::model::observed::Cluster, context
         target: Some(context.target),
         scope: &keys,
     };
-    let opinion = Opinion::of(evaluate(context.set, &subject, context.now));
+    let results = evaluate(context.set, &subject, context.now);
+    let opinion = Opinion::of(results.clone());
     let resource = Resource::Cluster(cluster.arn.clone());
     decide(&resource, &keys, &opinion, context, |fixes, _| {
-        Ok(vec![setting_move(ChangeKind::ClusterSetting, &subject, &fixes.iter().collect::<Vec<_>>(), context)?])
+        Ok(vec![setting_move(
+            ChangeKind::ClusterSetting,
+            (&subject, &results),
+            &fixes.iter().collect::<Vec<_>>(),
+            context,
+        )?])
     })
 }
 
@@ -447,7 +447,7 @@ fn allowed<'a>(
 fn revision_move(
     fleet: &Fleet,
     definition: &TaskDefinition,
-    subject: &Subject<'_>,
+    (subject, before): (&Subject<'_>, &[PolicyResult]),
     fixes: &[&&PlannedFix],
     strategy: &StrategySpec,
     context: &Context<'_>,
@@ -457,8 +457,8 @@ fn revision_move(
         register_input(definition).map_err(|unknown| blocked(ReasonCode::UnknownMember, unknown.to_string()))?;
     images::check(&previous, strategy.images).map_err(Ineligible::Blocked)?;
     let fixes: Vec<&PlannedFix> = fixes.iter().map(|fix| **fix).collect();
-    let fixed =
-        apply_fixes(context.set, subject, &fixes, context.now).map_err(|error| Ineligible::Blocked(error.reason()))?;
+    let fixed = apply_fixes(context.set, subject, before, &fixes, context.now)
+        .map_err(|error| Ineligible::Blocked(error.reason()))?;
     let Value::Object(document) = fixed.document else {
         return Err(blocked(ReasonCode::InvalidResult, "the fixed task definition is not an object".to_owned()));
     };
@@ -522,13 +522,13 @@ fn family_is_not_ahead(
 
 fn setting_move(
     kind: ChangeKind,
-    subject: &Subject<'_>,
+    (subject, before): (&Subject<'_>, &[PolicyResult]),
     fixes: &[&&PlannedFix],
     context: &Context<'_>,
 ) -> Result<Move, Ineligible> {
     let fixes: Vec<&PlannedFix> = fixes.iter().map(|fix| **fix).collect();
-    let fixed =
-        apply_fixes(context.set, subject, &fixes, context.now).map_err(|error| Ineligible::Blocked(error.reason()))?;
+    let fixed = apply_fixes(context.set, subject, before, &fixes, context.now)
+        .map_err(|error| Ineligible::Blocked(error.reason()))?;
     let (kind, setting) =
         settings::setting(kind, subject.resource, &fixed.document, &fixed.diff).map_err(Ineligible::Blocked)?;
     Ok(Move {

@@ -8,11 +8,10 @@ use super::judge::{self, Judged};
 use super::report::{Cost, Plan, PlanOutcome, PlannedCampaign, PlannedChange, PlannedResource, Wish};
 use super::waves;
 use crate::model::observed::{Cluster, Fleet, Service};
-use crate::model::spec::{Enforcement, FreezeSpec, ResourceKind, Scope, Selector, StrategySpec};
-use crate::model::{ChangeKind, Hold, Resource};
-use crate::model::{Observed, Reason, ReasonCode, Timestamp, Verdict, document};
-use crate::policy::{Match, PolicySet, ScopeKeys, Subject, TargetContext, evaluate, scope_matches};
-use crate::ports::ecs::Operation;
+use crate::model::operation::Operation;
+use crate::model::spec::{Enforcement, FreezeSpec, ResourceKind, Scope, StrategySpec, WaveSpec};
+use crate::model::{ChangeKind, Hold, Observed, Reason, ReasonCode, Resource, Timestamp, Verdict, document};
+use crate::policy::{Match, PolicySet, ScopeKeys, ScopeMatcher, Subject, TargetContext, evaluate};
 
 /// What a plan is made from, besides the fleet.
 #[derive(Debug, Clone, Copy)]
@@ -43,6 +42,11 @@ impl Context<'_> {
     pub fn frozen(&self, keys: &ScopeKeys) -> Option<Reason> {
         frozen(self.freezes, keys, self.now)
     }
+}
+
+/// Whether a scope has these keys in it; one that cannot be read leaves it open.
+fn scope_matches(scope: &Scope, keys: &ScopeKeys) -> Match {
+    ScopeMatcher::of(scope).map_or(Match::Unknown, |matcher| matcher.matches(keys))
 }
 
 /// The first Freeze in force that matches, as a reason.
@@ -224,8 +228,7 @@ fn group(
 fn order(fleet: &Fleet, campaign: &mut PlannedCampaign, services: usize) {
     let strategy = campaign.strategy.clone();
     campaign.waves = waves::assign(&mut campaign.changes, &strategy, |wave, change| {
-        let Some(selector) = strategy.waves.get(wave).and_then(|wave| wave.selector.as_ref()) else { return true };
-        let scope = Scope { include: selector.clone(), exclude: Selector::default() };
+        let Some(scope) = strategy.waves.get(wave).and_then(WaveSpec::scope) else { return true };
         let service = change.resource.service().and_then(|arn| fleet.services.get(arn)).and_then(Observed::known);
         service.is_some_and(|service| scope_matches(&scope, &judge::scope_keys(fleet, service)) == Match::Yes)
     });
