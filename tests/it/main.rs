@@ -13,3 +13,4 @@ mod contract;
 mod fake;
 mod manifest;
 mod peers;
+mod scenarios;
