@@ -36,3 +36,6 @@ pub use ecs::{Call, Fault, SimEcs};
 pub use error::SimError;
 pub use misbehaviour::{Condition, Effect, Misbehaviour};
 pub use world::World;
+
+#[cfg(test)]
+mod tests;
