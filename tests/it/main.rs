@@ -14,3 +14,4 @@ mod fake;
 mod manifest;
 mod peers;
 mod scenarios;
+mod sim;
