@@ -7,3 +7,5 @@
     clippy::print_stderr,
     reason = "a test that panics is a test that fails"
 )]
+
+mod policies;
