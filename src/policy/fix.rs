@@ -1,7 +1,8 @@
 //! Applying fixes, and holding the result to the law of fixes.
 //!
 //! The law: after its fix a check passes, fixing again changes nothing, nothing but the named nodes changes, no other
-//! check that passed fails, and the document breaks none of ECS's constraints that it kept before.
+//! check that is to be fixed (`propose` or `enforce`) fails more than before, and the document breaks none of ECS's
+//! constraints that it kept before.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,6 +27,9 @@ pub struct Fixed {
     pub diff: Vec<DiffEntry>,
     /// The fixes in it.
     pub fixes: Vec<FixId>,
+    /// Policies that only audit and find more in the new document than in the old one, with the check: reported, and
+    /// no reason against the fix. So ECS.1 passes a privileged container, and finds its user once ECS.4 is fixed.
+    pub exposes: Vec<(String, String)>,
 }
 
 /// Why fixes cannot be applied. Nothing is changed then.
@@ -54,7 +58,7 @@ pub enum FixError {
         /// What still stands.
         why: String,
     },
-    /// Another check that passed does not any more.
+    /// Another check, which is to be fixed too, fails where it did not before.
     #[error("fixing `{}` breaks policy `{policy}`, check `{check}`", by.join("`, `"))]
     Breaks {
         /// The policies whose fixes did it.
@@ -123,12 +127,15 @@ pub fn apply_fixes(
             return Err(blame(set, subject, before, fixes, now, fix).unwrap_or(why));
         }
     }
-    if let Some((policy, check)) = broken(before, &after) {
+    let worse = worsened(before, &after);
+    let in_force =
+        |policy: &str| result(&after, policy).is_some_and(|result| result.enforcement >= Enforcement::Propose);
+    if let Some((policy, check)) = worse.iter().find(|(policy, _)| in_force(policy)).cloned() {
         let by = culprits(set, subject, before, fixes, now, &policy);
         return Err(FixError::Breaks { by, policy, check });
     }
     let ids: BTreeSet<FixId> = fixes.iter().map(|fix| fix.id.clone()).collect();
-    Ok(Fixed { document, diff, fixes: ids.into_iter().collect() })
+    Ok(Fixed { document, diff, fixes: ids.into_iter().collect(), exposes: worse })
 }
 
 fn edited(subject: &Subject<'_>, fixes: &[&PlannedFix]) -> Result<(Value, Vec<DiffEntry>), FixError> {
@@ -219,27 +226,26 @@ fn holds(fix: &PlannedFix, before: &[PolicyResult], after: &[PolicyResult]) -> R
     }
 }
 
-/// The first check with more failures than before, or that cannot be told any more.
-fn broken(before: &[PolicyResult], after: &[PolicyResult]) -> Option<(String, String)> {
-    after.iter().filter(|new| new.enforcement != Enforcement::Off).find_map(|new| {
-        let old = result(before, &new.policy)?;
-        let count = |result: &PolicyResult| {
-            let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-            for finding in result.findings.iter().filter(|finding| finding.waiver.is_none()) {
-                *counts.entry(finding.check.clone()).or_default() += 1;
-            }
-            counts
-        };
-        let was = count(old);
-        let worse = count(new).into_iter().find(|(check, now)| was.get(check).copied().unwrap_or(0) < *now);
-        match worse {
-            Some((check, _)) => Some((new.policy.clone(), check)),
-            None if new.verdict == Verdict::Unknown && old.verdict != Verdict::Unknown => {
-                Some((new.policy.clone(), String::new()))
-            }
-            None => None,
+/// Checks with more failures than before, and policies that cannot be told any more (with an empty check).
+fn worsened(before: &[PolicyResult], after: &[PolicyResult]) -> Vec<(String, String)> {
+    let count = |result: &PolicyResult| {
+        let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+        for finding in result.findings.iter().filter(|finding| finding.waiver.is_none()) {
+            *counts.entry(finding.check.clone()).or_default() += 1;
         }
-    })
+        counts
+    };
+    let mut worse = Vec::new();
+    for new in after {
+        let Some(old) = result(before, &new.policy) else { continue };
+        let was = count(old);
+        let more = count(new).into_iter().filter(|(check, now)| was.get(check).copied().unwrap_or(0) < *now);
+        worse.extend(more.map(|(check, _)| (new.policy.clone(), check)));
+        if new.verdict == Verdict::Unknown && old.verdict != Verdict::Unknown {
+            worse.push((new.policy.clone(), String::new()));
+        }
+    }
+    worse
 }
 
 /// A fix that does not hold among others but does by itself is broken by them, not by itself.
@@ -278,7 +284,7 @@ fn culprits(
         let own: Vec<&PlannedFix> = fixes.iter().copied().filter(|fix| fix.policy == **policy).collect();
         let Ok((document, _)) = edited(subject, &own) else { return false };
         let after = evaluate(set, &Subject { resource: &document, ..*subject }, now);
-        broken(before, &after).is_some_and(|(policy, _)| policy == victim)
+        worsened(before, &after).iter().any(|(policy, _)| policy == victim)
     });
     let alone: Vec<String> = alone.map(|policy| (*policy).to_owned()).collect();
     if alone.is_empty() { policies.into_iter().map(str::to_owned).collect() } else { alone }

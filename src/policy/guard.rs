@@ -27,9 +27,11 @@ enum Guard {
     NoLongerTrue,
     /// A user that becomes root.
     BecomesRoot,
+    /// Any change but that EFS traffic is encrypted, which takes nothing and gives nothing.
+    Volumes,
 }
 
-use Guard::{Any, Becomes, BecomesRoot, BecomesTrue, Image, Less, More, NoLongerTrue};
+use Guard::{Any, Becomes, BecomesRoot, BecomesTrue, Image, Less, More, NoLongerTrue, Volumes};
 
 /// DESIGN "Guarded members", with what amounts to the same: health checks run commands too, mount points give access
 /// to volumes, and a registry's credentials decide what an image is.
@@ -55,7 +57,7 @@ const TASK_DEFINITION: &[(&str, Guard)] = &[
     ("/containerDefinitions/*/logConfiguration/secretOptions", Any),
     ("/containerDefinitions/*/firelensConfiguration", Any),
     ("/containerDefinitions/*/systemControls", Any),
-    ("/volumes", Any),
+    ("/volumes", Volumes),
     ("/taskRoleArn", Any),
     ("/executionRoleArn", Any),
     ("/proxyConfiguration", Any),
@@ -131,8 +133,20 @@ fn counts(guard: Guard, before: Option<&Value>, after: Option<&Value>) -> bool {
         Becomes(value) => after.and_then(Value::as_str) == Some(value),
         BecomesTrue => after != Some(&Value::Bool(false)) && after.is_some(),
         NoLongerTrue => before == Some(&Value::Bool(true)),
+        Volumes => before.map(encrypted) != after.cloned(),
         BecomesRoot => after.and_then(Value::as_str).is_none_or(is_root),
     }
+}
+
+/// The same volumes with every EFS volume's traffic encrypted.
+fn encrypted(volumes: &Value) -> Value {
+    let mut volumes = volumes.clone();
+    for volume in volumes.as_array_mut().into_iter().flatten() {
+        if let Some(Value::Object(efs)) = volume.get_mut("efsVolumeConfiguration") {
+            efs.insert("transitEncryption".to_owned(), "ENABLED".into());
+        }
+    }
+    volumes
 }
 
 fn is_list_or_absent(node: Option<&Value>) -> bool {

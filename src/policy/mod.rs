@@ -9,6 +9,7 @@
 pub mod expression;
 pub mod pointer;
 
+pub mod builtin;
 pub mod constraints;
 
 mod bindings;

@@ -318,6 +318,12 @@ fn fixes_that_fight_are_reported_with_both_names() {
     let text = why.to_string();
     assert!(text.contains("needs-privilege") && text.contains("privileged"), "{text}");
     assert_eq!(why.reason().code, crate::model::ReasonCode::FixConflict);
+    let both = "kind: Binding\nmetadata: { name: b }\nspec: { policies: ['*'] }\n";
+    let other = json!({"memory": "1", "containerDefinitions": [{"name": "a", "image": "i", "privileged": true}]});
+    let why = fixed(&set(&[PRIVILEGED, RUN_AS, both]), &other).unwrap_err();
+    assert!(why.to_string().contains("`privileged` breaks policy `needs-privilege`"), "{why}");
+    let audited = fixed(&set(&[PRIVILEGED, RUN_AS]), &other).unwrap();
+    assert_eq!(audited.exposes, [("needs-privilege".to_owned(), "all".to_owned())]);
     let same = RUN_AS.replace("needs-privilege", "third").replace("value: true", "value: false");
     let why = fixed(&set(&[&same]), &document_of_one()).unwrap_err();
     assert!(why.to_string().contains("does not make it hold"), "{why}");

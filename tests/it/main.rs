@@ -15,3 +15,4 @@ mod manifest;
 mod peers;
 mod scenarios;
 mod sim;
+mod policies;
