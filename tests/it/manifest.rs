@@ -115,6 +115,13 @@ fn of_very_many_findings_the_first_are_told_and_the_rest_counted() {
     assert_eq!(findings[200].message, "and 802 more findings in this file");
 }
 
+#[test]
+fn very_many_bad_documents_are_told_like_one() {
+    let text = "---\nkind: Polcy\nmetadata: {}\n".repeat(9_000);
+    let findings = manifest::parse("f", &text).unwrap_err();
+    assert_eq!(findings.len(), 201);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
