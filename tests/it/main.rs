@@ -9,3 +9,4 @@
 )]
 
 mod policies;
+mod policies_oracle;
