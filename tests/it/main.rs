@@ -16,3 +16,4 @@ mod peers;
 mod scenarios;
 mod sim;
 mod policies;
+mod policies_oracle;

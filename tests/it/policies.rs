@@ -149,7 +149,7 @@ fn only_fixes_that_hardly_break_anything_need_no_param() {
 }
 
 /// Task definitions to hold the laws against: the project's own rich and odd ones, and those of `PLIMSOLL_CORPUS`.
-fn documents() -> Vec<(String, Value)> {
+pub(crate) fn documents() -> Vec<(String, Value)> {
     let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/task-definitions")];
     #[expect(clippy::disallowed_methods, reason = "a test may look where the corpus is")]
     folders.extend(std::env::var("PLIMSOLL_CORPUS").ok().map(PathBuf::from));
