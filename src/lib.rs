@@ -6,6 +6,7 @@
 
 pub mod aws;
 pub mod cli;
+pub mod controller;
 pub mod embedded;
 pub mod manifest;
 pub mod model;

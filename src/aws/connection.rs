@@ -95,7 +95,7 @@ impl Connection {
     }
 
     /// A connection to something that answers like AWS at `endpoint` and takes any credentials: the simulator, or a
-    /// server in a test. Reads nothing of the environment.
+    /// server in a test. Reads nothing of the environment but the HTTP client's proxies (`NO_PROXY` counts too).
     #[must_use]
     pub fn to_endpoint(endpoint: &str, region: &str, timeouts: Timeouts) -> Self {
         let credentials = Credentials::new("local", "local", None, None, "plimsoll-local");

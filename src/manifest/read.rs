@@ -1,10 +1,11 @@
 //! Files into objects, or everything that is wrong with them.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use super::node::{Content, Node, Places, places};
-use super::schema::{Schema, schema, schema_of_any_kind};
+use super::schema::{Schema, schema_to_read};
 use super::shape::faults;
 use super::source::{Fault, Source};
 use super::{Diagnostic, compose, rules};
@@ -47,15 +48,32 @@ pub fn parse(file: &str, text: &str) -> Result<Vec<Sourced>, Vec<Diagnostic>> {
     parse_files(&[(file.to_owned(), text.as_bytes().to_vec())])
 }
 
-/// Reads the objects of several files, each given by its name and its bytes.
-///
-/// *Guarantees.* All or nothing. Ends in time proportional to the bytes given, whatever they are: nesting, aliases, text
-/// and findings are bounded. Two objects of the same kind do not have the same name. An object of kind `List` stands for
-/// its `items`; documents without content are skipped.
+/// Reads the objects of several files, each given by its name and its bytes, all or nothing. See [`read_files`].
 ///
 /// # Errors
-/// Everything that is wrong with any of them, in the order of the files and as written there; at most 200 a file.
+/// Everything that is wrong with any of them.
 pub fn parse_files(files: &[(String, Vec<u8>)]) -> Result<Vec<Sourced>, Vec<Diagnostic>> {
+    let Reading { objects, findings } = read_files(files);
+    if findings.is_empty() { Ok(objects) } else { Err(findings) }
+}
+
+/// What could be read of several files, and what could not.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reading {
+    /// The objects in which nothing is wrong, in the order of the files and as written there.
+    pub objects: Vec<Sourced>,
+    /// Everything that is wrong, in the same order; at most 200 a file. Where it is not empty, `objects` are good for
+    /// finding more that is wrong with each by itself, and for nothing else.
+    pub findings: Vec<Diagnostic>,
+}
+
+/// Reads what can be read of several files, each given by its name and its bytes.
+///
+/// *Guarantees.* Ends in time proportional to the bytes given, whatever they are: nesting, aliases, text and findings are
+/// bounded. Two objects of the same kind do not have the same name. An object of kind `List` stands for its `items`;
+/// documents without content are skipped.
+#[must_use]
+pub fn read_files(files: &[(String, Vec<u8>)]) -> Reading {
     let mut objects = Vec::new();
     let mut findings = Vec::new();
     let mut seen = HashMap::new();
@@ -66,8 +84,10 @@ pub fn parse_files(files: &[(String, Vec<u8>)]) -> Result<Vec<Sourced>, Vec<Diag
             match object(&node) {
                 Ok((object, places)) => {
                     let sourced = Sourced { object, source: Arc::clone(&source), places: Arc::new(places) };
-                    found.extend(twice(&sourced, &mut seen));
-                    objects.push(sourced);
+                    match twice(&sourced, &mut seen) {
+                        Some(fault) => found.push(fault),
+                        None => objects.push(sourced),
+                    }
                 }
                 Err(faults) => found.extend(faults),
             }
@@ -81,7 +101,7 @@ pub fn parse_files(files: &[(String, Vec<u8>)]) -> Result<Vec<Sourced>, Vec<Diag
         }
         findings.extend(found.iter().map(|fault| source.diagnose(fault)));
     }
-    if findings.is_empty() { Ok(objects) } else { Err(findings) }
+    Reading { objects, findings }
 }
 
 /// The file's objects as trees, `List`s taken apart.
@@ -125,8 +145,7 @@ fn object(node: &Node) -> Result<(Object, Places), Vec<Fault>> {
     };
     let written = node.get("kind").and_then(Node::text);
     let kind = Kind::ALL.iter().copied().find(|kind| Some(kind.as_str()) == written);
-    let schema = kind.map_or_else(schema_of_any_kind, schema);
-    let mut found = faults(node, Schema::of(&schema));
+    let mut found = faults(node, Schema::of(schema_to_read(kind)));
     let places = places(node);
     let part = |name: &str| node.get(name).map(Node::to_json).unwrap_or_default();
     let metadata = serde_json::from_value::<Metadata>(part("metadata"));
@@ -149,7 +168,13 @@ fn twice(sourced: &Sourced, seen: &mut HashMap<(Kind, String), String>) -> Optio
     let (kind, name) = (sourced.object.kind(), &sourced.object.metadata.name);
     let (line, _) = sourced.position("/metadata/name");
     let here = format!("{}:{line}", sourced.file());
-    let first = seen.insert((kind, name.clone()), here)?;
+    let first = match seen.entry((kind, name.clone())) {
+        Entry::Vacant(free) => {
+            free.insert(here);
+            return None;
+        }
+        Entry::Occupied(first) => first.into_mut(),
+    };
     let at = sourced.places.get("/metadata/name").map_or(0..0, |place| place.shown());
     let fault = Fault::at(at, format!("{kind} `{name}` is defined twice"));
     Some(fault.help(format!("the other is at {first}")))

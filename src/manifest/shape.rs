@@ -72,8 +72,10 @@ impl Walker {
             (Content::Scalar(Value::Number(_), _), "string") => matches!(reference, Some("Span" | "Timestamp")),
             _ => false,
         };
-        let any = types.is_empty() && values.is_empty();
-        if !any && !types.iter().any(|kind| fits(kind)) && !(types.is_empty() && fits("string")) {
+        // Listed values without a type are strings.
+        let right =
+            if types.is_empty() { values.is_empty() || fits("string") } else { types.iter().any(|kind| fits(kind)) };
+        if !right {
             return self.fault(wrong_type(node, name, named, &types, &values));
         }
         match &node.content {

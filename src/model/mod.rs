@@ -7,6 +7,7 @@ pub mod document;
 pub mod finding;
 pub mod mask;
 pub mod observed;
+pub mod operation;
 pub mod reason;
 pub mod spec;
 pub mod time;

@@ -8,14 +8,16 @@ use super::eligibility::{Ineligible, Touch, eligible};
 use super::make::Context;
 use super::report::{PlanOutcome, PlannedDocuments, PlannedFinding, PlannedResource};
 use super::{images, settings};
+use crate::model::change::Setting;
 use crate::model::document::register_input;
 use crate::model::observed::{Fleet, Service, TaskDefinition};
 use crate::model::spec::{Enforcement, ResourceKind, StrategySpec};
+use crate::model::{ChangeKind, Resource};
 use crate::model::{DiffEntry, Observed, Reason, ReasonCode, Severity, TaskDefinitionArn, Verdict};
 use crate::plan::compare::same_task_definition;
-use crate::policy::{PlannedFix, PolicyResult, ScopeKey, ScopeKeys, ScopeTags, Subject, apply_fixes, evaluate, guarded_members};
-use crate::model::change::Setting;
-use crate::model::{ChangeKind, Resource};
+use crate::policy::{
+    PlannedFix, PolicyResult, ScopeKey, ScopeKeys, ScopeTags, Subject, apply_fixes, evaluate, guarded_members,
+};
 
 /// What came of judging one resource: what to say of it, and the changes it would take.
 #[derive(Debug, Clone, PartialEq)]
@@ -114,7 +116,11 @@ impl Opinion {
     fn findings(&self) -> Vec<PlannedFinding> {
         let of = |result: &PolicyResult| {
             let (policy, severity) = (result.policy.clone(), result.severity);
-            result.findings.iter().map(move |finding| PlannedFinding { policy: policy.clone(), severity, finding: finding.clone() }).collect::<Vec<_>>()
+            result
+                .findings
+                .iter()
+                .map(move |finding| PlannedFinding { policy: policy.clone(), severity, finding: finding.clone() })
+                .collect::<Vec<_>>()
         };
         self.results.iter().flat_map(of).collect()
     }
@@ -160,23 +166,21 @@ pub fn service(fleet: &Fleet, service: &Service, context: &Context<'_>) -> Judge
         target: Some(context.target),
         scope: &keys,
     };
-    let mut results = of_definition.as_ref().map(|subject| evaluate(context.set, subject, context.now)).unwrap_or_default();
-    let revision_policies = results.len();
-    results.extend(evaluate(context.set, &of_service, context.now));
-    let split = |result: &&PolicyResult| results.iter().position(|other| std::ptr::eq(other, *result)).is_some_and(|place| place < revision_policies);
-    let is_revision: BTreeMap<String, bool> = results.iter().map(|result| (result.policy.clone(), split(&result))).collect();
-    let opinion = Opinion::of(results);
+    let of_revision =
+        of_definition.as_ref().map(|subject| evaluate(context.set, subject, context.now)).unwrap_or_default();
+    let of_setting = evaluate(context.set, &of_service, context.now);
+    let is_revision = |fix: &PlannedFix| of_revision.iter().any(|result| result.policy == fix.policy);
+    let opinion = Opinion::of(of_revision.iter().chain(&of_setting).cloned().collect());
     let resource = Resource::Service(service.arn.clone());
     let mut judged = decide(&resource, &keys, &opinion, context, |fixes, strategy| {
-        let (revision, setting): (Vec<_>, Vec<_>) =
-            fixes.iter().partition(|fix| is_revision.get(&fix.policy).copied().unwrap_or(false));
+        let (revision, setting): (Vec<_>, Vec<_>) = fixes.iter().partition(|fix| is_revision(fix));
         let mut moves = Vec::new();
         if let (false, Some(subject), Some(definition)) = (revision.is_empty(), &of_definition, definition) {
             may_touch(service, Touch::Deploys)?;
-            moves.push(revision_move(fleet, definition, subject, &revision, strategy, context)?);
+            moves.push(revision_move(fleet, definition, (subject, &of_revision), &revision, strategy, context)?);
         }
         if !setting.is_empty() {
-            let change = setting_move(ChangeKind::QuietSetting, &of_service, &setting, context)?;
+            let change = setting_move(ChangeKind::QuietSetting, (&of_service, &of_setting), &setting, context)?;
             let touch = if change.kind == ChangeKind::QuietSetting { Touch::Quiet } else { Touch::Deploys };
             may_touch(service, touch)?;
             if let (ChangeKind::DeployingSetting, Some(definition)) = (change.kind, definition) {
@@ -204,7 +208,11 @@ pub fn service(fleet: &Fleet, service: &Service, context: &Context<'_>) -> Judge
 fn eligible_to_be_called_compliant(service: &Service) -> Result<(), Ineligible> {
     let deploys = Service {
         // Only whether a deployment is under way counts here.
-        configuration: crate::model::observed::DeploymentConfiguration { minimum_percent: 0, maximum_percent: 200, ..service.configuration.clone() },
+        configuration: crate::model::observed::DeploymentConfiguration {
+            minimum_percent: 0,
+            maximum_percent: 200,
+            ..service.configuration.clone()
+        },
         controller: crate::model::observed::DeploymentController::Ecs,
         managed_by_ecs: false,
         ..service.clone()
@@ -221,7 +229,9 @@ fn may_touch(service: &Service, touch: Touch) -> Result<(), Ineligible> {
 fn managed_by_stack(service: &Service, strategy: &StrategySpec) -> Option<Reason> {
     let stack = service.tags.get("aws:cloudformation:stack-name")?;
     (strategy.iac == crate::model::spec::IacMode::Propose).then(|| {
-        let message = format!("stack `{stack}` manages the service and would put the old revision back: apply the patch there, or approve");
+        let message = format!(
+            "stack `{stack}` manages the service and would put the old revision back: apply the patch there, or approve"
+        );
         Reason::of(ReasonCode::ManagedByStack, message)
     })
 }
@@ -247,10 +257,16 @@ pub fn cluster(fleet: &Fleet, cluster: &crate::model::observed::Cluster, context
         target: Some(context.target),
         scope: &keys,
     };
-    let opinion = Opinion::of(evaluate(context.set, &subject, context.now));
+    let results = evaluate(context.set, &subject, context.now);
+    let opinion = Opinion::of(results.clone());
     let resource = Resource::Cluster(cluster.arn.clone());
     decide(&resource, &keys, &opinion, context, |fixes, _| {
-        Ok(vec![setting_move(ChangeKind::ClusterSetting, &subject, &fixes.iter().collect::<Vec<_>>(), context)?])
+        Ok(vec![setting_move(
+            ChangeKind::ClusterSetting,
+            (&subject, &results),
+            &fixes.iter().collect::<Vec<_>>(),
+            context,
+        )?])
     })
 }
 
@@ -269,7 +285,8 @@ fn decide(
     let mut planned = blank(resource.as_str(), PlanOutcome::Compliant, None);
     planned.findings = opinion.findings();
     planned.verdicts = opinion.results.iter().map(|result| (result.policy.clone(), result.verdict)).collect();
-    planned.enforcement = opinion.with(Verdict::Fail).map(|result| result.enforcement).max().unwrap_or(Enforcement::Audit);
+    planned.enforcement =
+        opinion.with(Verdict::Fail).map(|result| result.enforcement).max().unwrap_or(Enforcement::Audit);
     planned.policies = opinion.with(Verdict::Fail).map(|result| result.policy.clone()).collect();
     let severity = opinion.severity();
     let mut judged = Judged { planned, moves: Vec::new(), strategy: None, proposed: None, severity };
@@ -354,7 +371,9 @@ fn without_wish(
     } else if opinion.with(Verdict::Fail).next().is_some() {
         planned.outcome = PlanOutcome::Audit;
         match make(&audited, context.default_strategy) {
-            Ok(moves) if !audited.is_empty() => planned.diff = moves.into_iter().flat_map(|change| change.diff).collect(),
+            Ok(moves) if !audited.is_empty() => {
+                planned.diff = moves.into_iter().flat_map(|change| change.diff).collect()
+            }
             Ok(_) => {}
             Err(Ineligible::Blocked(reason) | Ineligible::Deferred(reason)) => planned.reason = Some(reason),
         }
@@ -367,25 +386,35 @@ fn not_fixable(wanted: &[&PolicyResult]) -> Reason {
     let names: Vec<&str> = wanted.iter().map(|result| result.policy.as_str()).collect();
     let given = wanted.iter().find_map(|result| result.reason.clone());
     given.unwrap_or_else(|| {
-        Reason::of(ReasonCode::NotFixable, format!("no fix applies to what fails of {}; see each policy's description", names.join(", ")))
+        Reason::of(
+            ReasonCode::NotFixable,
+            format!("no fix applies to what fails of {}; see each policy's description", names.join(", ")),
+        )
     })
 }
 
 /// The one strategy that all of them name, or none.
 fn one_strategy(results: &[&&PolicyResult]) -> Result<Option<String>, Reason> {
-    let mut named = results.iter().filter_map(|result| result.strategy.as_ref().map(|strategy| (strategy, &result.policy)));
+    let mut named =
+        results.iter().filter_map(|result| result.strategy.as_ref().map(|strategy| (strategy, &result.policy)));
     let Some((strategy, policy)) = named.next() else { return Ok(None) };
     match named.find(|(other, _)| *other != strategy) {
         None => Ok(Some(strategy.clone())),
         Some((other, other_policy)) => Err(Reason::of(
             ReasonCode::BindingConflict,
-            format!("`{policy}` is bound to strategy `{strategy}` and `{other_policy}` to `{other}`; one new revision needs one strategy"),
+            format!(
+                "`{policy}` is bound to strategy `{strategy}` and `{other_policy}` to `{other}`; one new revision needs one strategy"
+            ),
         )),
     }
 }
 
 /// The fixes that are neither held nor guarded nor stopped, and why the first of the others is not among them.
-fn allowed<'a>(fixes: &[&'a PlannedFix], resource: &Resource, context: &Context<'_>) -> (Vec<&'a PlannedFix>, Option<Reason>) {
+fn allowed<'a>(
+    fixes: &[&'a PlannedFix],
+    resource: &Resource,
+    context: &Context<'_>,
+) -> (Vec<&'a PlannedFix>, Option<Reason>) {
     let mut refused = None;
     let mut allowed = Vec::new();
     for fix in fixes {
@@ -395,10 +424,15 @@ fn allowed<'a>(fixes: &[&'a PlannedFix], resource: &Resource, context: &Context<
             let message = format!("the fix of `{}` is held off it: {}", fix.policy, hold.reason.message);
             Some(Reason { code: ReasonCode::Held, message, until: hold.until })
         } else if context.stopped_fixes.contains(&fix.id.0) {
-            let message = format!("a rollout of the fix of `{}` stopped on failures and waits for a person", fix.policy);
+            let message =
+                format!("a rollout of the fix of `{}` stopped on failures and waits for a person", fix.policy);
             Some(Reason::of(ReasonCode::FixStopped, message))
         } else if !guarded.is_empty() {
-            let message = format!("the fix of `{}` edits {}; start the controller with --allow-edit for it", fix.policy, guarded.join(", "));
+            let message = format!(
+                "the fix of `{}` edits {}; start the controller with --allow-edit for it",
+                fix.policy,
+                guarded.join(", ")
+            );
             Some(Reason::of(ReasonCode::GuardedMember, message))
         } else {
             allowed.push(*fix);
@@ -413,16 +447,18 @@ fn allowed<'a>(fixes: &[&'a PlannedFix], resource: &Resource, context: &Context<
 fn revision_move(
     fleet: &Fleet,
     definition: &TaskDefinition,
-    subject: &Subject<'_>,
+    (subject, before): (&Subject<'_>, &[PolicyResult]),
     fixes: &[&&PlannedFix],
     strategy: &StrategySpec,
     context: &Context<'_>,
 ) -> Result<Move, Ineligible> {
     let blocked = |code, message| Ineligible::Blocked(Reason::of(code, message));
-    let previous = register_input(definition).map_err(|unknown| blocked(ReasonCode::UnknownMember, unknown.to_string()))?;
+    let previous =
+        register_input(definition).map_err(|unknown| blocked(ReasonCode::UnknownMember, unknown.to_string()))?;
     images::check(&previous, strategy.images).map_err(Ineligible::Blocked)?;
     let fixes: Vec<&PlannedFix> = fixes.iter().map(|fix| **fix).collect();
-    let fixed = apply_fixes(context.set, subject, &fixes, context.now).map_err(|error| Ineligible::Blocked(error.reason()))?;
+    let fixed = apply_fixes(context.set, subject, before, &fixes, context.now)
+        .map_err(|error| Ineligible::Blocked(error.reason()))?;
     let Value::Object(document) = fixed.document else {
         return Err(blocked(ReasonCode::InvalidResult, "the fixed task definition is not an object".to_owned()));
     };
@@ -441,7 +477,10 @@ fn revision_move(
 }
 
 /// Tags are no part of the document that fixes edit; they go along as they are.
-fn keep_tags(previous: &serde_json::Map<String, Value>, mut wanted: serde_json::Map<String, Value>) -> serde_json::Map<String, Value> {
+fn keep_tags(
+    previous: &serde_json::Map<String, Value>,
+    mut wanted: serde_json::Map<String, Value>,
+) -> serde_json::Map<String, Value> {
     if let Some(tags) = previous.get("tags") {
         wanted.insert("tags".to_owned(), tags.clone());
     }
@@ -449,7 +488,11 @@ fn keep_tags(previous: &serde_json::Map<String, Value>, mut wanted: serde_json::
 }
 
 /// Registering is visible at once to whatever names the family without a revision: newer code must not be hidden.
-fn family_is_not_ahead(fleet: &Fleet, from: &TaskDefinitionArn, wanted: &serde_json::Map<String, Value>) -> Result<(), Ineligible> {
+fn family_is_not_ahead(
+    fleet: &Fleet,
+    from: &TaskDefinitionArn,
+    wanted: &serde_json::Map<String, Value>,
+) -> Result<(), Ineligible> {
     match fleet.latest.get(from.family()) {
         Some(Observed::Known { value, .. }) if value.arn == *from => Ok(()),
         Some(Observed::Known { value, .. }) => {
@@ -477,10 +520,17 @@ fn family_is_not_ahead(fleet: &Fleet, from: &TaskDefinitionArn, wanted: &serde_j
     }
 }
 
-fn setting_move(kind: ChangeKind, subject: &Subject<'_>, fixes: &[&&PlannedFix], context: &Context<'_>) -> Result<Move, Ineligible> {
+fn setting_move(
+    kind: ChangeKind,
+    (subject, before): (&Subject<'_>, &[PolicyResult]),
+    fixes: &[&&PlannedFix],
+    context: &Context<'_>,
+) -> Result<Move, Ineligible> {
     let fixes: Vec<&PlannedFix> = fixes.iter().map(|fix| **fix).collect();
-    let fixed = apply_fixes(context.set, subject, &fixes, context.now).map_err(|error| Ineligible::Blocked(error.reason()))?;
-    let (kind, setting) = settings::setting(kind, subject.resource, &fixed.document, &fixed.diff).map_err(Ineligible::Blocked)?;
+    let fixed = apply_fixes(context.set, subject, before, &fixes, context.now)
+        .map_err(|error| Ineligible::Blocked(error.reason()))?;
+    let (kind, setting) =
+        settings::setting(kind, subject.resource, &fixed.document, &fixed.diff).map_err(Ineligible::Blocked)?;
     Ok(Move {
         kind,
         diff: fixed.diff,

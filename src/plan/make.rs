@@ -8,11 +8,10 @@ use super::judge::{self, Judged};
 use super::report::{Cost, Plan, PlanOutcome, PlannedCampaign, PlannedChange, PlannedResource, Wish};
 use super::waves;
 use crate::model::observed::{Cluster, Fleet, Service};
-use crate::model::spec::{Enforcement, FreezeSpec, ResourceKind, StrategySpec};
-use crate::model::{Observed, Reason, ReasonCode, Timestamp, Verdict, document};
-use crate::policy::{Match, PolicySet, ScopeKeys, Subject, TargetContext, evaluate, scope_matches};
-use crate::ports::ecs::Operation;
-use crate::model::{ChangeKind, Hold, Resource};
+use crate::model::operation::Operation;
+use crate::model::spec::{Enforcement, FreezeSpec, ResourceKind, Scope, StrategySpec, WaveSpec};
+use crate::model::{ChangeKind, Hold, Observed, Reason, ReasonCode, Resource, Timestamp, Verdict, document};
+use crate::policy::{Match, PolicySet, ScopeKeys, ScopeMatcher, Subject, TargetContext, evaluate};
 
 /// What a plan is made from, besides the fleet.
 #[derive(Debug, Clone, Copy)]
@@ -45,6 +44,11 @@ impl Context<'_> {
     }
 }
 
+/// Whether a scope has these keys in it; one that cannot be read leaves it open.
+fn scope_matches(scope: &Scope, keys: &ScopeKeys) -> Match {
+    ScopeMatcher::of(scope).map_or(Match::Unknown, |matcher| matcher.matches(keys))
+}
+
 /// The first Freeze in force that matches, as a reason.
 #[must_use]
 pub fn frozen(freezes: &[(String, FreezeSpec)], keys: &ScopeKeys, now: Timestamp) -> Option<Reason> {
@@ -74,7 +78,11 @@ pub fn families_to_look_up(fleet: &Fleet, context: &Context<'_>) -> FamiliesToLo
             resource: &document,
             tags: Some(&tags),
             service: Some(&service.document),
-            cluster: fleet.clusters.get(&service.cluster).and_then(Observed::known).map(|cluster| cluster.document.as_ref()),
+            cluster: fleet
+                .clusters
+                .get(&service.cluster)
+                .and_then(Observed::known)
+                .map(|cluster| cluster.document.as_ref()),
             target: Some(context.target),
             scope: &keys,
         };
@@ -100,7 +108,9 @@ pub fn plan(fleet: &Fleet, context: &Context<'_>) -> Plan {
                 group(&mut groups, &judged, Changed::Service(value), context);
                 judged
             }
-            Observed::Unknown { why, .. } => judge::unknown(arn.as_str(), format!("the service could not be read: {why}")),
+            Observed::Unknown { why, .. } => {
+                judge::unknown(arn.as_str(), format!("the service could not be read: {why}"))
+            }
             Observed::Absent { .. } => continue,
         };
         let resource = Resource::Service(arn.clone());
@@ -114,7 +124,9 @@ pub fn plan(fleet: &Fleet, context: &Context<'_>) -> Plan {
                 group(&mut groups, &judged, Changed::Cluster(value), context);
                 judged
             }
-            Observed::Unknown { why, .. } => judge::unknown(arn.as_str(), format!("the cluster could not be read: {why}")),
+            Observed::Unknown { why, .. } => {
+                judge::unknown(arn.as_str(), format!("the cluster could not be read: {why}"))
+            }
             Observed::Absent { .. } => continue,
         };
         let resource = Resource::Cluster(arn.clone());
@@ -178,13 +190,16 @@ fn group(
             let from = service.task_definition.clone();
             (Resource::Service(service.arn.clone()), service.created_at, service.cluster.clone(), from)
         }
-        Changed::Cluster(cluster) => (Resource::Cluster(cluster.arn.clone()), Timestamp::EPOCH, cluster.arn.clone(), None),
+        Changed::Cluster(cluster) => {
+            (Resource::Cluster(cluster.arn.clone()), Timestamp::EPOCH, cluster.arn.clone(), None)
+        }
     };
     if judged.moves.is_empty() || context.taken.contains_key(&resource) {
         return;
     }
     let strategy_name = judged.strategy.clone().unwrap_or_else(|| "default".to_owned());
-    let strategy = judged.strategy.as_deref().and_then(|name| context.set.strategy(name)).unwrap_or(context.default_strategy);
+    let strategy =
+        judged.strategy.as_deref().and_then(|name| context.set.strategy(name)).unwrap_or(context.default_strategy);
     let key = (strategy_name.clone(), judged.proposed.as_ref().map(|reason| reason.code));
     let campaign = groups.entry(key).or_insert_with(|| PlannedCampaign {
         strategy_name,
@@ -213,14 +228,17 @@ fn group(
 fn order(fleet: &Fleet, campaign: &mut PlannedCampaign, services: usize) {
     let strategy = campaign.strategy.clone();
     campaign.waves = waves::assign(&mut campaign.changes, &strategy, |wave, change| {
-        let Some(scope) = strategy.waves.get(wave).and_then(|wave| wave.scope.as_ref()) else { return true };
+        let Some(scope) = strategy.waves.get(wave).and_then(WaveSpec::scope) else { return true };
         let service = change.resource.service().and_then(|arn| fleet.services.get(arn)).and_then(Observed::known);
-        service.is_some_and(|service| scope_matches(scope, &judge::scope_keys(fleet, service)) == Match::Yes)
+        service.is_some_and(|service| scope_matches(&scope, &judge::scope_keys(fleet, service)) == Match::Yes)
     });
-    let affected = campaign.changes.iter().filter_map(|change| change.resource.service()).collect::<BTreeSet<_>>().len();
+    let affected =
+        campaign.changes.iter().filter_map(|change| change.resource.service()).collect::<BTreeSet<_>>().len();
     let limit = strategy.affected_limit(services);
     if campaign.proposed.is_none() && affected > limit {
-        let message = format!("it would touch {affected} of {services} services, and maxAffected is {limit}: approve it, or narrow the Binding");
+        let message = format!(
+            "it would touch {affected} of {services} services, and maxAffected is {limit}: approve it, or narrow the Binding"
+        );
         campaign.proposed = Some(Reason::of(ReasonCode::TooManyServices, message));
     }
 }
@@ -261,9 +279,12 @@ fn cost(campaigns: &[PlannedCampaign]) -> Cost {
     };
     let watching: u64 = campaigns
         .iter()
-        .flat_map(|campaign| campaign.waves.iter().map(|wave| wave.record.bake_seconds + campaign.strategy.health.steady_for.0.as_secs()))
+        .flat_map(|campaign| {
+            campaign.waves.iter().map(|wave| wave.record.bake_seconds + campaign.strategy.health.steady_for.0.as_secs())
+        })
         .sum();
-    let calls = bucket(Operation::RegisterTaskDefinition, registrations.len()).max(bucket(Operation::UpdateService, updates));
+    let calls =
+        bucket(Operation::RegisterTaskDefinition, registrations.len()).max(bucket(Operation::UpdateService, updates));
     Cost {
         register_task_definition: registrations.len(),
         update_service: updates,

@@ -15,4 +15,7 @@ pub mod settings;
 pub mod waves;
 
 pub use make::{Context, FamiliesToLookUp, families_to_look_up, frozen, plan};
-pub use report::{Cost, Plan, PlanOutcome, PlannedCampaign, PlannedChange, PlannedFinding, PlannedResource, PlannedWave, Summary, Wish};
+pub use report::{
+    Cost, Plan, PlanOutcome, PlannedCampaign, PlannedChange, PlannedFinding, PlannedResource, PlannedWave, Summary,
+    Wish,
+};

@@ -6,10 +6,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::model::spec::{API_VERSION, Enforcement, StrategySpec};
-use crate::model::{ClusterArn, DiffEntry, Finding, Reason, Severity, TargetId, TaskDefinitionArn, Timestamp, Verdict};
 use crate::model::change::WaveRecord;
+use crate::model::spec::{API_VERSION, Enforcement, StrategySpec};
 use crate::model::{ChangeKind, Resource};
+use crate::model::{ClusterArn, DiffEntry, Finding, Reason, Severity, TargetId, TaskDefinitionArn, Timestamp, Verdict};
 
 /// All that would change in one target, and why the rest would not.
 #[derive(Debug, Clone, PartialEq)]

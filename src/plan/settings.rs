@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use crate::model::{DiffEntry, Reason, ReasonCode};
 use crate::model::ChangeKind;
 use crate::model::change::Setting;
+use crate::model::{DiffEntry, Reason, ReasonCode};
 
 /// Members of UpdateService that start a deployment (botocore ecs/2014-11-13, `UpdateService`).
 const DEPLOYING: [&str; 7] = [
@@ -38,7 +38,12 @@ const CLUSTER: [&str; 2] = ["settings", "configuration"];
 ///
 /// # Errors
 /// `NotFixable`, for a member that no such call changes.
-pub fn setting(kind: ChangeKind, old: &Value, new: &Value, diff: &[DiffEntry]) -> Result<(ChangeKind, Setting), Reason> {
+pub fn setting(
+    kind: ChangeKind,
+    old: &Value,
+    new: &Value,
+    diff: &[DiffEntry],
+) -> Result<(ChangeKind, Setting), Reason> {
     let mut setting = Setting { forward: Map::new(), back: Map::new() };
     let mut deploys = false;
     for entry in diff {

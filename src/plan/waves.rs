@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use super::report::{PlannedChange, PlannedWave};
-use crate::model::spec::{StrategySpec, WaveSize};
 use crate::model::change::WaveRecord;
+use crate::model::spec::{StrategySpec, WaveSize};
 
 /// Orders `changes`, gives each its wave, and answers with the waves. `in_scope` says whether a wave's `where` matches
 /// a change; waves that would be empty are left out.
@@ -22,8 +22,11 @@ pub fn assign(
     let mut left: Vec<usize> = (0..changes.len()).collect();
     let mut waves: Vec<PlannedWave> = Vec::new();
     for (index, spec) in strategy.waves.iter().enumerate() {
-        let candidates: Vec<usize> =
-            left.iter().copied().filter(|place| changes.get(*place).is_some_and(|change| in_scope(index, change))).collect();
+        let candidates: Vec<usize> = left
+            .iter()
+            .copied()
+            .filter(|place| changes.get(*place).is_some_and(|change| in_scope(index, change)))
+            .collect();
         let size = match spec.size {
             WaveSize::Amount(amount) => match amount {
                 crate::model::spec::Amount::Count(count) => count as usize,
@@ -86,7 +89,13 @@ fn choose(changes: &[PlannedChange], candidates: &[usize], size: usize, first: b
     candidates.iter().filter(is_chosen).copied().collect()
 }
 
-fn place(changes: &mut [PlannedChange], left: &mut Vec<usize>, chosen: &[usize], waves: &mut Vec<PlannedWave>, record: WaveRecord) {
+fn place(
+    changes: &mut [PlannedChange],
+    left: &mut Vec<usize>,
+    chosen: &[usize],
+    waves: &mut Vec<PlannedWave>,
+    record: WaveRecord,
+) {
     let mut members: Vec<String> = Vec::new();
     for index in chosen {
         if let Some(change) = changes.get_mut(*index) {
@@ -107,8 +116,8 @@ mod tests {
 
     use super::*;
     use crate::model::spec::WaveSpec;
-    use crate::model::{Severity, Timestamp};
     use crate::model::{ChangeKind, Resource};
+    use crate::model::{Severity, Timestamp};
 
     fn change(number: usize, severity: Severity, fixes: &[&str]) -> PlannedChange {
         PlannedChange {
@@ -128,7 +137,9 @@ mod tests {
     }
 
     fn names(waves: &[PlannedWave]) -> Vec<(&str, Vec<&str>)> {
-        let short = |arn: &'_ String| -> &'static str { Box::leak(arn.rsplit('/').next().unwrap().to_owned().into_boxed_str()) };
+        let short = |arn: &'_ String| -> &'static str {
+            Box::leak(arn.rsplit('/').next().unwrap().to_owned().into_boxed_str())
+        };
         waves.iter().map(|wave| (wave.record.name.as_str(), wave.resources.iter().map(short).collect())).collect()
     }
 
@@ -158,7 +169,9 @@ mod tests {
     #[test]
     fn a_wave_takes_only_what_its_where_matches() {
         let mut changes = vec![change(1, Severity::Low, &["a"]), change(2, Severity::Low, &["a"])];
-        let waves = assign(&mut changes, &StrategySpec::default(), |wave, change| wave > 0 || change.resource.as_str().ends_with('2'));
+        let waves = assign(&mut changes, &StrategySpec::default(), |wave, change| {
+            wave > 0 || change.resource.as_str().ends_with('2')
+        });
         assert_eq!(names(&waves), [("canary", vec!["s02"]), ("quarter", vec!["s01"])]);
     }
 

@@ -7,10 +7,34 @@
 //! answers), [`apply_fixes`] (the edits), [`constraints`] (what ECS would refuse).
 
 pub mod expression;
-mod fix;
-mod result;
-mod subject;
+pub mod pointer;
 
-pub use fix::Fixed;
+pub mod builtin;
+pub mod constraints;
+
+mod bindings;
+mod compile;
+mod draft;
+mod evaluate;
+mod examples;
+mod fix;
+mod guard;
+mod result;
+mod scope;
+mod set;
+mod subject;
+mod template;
+mod waiver;
+
+#[cfg(test)]
+mod tests;
+
+pub use draft::EditError;
+pub use evaluate::evaluate;
+pub use examples::{ExampleOutcome, run_examples};
+pub use fix::{FixError, Fixed, apply_fixes};
+pub use guard::guarded_members;
 pub use result::{AppliedWaiver, FixId, PlannedEdit, PlannedFix, PolicyResult};
+pub use scope::{GlobError, Match, ScopeMatcher};
+pub use set::{PolicyError, PolicySet};
 pub use subject::{ScopeKey, ScopeKeys, ScopeTags, Subject, TargetContext};

@@ -9,10 +9,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::typed::{self, RecordError, Versioned};
+use crate::model::Hold;
 use crate::model::TargetId;
 use crate::ports::Store;
 use crate::ports::store::{Expect, Key};
-use crate::model::Hold;
 use crate::rollout::{Change, Registration, Rollout};
 
 /// The campaign records of one target.

@@ -3,11 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::typed::{self, RecordError};
+use crate::model::{Hold, Resource};
 use crate::model::{TargetId, Timestamp};
 use crate::ports::Store;
 use crate::ports::store::{Expect, Key};
 use crate::rollout::command::Request;
-use crate::model::{Hold, Resource};
 
 /// A Command.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::typed::{self, RecordError, failed, parse};
+use crate::model::Timestamp;
 use crate::model::document;
 use crate::model::spec::{Kind, Metadata, Object, Spec};
-use crate::model::Timestamp;
 use crate::ports::Store;
 use crate::ports::store::{Expect, Item, Key};
 
@@ -186,9 +186,7 @@ impl<'a> Configurations<'a> {
         for (class, (head, _)) in Class::ALL.into_iter().zip(&heads.0) {
             objects.extend(self.objects(class, head).await?);
         }
-        objects.sort_by(|one, other| {
-            (one.kind(), &one.metadata.name).cmp(&(other.kind(), &other.metadata.name))
-        });
+        objects.sort_by(|one, other| (one.kind(), &one.metadata.name).cmp(&(other.kind(), &other.metadata.name)));
         Ok(Some(Configuration { generation, objects }))
     }
 
@@ -211,7 +209,12 @@ impl<'a> Configurations<'a> {
     /// # Errors
     /// [`StoreError::Conflict`](crate::ports::StoreError::Conflict) where somebody else changed the same class at the
     /// same time: nothing of that class is in force then.
-    pub async fn apply(&self, application: &Application, now: Timestamp, dry_run: bool) -> Result<Vec<Applied>, RecordError> {
+    pub async fn apply(
+        &self,
+        application: &Application,
+        now: Timestamp,
+        dry_run: bool,
+    ) -> Result<Vec<Applied>, RecordError> {
         let heads = self.heads().await?;
         let mut report = Vec::new();
         for (class, (head, version)) in Class::ALL.into_iter().zip(heads.0) {
@@ -317,7 +320,8 @@ fn object(key: &Key, item: Option<Item>) -> Result<Object, RecordError> {
     };
     let mut object = parse::<Object>(item)?.value;
     // The hash in its key changes with every write of the object: exactly what a resourceVersion is.
-    object.metadata.resource_version = key.sort.rsplit(':').next().and_then(|hash| hash.get(..12)).map(ToOwned::to_owned);
+    object.metadata.resource_version =
+        key.sort.rsplit(':').next().and_then(|hash| hash.get(..12)).map(ToOwned::to_owned);
     Ok(object)
 }
 
@@ -342,7 +346,11 @@ fn removed(application: &Application, class: Class, head: &Head) -> Vec<(Kind, S
         application.objects.iter().map(|object| entry_name(object.kind(), &object.metadata.name)).collect();
     let by_name = application.delete.iter().filter(|(kind, _)| Class::of(*kind) == class).cloned();
     let pruned = head.objects.iter().filter(|(name, entry)| {
-        application.prune && class != Class::Freeze && entry.set.is_some() && entry.set == application.set && !kept.contains(*name)
+        application.prune
+            && class != Class::Freeze
+            && entry.set.is_some()
+            && entry.set == application.set
+            && !kept.contains(*name)
     });
     let pruned = pruned.filter_map(|(name, _)| {
         let (kind, name) = name.split_once('/')?;

@@ -69,7 +69,10 @@ impl<'a> Documents<'a> {
         let bytes = unhex(&kept.value.gzip).ok_or_else(|| shape("it is not hex"))?;
         let mut text = String::new();
         // A task definition is at most 64 KiB; a larger one is not ours.
-        GzDecoder::new(bytes.as_slice()).take(1 << 20).read_to_string(&mut text).map_err(|_| shape("it is not gzip"))?;
+        GzDecoder::new(bytes.as_slice())
+            .take(1 << 20)
+            .read_to_string(&mut text)
+            .map_err(|_| shape("it is not gzip"))?;
         let value: Value = serde_json::from_str(&text).map_err(|_| shape("it is not JSON"))?;
         if document::hash(&value) != hash {
             return Err(shape("it does not have the hash it was kept by"));
@@ -86,8 +89,5 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
     if digits.len() % 2 != 0 {
         return None;
     }
-    digits
-        .chunks(2)
-        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
-        .collect()
+    digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
 }

@@ -1,9 +1,11 @@
 //! Which targets there are, and their counters.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::{Deserialize, Serialize};
 
 use super::typed::{self, RecordError, Versioned};
-use crate::model::{Reason, TargetId, Timestamp};
+use crate::model::{Reason, TargetId, TaskDefinitionArn, Timestamp};
 use crate::ports::Store;
 use crate::ports::store::{Expect, Key};
 
@@ -22,9 +24,12 @@ pub struct TargetRecord {
     /// When each change began, newest last, of the last 24 hours: `maxChangesPerDay`.
     #[serde(default)]
     pub begun: Vec<Timestamp>,
+    /// Revisions that changes go back to, and the ACTIVE revision that stands for each: itself, or its document again.
+    #[serde(default)]
+    pub restored: BTreeMap<TaskDefinitionArn, TaskDefinitionArn>,
     /// Fixes whose rollout stopped on failures: they wait for a person.
     #[serde(default)]
-    pub stopped_fixes: Vec<String>,
+    pub stopped_fixes: BTreeSet<String>,
 }
 
 /// Reads and writes what is kept of targets.
@@ -73,7 +78,12 @@ impl<'a> Targets<'a> {
     ///
     /// # Errors
     /// A conflict where somebody else wrote it since.
-    pub async fn write(&self, target: &TargetId, record: &TargetRecord, version: Option<u64>) -> Result<u64, RecordError> {
+    pub async fn write(
+        &self,
+        target: &TargetId,
+        record: &TargetRecord,
+        version: Option<u64>,
+    ) -> Result<u64, RecordError> {
         typed::put(self.store, &key(target), record, version.map_or(Expect::Absent, Expect::Version)).await
     }
 }

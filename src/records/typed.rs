@@ -73,7 +73,12 @@ pub(super) async fn get<T: DeserializeOwned>(store: &dyn Store, key: Key) -> Res
 }
 
 /// Writes `value` at `key` if `expect` holds, and answers with its version.
-pub(super) async fn put<T: Serialize>(store: &dyn Store, key: &Key, value: &T, expect: Expect) -> Result<u64, RecordError> {
+pub(super) async fn put<T: Serialize>(
+    store: &dyn Store,
+    key: &Key,
+    value: &T,
+    expect: Expect,
+) -> Result<u64, RecordError> {
     let body = body(key, value)?;
     store.put(key, &body, expect, None).await.map_err(failed(format!("writing `{}`", key.sort)))
 }

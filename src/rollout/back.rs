@@ -3,8 +3,8 @@
 use super::change::{Action, Input, READ_LAG, Step};
 use super::landing::{Expected, Landing, ServiceDeployments, judge, started_by_us};
 use super::record::Change;
-use crate::model::ChangeKind;
 use super::state::{Back, Progress, State};
+use crate::model::ChangeKind;
 use crate::model::observed::Service;
 use crate::model::{Observed, Reason, ReasonCode, ServiceDeploymentArn, TaskDefinitionArn, Timestamp};
 

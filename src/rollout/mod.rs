@@ -8,8 +8,10 @@ pub mod campaign;
 pub mod change;
 pub mod command;
 pub mod landing;
+pub mod make;
 pub mod record;
 pub mod state;
+pub mod window;
 
 pub use record::{Change, ChangeSpec, Registration, RegistrationState, Rollout, RolloutSpec};
 pub use state::{Back, Phase, Progress, RolloutState, State};

@@ -197,4 +197,3 @@ pub enum RegistrationState {
         arn: TaskDefinitionArn,
     },
 }
-

@@ -200,31 +200,42 @@ impl Drop for Sleep<'_> {
     }
 }
 
-/// Time of the tokio runtime: paused in a test, it jumps when everything waits, blocking threads included.
+/// Time of the tokio runtime, perhaps faster: paused in a test, it jumps when everything waits, blocking threads
+/// included. Any number of sleepers, on any runtime.
 #[derive(Debug, Clone)]
 pub struct TokioClock {
     start: Timestamp,
     origin: tokio::time::Instant,
+    /// Seconds here per second of the runtime. INVARIANT: finite and positive.
+    speed: f64,
 }
 
 impl TokioClock {
     /// It is `start` now.
     #[must_use]
     pub fn new(start: Timestamp) -> Self {
-        Self { start, origin: tokio::time::Instant::now() }
+        Self::scaled(start, 1.0)
+    }
+
+    /// It is `start` now, and `speed` seconds pass each second. A speed that is not a positive finite number is 1.
+    #[must_use]
+    pub fn scaled(start: Timestamp, speed: f64) -> Self {
+        let speed = if speed.is_finite() && speed > 0.0 { speed } else { 1.0 };
+        Self { start, origin: tokio::time::Instant::now(), speed }
     }
 }
 
 impl Clock for TokioClock {
     fn now(&self) -> Timestamp {
-        self.start + self.origin.elapsed()
+        self.start + self.monotonic()
     }
 
     fn monotonic(&self) -> Duration {
-        self.origin.elapsed()
+        Duration::try_from_secs_f64(self.origin.elapsed().as_secs_f64() * self.speed).unwrap_or(Duration::MAX)
     }
 
     fn sleep(&self, length: Duration) -> BoxFuture<'_, ()> {
+        let length = Duration::try_from_secs_f64(length.as_secs_f64() / self.speed).unwrap_or(Duration::MAX);
         Box::pin(tokio::time::sleep(length))
     }
 }

@@ -64,6 +64,8 @@ pub struct Pace {
     pub provisioning: Range,
     /// PENDING: pulling images and starting containers.
     pub starting: Range,
+    /// From the moment all is as it should be until ECS calls the deployment COMPLETED.
+    pub steady: Range,
     /// From RUNNING to the first passed health check, container's or load balancer's.
     pub first_health_check: Range,
     /// DEACTIVATING: deregistering from the load balancer.
@@ -101,6 +103,7 @@ impl Default for Pace {
             scheduler: Range::seconds(1, 3),
             provisioning: Range::seconds(2, 8),
             starting: Range::seconds(5, 20),
+            steady: Range::seconds(10, 30),
             first_health_check: Range::seconds(10, 35),
             draining: Range::seconds(5, 30),
             stopping: Range::seconds(1, 10),

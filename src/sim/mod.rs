@@ -1,7 +1,7 @@
 //! An honest model of Amazon ECS in virtual time, and what makes it reachable.
 //!
 //! [`World`] is the model: pure and deterministic, with neither tokio nor a clock inside. [`SimEcs`] puts it behind
-//! [`crate::ports::Ecs`] in process; `http` behind an endpoint that any AWS SDK or CLI can talk to. [`fleet`] has a
+//! [`crate::ports::Ecs`] in process; [`http`] behind an endpoint that any AWS SDK or CLI can talk to. [`fleet`] has a
 //! world worth looking at. [`VirtualClock`] passes hours in no time.
 //!
 //! What it models is what `ecs-facts` states, fact by fact, each with its source in the code. What it does not model:
@@ -16,6 +16,7 @@ mod deployment;
 mod ecs;
 mod error;
 pub mod fleet;
+pub mod http;
 mod images;
 mod input;
 mod members;
@@ -36,3 +37,6 @@ pub use ecs::{Call, Fault, SimEcs};
 pub use error::SimError;
 pub use misbehaviour::{Condition, Effect, Misbehaviour};
 pub use world::World;
+
+#[cfg(test)]
+mod tests;

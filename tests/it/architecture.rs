@@ -17,7 +17,9 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("manifest", &["model", "policy"]),
     ("plan", &["model", "policy"]),
     ("rollout", &["model", "policy", "plan"]),
-    ("controller", &["model", "ports", "manifest", "policy", "plan", "rollout"]),
+    // What is kept, item by item: between the pure parts, whose values it keeps, and the Store port.
+    ("records", &["model", "ports", "plan", "rollout"]),
+    ("controller", &["model", "ports", "manifest", "policy", "plan", "rollout", "records"]),
     // Adapters implement ports; none knows another, or who uses it.
     ("aws", &["model", "ports"]),
     ("embedded", &["model", "ports"]),
@@ -37,6 +39,7 @@ const EVERYTHING: &[&str] = &[
     "manifest",
     "plan",
     "rollout",
+    "records",
     "controller",
     "aws",
     "embedded",
@@ -75,7 +78,7 @@ const ONLY_IN: &[(&str, Who)] = &[
     ("eprint!", Who::NotPure),
     ("dbg!", Who::NotPure),
     // Only ports are asynchronous among the pure.
-    ("futures", Who::Only(&["ports", "controller", "aws", "embedded", "sim", "web", "cli"])),
+    ("futures", Who::Only(&["ports", "records", "controller", "aws", "embedded", "sim", "web", "cli"])),
 ];
 
 enum Who {

@@ -9,7 +9,11 @@
 )]
 
 mod architecture;
-mod manifest;
 mod contract;
 mod fake;
+mod manifest;
 mod peers;
+mod scenarios;
+mod sim;
+mod policies;
+mod policies_oracle;

@@ -24,6 +24,7 @@
 mod item;
 mod store;
 mod table;
+mod write;
 
 pub use store::DynamoStore;
 pub use table::{Setting, SettingOutcome};

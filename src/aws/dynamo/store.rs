@@ -1,22 +1,19 @@
-//! Reads and single-item conditional writes. Knows nothing of how the table came to be.
+//! The port on a table: reads, and what failures mean. Knows nothing of how the table came to be.
 
 use std::collections::{HashMap, HashSet};
 use std::error::Error;
-use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::Builder;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnValue};
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use futures::future::BoxFuture;
 use serde_json::{Map, Value};
-use tracing::{debug, warn};
 
-use super::item::{self, Attributes, BODY, EXPIRES, PARTITION, SORT, VERSION, WRITER};
+use super::item::{self, Attributes, PARTITION, SORT};
+use super::write::{Put, too_large};
 use crate::aws::Timeouts;
-use crate::aws::connection::{one_attempt, write_timeouts};
 use crate::aws::error::kind_of_denial;
 use crate::aws::failure::Failure;
 use crate::model::Timestamp;
@@ -28,7 +25,7 @@ const BATCH: usize = 100;
 
 /// Attempts of one write, and of getting on with unprocessed keys. With the pauses below, 3 s: longer than DynamoDB
 /// takes to split a hot partition's burst, shorter than anybody's patience or lease.
-const ATTEMPTS: u32 = 6;
+pub(super) const ATTEMPTS: u32 = 6;
 
 /// The pause after a failed attempt, doubled each time: 100 ms … 1.6 s. No jitter: writers of one item are few, and
 /// each has its own conditional failure to tell them apart.
@@ -42,17 +39,13 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 pub struct DynamoStore {
     pub(super) client: Client,
     pub(super) table: String,
+    pub(super) timeouts: Timeouts,
     region: String,
-    timeouts: Timeouts,
 }
 
 impl DynamoStore {
     pub(in crate::aws) fn new(config: &SdkConfig, region: &str, table: &str, timeouts: Timeouts) -> Self {
         Self { client: Client::new(config), table: table.to_owned(), region: region.to_owned(), timeouts }
-    }
-
-    fn settings_of_write(&self) -> Builder {
-        Builder::default().retry_config(one_attempt()).timeout_config(write_timeouts(&self.timeouts))
     }
 
     /// What a failure means to whoever asked.
@@ -81,7 +74,7 @@ impl DynamoStore {
         }
     }
 
-    fn read_failed<E>(&self, error: &SdkError<E>) -> StoreError
+    pub(super) fn read_failed<E>(&self, error: &SdkError<E>) -> StoreError
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
@@ -156,155 +149,6 @@ impl DynamoStore {
         Ok(Page { items, next })
     }
 
-    /// The item as it is, with the attributes that `Item` leaves out.
-    async fn look(&self, key: &Key) -> Result<Option<Attributes>, StoreError> {
-        let answer = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .set_key(Some(item::key_attributes(&key.partition, &key.sort)))
-            .consistent_read(true)
-            .send()
-            .await;
-        Ok(answer.map_err(|error| self.read_failed(&error))?.item)
-    }
-
-    async fn try_put(&self, put: &Put<'_>) -> Result<u64, Failure> {
-        let (condition, version) = match put.expect {
-            Expect::Absent => (Some("attribute_not_exists(#pk)"), Some(1)),
-            Expect::Version(current) => (Some("#version = :expected"), Some(current.saturating_add(1))),
-            Expect::Any => (None, None),
-        };
-        let set_version = if version.is_some() { ":version" } else { "if_not_exists(#version, :zero) + :one" };
-        let expiry = if put.expires.is_some() { ", #expires = :expires" } else { " REMOVE #expires" };
-        let mut update = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(item::key_attributes(&put.key.partition, &put.key.sort)))
-            .update_expression(format!("SET #version = {set_version}, #body = :body, #writer = :writer{expiry}"))
-            .set_condition_expression(condition.map(str::to_owned))
-            .expression_attribute_names("#version", VERSION)
-            .expression_attribute_names("#body", BODY)
-            .expression_attribute_names("#writer", WRITER)
-            .expression_attribute_names("#expires", EXPIRES)
-            .expression_attribute_values(":body", AttributeValue::S(put.body.to_owned()))
-            .expression_attribute_values(":writer", AttributeValue::S(put.writer.to_owned()));
-        if let Some(expires) = put.expires {
-            update = update.expression_attribute_values(":expires", item::seconds(expires));
-        }
-        match put.expect {
-            Expect::Absent => update = update.expression_attribute_names("#pk", PARTITION),
-            Expect::Version(current) => {
-                update = update.expression_attribute_values(":expected", item::number(current));
-            }
-            Expect::Any => {
-                update = update
-                    .expression_attribute_values(":zero", item::number(0))
-                    .expression_attribute_values(":one", item::number(1))
-                    // The only way to learn the version; it costs the body's way back, and `Any` is rare.
-                    .return_values(ReturnValue::UpdatedNew);
-            }
-        }
-        if let Some(version) = version {
-            update = update.expression_attribute_values(":version", item::number(version));
-        }
-        let answer = update.customize().config_override(self.settings_of_write()).send().await;
-        let attributes = answer.map_err(|error| Failure::of(&error))?.attributes.unwrap_or_default();
-        let no_version = || Failure::Lost { message: "the answer names no version".to_owned() };
-        version.or_else(|| item::version(&attributes)).ok_or_else(no_version)
-    }
-
-    async fn try_delete(&self, key: &Key, expect: Expect) -> Result<(), Failure> {
-        let delete = self
-            .client
-            .delete_item()
-            .table_name(&self.table)
-            .set_key(Some(item::key_attributes(&key.partition, &key.sort)));
-        let delete = match expect {
-            Expect::Any => delete,
-            Expect::Absent => {
-                delete.condition_expression("attribute_not_exists(#pk)").expression_attribute_names("#pk", PARTITION)
-            }
-            Expect::Version(current) => delete
-                .condition_expression("#version = :expected")
-                .expression_attribute_names("#version", VERSION)
-                .expression_attribute_values(":expected", item::number(current)),
-        };
-        let answer = delete.customize().config_override(self.settings_of_write()).send().await;
-        answer.map(drop).map_err(|error| Failure::of(&error))
-    }
-
-    async fn put_until_known(&self, put: &Put<'_>) -> Result<u64, StoreError> {
-        let mut lost = false;
-        let mut attempt = 0;
-        loop {
-            attempt += 1;
-            let failure = match self.try_put(put).await {
-                Ok(version) => return Ok(version),
-                Err(failure) => failure,
-            };
-            let may_be_done = match verdict(&failure) {
-                Verdict::ConditionFailed if !lost => return Err(conflict(put.key)),
-                Verdict::ConditionFailed => {
-                    // Perhaps by an earlier attempt of our own.
-                    let found = self.look(put.key).await?;
-                    return found.and_then(|found| put.made(&found)).ok_or_else(|| conflict(put.key));
-                }
-                Verdict::TooLarge => return Err(too_large(put.key, put.body.len())),
-                Verdict::Final => return Err(self.failed(&failure)),
-                Verdict::NotDone => false,
-                Verdict::MayBeDone => true,
-            };
-            lost |= may_be_done;
-            if lost && put.expect == Expect::Any {
-                // An unconditional write must not be sent twice: the second could land on somebody's newer item.
-                let found = self.look(put.key).await?;
-                return found.and_then(|found| put.made(&found)).ok_or_else(|| self.failed(&failure));
-            }
-            if attempt == ATTEMPTS {
-                return Err(self.failed(&failure));
-            }
-            self.report(put.key, attempt, &failure);
-            pause(attempt).await;
-        }
-    }
-
-    async fn delete_until_known(&self, key: &Key, expect: Expect) -> Result<(), StoreError> {
-        let mut lost = false;
-        let mut attempt = 0;
-        loop {
-            attempt += 1;
-            let failure = match self.try_delete(key, expect).await {
-                Ok(()) => return Ok(()),
-                Err(failure) => failure,
-            };
-            match verdict(&failure) {
-                Verdict::ConditionFailed if lost && self.look(key).await?.is_none() => return Ok(()),
-                Verdict::ConditionFailed => return Err(conflict(key)),
-                Verdict::Final | Verdict::TooLarge => return Err(self.failed(&failure)),
-                Verdict::NotDone => {}
-                Verdict::MayBeDone => lost = true,
-            }
-            if attempt == ATTEMPTS || (lost && expect == Expect::Any) {
-                return Err(self.failed(&failure));
-            }
-            self.report(key, attempt, &failure);
-            pause(attempt).await;
-        }
-    }
-
-    fn report(&self, key: &Key, attempt: u32, failure: &Failure) {
-        warn!(
-            table = self.table,
-            partition = key.partition,
-            sort = key.sort,
-            attempt,
-            error = failure.message(),
-            "write failed, trying again"
-        );
-    }
-
     fn unavailable(&self, message: String) -> StoreError {
         StoreError::Unavailable { store: self.describe(), message }
     }
@@ -328,8 +172,7 @@ impl Store for DynamoStore {
             if text.len() > MAX_BODY_BYTES {
                 return Err(too_large(key, text.len()));
             }
-            let writer = random_name();
-            self.put_until_known(&Put { key, body: &text, expect, expires, writer: &writer }).await
+            self.put_until_known(&Put::new(key, &text, expect, expires)).await
         })
     }
 
@@ -351,116 +194,7 @@ impl Store for DynamoStore {
     }
 }
 
-/// A write, wholly decided.
-struct Put<'a> {
-    key: &'a Key,
-    body: &'a str,
-    expect: Expect,
-    expires: Option<Timestamp>,
-    writer: &'a str,
-}
-
-impl Put<'_> {
-    /// The version it made, if `found` is what it wrote.
-    fn made(&self, found: &Attributes) -> Option<u64> {
-        let ours = found.get(WRITER).and_then(|writer| writer.as_s().ok()).is_some_and(|writer| writer == self.writer);
-        if ours {
-            debug!(partition = self.key.partition, sort = self.key.sort, "a write whose answer was lost had been made");
-        }
-        ours.then(|| item::version(found)).flatten()
-    }
-}
-
-/// What a failed write means to the attempts that may follow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
-    ConditionFailed,
-    TooLarge,
-    /// Trying again will not help.
-    Final,
-    /// It was not done, and may be tried again.
-    NotDone,
-    /// Nobody can tell whether it was done.
-    MayBeDone,
-}
-
-/// By DynamoDB's error codes (Developer Guide, "Error handling with DynamoDB").
-fn verdict(failure: &Failure) -> Verdict {
-    match failure {
-        Failure::NoCredentials { .. } | Failure::NotSent { .. } => Verdict::Final,
-        Failure::Unreachable { .. } => Verdict::NotDone,
-        Failure::Lost { .. } => Verdict::MayBeDone,
-        Failure::Answered { status, code, message } => match code.as_deref() {
-            Some("ConditionalCheckFailedException") => Verdict::ConditionFailed,
-            Some("ValidationException") if message.to_ascii_lowercase().contains("item size") => Verdict::TooLarge,
-            Some(
-                "ProvisionedThroughputExceededException"
-                | "ThrottlingException"
-                | "RequestLimitExceeded"
-                | "LimitExceededException"
-                // Another request holds the item.
-                | "TransactionConflictException",
-            ) => Verdict::NotDone,
-            _ if *status >= 500 => Verdict::MayBeDone,
-            _ => Verdict::Final,
-        },
-    }
-}
-
-fn conflict(key: &Key) -> StoreError {
-    StoreError::Conflict { key: key.clone() }
-}
-
-fn too_large(key: &Key, bytes: usize) -> StoreError {
-    StoreError::TooLarge { key: key.clone(), bytes }
-}
-
-async fn pause(attempt: u32) {
+/// Waits before the attempt that follows the `attempt`th.
+pub(super) async fn pause(attempt: u32) {
     tokio::time::sleep(FIRST_PAUSE * 2_u32.saturating_pow(attempt.saturating_sub(1))).await;
-}
-
-/// 128 random bits as text. The standard library seeds its hashers from the operating system's random numbers, per
-/// thread, and never the same way twice in one.
-fn random_name() -> String {
-    let word = || RandomState::new().hash_one(std::process::id());
-    format!("{:016x}{:016x}", word(), word())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_lost_answer_is_not_a_refusal() {
-        let answered = |status, code: &str, message: &str| Failure::Answered {
-            status,
-            code: Some(code.to_owned()),
-            message: message.to_owned(),
-        };
-        for (failure, wanted) in [
-            (
-                answered(400, "ConditionalCheckFailedException", "The conditional request failed"),
-                Verdict::ConditionFailed,
-            ),
-            (answered(400, "ValidationException", "Item size has exceeded the maximum"), Verdict::TooLarge),
-            (answered(400, "ValidationException", "One or more parameter values were invalid"), Verdict::Final),
-            (answered(400, "AccessDeniedException", "no"), Verdict::Final),
-            (answered(400, "ResourceNotFoundException", "no"), Verdict::Final),
-            (answered(400, "ProvisionedThroughputExceededException", "slow"), Verdict::NotDone),
-            (answered(400, "ThrottlingException", "slow"), Verdict::NotDone),
-            (answered(500, "InternalServerError", "oh"), Verdict::MayBeDone),
-            (answered(503, "ServiceUnavailable", "oh"), Verdict::MayBeDone),
-            (Failure::Lost { message: String::new() }, Verdict::MayBeDone),
-            (Failure::Unreachable { message: String::new() }, Verdict::NotDone),
-            (Failure::NoCredentials { configured: true, message: String::new() }, Verdict::Final),
-        ] {
-            assert_eq!(verdict(&failure), wanted, "{failure:?}");
-        }
-    }
-
-    #[test]
-    fn no_two_writes_bear_the_same_name() {
-        let names: HashSet<String> = (0..1000).map(|_| random_name()).collect();
-        assert_eq!(names.len(), 1000);
-    }
 }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Amount, Percent, Selector, WaveSize};
+use super::{Amount, Percent, Scope, Selector, WaveSize};
 use crate::model::Span;
 
 /// How a fix reaches services. Every member has the default of DESIGN's "Defaults".
@@ -96,6 +96,14 @@ pub struct WaveSpec {
     /// Failures this wave may have and the next still start.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_failures: Option<Amount>,
+}
+
+impl WaveSpec {
+    /// What `where` says, as a scope; `None`: everything.
+    #[must_use]
+    pub fn scope(&self) -> Option<Scope> {
+        self.selector.clone().map(|include| Scope { include, exclude: Selector::default() })
+    }
 }
 
 impl Default for WaveSpec {

@@ -31,5 +31,5 @@ pub use error::{EvalError, EvalErrorKind, ExpressionError};
 pub use functions::{CATALOGUE, FunctionDoc};
 pub use node::{Expression, Scope};
 pub use parser::{MAX_COMPREHENSIONS, MAX_DEPTH, MAX_LIST, MAX_SOURCE};
-pub use run::{Budget, EXPRESSION_STEPS, Roots};
+pub use run::{Budget, POLICY_STEPS, Roots};
 pub use value::{UNRESOLVED, Val};

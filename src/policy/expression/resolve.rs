@@ -132,7 +132,9 @@ impl Resolver<'_> {
             self.reads.insert(slot);
             return Ok((NodeKind::Variable { slot, name: name.to_owned() }, StaticType::Any));
         }
-        let known = self.scope.variables().join("`, `");
+        let known: Vec<&str> =
+            self.scope.variables().iter().map(String::as_str).filter(|name| !name.is_empty()).collect();
+        let known = known.join("`, `");
         Err(ExpressionError::at(offset, format!("there is no variable `{}`", short(name)))
             .help(format!("here are `{known}`")))
     }

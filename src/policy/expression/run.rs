@@ -11,9 +11,9 @@ use super::node::{Fold, Node, NodeKind};
 use super::parser::Operator;
 use super::value::{Entries, List, Mismatch, Val};
 
-/// What one expression may take. A step is a node, an element, or 64 bytes of text; a thousand containers with a
-/// hundred variables each, looked at once, are 300,000. At some 20 ns a step this is a few milliseconds.
-pub const EXPRESSION_STEPS: u64 = 500_000;
+/// What one policy may take on one resource. A step is a node, an element, or 64 bytes of text; a thousand containers
+/// with a hundred variables each, looked at once, are 300,000. At some 20 ns a step this is some 20 milliseconds.
+pub const POLICY_STEPS: u64 = 1_000_000;
 
 /// The longest text an expression may make. ECS takes 64 KiB for a whole task definition.
 const MAX_TEXT: usize = 64 * 1024;

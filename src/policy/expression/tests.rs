@@ -27,7 +27,7 @@ fn run(source: &str) -> Result<Value, String> {
     let expression = Expression::value(source, &scope()).map_err(|why| format!("refused: {why}"))?;
     let container = &document["containerDefinitions"][0];
     let roots = Roots { fixed: &[Some(&document), None, Some(&params)], bound: &[container] };
-    let budget = Budget::of(EXPRESSION_STEPS);
+    let budget = Budget::of(POLICY_STEPS);
     let value = expression.run(roots, &budget).map_err(|why| format!("{:?}: {why}", why.kind))?;
     value.to_json().ok_or_else(|| "empty".to_owned())
 }
@@ -184,7 +184,7 @@ fn work_is_bounded_where_it_runs() {
     ] {
         let expression = Expression::condition(source, &scope()).expect(source);
         let roots = Roots { fixed: &[Some(&document), None, Some(&params)], bound: &[&document] };
-        let why = expression.holds(roots, &Budget::of(EXPRESSION_STEPS)).expect_err(source);
+        let why = expression.holds(roots, &Budget::of(POLICY_STEPS)).expect_err(source);
         assert!(matches!(why.kind, EvalErrorKind::Budget | EvalErrorKind::Type), "{source}: {why:?}");
     }
 }
@@ -196,7 +196,7 @@ fn the_deepest_expression_fits_a_small_stack() {
         format!("{}1{}", "(".repeat(MAX_DEPTH - 1), ")".repeat(MAX_DEPTH - 1)),
         format!("{}1{}", "[".repeat(MAX_DEPTH - 1), "]".repeat(MAX_DEPTH - 1)),
         format!("{}1{}", "{'a':".repeat(MAX_DEPTH - 1), "}".repeat(MAX_DEPTH - 1)),
-        format!("{}1", "true?".repeat(1)) + &":false?2".repeat(MAX_DEPTH - 3) + ":3",
+        "true?1".to_owned() + &":false?2".repeat(MAX_DEPTH - 3) + ":3",
         format!("{}true", "!".repeat(MAX_DEPTH - 1)),
         format!("1{}", "+1".repeat(MAX_DEPTH - 1)),
         format!("{}1{}", "string(".repeat(MAX_DEPTH - 1), ")".repeat(MAX_DEPTH - 1)),
@@ -206,7 +206,7 @@ fn the_deepest_expression_fits_a_small_stack() {
             let expression = Expression::value(&source, &scope()).unwrap_or_else(|why| panic!("{source}: {why:?}"));
             let document = json!({});
             let roots = Roots { fixed: &[Some(&document), None, Some(&document)], bound: &[&document] };
-            expression.run(roots, &Budget::of(EXPRESSION_STEPS)).unwrap_or_else(|why| panic!("{source}: {why:?}"));
+            expression.run(roots, &Budget::of(POLICY_STEPS)).unwrap_or_else(|why| panic!("{source}: {why:?}"));
         }
     });
     child.unwrap().join().unwrap();
@@ -324,7 +324,7 @@ fn where_both_answer_the_reference_agrees() {
             let scope = Scope::of(["d"]);
             let Ok(expression) = Expression::value(&source, &scope) else { return Ok(()) };
             let roots = Roots { fixed: &[Some(&document)], bound: &[] };
-            let Ok(ours) = expression.run(roots, &Budget::of(EXPRESSION_STEPS)) else { return Ok(()) };
+            let Ok(ours) = expression.run(roots, &Budget::of(POLICY_STEPS)) else { return Ok(()) };
             let Some(ours) = ours.to_json() else { return Ok(()) };
             let Some(theirs) = reference(&source, &document) else { return Ok(()) };
             answered.set(answered.get() + 1);
@@ -350,7 +350,7 @@ proptest! {
         if let Ok(expression) = Expression::value(&source, &scope()) {
             let document = document();
             let roots = Roots { fixed: &[Some(&document), None, Some(&document)], bound: &[&document] };
-            let _ = expression.run(roots, &Budget::of(EXPRESSION_STEPS));
+            let _ = expression.run(roots, &Budget::of(POLICY_STEPS));
         }
     }
 }

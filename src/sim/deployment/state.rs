@@ -105,7 +105,7 @@ pub(in crate::sim) struct Deployment {
     pub(in crate::sim) restores: Option<String>,
     /// Started during a rollback: it launches nothing (ecs-facts §3.4).
     pub(in crate::sim) stalled: bool,
-    /// Until when it bakes, once all its tasks run.
+    /// Until when it must stay as it should be, once all its tasks run, to be COMPLETED.
     pub(in crate::sim) bakes_until: Option<Timestamp>,
     /// Whether being stuck has been announced.
     pub(in crate::sim) said_stuck: bool,

@@ -29,6 +29,8 @@ impl State {
         // A deployment that begins while a rollback is under way finds no COMPLETED one, stalls and launches nothing
         // (ECS Developer Guide, deployment circuit breaker).
         let stalled = service.deployments.first().is_some_and(|first| first.restores.is_some());
+        let stall =
+            stalled.then(|| format!("ECS deployment {id} is stalled: a rollback was in progress when it was created."));
         let record = (service.controller == Controller::Ecs)
             .then(|| names::arn(&self.config, &format!("service-deployment/{path}/{}", service.random.letters(20))));
         if let Some(arn) = &record {
@@ -41,7 +43,7 @@ impl State {
                 stopped_at: None,
                 updated_at: now,
                 status: RecordStatus::Pending,
-                reason: None,
+                reason: stall.clone(),
                 stage: None,
                 sources: service.deployments.iter().map(|one| one.revision.arn.clone()).collect(),
                 target: revision.arn.clone(),
@@ -51,11 +53,7 @@ impl State {
             });
         }
         service.revisions.push(Arc::clone(&revision));
-        let reason = if stalled {
-            format!("ECS deployment {id} is stalled: a rollback was in progress when it was created.")
-        } else {
-            format!("ECS deployment {id} in progress.")
-        };
+        let reason = stall.unwrap_or_else(|| format!("ECS deployment {id} in progress."));
         service.deployments.insert(
             0,
             Deployment {
@@ -102,6 +100,7 @@ impl State {
         back.updated_at = now;
         back.restores = Some(record.clone());
         (back.failed_tasks, back.breaker_count, back.said_stuck, back.stalled) = (0, 0, false, false);
+        back.bakes_until = None;
         if let Some(record) = service.record_mut(&record) {
             record.set(RecordStatus::RollbackInProgress, Some(reason.to_owned()), now);
             record.rollback =

@@ -48,7 +48,9 @@ impl State {
 
     fn roll(&mut self, service: &mut Service) {
         self.stop_unhealthy(service);
-        self.end_what_failed(service);
+        if self.end_what_failed(service) {
+            return;
+        }
         let desired = service.desired(self.instances(&service.cluster));
         let Some(primary) = service.deployments.first() else { return };
         let (id, stalled) = (primary.id.clone(), primary.stalled || primary.rollout == RolloutState::Failed);
@@ -80,16 +82,16 @@ impl State {
         }
     }
 
-    /// Ends what a person or the circuit breaker wants ended.
-    fn end_what_failed(&mut self, service: &mut Service) {
-        let Some(primary) = service.deployments.first() else { return };
+    /// Ends what a person or the circuit breaker wants ended; true if something did, and this turn is over with it.
+    fn end_what_failed(&mut self, service: &mut Service) -> bool {
+        let Some(primary) = service.deployments.first() else { return false };
         if primary.rollout != RolloutState::InProgress {
-            return;
+            return false;
         }
         let requested = primary.record.as_deref().and_then(|arn| service.record(arn));
         if requested.is_some_and(|record| record.status == RecordStatus::RollbackRequested) {
             self.roll_back(service, "User requested a rollback.", "The deployment was stopped.");
-            return;
+            return true;
         }
         let breaker = service.breaker(service.desired(self.instances(&service.cluster)));
         let (count, restores) = (primary.breaker_count, primary.restores.clone());
@@ -98,7 +100,7 @@ impl State {
             record.failures = count;
         }
         if !breaker.enabled || count < breaker.threshold {
-            return;
+            return false;
         }
         if let Some(record) = service.record_mut(&arn) {
             record.tripped = true;
@@ -110,6 +112,7 @@ impl State {
         } else {
             self.fail(service, FAILURE);
         }
+        true
     }
 
     fn start_record(&mut self, service: &mut Service) {
@@ -276,9 +279,7 @@ impl State {
             return;
         }
         if primary.rollout == RolloutState::InProgress && service.controller == Controller::Ecs {
-            let minutes = service.percent("/bakeTimeInMinutes", 0);
-            let restoring = service.deployments.first().is_some_and(|primary| primary.restores.is_some());
-            if minutes > 0 && !restoring && !self.has_baked(service, Duration::from_secs(60 * minutes)) {
+            if !self.has_baked(service) {
                 return;
             }
             self.complete(service);
@@ -289,14 +290,19 @@ impl State {
         }
     }
 
-    fn has_baked(&mut self, service: &mut Service, length: Duration) -> bool {
+    /// Whether everything has stayed as it should be for long enough: ECS's own caution, and the bake time.
+    fn has_baked(&mut self, service: &mut Service) -> bool {
         let now = self.now;
+        let caution = service.random.between((self.config.pace.steady.0, self.config.pace.steady.1));
+        let minutes = service.percent("/bakeTimeInMinutes", 0);
         let Some(primary) = service.deployments.first_mut() else { return true };
-        let until = *primary.bakes_until.get_or_insert(now + length);
-        let arn = primary.record.clone();
+        // A rollback does not bake.
+        let bake = if primary.restores.is_some() { Duration::ZERO } else { Duration::from_secs(60 * minutes) };
+        let until = *primary.bakes_until.get_or_insert(now + caution + bake);
         if until <= now {
             return true;
         }
+        let arn = primary.record.clone().filter(|_| !bake.is_zero());
         if let Some(record) = arn.and_then(|arn| service.record_mut(&arn)) {
             record.stage = Some("BAKE_TIME");
         }
@@ -345,7 +351,7 @@ impl State {
             let wait = restart.0.saturating_mul(1_u32 << service.restarts.min(16)).min(restart.1);
             service.not_before = Some(now + wait);
             service.restarts += 1;
-            if service.restarts == 3 {
+            if service.restarts >= 3 {
                 service.say(now, "is unable to consistently start tasks successfully.");
             }
         }

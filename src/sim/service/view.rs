@@ -34,12 +34,15 @@ impl Service {
             }
         }
         let own = self.controller == Controller::Ecs;
-        let shown = self.deployments.iter().enumerate();
+        let shown = self.deployments.iter();
         if own {
-            put("deployments", shown.map(|(place, one)| self.deployment(one, place == 0, desired)).collect());
+            put(
+                "deployments",
+                shown.enumerate().map(|(place, one)| self.deployment(one, place == 0, desired)).collect(),
+            );
         } else {
             put("deployments", json!([]));
-            put("taskSets", shown.map(|(_, one)| self.task_set(one, desired)).collect());
+            put("taskSets", shown.map(|one| self.task_set(one, desired)).collect());
         }
         put("events", self.events.iter().cloned().collect());
         put("createdAt", epoch(self.created_at));

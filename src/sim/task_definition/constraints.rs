@@ -192,5 +192,5 @@ fn fits_fargate(cpu: u32, memory: u32) -> bool {
         16384 => (32 * GIB, 120 * GIB, 8 * GIB),
         _ => return false,
     };
-    (from..=to).contains(&memory) && memory % step == 0
+    (from..=to).contains(&memory) && memory.is_multiple_of(step)
 }

@@ -1,0 +1,332 @@
+//! Moving open campaigns on: each change by what was just read of it, each rollout by its changes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::books::Books;
+use super::error::ControllerError;
+use super::execute::{Executor, direction, previous};
+use super::gate::Direction;
+use crate::model::change::ChangeKind;
+use crate::model::{Reason, ReasonCode, Resource, Timestamp};
+use crate::policy::{ScopeKey, ScopeKeys, ScopeTags};
+use crate::records::campaign::Campaign;
+use crate::rollout::change::{self, READ_LAG};
+use crate::rollout::landing::Facts;
+use crate::rollout::{Change, RolloutState, State, campaign, command};
+
+/// How many steps one change may take in one pass: register, move, look.
+const STEPS: usize = 4;
+
+/// Whose hand an event is in where nobody asked.
+const BY: &str = "plimsoll";
+
+/// Resources that open rollouts have, with why each stands where it stands; and those moved so lately that reads may
+/// still show them as they were.
+#[must_use]
+pub fn taken(open: &[Campaign], ended: &[Campaign], now: Timestamp) -> BTreeMap<Resource, Reason> {
+    let mut taken = BTreeMap::new();
+    for campaign in open {
+        let rollout = &campaign.rollout.value;
+        for change in &campaign.changes {
+            let change = &change.value;
+            if change.state.phase().is_final() && !just_ended(change, now) {
+                continue;
+            }
+            let waiting = change.waiting.as_ref().or(rollout.waiting.as_ref());
+            let reason = match waiting {
+                Some(waiting) => Reason {
+                    code: waiting.code,
+                    message: format!(
+                        "rollout `{}`, {}: {}",
+                        rollout.name,
+                        change.state.phase().as_str(),
+                        waiting.message
+                    ),
+                    until: waiting.until,
+                },
+                None => Reason::of(
+                    ReasonCode::OtherRollout,
+                    format!("rollout `{}`: {}", rollout.name, change.state.phase().as_str()),
+                ),
+            };
+            taken.insert(change.spec.resource.clone(), reason);
+        }
+    }
+    for change in ended.iter().flat_map(|campaign| &campaign.changes).map(|change| &change.value) {
+        if just_ended(change, now) {
+            let message = format!("rollout `{}` moved it a moment ago; reads may lag", change.spec.rollout);
+            taken.entry(change.spec.resource.clone()).or_insert_with(|| Reason::of(ReasonCode::OtherRollout, message));
+        }
+    }
+    taken
+}
+
+fn just_ended(change: &Change, now: Timestamp) -> bool {
+    let moved = matches!(
+        change.state,
+        State::Succeeded { .. } | State::Unverified { .. } | State::RolledBack { .. } | State::Overtaken { .. }
+    );
+    moved && change.history.last().is_some_and(|entry| entry.at + READ_LAG > now)
+}
+
+/// What Freezes see of a change's resource. Tags and launch types are those that the last observation showed.
+fn scope_keys(executor: &Executor<'_>, change: &Change, facts: &Facts) -> ScopeKeys {
+    let service = facts.service.known();
+    let of_service = change.spec.kind != ChangeKind::ClusterSetting;
+    ScopeKeys {
+        account: ScopeKey::Known(executor.target.account.clone()),
+        region: ScopeKey::Known(executor.target.region.clone()),
+        cluster: ScopeKey::Known(change.spec.cluster.name().to_owned()),
+        service: change.spec.resource.service().map_or(ScopeKey::Absent, |arn| ScopeKey::Known(arn.name().to_owned())),
+        family: change.spec.from.as_ref().map_or(ScopeKey::Absent, |arn| ScopeKey::Known(arn.family().to_owned())),
+        launch_type: match service.and_then(|service| service.launch_type) {
+            Some(launch_type) => ScopeKey::Known(launch_type),
+            None if of_service => ScopeKey::Unknown,
+            None => ScopeKey::Absent,
+        },
+        tags: service.map_or_else(ScopeTags::default, |service| ScopeTags::Known(service.tags.clone())),
+    }
+}
+
+impl Executor<'_> {
+    /// Moves every open campaign as far as it goes now.
+    ///
+    /// # Errors
+    /// The store's, and a lost lease.
+    pub async fn advance(&mut self, books: &mut Books<'_>) -> Result<(), ControllerError> {
+        for index in 0..books.campaigns.len() {
+            self.advance_campaign(books, index).await?;
+        }
+        books.write_record().await
+    }
+
+    async fn advance_campaign(&mut self, books: &mut Books<'_>, index: usize) -> Result<(), ControllerError> {
+        // Taken out while it is worked on: its records are written through `books`.
+        let Some(slot) = books.campaigns.get_mut(index) else { return Ok(()) };
+        let mut campaign = slot.clone();
+        let result = self.work_on(books, &mut campaign).await;
+        if let Some(slot) = books.campaigns.get_mut(index) {
+            *slot = campaign;
+        }
+        result
+    }
+
+    async fn work_on(&mut self, books: &mut Books<'_>, campaign: &mut Campaign) -> Result<(), ControllerError> {
+        // What is under way first: its places may become free.
+        for place in 0..campaign.changes.len() {
+            if campaign.changes.get(place).is_some_and(|change| is_under_way(&change.value)) {
+                self.move_change(books, campaign, place).await?;
+            }
+        }
+        if let RolloutState::Baking { wave, .. } = campaign.rollout.value.state {
+            self.watch_bake(books, campaign, wave).await?;
+        }
+        // One decision may end a wave and open the next; each is recorded before what follows from it.
+        for _ in 0..=campaign.rollout.value.spec.waves.len() {
+            if !self.decide(books, campaign).await? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes one decision about the rollout and carries it out. True where another may follow at once.
+    async fn decide(&mut self, books: &mut Books<'_>, campaign: &mut Campaign) -> Result<bool, ControllerError> {
+        let now = self.now();
+        let changes: Vec<Change> = campaign.changes.iter().map(|change| change.value.clone()).collect();
+        let day_budget = day_budget(books, campaign, now);
+        let window = window(campaign, now);
+        let input = campaign::Input { forward: window.as_ref(), day_budget, now };
+        let decision = campaign::decide(&campaign.rollout.value, &changes, &input);
+        let before = campaign.rollout.value.state.clone();
+        let rollout = &mut campaign.rollout.value;
+        let differs = rollout.state != decision.state || rollout.waiting != decision.reason;
+        rollout.state = decision.state;
+        rollout.waiting = decision.reason;
+        if differs {
+            books.write_rollout(&mut campaign.rollout, &before, now, BY).await?;
+            if let RolloutState::RolledBack { .. } = campaign.rollout.value.state {
+                books.record.stopped_fixes.extend(campaign.rollout.value.spec.fixes.iter().cloned());
+            }
+        }
+        for (place, reason) in &decision.drop {
+            if let Some(change) = campaign.changes.get_mut(*place) {
+                let was = change.value.state.clone();
+                change.value.enter(State::Deferred { reason: reason.clone(), at: now }, Some(reason.clone()), now);
+                books.write_change(change, &was, now, BY).await?;
+            }
+        }
+        for (place, cause) in &decision.take_back {
+            if let Some(change) = campaign.changes.get_mut(*place) {
+                books.hold(&change.value, cause, now).await?;
+                let was = change.value.state.clone();
+                command::take_back(&mut change.value, cause, now);
+                books.write_change(change, &was, now, BY).await?;
+            }
+            self.move_change(books, campaign, *place).await?;
+        }
+        let mut busy: BTreeSet<Resource> = campaign
+            .changes
+            .iter()
+            .filter(|change| is_under_way(&change.value))
+            .map(|change| change.value.spec.resource.clone())
+            .collect();
+        for place in &decision.begin {
+            let Some(resource) = campaign.changes.get(*place).map(|change| change.value.spec.resource.clone()) else {
+                continue;
+            };
+            // Two changes of one service go one after the other.
+            if busy.insert(resource) {
+                self.move_change(books, campaign, *place).await?;
+                let begun = campaign.changes.get(*place).is_some_and(|change| change.value.state != State::Pending);
+                if begun {
+                    books.record.begun.push(now);
+                }
+            }
+        }
+        let moved_on = before.phase() != campaign.rollout.value.state.phase()
+            || before.wave() != campaign.rollout.value.state.wave();
+        Ok(moved_on && !campaign.rollout.value.state.is_final())
+    }
+
+    /// Moves one change as far as it goes now.
+    async fn move_change(
+        &mut self,
+        books: &mut Books<'_>,
+        campaign: &mut Campaign,
+        place: usize,
+    ) -> Result<(), ControllerError> {
+        let health = campaign.rollout.value.spec.strategy.health.clone();
+        for _ in 0..STEPS {
+            let Some(change) = campaign.changes.get_mut(place) else { return Ok(()) };
+            let facts = self.facts(&change.value).await;
+            let keys = scope_keys(self, &change.value, &facts);
+            let now = self.now();
+            let forward = self.gate.frozen(&keys, self.clock, Direction::Forward);
+            let backward = self.gate.frozen(&keys, self.clock, Direction::Back);
+            let input = change::Input {
+                facts: &facts,
+                registration: books.registration(&change.value),
+                forward: forward.as_ref(),
+                backward: backward.as_ref(),
+                health: &health,
+                previous: previous(books, &change.value),
+                now,
+            };
+            let step = change::step(&change.value, &input);
+            self.record(books, change, step.state, step.reason, now).await?;
+            let Some(action) = step.action else { return Ok(()) };
+            let intended = change.value.clone();
+            debug_assert!(direction(&intended) == Direction::Back || !intended.state.phase().is_final());
+            let effect = self.perform(books, &intended, &action, &facts, &keys).await?;
+            let go_on = effect.go_on;
+            self.record(books, change, effect.state, effect.reason, self.now()).await?;
+            if !go_on {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Records a change's state. What goes wrong is held off first: a crash in between must not bring it back.
+    async fn record(
+        &self,
+        books: &mut Books<'_>,
+        change: &mut crate::records::Versioned<Change>,
+        state: State,
+        reason: Option<Reason>,
+        now: Timestamp,
+    ) -> Result<(), ControllerError> {
+        if change.value.state == state && change.value.waiting == reason {
+            return Ok(());
+        }
+        let was = change.value.state.clone();
+        if was.phase() != state.phase() {
+            if let Some(cause) = held_for(&state) {
+                books.hold(&change.value, &cause, now).await?;
+            }
+        }
+        if let State::Updating { to: Some(to), .. } = &state {
+            if change.value.spec.kind == ChangeKind::Revision {
+                change.value.spec.to = Some(to.clone());
+            }
+        }
+        let waiting = if state.phase().is_final() { None } else { reason.clone() };
+        change.value.enter(state, reason, now);
+        change.value.waiting = waiting;
+        books.write_change(change, &was, now, BY).await
+    }
+
+    /// While a wave bakes, its changes must stay healthy.
+    async fn watch_bake(
+        &mut self,
+        books: &mut Books<'_>,
+        campaign: &mut Campaign,
+        wave: usize,
+    ) -> Result<(), ControllerError> {
+        for place in 0..campaign.changes.len() {
+            let Some(change) = campaign.changes.get(place) else { continue };
+            if change.value.spec.wave != wave
+                || !change.value.stands()
+                || change.value.spec.resource.service().is_none()
+            {
+                continue;
+            }
+            let facts = self.facts(&change.value).await;
+            let Some(cause) = change::relapse(&change.value, &facts) else { continue };
+            let now = self.now();
+            if let Some(change) = campaign.changes.get_mut(place) {
+                books.hold(&change.value, &cause, now).await?;
+                let was = change.value.state.clone();
+                command::take_back(&mut change.value, &cause, now);
+                books.write_change(change, &was, now, BY).await?;
+            }
+            self.move_change(books, campaign, place).await?;
+        }
+        Ok(())
+    }
+}
+
+fn is_under_way(change: &Change) -> bool {
+    !change.state.phase().is_final() && change.state != State::Pending
+}
+
+/// Why a change's fixes are to stay off its resource, where its state says so.
+fn held_for(state: &State) -> Option<Reason> {
+    match state {
+        State::RollingBack { cause, .. } => Some(cause.clone()),
+        State::Quarantined { reason, .. } | State::Clobbered { reason, .. } => Some(reason.clone()),
+        State::Blocked { reason, .. } if matches!(reason.code, ReasonCode::Refused | ReasonCode::RegisteredDiffers) => {
+            Some(reason.clone())
+        }
+        State::Blocked { .. }
+        | State::Pending
+        | State::Registering { .. }
+        | State::Updating { .. }
+        | State::Stabilizing { .. }
+        | State::Verifying { .. }
+        | State::Succeeded { .. }
+        | State::Unverified { .. }
+        | State::RolledBack { .. }
+        | State::Failed { .. }
+        | State::Deferred { .. }
+        | State::Overtaken { .. }
+        | State::Gone { .. } => None,
+    }
+}
+
+/// How many changes may still begin in these 24 hours.
+fn day_budget(books: &mut Books<'_>, campaign: &Campaign, now: Timestamp) -> usize {
+    let day = Duration::from_secs(24 * 60 * 60);
+    books.record.begun.retain(|begun| *begun + day > now);
+    match campaign.rollout.value.spec.strategy.max_changes_per_day {
+        Some(limit) => (limit as usize).saturating_sub(books.record.begun.len()),
+        None => usize::MAX,
+    }
+}
+
+/// Why the strategy's windows forbid to begin anything now.
+fn window(campaign: &Campaign, now: Timestamp) -> Option<Reason> {
+    crate::rollout::window::closed(&campaign.rollout.value.spec.strategy.windows, now)
+}

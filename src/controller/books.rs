@@ -1,0 +1,347 @@
+//! The records of one target in hand during a pass, each with the version it was read at.
+//!
+//! Every write is conditional on that version: a controller that has lost its lease is refused here.
+
+use std::collections::BTreeMap;
+
+use super::error::ControllerError;
+use crate::model::{Hold, Reason, Resource, TargetId, Timestamp};
+use crate::ports::Store;
+use crate::records::campaign::{Campaign, CampaignRecord, Campaigns};
+use crate::records::events::{Entry, Events};
+use crate::records::targets::{TargetRecord, Targets};
+use crate::records::{RecordError, Versioned};
+use crate::rollout::{Change, Registration, Rollout, RolloutState, State};
+
+/// The records of one target.
+pub struct Books<'a> {
+    store: &'a dyn Store,
+    target: &'a TargetId,
+    /// The epoch of our lease: it goes onto everything we write.
+    pub epoch: u64,
+    /// Every rollout that is not final, and those whose changes are not.
+    pub campaigns: Vec<Campaign>,
+    /// Rollouts that have ended.
+    pub ended: Vec<Campaign>,
+    /// Every registration.
+    pub registrations: Vec<Versioned<Registration>>,
+    /// Every hold.
+    pub holds: Vec<Versioned<Hold>>,
+    /// The target as a whole.
+    pub record: TargetRecord,
+    record_version: Option<u64>,
+    record_read: TargetRecord,
+}
+
+impl<'a> Books<'a> {
+    /// Reads everything of a target.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn read(store: &'a dyn Store, target: &'a TargetId, epoch: u64) -> Result<Self, ControllerError> {
+        let campaigns = Campaigns::of(store, target);
+        let (open, ended) = campaigns.campaigns().await?.into_iter().partition(is_open);
+        let record = Targets::of(store).read(target).await?;
+        let record_version = record.as_ref().map(|record| record.version);
+        let record = record.map(|record| record.value).unwrap_or_default();
+        Ok(Self {
+            store,
+            target,
+            epoch,
+            campaigns: open,
+            ended,
+            registrations: campaigns.registrations().await?,
+            holds: campaigns.holds().await?,
+            record_read: record.clone(),
+            record,
+            record_version,
+        })
+    }
+
+    fn kept(&self) -> Campaigns<'a> {
+        Campaigns::of(self.store, self.target)
+    }
+
+    /// Stamps our epoch on every open record, so that whoever held the lease before can write none of them.
+    ///
+    /// # Errors
+    /// The store's; a conflict where somebody else writes still: read again.
+    pub async fn stamp(&mut self) -> Result<(), ControllerError> {
+        let (kept, epoch) = (self.kept(), self.epoch);
+        for campaign in &mut self.campaigns {
+            stamp(&kept, &mut campaign.rollout, epoch).await?;
+            for change in &mut campaign.changes {
+                stamp(&kept, change, epoch).await?;
+            }
+        }
+        for registration in &mut self.registrations {
+            stamp(&kept, registration, epoch).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes a rollout, and its event if it entered another state.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn write_rollout(
+        &self,
+        rollout: &mut Versioned<Rollout>,
+        before: &RolloutState,
+        now: Timestamp,
+        by: &str,
+    ) -> Result<(), ControllerError> {
+        rollout.value.epoch = self.epoch;
+        rollout.version = self.kept().put(&rollout.value, Some(rollout.version)).await?;
+        if before.phase() != rollout.value.state.phase() || before.wave() != rollout.value.state.wave() {
+            let wave = rollout
+                .value
+                .state
+                .wave()
+                .and_then(|wave| rollout.value.spec.waves.get(wave).map(|record| (wave, record)));
+            let message = match wave {
+                Some((wave, record)) => {
+                    format!("{}: wave {} (`{}`)", rollout.value.state.phase(), wave + 1, record.name)
+                }
+                None => rollout.value.state.phase().to_owned(),
+            };
+            let entry = Entry {
+                subject: format!("Rollout/{}", rollout.value.name),
+                at: now,
+                what: rollout.value.state.phase().to_owned(),
+                message,
+                reason: rollout.value.waiting.clone(),
+                by: by.to_owned(),
+            };
+            tracing::info!(target_id = %self.target, rollout = %rollout.value.name, phase = rollout.value.state.phase(), "rollout");
+            self.event(entry).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes a change, and its event if it entered another phase.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn write_change(
+        &self,
+        change: &mut Versioned<Change>,
+        before: &State,
+        now: Timestamp,
+        by: &str,
+    ) -> Result<(), ControllerError> {
+        change.value.epoch = self.epoch;
+        change.version = self.kept().put(&change.value, Some(change.version)).await?;
+        if before.phase() != change.value.state.phase() {
+            let phase = change.value.state.phase();
+            let reason = change.value.history.last().and_then(|entry| entry.reason.clone());
+            tracing::info!(
+                target_id = %self.target, change = %change.value.name, resource = change.value.spec.resource.as_str(),
+                phase = phase.as_str(), reason = reason.as_ref().map(|reason| reason.code.as_str()), "change"
+            );
+            let entry = Entry {
+                subject: format!("Change/{}", change.value.name),
+                at: now,
+                what: phase.as_str().to_owned(),
+                message: format!("{}: {}", change.value.spec.resource.short(), phase.as_str()),
+                reason,
+                by: by.to_owned(),
+            };
+            self.event(entry).await?;
+        }
+        Ok(())
+    }
+
+    /// Creates a rollout with its changes: the changes first, so that a rollout that can be seen is whole.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn create(
+        &mut self,
+        rollout: Rollout,
+        changes: Vec<Change>,
+        now: Timestamp,
+    ) -> Result<(), ControllerError> {
+        let kept = self.kept();
+        let mut stored = Vec::with_capacity(changes.len());
+        for change in changes {
+            // A change left by a controller that died before its rollout was written is replaced.
+            stored.push(Versioned { version: kept.replace(&change).await?, value: change });
+        }
+        let mut rollout = Versioned { version: kept.put(&rollout, None).await?, value: rollout };
+        let entry = Entry {
+            subject: format!("Rollout/{}", rollout.value.name),
+            at: now,
+            what: rollout.value.state.phase().to_owned(),
+            message: format!(
+                "{} changes in {} waves, from plan {}",
+                stored.len(),
+                rollout.value.spec.waves.len(),
+                rollout.value.spec.plan
+            ),
+            reason: rollout.value.waiting.clone(),
+            by: "plimsoll".to_owned(),
+        };
+        self.event(entry).await?;
+        rollout.value.epoch = self.epoch;
+        self.campaigns.push(Campaign { rollout, changes: stored });
+        Ok(())
+    }
+
+    /// Writes a registration over the one that was read, or creates it.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn write_registration(&mut self, mut registration: Registration) -> Result<(), ControllerError> {
+        registration.epoch = self.epoch;
+        let key = registration.sort_key();
+        let version = self.registrations.iter().find(|known| known.value.sort_key() == key).map(|known| known.version);
+        let version = self.kept().put(&registration, version).await?;
+        self.registrations.retain(|known| known.value.sort_key() != key);
+        self.registrations.push(Versioned { version, value: registration });
+        Ok(())
+    }
+
+    /// Forgets a registration whose call is known not to have been made.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn remove_registration(&mut self, registration: &Registration) -> Result<(), ControllerError> {
+        self.kept().remove(registration).await?;
+        let key = registration.sort_key();
+        self.registrations.retain(|known| known.value.sort_key() != key);
+        Ok(())
+    }
+
+    /// The registration that a change needs, if it has been begun.
+    #[must_use]
+    pub fn registration(&self, change: &Change) -> Option<&Registration> {
+        let documents = change.spec.documents.as_ref()?;
+        let from = change.spec.from.as_ref()?;
+        let matches =
+            |registration: &&Registration| registration.wanted == documents.wanted && &registration.from == from;
+        self.registrations.iter().map(|registration| &registration.value).find(matches)
+    }
+
+    /// Holds the fixes of a change off its resource.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn hold(&mut self, change: &Change, reason: &Reason, now: Timestamp) -> Result<(), ControllerError> {
+        for fix in &change.spec.fixes {
+            let hold = Hold {
+                resource: change.spec.resource.clone(),
+                fix: fix.clone(),
+                policy: change.spec.policies.join(","),
+                reason: reason.clone(),
+                rollout: Some(change.spec.rollout.clone()),
+                created_at: now,
+                until: None,
+            };
+            self.add_hold(hold, now, "plimsoll").await?;
+        }
+        Ok(())
+    }
+
+    /// Adds a hold. Holding twice is holding once.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn add_hold(&mut self, hold: Hold, now: Timestamp, by: &str) -> Result<(), ControllerError> {
+        let key = hold.sort_key();
+        if self.holds.iter().any(|known| known.value.sort_key() == key && known.value.until == hold.until) {
+            return Ok(());
+        }
+        let version = self.kept().replace(&hold).await?;
+        let entry = Entry {
+            subject: format!("Hold/{}", hold.resource.short()),
+            at: now,
+            what: "Held".to_owned(),
+            message: format!("the fix of `{}` is held off `{}`", hold.policy, hold.resource.short()),
+            reason: Some(hold.reason.clone()),
+            by: by.to_owned(),
+        };
+        self.event(entry).await?;
+        self.holds.retain(|known| known.value.sort_key() != key);
+        self.holds.push(Versioned { version, value: hold });
+        Ok(())
+    }
+
+    /// Releases the holds that `which` chooses, and says how many there were.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn release(
+        &mut self,
+        which: impl Fn(&Hold) -> bool,
+        now: Timestamp,
+        by: &str,
+    ) -> Result<usize, ControllerError> {
+        let (gone, kept): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.holds).into_iter().partition(|hold| which(&hold.value));
+        self.holds = kept;
+        for hold in &gone {
+            self.kept().remove(&hold.value).await?;
+            let entry = Entry {
+                subject: format!("Hold/{}", hold.value.resource.short()),
+                at: now,
+                what: "Released".to_owned(),
+                message: format!(
+                    "the fix of `{}` may go to `{}` again",
+                    hold.value.policy,
+                    hold.value.resource.short()
+                ),
+                reason: None,
+                by: by.to_owned(),
+            };
+            self.event(entry).await?;
+        }
+        Ok(gone.len())
+    }
+
+    /// Appends to the event log.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn event(&self, entry: Entry) -> Result<(), ControllerError> {
+        Events::of(self.store, self.target).append(entry).await?;
+        Ok(())
+    }
+
+    /// Writes the target's record if it says something else than when it was read.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn write_record(&mut self) -> Result<(), ControllerError> {
+        if self.record == self.record_read {
+            return Ok(());
+        }
+        let version = Targets::of(self.store).write(self.target, &self.record, self.record_version).await?;
+        self.record_version = Some(version);
+        self.record_read = self.record.clone();
+        Ok(())
+    }
+
+    /// Resources that an open rollout has, with why each stands where it stands; and those that were just moved, whose
+    /// reads may still lag.
+    #[must_use]
+    pub fn taken(&self, now: Timestamp) -> BTreeMap<Resource, Reason> {
+        super::advance::taken(&self.campaigns, &self.ended, now)
+    }
+}
+
+/// Whether anything of it may still move.
+fn is_open(campaign: &Campaign) -> bool {
+    let moving = |change: &Versioned<Change>| !change.value.state.phase().is_final();
+    !campaign.rollout.value.state.is_final() || campaign.changes.iter().any(moving)
+}
+
+async fn stamp<T: CampaignRecord>(
+    kept: &Campaigns<'_>,
+    record: &mut Versioned<T>,
+    epoch: u64,
+) -> Result<(), RecordError> {
+    record.value.set_epoch(epoch);
+    record.version = kept.put(&record.value, Some(record.version)).await?;
+    Ok(())
+}

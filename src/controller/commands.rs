@@ -1,0 +1,133 @@
+//! Carrying out what people asked, once each, and answering.
+
+use super::books::Books;
+use super::error::ControllerError;
+use super::execute::Executor;
+use crate::model::Timestamp;
+use crate::records::campaign::Campaign;
+use crate::records::command::{Answer, Ask, Command, Commands};
+use crate::rollout::command::{Request, carry_out};
+use crate::rollout::{RolloutState, State};
+
+impl Executor<'_> {
+    /// Carries out every open Command, oldest first, and says how many there were.
+    ///
+    /// # Errors
+    /// The store's, and a lost lease.
+    pub async fn obey(&mut self, books: &mut Books<'_>) -> Result<usize, ControllerError> {
+        let commands = Commands::of(self.store, self.target);
+        let open = commands.open().await?;
+        for command in &open {
+            let now = self.now();
+            let answer = match self.carry_out(books, command, now).await? {
+                Ok(message) => Answer { done: true, message, at: now },
+                Err(message) => Answer { done: false, message, at: now },
+            };
+            tracing::info!(target_id = %self.target, command = %command.id, by = %command.by, done = answer.done, answer = %answer.message, "command");
+            commands.reply(&command.id, &answer).await?;
+        }
+        Ok(open.len())
+    }
+
+    async fn carry_out(
+        &self,
+        books: &mut Books<'_>,
+        command: &Command,
+        now: Timestamp,
+    ) -> Result<Result<String, String>, ControllerError> {
+        match &command.ask {
+            Ask::Rollout { name, request } => self.ask_rollout(books, name, request, &command.by, now).await,
+            Ask::Hold { hold } => {
+                books.add_hold(hold.clone(), now, &command.by).await?;
+                Ok(Ok(format!("fixes are held off `{}`", hold.resource.short())))
+            }
+            Ask::Release { resource } => {
+                let released = books.release(|hold| &hold.resource == resource, now, &command.by).await?;
+                Ok(if released > 0 {
+                    Ok(format!("released {released} holds of `{}`", resource.short()))
+                } else {
+                    Err(format!("nothing is held off `{}`", resource.short()))
+                })
+            }
+        }
+    }
+
+    async fn ask_rollout(
+        &self,
+        books: &mut Books<'_>,
+        name: &str,
+        request: &Request,
+        by: &str,
+        now: Timestamp,
+    ) -> Result<Result<String, String>, ControllerError> {
+        let of_name = |campaign: &Campaign| campaign.rollout.value.name == name;
+        // An ended rollout that is undone or tried again is open again.
+        if let Some(place) = books.ended.iter().position(of_name) {
+            let campaign = books.ended.remove(place);
+            books.campaigns.push(campaign);
+        }
+        let Some(place) = books.campaigns.iter().position(of_name) else {
+            return Ok(Err(format!("there is no rollout `{name}` in {}", self.target)));
+        };
+        let Some(mut campaign) = books.campaigns.get(place).cloned() else { return Ok(Err(String::new())) };
+        if let (Request::Retry, true) = (request, campaign.rollout.value.state.is_final()) {
+            return self.retry_ended(books, &campaign, by, now).await.map(Ok);
+        }
+        let before = campaign.rollout.value.state.clone();
+        let states: Vec<State> = campaign.changes.iter().map(|change| change.value.state.clone()).collect();
+        let mut changes: Vec<_> = campaign.changes.iter().map(|change| change.value.clone()).collect();
+        if let Err(refused) = carry_out(&mut campaign.rollout.value, &mut changes, request, by, now) {
+            return Ok(Err(refused.to_string()));
+        }
+        if let Request::Retry = request {
+            books.release(|hold| hold.rollout.as_deref() == Some(name), now, by).await?;
+        }
+        // Holds first: a crash in between must not let the fix come back.
+        for change in changes.iter().filter(|change| matches!(change.state, State::RollingBack { .. })) {
+            if let State::RollingBack { cause, .. } = &change.state {
+                books.hold(change, cause, now).await?;
+            }
+        }
+        if let (Request::Undo { service: None }, RolloutState::RollingBack { cause }) =
+            (request, &campaign.rollout.value.state)
+        {
+            for change in &changes {
+                books.hold(change, cause, now).await?;
+            }
+        }
+        if matches!(request, Request::Abort) {
+            books.record.stopped_fixes.extend(campaign.rollout.value.spec.fixes.iter().cloned());
+        }
+        campaign.rollout.value.waiting = None;
+        books.write_rollout(&mut campaign.rollout, &before, now, by).await?;
+        for ((stored, change), was) in campaign.changes.iter_mut().zip(changes).zip(&states) {
+            if stored.value != change {
+                stored.value = change;
+                books.write_change(stored, was, now, by).await?;
+            }
+        }
+        if let Some(slot) = books.campaigns.get_mut(place) {
+            *slot = campaign;
+        }
+        books.write_record().await?;
+        Ok(Ok(format!("{} of rollout `{name}` was carried out", request.verb())))
+    }
+
+    /// A rollout that has ended is not begun again: its fixes are set free, and the next plan takes them up.
+    async fn retry_ended(
+        &self,
+        books: &mut Books<'_>,
+        campaign: &Campaign,
+        by: &str,
+        now: Timestamp,
+    ) -> Result<String, ControllerError> {
+        let rollout = &campaign.rollout.value;
+        let released = books.release(|hold| hold.rollout.as_deref() == Some(&rollout.name), now, by).await?;
+        books.record.stopped_fixes.retain(|fix| !rollout.spec.fixes.contains(fix));
+        books.write_record().await?;
+        Ok(format!(
+            "the fixes of rollout `{}` may go on: {released} holds released; the next pass plans them anew",
+            rollout.name
+        ))
+    }
+}

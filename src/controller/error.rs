@@ -1,0 +1,66 @@
+//! What ends a pass.
+
+use crate::model::wire::WireError;
+use crate::ports::EcsError;
+use crate::records::RecordError;
+
+/// A pass that could not go on. What was recorded stays recorded; the next pass goes on from there.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ControllerError {
+    /// ECS did not do what was asked.
+    #[error("{action} failed")]
+    Ecs {
+        /// What was being done.
+        action: String,
+        /// How it failed.
+        #[source]
+        source: EcsError,
+    },
+    /// ECS's answer is not what its API promises.
+    #[error("{action} gave an answer that cannot be read")]
+    Wire {
+        /// What was being done.
+        action: String,
+        /// What is wrong with it.
+        #[source]
+        source: WireError,
+    },
+    /// The record could not be read or written.
+    #[error("the record could not be kept")]
+    Record(#[from] RecordError),
+    /// Somebody else holds the target.
+    #[error("another controller holds `{target}`: {holder}")]
+    NotHolder {
+        /// Which target.
+        target: String,
+        /// Who, as far as is known.
+        holder: String,
+    },
+    /// There are no policies to hold the fleet to.
+    #[error("no policy is in effect: `plimsoll apply -f policies/` brings some")]
+    NoPolicies,
+    /// The stored policies do not compile: they were written by another version.
+    #[error("the stored policies cannot be used: {message}")]
+    Policies {
+        /// The first problem.
+        message: String,
+    },
+}
+
+impl ControllerError {
+    /// Whether the record was written by somebody else since it was read: read again, and go on.
+    #[must_use]
+    pub const fn is_conflict(&self) -> bool {
+        matches!(self, Self::Record(error) if error.is_conflict())
+    }
+}
+
+/// Turns a failed call into an error that says what was being done.
+pub(super) fn ecs(action: impl Into<String>) -> impl FnOnce(EcsError) -> ControllerError {
+    move |source| ControllerError::Ecs { action: action.into(), source }
+}
+
+/// Turns an unreadable answer into an error that says what was being done.
+pub(super) fn wire(action: impl Into<String>) -> impl FnOnce(WireError) -> ControllerError {
+    move |source| ControllerError::Wire { action: action.into(), source }
+}

@@ -1,0 +1,396 @@
+//! Making the calls that a step decided on: the state was recorded before, what came of it is recorded after.
+
+use serde_json::{Map, Value, json};
+
+use super::books::Books;
+use super::error::ControllerError;
+use super::gate::{Direction, Gate};
+use super::observe::{self, Cache};
+use super::register::{Registered, code_of};
+use crate::model::change::ChangeKind;
+use crate::model::observed::Service;
+use crate::model::{Observed, Reason, ReasonCode, TargetId, TaskDefinitionArn, Timestamp, wire};
+use crate::policy::ScopeKeys;
+use crate::ports::ecs::{Outcome, Retry};
+use crate::ports::{Clock, Ecs, EcsError, Operation, Store};
+use crate::records::documents::Documents;
+use crate::rollout::change::{self, Action};
+use crate::rollout::landing::Facts;
+use crate::rollout::{Back, Change, State};
+
+/// What a pass writes with.
+pub struct Executor<'a> {
+    /// ECS.
+    pub ecs: &'a dyn Ecs,
+    /// The record.
+    pub store: &'a dyn Store,
+    /// The time.
+    pub clock: &'a dyn Clock,
+    /// Where.
+    pub target: &'a TargetId,
+    /// The last look before every write.
+    pub gate: &'a mut Gate,
+    /// Task definitions seen before.
+    pub cache: &'a mut Cache,
+}
+
+/// What came of a call, as it is to be recorded.
+pub struct Effect {
+    /// The state it leaves the change in.
+    pub state: State,
+    /// Why, where there is something to say.
+    pub reason: Option<Reason>,
+    /// Whether there may be more to do at once.
+    pub go_on: bool,
+}
+
+impl Effect {
+    const fn wait(state: State, reason: Reason) -> Self {
+        Self { state, reason: Some(reason), go_on: false }
+    }
+
+    const fn on(state: State) -> Self {
+        Self { state, reason: None, go_on: true }
+    }
+}
+
+impl Executor<'_> {
+    /// The time, by the wall clock.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Why a write may not be made now. Asked right before every write.
+    ///
+    /// # Errors
+    /// The store's, and a lost lease.
+    pub async fn closed(&mut self, keys: &ScopeKeys, direction: Direction) -> Result<Option<Reason>, ControllerError> {
+        self.gate.closed(self.store, self.target, self.clock, keys, direction).await
+    }
+
+    /// Makes the call that `action` names for a change whose state, as recorded, is the intent of it.
+    ///
+    /// # Errors
+    /// The store's, and a lost lease. What ECS answers is an effect, not an error.
+    pub async fn perform(
+        &mut self,
+        books: &mut Books<'_>,
+        change: &Change,
+        action: &Action,
+        facts: &Facts,
+        keys: &ScopeKeys,
+    ) -> Result<Effect, ControllerError> {
+        let now = self.now();
+        match action {
+            Action::Register => self.perform_register(books, change, keys, now).await,
+            Action::MoveTo(arn) => {
+                let members = Map::from_iter([("taskDefinition".to_owned(), json!(arn))]);
+                self.update_service(change, members, keys, facts).await
+            }
+            Action::Set => {
+                let members = change.spec.setting.as_ref().map(|setting| setting.forward.clone()).unwrap_or_default();
+                self.set(change, members, keys, facts).await
+            }
+            Action::Unset => {
+                let members = change.spec.setting.as_ref().map(|setting| setting.back.clone()).unwrap_or_default();
+                self.set(change, members, keys, facts).await
+            }
+            Action::Stop(arn) => {
+                if let Some(reason) = self.closed(keys, direction(change)).await? {
+                    return Ok(Effect::wait(before_call(change, now), reason));
+                }
+                let input = json!({ "serviceDeploymentArn": arn, "stopType": "ROLLBACK" });
+                match self.ecs.call(Operation::StopServiceDeployment, input).await {
+                    Ok(_) => Ok(Effect::on(change.state.clone())),
+                    // It may have ended by itself in between: the next step looks.
+                    Err(error) => Ok(self.failed(change, &error, now)),
+                }
+            }
+            Action::RestorePrevious => self.restore_previous(books, change, keys, now).await,
+        }
+    }
+
+    async fn perform_register(
+        &mut self,
+        books: &mut Books<'_>,
+        change: &Change,
+        keys: &ScopeKeys,
+        now: Timestamp,
+    ) -> Result<Effect, ControllerError> {
+        Ok(match self.register(books, change, keys, now).await? {
+            Registered::Settled => Effect::on(change.state.clone()),
+            Registered::Waiting(reason) => Effect::wait(change.state.clone(), reason),
+            Registered::Blocked(reason) => Effect::wait(State::Blocked { reason: reason.clone(), at: now }, reason),
+        })
+    }
+
+    /// A setting, of a service or a cluster, there or back.
+    async fn set(
+        &mut self,
+        change: &Change,
+        members: Map<String, Value>,
+        keys: &ScopeKeys,
+        facts: &Facts,
+    ) -> Result<Effect, ControllerError> {
+        match change.spec.kind {
+            ChangeKind::Revision | ChangeKind::DeployingSetting => {
+                self.update_service(change, members, keys, facts).await
+            }
+            ChangeKind::QuietSetting => {
+                self.set_quietly(change, Operation::UpdateService, "service", members, keys).await
+            }
+            ChangeKind::ClusterSetting => {
+                let operation = if members.contains_key("configuration") {
+                    Operation::UpdateCluster
+                } else {
+                    Operation::UpdateClusterSettings
+                };
+                self.set_quietly(change, operation, "cluster", members, keys).await
+            }
+        }
+    }
+
+    /// A setting that starts no deployment: sent, then read back.
+    async fn set_quietly(
+        &mut self,
+        change: &Change,
+        operation: Operation,
+        of: &str,
+        members: Map<String, Value>,
+        keys: &ScopeKeys,
+    ) -> Result<Effect, ControllerError> {
+        let now = self.now();
+        if let Some(reason) = self.closed(keys, direction(change)).await? {
+            return Ok(Effect::wait(before_call(change, now), reason));
+        }
+        let mut input = Map::from_iter([("cluster".to_owned(), json!(change.spec.cluster))]);
+        if of == "service" {
+            input.insert("service".to_owned(), json!(change.spec.resource));
+        }
+        // Null members were absent before: ECS has no way to remove a setting, and its own default says the same.
+        input.extend(members.into_iter().filter(|(_, value)| !value.is_null()));
+        let answer = match self.ecs.call(operation, Value::Object(input.clone())).await {
+            Ok(answer) => answer,
+            Err(error) => return Ok(self.failed(change, &error, now)),
+        };
+        let shown = answer.get(of).unwrap_or(&Value::Null);
+        let differs = input.iter().find(|(name, wanted)| {
+            !matches!(name.as_str(), "cluster" | "service") && !contains(shown.get(*name), wanted)
+        });
+        if let Some((name, _)) = differs {
+            let message = format!("ECS accepted `{name}` but does not show it");
+            let reason = Reason::of(ReasonCode::RegisteredDiffers, message);
+            return Ok(Effect::wait(State::Blocked { reason: reason.clone(), at: now }, reason));
+        }
+        let state = match &change.state {
+            State::RollingBack { cause, .. } => State::RolledBack { cause: cause.clone(), at: now },
+            _ => State::Succeeded { at: now, deployment: None },
+        };
+        Ok(Effect { state, reason: None, go_on: false })
+    }
+
+    /// Sends cluster, service and `members`, nothing else: never a desired count.
+    async fn update_service(
+        &mut self,
+        change: &Change,
+        members: Map<String, Value>,
+        keys: &ScopeKeys,
+        facts: &Facts,
+    ) -> Result<Effect, ControllerError> {
+        let now = self.now();
+        if let Some(reason) = self.closed(keys, direction(change)).await? {
+            return Ok(Effect::wait(before_call(change, now), reason));
+        }
+        let mut input = Map::from_iter([
+            ("cluster".to_owned(), json!(change.spec.cluster)),
+            ("service".to_owned(), json!(change.spec.resource)),
+        ]);
+        input.extend(members.into_iter().filter(|(_, value)| !value.is_null()));
+        let answer = match self.ecs.call(Operation::UpdateService, Value::Object(input)).await {
+            Ok(answer) => answer,
+            Err(error) => return Ok(self.failed(change, &error, now)),
+        };
+        let after = answer.get("service").map(wire::service).and_then(Result::ok);
+        Ok(self.updated(change, after.as_ref(), facts, now))
+    }
+
+    /// UpdateService has answered: is the deployment that began ours, and did it replace what we had seen?
+    fn updated(&self, change: &Change, after: Option<&Service>, facts: &Facts, now: Timestamp) -> Effect {
+        let State::Updating { to, before, intent } = &change.state else {
+            // Going back: the next step looks at the service.
+            return Effect { state: change.state.clone(), reason: None, go_on: false };
+        };
+        let Some(primary) = after.and_then(Service::primary) else {
+            let reason = Reason::of(ReasonCode::OutcomeUnknown, "ECS's answer does not show the deployment");
+            return Effect::wait(change.state.clone(), reason);
+        };
+        let revision = change.spec.kind == ChangeKind::Revision;
+        if revision && Some(&primary.task_definition) != to.as_ref() {
+            let reason = Reason::of(ReasonCode::OutcomeUnknown, "ECS's answer shows another deployment than ours");
+            return Effect::wait(change.state.clone(), reason);
+        }
+        if let Some(reason) = clobbered(after, &primary.id, before.as_deref(), facts) {
+            tracing::error!(target_id = %self.target, change = %change.name, reason = %reason, "we deployed over somebody");
+            return Effect::wait(State::Clobbered { reason: reason.clone(), at: now }, reason);
+        }
+        let to = if revision { to.clone() } else { None };
+        Effect { state: change::stabilizing(to, &primary.id, *intent, now), reason: None, go_on: false }
+    }
+
+    /// A call that failed: what it leaves the change in.
+    fn failed(&self, change: &Change, error: &EcsError, now: Timestamp) -> Effect {
+        tracing::warn!(target_id = %self.target, change = %change.name, operation = error.operation().as_str(), %error, "the call failed");
+        let reason = Reason::of(code_of(error), error.to_string());
+        match (error.outcome(), error.retry()) {
+            // Nobody can tell: the intent stays, and the next step looks.
+            (Outcome::Unknown, _) => Effect::wait(change.state.clone(), reason),
+            (Outcome::NotApplied, Retry::Soon | Retry::Wait) => Effect::wait(before_call(change, now), reason),
+            (Outcome::NotApplied, Retry::Stop) => match &change.state {
+                State::RollingBack { cause, deployment, intent, back: Back::Stopping { .. } } => {
+                    // Refused: it has ended, or this server cannot. Go back by the previous revision instead.
+                    let _ = intent;
+                    let back = Back::Deciding;
+                    let intent = now;
+                    Effect::wait(
+                        State::RollingBack { cause: cause.clone(), deployment: deployment.clone(), intent, back },
+                        reason,
+                    )
+                }
+                State::RollingBack { cause, .. } => {
+                    Effect::wait(State::Failed { cause: cause.clone(), reason: reason.clone(), at: now }, reason)
+                }
+                _ if matches!(
+                    error.code(),
+                    Some("ServiceNotFoundException" | "ServiceNotActiveException" | "ClusterNotFoundException")
+                ) =>
+                {
+                    Effect::wait(State::Gone { at: now }, reason)
+                }
+                _ => Effect::wait(State::Blocked { reason: reason.clone(), at: now }, reason),
+            },
+        }
+    }
+
+    /// Makes sure there is an ACTIVE revision to go back to: the one it came from, else its recorded document again.
+    async fn restore_previous(
+        &mut self,
+        books: &mut Books<'_>,
+        change: &Change,
+        keys: &ScopeKeys,
+        now: Timestamp,
+    ) -> Result<Effect, ControllerError> {
+        let stay = |reason| Ok(Effect::wait(change.state.clone(), reason));
+        let Some(from) = change.spec.from.clone() else {
+            return stay(Reason::of(ReasonCode::NotObserved, "the change does not say where it came from"));
+        };
+        let known = books.record.restored.get(&from).cloned();
+        for candidate in known.iter().chain([&from]) {
+            match observe::definition(self.ecs, candidate.as_str(), now).await {
+                Observed::Known { value, .. } if value.status == "ACTIVE" => {
+                    books.record.restored.insert(from.clone(), candidate.clone());
+                    return Ok(Effect::on(change.state.clone()));
+                }
+                Observed::Known { .. } | Observed::Absent { .. } => {}
+                Observed::Unknown { why, .. } => return stay(Reason::of(ReasonCode::NotObserved, why)),
+            }
+        }
+        let previous = change.spec.documents.as_ref().map(|documents| documents.previous.clone()).unwrap_or_default();
+        let Some(document) = Documents::of(self.store, self.target).get(&previous).await? else {
+            return stay(Reason::of(ReasonCode::NotObserved, "its recorded document is not in the store any more"));
+        };
+        if let Some(reason) = self.closed(keys, Direction::Back).await? {
+            return stay(reason);
+        }
+        match self.ecs.call(Operation::RegisterTaskDefinition, Value::Object(document)).await {
+            Ok(answer) => match wire::task_definition(&answer) {
+                Ok(made) => {
+                    tracing::info!(target_id = %self.target, from = from.short(), made = made.arn.short(), "registered the previous document again");
+                    books.record.restored.insert(from, made.arn);
+                    Ok(Effect::on(change.state.clone()))
+                }
+                Err(error) => stay(Reason::of(ReasonCode::OutcomeUnknown, error.to_string())),
+            },
+            // An unknown outcome may leave a second copy of the same document: harmless, and named in ARCHITECTURE.md.
+            Err(error) if error.retry() != Retry::Stop => stay(Reason::of(code_of(&error), error.to_string())),
+            Err(error) => Ok(self.failed(change, &error, now)),
+        }
+    }
+
+    /// What a change is decided from, read now.
+    pub async fn facts(&mut self, change: &Change) -> Facts {
+        let now = self.now();
+        match change.spec.resource.service() {
+            Some(service) => observe::facts(self.ecs, &change.spec.cluster, service, self.cache, now).await,
+            None => Facts {
+                service: Observed::Absent { at: now },
+                tasks: Observed::Absent { at: now },
+                deployments: crate::rollout::landing::ServiceDeployments::Known(Vec::new()),
+            },
+        }
+    }
+}
+
+/// Which way a change is going.
+#[must_use]
+pub const fn direction(change: &Change) -> Direction {
+    match change.state {
+        State::RollingBack { .. } => Direction::Back,
+        _ => Direction::Forward,
+    }
+}
+
+/// The state to return to where the intended call is known not to have been made.
+fn before_call(change: &Change, now: Timestamp) -> State {
+    match &change.state {
+        State::Updating { .. } if change.spec.kind == ChangeKind::Revision => State::Registering { since: now },
+        State::Updating { .. } => State::Pending,
+        State::RollingBack { cause, deployment, intent, .. } => State::RollingBack {
+            cause: cause.clone(),
+            deployment: deployment.clone(),
+            intent: *intent,
+            back: Back::Deciding,
+        },
+        other => other.clone(),
+    }
+}
+
+/// Between our last look and our call, another deployment began: it is among those that ours replaces.
+fn clobbered(after: Option<&Service>, ours: &str, before: Option<&str>, facts: &Facts) -> Option<Reason> {
+    let seen = |id: &str| {
+        let service = facts.service.known();
+        service.is_some_and(|service| service.deployments.iter().any(|deployment| deployment.id == id))
+    };
+    let theirs = after?.deployments.iter().find(|deployment| {
+        deployment.id != ours
+            && Some(deployment.id.as_str()) != before
+            && deployment.status == "ACTIVE"
+            && !seen(&deployment.id)
+    })?;
+    let message = format!(
+        "somebody deployed `{}` (deployment `{}`) between our last look and our call, and ours replaces it",
+        theirs.task_definition.short(),
+        theirs.id
+    );
+    Some(Reason::of(ReasonCode::Clobbered, message))
+}
+
+/// Whether what ECS shows has everything that was sent: members it adds are its own.
+fn contains(shown: Option<&Value>, wanted: &Value) -> bool {
+    match (shown, wanted) {
+        (Some(Value::Object(shown)), Value::Object(wanted)) => {
+            wanted.iter().all(|(name, value)| contains(shown.get(name), value))
+        }
+        (Some(Value::Array(shown)), Value::Array(wanted)) => {
+            wanted.iter().all(|value| shown.iter().any(|shown| contains(Some(shown), value)))
+        }
+        (Some(shown), wanted) => shown == wanted,
+        (None, _) => false,
+    }
+}
+
+/// The revision to go back to, where that is known to be ACTIVE.
+#[must_use]
+pub fn previous<'a>(books: &'a Books<'_>, change: &Change) -> Option<&'a TaskDefinitionArn> {
+    books.record.restored.get(change.spec.from.as_ref()?)
+}

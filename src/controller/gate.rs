@@ -1,0 +1,107 @@
+//! The last look before every write to ECS: do we hold the lease for long enough, and does no Freeze forbid it?
+
+use std::time::Duration;
+
+use super::error::ControllerError;
+use super::lease::{Held, Keeper};
+use crate::model::spec::{FreezeSpec, Spec};
+use crate::model::{Reason, ReasonCode, TargetId};
+use crate::plan;
+use crate::policy::ScopeKeys;
+use crate::ports::{Clock, Store};
+use crate::records::configuration::Configurations;
+
+/// The longest that a write to ECS may take, its timeout, and a margin for clocks and scheduling.
+pub const CALL_TIMEOUT_AND_MARGIN: Duration = Duration::from_secs(4);
+
+/// Which way a write goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// Towards what the policies want.
+    Forward,
+    /// Taking back what is in flight.
+    Back,
+}
+
+/// What decides whether a write may be made.
+#[derive(Debug)]
+pub struct Gate {
+    /// The lease.
+    pub keeper: Keeper,
+    freezes: Vec<(String, FreezeSpec)>,
+    generation: Option<u64>,
+}
+
+impl Gate {
+    /// With nothing known yet.
+    #[must_use]
+    pub const fn new(keeper: Keeper) -> Self {
+        Self { keeper, freezes: Vec::new(), generation: None }
+    }
+
+    /// The Freezes as last read.
+    #[must_use]
+    pub fn freezes(&self) -> &[(String, FreezeSpec)] {
+        &self.freezes
+    }
+
+    /// Reads the Freezes again if they have changed: one small read.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn refresh(&mut self, store: &dyn Store) -> Result<(), ControllerError> {
+        if let Some((generation, objects)) = Configurations::of(store).freezes(self.generation).await? {
+            self.freezes = objects
+                .into_iter()
+                .filter_map(|object| match object.spec {
+                    Spec::Freeze(freeze) => Some((object.metadata.name, freeze)),
+                    _ => None,
+                })
+                .collect();
+            self.generation = Some(generation);
+        }
+        Ok(())
+    }
+
+    /// Why this write may not be made now, if so. Reads the Freezes and renews the lease as needed.
+    ///
+    /// # Errors
+    /// The store's; [`ControllerError::NotHolder`] where the lease is somebody else's: then nothing more may be done.
+    pub async fn closed(
+        &mut self,
+        store: &dyn Store,
+        target: &TargetId,
+        clock: &dyn Clock,
+        keys: &ScopeKeys,
+        direction: Direction,
+    ) -> Result<Option<Reason>, ControllerError> {
+        match self.keeper.ensure(store, target, clock).await? {
+            Held::Still { .. } => {}
+            // Lost and taken again within a pass: what was read before may be somebody else's work by now.
+            Held::Taken { .. } => {
+                return Err(ControllerError::NotHolder {
+                    target: target.to_string(),
+                    holder: "it was lost in between".to_owned(),
+                });
+            }
+            Held::Elsewhere { holder } => {
+                return Err(ControllerError::NotHolder { target: target.to_string(), holder });
+            }
+        }
+        if self.keeper.remaining(clock) < CALL_TIMEOUT_AND_MARGIN {
+            let message = "too little of the lease is left to make a call".to_owned();
+            return Ok(Some(Reason::of(ReasonCode::OtherRollout, message)));
+        }
+        self.refresh(store).await?;
+        Ok(self.frozen(keys, clock, direction))
+    }
+
+    /// The Freeze that matches, as last read.
+    #[must_use]
+    pub fn frozen(&self, keys: &ScopeKeys, clock: &dyn Clock, direction: Direction) -> Option<Reason> {
+        let applies = |freeze: &FreezeSpec| direction == Direction::Forward || freeze.include_rollback;
+        let freezes: Vec<(String, FreezeSpec)> =
+            self.freezes.iter().filter(|(_, freeze)| applies(freeze)).cloned().collect();
+        plan::frozen(&freezes, keys, clock.now())
+    }
+}

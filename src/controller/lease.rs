@@ -1,0 +1,165 @@
+//! Holding the lease of a target.
+//!
+//! Guarantee: while [`Keeper::remaining`] is more than a call's timeout, no other controller that keeps to the same
+//! rules writes to the target. It does not fence ECS: a call sent long ago may land late.
+
+use std::time::Duration;
+
+use super::error::ControllerError;
+use crate::model::TargetId;
+use crate::ports::{Clock, Store};
+use crate::records::lease::{Lease, Leases};
+
+/// How we stand to the lease.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Standing {
+    /// We have not looked, or somebody else holds it and we watch it not change.
+    Watching { version: u64, since: Duration, holder: String },
+    /// We hold it.
+    Holding { version: u64, epoch: u64, renewed: Duration },
+    /// We know nothing.
+    Unknown,
+}
+
+/// Takes, renews and gives up the lease of one target.
+#[derive(Debug)]
+pub struct Keeper {
+    holder: String,
+    length: Duration,
+    standing: Standing,
+}
+
+/// What came of asking for the lease.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Held {
+    /// We hold it, as before.
+    Still {
+        /// Our epoch.
+        epoch: u64,
+    },
+    /// We hold it now, and did not before: stamp the epoch on open records before anything else.
+    Taken {
+        /// Our epoch.
+        epoch: u64,
+    },
+    /// Somebody else holds it.
+    Elsewhere {
+        /// Who.
+        holder: String,
+    },
+}
+
+impl Keeper {
+    /// For this controller (`holder` is its unique name), with leases of this length.
+    #[must_use]
+    pub const fn new(holder: String, length: Duration) -> Self {
+        Self { holder, length, standing: Standing::Unknown }
+    }
+
+    /// Our name.
+    #[must_use]
+    pub fn holder(&self) -> &str {
+        &self.holder
+    }
+
+    /// How long we may still write; zero where we do not hold it.
+    #[must_use]
+    pub fn remaining(&self, clock: &dyn Clock) -> Duration {
+        match &self.standing {
+            Standing::Holding { renewed, .. } => (*renewed + self.length).saturating_sub(clock.monotonic()),
+            Standing::Watching { .. } | Standing::Unknown => Duration::ZERO,
+        }
+    }
+
+    /// Takes the lease where it is free or has not changed for its whole length on our clock; renews it where we hold
+    /// it and a third of it is used up.
+    ///
+    /// # Errors
+    /// The store's. A conflict is no error: somebody else was faster.
+    pub async fn ensure(
+        &mut self,
+        store: &dyn Store,
+        target: &TargetId,
+        clock: &dyn Clock,
+    ) -> Result<Held, ControllerError> {
+        if let Standing::Holding { version, epoch, renewed } = self.standing {
+            let began = clock.monotonic();
+            if began.saturating_sub(renewed) < self.length / 3 {
+                return Ok(Held::Still { epoch });
+            }
+            // Counted from before the write: the others count from when they see it.
+            match Leases::of(store, target).write(&self.lease(epoch, clock), Some(version)).await {
+                Ok(version) => {
+                    self.standing = Standing::Holding { version, epoch, renewed: began };
+                    return Ok(Held::Still { epoch });
+                }
+                Err(error) if error.is_conflict() => self.standing = Standing::Unknown,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.take(store, target, clock).await
+    }
+
+    async fn take(&mut self, store: &dyn Store, target: &TargetId, clock: &dyn Clock) -> Result<Held, ControllerError> {
+        let leases = Leases::of(store, target);
+        let began = clock.monotonic();
+        let current = leases.read().await?;
+        let (version, epoch) = match current {
+            None => (None, 1),
+            Some(current) => {
+                let lease = current.value;
+                // Ours from before: a write of ours was applied though its answer was lost.
+                let free = lease.holder.is_none() || lease.holder.as_deref() == Some(&self.holder);
+                if !free
+                    && !self.unchanged_for(current.version, Duration::from_millis(lease.length_millis), &lease, began)
+                {
+                    return Ok(Held::Elsewhere { holder: lease.holder.unwrap_or_default() });
+                }
+                (Some(current.version), lease.epoch + 1)
+            }
+        };
+        match leases.write(&self.lease(epoch, clock), version).await {
+            Ok(version) => {
+                self.standing = Standing::Holding { version, epoch, renewed: began };
+                Ok(Held::Taken { epoch })
+            }
+            Err(error) if error.is_conflict() => {
+                self.standing = Standing::Unknown;
+                Ok(Held::Elsewhere { holder: "another controller, just now".to_owned() })
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether the lease has kept this version for its whole length, on our own clock.
+    fn unchanged_for(&mut self, version: u64, length: Duration, lease: &Lease, now: Duration) -> bool {
+        match &self.standing {
+            Standing::Watching { version: seen, since, .. } if *seen == version => now.saturating_sub(*since) >= length,
+            Standing::Watching { .. } | Standing::Holding { .. } | Standing::Unknown => {
+                let holder = lease.holder.clone().unwrap_or_default();
+                self.standing = Standing::Watching { version, since: now, holder };
+                false
+            }
+        }
+    }
+
+    /// Gives the lease up, so that another controller takes over at once. Best effort.
+    pub async fn release(&mut self, store: &dyn Store, target: &TargetId, clock: &dyn Clock) {
+        if let Standing::Holding { version, epoch, .. } = self.standing {
+            let lease = Lease { holder: None, ..self.lease(epoch, clock) };
+            if let Err(error) = Leases::of(store, target).write(&lease, Some(version)).await {
+                tracing::warn!(%target, %error, "the lease could not be given up; it runs out by itself");
+            }
+            self.standing = Standing::Unknown;
+        }
+    }
+
+    fn lease(&self, epoch: u64, clock: &dyn Clock) -> Lease {
+        Lease {
+            holder: Some(self.holder.clone()),
+            epoch,
+            length_millis: u64::try_from(self.length.as_millis()).unwrap_or(u64::MAX),
+            renewed_at: clock.now(),
+        }
+    }
+}

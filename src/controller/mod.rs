@@ -1,0 +1,24 @@
+//! The shell: reads the world, asks the pure modules, records, writes, comes back.
+//!
+//! Does not know which ECS, store or clock it was given. Every write to ECS goes through [`gate`] (lease, freeze) and is
+//! recorded before and after ([`execute`]).
+//!
+//! Read [`reconcile`] first: one pass, top to bottom.
+
+pub mod advance;
+pub mod books;
+pub mod commands;
+pub mod execute;
+pub mod gate;
+pub mod lease;
+pub mod observe;
+pub mod reconcile;
+pub mod register;
+pub mod report;
+pub mod run;
+
+mod error;
+
+pub use error::ControllerError;
+pub use reconcile::{Controller, Parts, PassReport, Settings};
+pub use run::{Mode, RunEnd};

@@ -1,0 +1,393 @@
+//! Reading the live fleet, with the least calls: pages of 100, batches of 10 and 100, each revision once, ever.
+//!
+//! What cannot be read is `Unknown` with the reason; it never ends the pass and never counts as compliant.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use futures::stream::{self, StreamExt};
+use serde_json::{Value, json};
+
+use super::error::{ControllerError, ecs as ecs_failed, wire as wire_failed};
+use crate::model::observed::{Cluster, Fleet, Service, ServiceRevision, Task, TaskDefinition};
+use crate::model::{ClusterArn, Observed, ServiceArn, TargetId, TaskDefinitionArn, Timestamp, wire};
+use crate::ports::{Ecs, EcsError, Operation};
+use crate::rollout::landing::{Facts, KnownDeployment, ServiceDeployments};
+
+/// How many calls of one pass are under way at once. The budget, not this, sets the pace.
+const CONCURRENT: usize = 8;
+
+/// Task definitions that were described before. A revision never changes but for its status and tags.
+#[derive(Debug, Default)]
+pub struct Cache {
+    definitions: BTreeMap<TaskDefinitionArn, Arc<TaskDefinition>>,
+    revisions: BTreeMap<String, ServiceRevision>,
+}
+
+/// Reads everything of `operation` page by page.
+async fn pages(ecs: &dyn Ecs, operation: Operation, input: &Value) -> Result<Vec<Value>, EcsError> {
+    let mut answers = Vec::new();
+    let mut token: Option<String> = None;
+    loop {
+        let mut input = input.clone();
+        if let (Some(token), Some(members)) = (&token, input.as_object_mut()) {
+            members.insert("nextToken".to_owned(), Value::String(token.clone()));
+        }
+        let answer = ecs.call(operation, input).await?;
+        let next = wire::next_token(&answer).ok().flatten().map(ToOwned::to_owned);
+        // A server that answers with the same token again would be asked for ever.
+        let looping = next.is_some() && next == token;
+        answers.push(answer);
+        match next {
+            Some(next) if !looping => token = Some(next),
+            _ => return Ok(answers),
+        }
+    }
+}
+
+/// The names that ListClusters, ListServices or ListTasks give.
+async fn list<T>(ecs: &dyn Ecs, operation: Operation, input: Value, member: &str) -> Result<Vec<T>, ControllerError>
+where
+    T: std::str::FromStr<Err: std::fmt::Display>,
+{
+    let action = || format!("{} of {input}", operation.as_str());
+    let mut found = Vec::new();
+    for answer in pages(ecs, operation, &input).await.map_err(ecs_failed(action()))? {
+        found.extend(wire::arns::<T>(&answer, member).map_err(wire_failed(action()))?);
+    }
+    Ok(found)
+}
+
+/// Observes the whole target. Never fails: what could not be read is in `gaps` or `Unknown`.
+///
+/// # Errors
+/// Only where the clusters cannot be listed at all: then there is nothing to say.
+pub async fn fleet(
+    ecs: &dyn Ecs,
+    target: &TargetId,
+    cache: &mut Cache,
+    now: Timestamp,
+) -> Result<Fleet, ControllerError> {
+    let mut fleet = Fleet {
+        target: target.clone(),
+        at: now,
+        clusters: BTreeMap::new(),
+        services: BTreeMap::new(),
+        task_definitions: BTreeMap::new(),
+        latest: BTreeMap::new(),
+        gaps: Vec::new(),
+    };
+    let arns: Vec<ClusterArn> = list(ecs, Operation::ListClusters, json!({ "maxResults": 100 }), "clusterArns").await?;
+    for batch in arns.chunks(100) {
+        clusters(ecs, batch, &mut fleet, now).await;
+    }
+    let mut listings = stream::iter(arns)
+        .map(|cluster| async move {
+            let input = json!({ "cluster": cluster, "maxResults": 100 });
+            let services = list::<ServiceArn>(ecs, Operation::ListServices, input, "serviceArns").await;
+            (cluster, services)
+        })
+        .buffered(CONCURRENT);
+    let mut batches: Vec<(ClusterArn, Vec<ServiceArn>)> = Vec::new();
+    while let Some((cluster, services)) = listings.next().await {
+        match services {
+            Ok(services) => batches.extend(services.chunks(10).map(|batch| (cluster.clone(), batch.to_vec()))),
+            Err(error) => fleet.gaps.push(format!(
+                "the services of cluster `{}` could not be listed: {}",
+                cluster.name(),
+                chain(&error)
+            )),
+        }
+    }
+    drop(listings);
+    let mut described = stream::iter(batches)
+        .map(|(cluster, batch)| async move { services(ecs, &cluster, &batch, now).await })
+        .buffered(CONCURRENT);
+    while let Some(services) = described.next().await {
+        fleet.services.extend(services);
+    }
+    drop(described);
+    // A deleted service stays INACTIVE for a while: it is no part of the fleet.
+    fleet.services.retain(|_, service| service.known().is_none_or(|service| service.status != "INACTIVE"));
+    let wanted: BTreeSet<TaskDefinitionArn> = fleet
+        .services
+        .values()
+        .filter_map(Observed::known)
+        .filter_map(|service| service.task_definition.clone())
+        .collect();
+    definitions(ecs, wanted, cache, &mut fleet, now).await;
+    Ok(fleet)
+}
+
+/// An error and what lies under it, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+async fn clusters(ecs: &dyn Ecs, batch: &[ClusterArn], fleet: &mut Fleet, now: Timestamp) {
+    let input = json!({ "clusters": batch, "include": ["TAGS", "SETTINGS", "CONFIGURATIONS"] });
+    let read = |answer: Value| -> Result<Vec<Cluster>, String> {
+        let items = wire::items(&answer, "clusters").map_err(|error| error.to_string())?;
+        items.iter().map(|item| wire::cluster(item).map_err(|error| error.to_string())).collect()
+    };
+    let answer = ecs.call(Operation::DescribeClusters, input).await.map_err(|error| error.to_string());
+    let found = answer.and_then(read);
+    for arn in batch {
+        let observed = match &found {
+            Ok(clusters) => match clusters.iter().find(|cluster| &cluster.arn == arn) {
+                Some(cluster) => Observed::Known { value: cluster.clone(), at: now },
+                None => Observed::Unknown { since: now, why: "it was listed but not described".to_owned() },
+            },
+            Err(why) => Observed::Unknown { since: now, why: why.clone() },
+        };
+        // An INACTIVE cluster is a deleted one.
+        let inactive = observed.known().and_then(|cluster| cluster.document.get("status")).and_then(Value::as_str)
+            == Some("INACTIVE");
+        if !inactive {
+            fleet.clusters.insert(arn.clone(), observed);
+        }
+    }
+}
+
+/// Up to ten services of one cluster.
+async fn services(
+    ecs: &dyn Ecs,
+    cluster: &ClusterArn,
+    batch: &[ServiceArn],
+    now: Timestamp,
+) -> Vec<(ServiceArn, Observed<Service>)> {
+    let input = json!({ "cluster": cluster, "services": batch, "include": ["TAGS"] });
+    let answer = match ecs.call(Operation::DescribeServices, input).await {
+        Ok(answer) => answer,
+        Err(error) => {
+            let why = error.to_string();
+            return batch.iter().map(|arn| (arn.clone(), Observed::Unknown { since: now, why: why.clone() })).collect();
+        }
+    };
+    let mut found: BTreeMap<String, Observed<Service>> = BTreeMap::new();
+    for item in wire::items(&answer, "services").unwrap_or(&[]) {
+        let arn = item.get("serviceArn").and_then(Value::as_str).unwrap_or("").to_owned();
+        let observed = match wire::service(item) {
+            Ok(value) => Observed::Known { value, at: now },
+            Err(error) => Observed::Unknown { since: now, why: error.to_string() },
+        };
+        found.insert(arn, observed);
+    }
+    let failures = wire::failures(&answer).unwrap_or_default();
+    let missing = |arn: &ServiceArn| {
+        let failure = failures.iter().find(|(name, _)| name == arn.as_str() || name == arn.name());
+        match failure {
+            Some((_, reason)) if reason == "MISSING" => Observed::Absent { at: now },
+            Some((_, reason)) => Observed::Unknown { since: now, why: format!("ECS says {reason}") },
+            None => Observed::Unknown { since: now, why: "it was asked for but not described".to_owned() },
+        }
+    };
+    batch.iter().map(|arn| (arn.clone(), found.remove(arn.as_str()).unwrap_or_else(|| missing(arn)))).collect()
+}
+
+async fn definitions(
+    ecs: &dyn Ecs,
+    wanted: BTreeSet<TaskDefinitionArn>,
+    cache: &mut Cache,
+    fleet: &mut Fleet,
+    now: Timestamp,
+) {
+    cache.definitions.retain(|arn, _| wanted.contains(arn));
+    let unseen: Vec<TaskDefinitionArn> =
+        wanted.iter().filter(|arn| !cache.definitions.contains_key(arn)).cloned().collect();
+    let mut described = stream::iter(unseen)
+        .map(|arn| async move {
+            let observed = definition(ecs, arn.as_str(), now).await;
+            (arn, observed)
+        })
+        .buffered(CONCURRENT);
+    while let Some((arn, observed)) = described.next().await {
+        match observed {
+            Observed::Known { value, .. } => {
+                cache.definitions.insert(arn, value);
+            }
+            other => {
+                fleet.task_definitions.insert(arn, other);
+            }
+        }
+    }
+    let known =
+        cache.definitions.iter().map(|(arn, value)| (arn.clone(), Observed::Known { value: value.clone(), at: now }));
+    fleet.task_definitions.extend(known);
+}
+
+/// A revision, or the latest ACTIVE one where `name` is a family.
+pub async fn definition(ecs: &dyn Ecs, name: &str, now: Timestamp) -> Observed<Arc<TaskDefinition>> {
+    let input = json!({ "taskDefinition": name, "include": ["TAGS"] });
+    match ecs.call(Operation::DescribeTaskDefinition, input).await {
+        Ok(answer) => match wire::task_definition(&answer) {
+            Ok(value) => Observed::Known { value: Arc::new(value), at: now },
+            Err(error) => Observed::Unknown { since: now, why: error.to_string() },
+        },
+        // ECS's words for a family or revision that does not exist: "Unable to describe task definition."
+        Err(EcsError::Refused { code, message, .. })
+            if code == "ClientException" && message.starts_with("Unable to describe task definition") =>
+        {
+            Observed::Absent { at: now }
+        }
+        Err(error) => Observed::Unknown { since: now, why: error.to_string() },
+    }
+}
+
+/// The latest ACTIVE revision of each family, into the fleet.
+pub async fn latest(ecs: &dyn Ecs, families: Vec<String>, fleet: &mut Fleet, now: Timestamp) {
+    let mut described = stream::iter(families)
+        .map(|family| async move {
+            let observed = definition(ecs, &family, now).await;
+            (family, observed)
+        })
+        .buffered(CONCURRENT);
+    while let Some((family, observed)) = described.next().await {
+        fleet.latest.insert(family, observed);
+    }
+}
+
+/// The highest number that a family ever gave to a revision that can still be listed; 0 where there is none.
+///
+/// # Errors
+/// ECS's.
+pub async fn last_revision(ecs: &dyn Ecs, family: &str) -> Result<u32, ControllerError> {
+    let mut last = 0;
+    for status in ["ACTIVE", "INACTIVE"] {
+        let action = || format!("listing the {status} revisions of `{family}`");
+        let input = json!({ "familyPrefix": family, "status": status, "sort": "DESC", "maxResults": 1 });
+        let answer = ecs.call(Operation::ListTaskDefinitions, input).await.map_err(ecs_failed(action()))?;
+        let arns = wire::arns::<TaskDefinitionArn>(&answer, "taskDefinitionArns").map_err(wire_failed(action()))?;
+        let highest = arns.iter().filter(|arn| arn.family() == family).map(|arn| arn.revision().get()).max();
+        last = last.max(highest.unwrap_or(0));
+    }
+    Ok(last)
+}
+
+/// The ACTIVE revisions of a family above `last`, oldest first.
+///
+/// # Errors
+/// ECS's.
+pub async fn revisions_above(
+    ecs: &dyn Ecs,
+    family: &str,
+    last: u32,
+) -> Result<Vec<TaskDefinitionArn>, ControllerError> {
+    let input = json!({ "familyPrefix": family, "status": "ACTIVE", "sort": "DESC", "maxResults": 100 });
+    let action = || format!("listing the revisions of `{family}`");
+    // One page: more than a hundred newer revisions are somebody else's, and then nothing is adopted.
+    let answer = ecs.call(Operation::ListTaskDefinitions, input).await.map_err(ecs_failed(action()))?;
+    let mut arns = wire::arns::<TaskDefinitionArn>(&answer, "taskDefinitionArns").map_err(wire_failed(action()))?;
+    arns.retain(|arn| arn.family() == family && arn.revision().get() > last);
+    arns.sort_by_key(TaskDefinitionArn::revision);
+    Ok(arns)
+}
+
+/// What a change of this service is decided from, read now.
+pub async fn facts(ecs: &dyn Ecs, cluster: &ClusterArn, arn: &ServiceArn, cache: &mut Cache, now: Timestamp) -> Facts {
+    let service = services(ecs, cluster, std::slice::from_ref(arn), now).await.pop().map(|(_, observed)| observed);
+    let service = service.unwrap_or(Observed::Unknown { since: now, why: "it was not read".to_owned() });
+    let tasks = match tasks(ecs, cluster, arn).await {
+        Ok(value) => Observed::Known { value, at: now },
+        Err(error) => Observed::Unknown { since: now, why: chain(&error) },
+    };
+    let deployments = deployments(ecs, cluster, arn, cache).await;
+    Facts { service, tasks, deployments }
+}
+
+/// All tasks of a service that run or lately did: the default filter of ListTasks hides those that drain.
+async fn tasks(ecs: &dyn Ecs, cluster: &ClusterArn, service: &ServiceArn) -> Result<Vec<Task>, ControllerError> {
+    let mut arns: BTreeSet<String> = BTreeSet::new();
+    for status in ["RUNNING", "STOPPED"] {
+        let input =
+            json!({ "cluster": cluster, "serviceName": service.name(), "desiredStatus": status, "maxResults": 100 });
+        arns.extend(list::<String>(ecs, Operation::ListTasks, input, "taskArns").await?);
+    }
+    describe_tasks(ecs, cluster, &arns.into_iter().collect::<Vec<_>>()).await
+}
+
+async fn describe_tasks(ecs: &dyn Ecs, cluster: &ClusterArn, arns: &[String]) -> Result<Vec<Task>, ControllerError> {
+    let mut tasks = Vec::new();
+    for batch in arns.chunks(100) {
+        let action = || format!("describing tasks of cluster `{}`", cluster.name());
+        let answer = ecs
+            .call(Operation::DescribeTasks, json!({ "cluster": cluster, "tasks": batch }))
+            .await
+            .map_err(ecs_failed(action()))?;
+        for item in wire::items(&answer, "tasks").map_err(wire_failed(action()))? {
+            tasks.push(wire::task(item).map_err(wire_failed(action()))?);
+        }
+    }
+    Ok(tasks)
+}
+
+/// Whether any task of a cluster runs this revision, whoever started it.
+///
+/// # Errors
+/// ECS's.
+pub async fn runs(ecs: &dyn Ecs, cluster: &ClusterArn, revision: &TaskDefinitionArn) -> Result<bool, ControllerError> {
+    let input = json!({ "cluster": cluster, "family": revision.family(), "maxResults": 100 });
+    let arns: Vec<String> = list(ecs, Operation::ListTasks, input, "taskArns").await?;
+    Ok(describe_tasks(ecs, cluster, &arns).await?.iter().any(|task| &task.task_definition == revision))
+}
+
+/// A service's latest service deployments with what each brings.
+async fn deployments(
+    ecs: &dyn Ecs,
+    cluster: &ClusterArn,
+    service: &ServiceArn,
+    cache: &mut Cache,
+) -> ServiceDeployments {
+    let unavailable = |why: String| ServiceDeployments::Unavailable { why };
+    let input = json!({ "cluster": cluster, "service": service, "maxResults": 20 });
+    let answer = match ecs.call(Operation::ListServiceDeployments, input).await {
+        Ok(answer) => answer,
+        Err(error) => return unavailable(error.to_string()),
+    };
+    let arns: Vec<Value> = wire::items(&answer, "serviceDeployments")
+        .unwrap_or(&[])
+        .iter()
+        .filter_map(|item| item.get("serviceDeploymentArn").cloned())
+        .take(20)
+        .collect();
+    if arns.is_empty() {
+        return ServiceDeployments::Known(Vec::new());
+    }
+    let input = json!({ "serviceDeploymentArns": arns });
+    let answer = match ecs.call(Operation::DescribeServiceDeployments, input).await {
+        Ok(answer) => answer,
+        Err(error) => return unavailable(error.to_string()),
+    };
+    let read: Result<Vec<_>, _> =
+        wire::items(&answer, "serviceDeployments").unwrap_or(&[]).iter().map(wire::service_deployment).collect();
+    let found = match read {
+        Ok(found) => found,
+        Err(error) => return unavailable(error.to_string()),
+    };
+    let unseen: Vec<String> = found
+        .iter()
+        .filter_map(|deployment| deployment.target_revision.clone())
+        .filter(|revision| !cache.revisions.contains_key(revision))
+        .collect();
+    if !unseen.is_empty() {
+        let input = json!({ "serviceRevisionArns": unseen });
+        if let Ok(answer) = ecs.call(Operation::DescribeServiceRevisions, input).await {
+            let revisions = wire::items(&answer, "serviceRevisions")
+                .unwrap_or(&[])
+                .iter()
+                .filter_map(|item| wire::service_revision(item).ok());
+            cache.revisions.extend(revisions.map(|revision| (revision.arn.clone(), revision)));
+        }
+    }
+    let known = |deployment: crate::model::observed::ServiceDeployment| {
+        let revision = deployment.target_revision.as_ref().and_then(|arn| cache.revisions.get(arn));
+        KnownDeployment { task_definition: revision.map(|revision| revision.task_definition.clone()), deployment }
+    };
+    ServiceDeployments::Known(found.into_iter().map(known).collect())
+}

@@ -1,0 +1,320 @@
+//! Making a revision, once: intent, call, look, compare.
+//!
+//! RegisterTaskDefinition has no client token. So the intent is recorded with the family's last number; whoever comes
+//! after a crash or a lost answer looks for a newer revision that equals the wanted document before asking again.
+
+use serde_json::{Map, Value};
+
+use super::books::Books;
+use super::error::ControllerError;
+use super::execute::Executor;
+use super::gate::Direction;
+use super::observe;
+use crate::model::document::{self, register_input};
+use crate::model::observed::TaskDefinition;
+use crate::model::{Observed, Reason, ReasonCode, TaskDefinitionArn, Timestamp, wire};
+use crate::plan::compare::{same_task_definition, task_definition_diff};
+use crate::policy::ScopeKeys;
+use crate::ports::ecs::{Outcome, Retry};
+use crate::ports::{EcsError, Operation};
+use crate::records::documents::Documents;
+use crate::rollout::change::READ_LAG;
+use crate::rollout::{Change, Registration, RegistrationState};
+
+/// What a registration came to in this pass.
+pub enum Registered {
+    /// It has come to something: see the registration.
+    Settled,
+    /// Not yet, for this reason; nothing is lost.
+    Waiting(Reason),
+    /// The change cannot be made now, for this reason, and nothing was made.
+    Blocked(Reason),
+}
+
+impl Executor<'_> {
+    /// Brings the registration that a change needs one step further.
+    ///
+    /// # Errors
+    /// The store's, and a lost lease. What ECS answers is an outcome, not an error.
+    pub async fn register(
+        &mut self,
+        books: &mut Books<'_>,
+        change: &Change,
+        keys: &ScopeKeys,
+        now: Timestamp,
+    ) -> Result<Registered, ControllerError> {
+        let (Some(documents), Some(from)) = (&change.spec.documents, &change.spec.from) else {
+            let message = "the change does not say what to register".to_owned();
+            return Ok(Registered::Blocked(Reason::of(ReasonCode::InvalidResult, message)));
+        };
+        let Some(wanted) = Documents::of(self.store, self.target).get(&documents.wanted).await? else {
+            let message = "the document to register is not in the store any more".to_owned();
+            return Ok(Registered::Blocked(Reason::of(ReasonCode::InvalidResult, message)));
+        };
+        let blank = Registration {
+            family: from.family().to_owned(),
+            from: from.clone(),
+            wanted: documents.wanted.clone(),
+            rollout: change.spec.rollout.clone(),
+            state: RegistrationState::Intended { last: 0, at: now },
+            epoch: books.epoch,
+        };
+        match books.registration(change).cloned() {
+            None => self.begin(books, blank, &wanted, keys, now).await,
+            Some(known) => match known.state.clone() {
+                RegistrationState::Intended { last, at } => {
+                    self.recover(books, known, last, at, &wanted, keys, now).await
+                }
+                RegistrationState::Registered { arn } => self.still_there(books, blank, &arn, &wanted, keys, now).await,
+                RegistrationState::Quarantined { .. } | RegistrationState::Refused { .. }
+                    if known.rollout == change.spec.rollout =>
+                {
+                    Ok(Registered::Settled)
+                }
+                // An earlier rollout's: a person has asked to try again since.
+                RegistrationState::Quarantined { .. }
+                | RegistrationState::Refused { .. }
+                | RegistrationState::Deregistered { .. } => self.begin(books, blank, &wanted, keys, now).await,
+            },
+        }
+    }
+
+    /// A revision made earlier, perhaps by another rollout: still ACTIVE and still what is wanted?
+    async fn still_there(
+        &mut self,
+        books: &mut Books<'_>,
+        blank: Registration,
+        arn: &TaskDefinitionArn,
+        wanted: &Map<String, Value>,
+        keys: &ScopeKeys,
+        now: Timestamp,
+    ) -> Result<Registered, ControllerError> {
+        match observe::definition(self.ecs, arn.as_str(), now).await {
+            Observed::Known { value, .. } if value.status == "ACTIVE" => Ok(Registered::Settled),
+            Observed::Known { .. } | Observed::Absent { .. } => self.begin(books, blank, wanted, keys, now).await,
+            Observed::Unknown { why, .. } => Ok(Registered::Waiting(Reason::of(ReasonCode::NotObserved, why))),
+        }
+    }
+
+    /// Nothing was made yet: look at the family, record the intent, make the call.
+    async fn begin(
+        &mut self,
+        books: &mut Books<'_>,
+        registration: Registration,
+        wanted: &Map<String, Value>,
+        keys: &ScopeKeys,
+        now: Timestamp,
+    ) -> Result<Registered, ControllerError> {
+        match observe::definition(self.ecs, &registration.family, now).await {
+            Observed::Known { value, .. } if value.arn == registration.from => {}
+            Observed::Known { value, .. } => {
+                // A newer one that equals what we want is adopted, not in the way.
+                if register_input(&value).is_ok_and(|input| same_task_definition(&input, wanted)) {
+                    let state = RegistrationState::Registered { arn: value.arn.clone() };
+                    books.write_registration(Registration { state, ..registration }).await?;
+                    return Ok(Registered::Settled);
+                }
+                let message = format!(
+                    "the family's latest revision is `{}`, newer than `{}`",
+                    value.arn.short(),
+                    registration.from.short()
+                );
+                return Ok(Registered::Blocked(Reason::of(ReasonCode::FamilyAhead, message)));
+            }
+            Observed::Absent { .. } => {}
+            Observed::Unknown { why, .. } => return Ok(Registered::Waiting(Reason::of(ReasonCode::NotObserved, why))),
+        }
+        if let Some(reason) = self.closed(keys, Direction::Forward).await? {
+            return Ok(Registered::Waiting(reason));
+        }
+        let last = match observe::last_revision(self.ecs, &registration.family).await {
+            Ok(last) => last.max(registration.from.revision().get()),
+            Err(error) => return Ok(Registered::Waiting(Reason::of(ReasonCode::NotObserved, error.to_string()))),
+        };
+        let intended = Registration { state: RegistrationState::Intended { last, at: now }, ..registration };
+        books.write_registration(intended.clone()).await?;
+        self.call_register(books, intended, last, wanted, now).await
+    }
+
+    /// The call was intended before, and nobody knows what became of it.
+    #[expect(clippy::too_many_arguments, reason = "the intent's members, each once")]
+    async fn recover(
+        &mut self,
+        books: &mut Books<'_>,
+        registration: Registration,
+        last: u32,
+        at: Timestamp,
+        wanted: &Map<String, Value>,
+        keys: &ScopeKeys,
+        now: Timestamp,
+    ) -> Result<Registered, ControllerError> {
+        let above = match observe::revisions_above(self.ecs, &registration.family, last).await {
+            Ok(above) => above,
+            Err(error) => return Ok(Registered::Waiting(Reason::of(ReasonCode::NotObserved, error.to_string()))),
+        };
+        for arn in above {
+            match observe::definition(self.ecs, arn.as_str(), now).await {
+                Observed::Known { value, .. }
+                    if register_input(&value).is_ok_and(|input| same_task_definition(&input, wanted)) =>
+                {
+                    return self.judge(books, registration, last, &value, wanted).await;
+                }
+                Observed::Known { .. } | Observed::Absent { .. } => {}
+                Observed::Unknown { why, .. } => {
+                    return Ok(Registered::Waiting(Reason::of(ReasonCode::NotObserved, why)));
+                }
+            }
+        }
+        if at + READ_LAG > now {
+            let reason = Reason::of(ReasonCode::OutcomeUnknown, "whether ECS made the revision is not known yet");
+            return Ok(Registered::Waiting(reason.until(at + READ_LAG)));
+        }
+        // SAFETY of repeat: reads have caught up, and no newer revision equals the wanted one: the call did not arrive.
+        // Should it arrive late all the same, the number check finds it, and the left-over is deregistered.
+        self.begin(books, registration, wanted, keys, now).await
+    }
+
+    async fn call_register(
+        &mut self,
+        books: &mut Books<'_>,
+        registration: Registration,
+        last: u32,
+        wanted: &Map<String, Value>,
+        now: Timestamp,
+    ) -> Result<Registered, ControllerError> {
+        let answer = self.ecs.call(Operation::RegisterTaskDefinition, Value::Object(wanted.clone())).await;
+        let error = match answer {
+            Ok(answer) => return self.look_at(books, registration, last, &answer, wanted, now).await,
+            Err(error) => error,
+        };
+        tracing::warn!(target_id = %self.target, family = %registration.family, %error, "the revision was not registered");
+        match (error.outcome(), error.retry()) {
+            (Outcome::Unknown, _) => {
+                Ok(Registered::Waiting(Reason::of(ReasonCode::OutcomeUnknown, error.to_string()).until(now + READ_LAG)))
+            }
+            (Outcome::NotApplied, Retry::Soon | Retry::Wait) => {
+                books.remove_registration(&registration).await?;
+                Ok(Registered::Waiting(Reason::of(code_of(&error), error.to_string())))
+            }
+            (Outcome::NotApplied, Retry::Stop) => {
+                let reason = Reason::of(code_of(&error), error.to_string());
+                let state = RegistrationState::Refused { reason };
+                books.write_registration(Registration { state, ..registration }).await?;
+                Ok(Registered::Settled)
+            }
+        }
+    }
+
+    /// ECS has made it: read it again, as ECS will run it.
+    async fn look_at(
+        &mut self,
+        books: &mut Books<'_>,
+        registration: Registration,
+        last: u32,
+        answer: &Value,
+        wanted: &Map<String, Value>,
+        now: Timestamp,
+    ) -> Result<Registered, ControllerError> {
+        let unknown = |why: String| Ok(Registered::Waiting(Reason::of(ReasonCode::OutcomeUnknown, why)));
+        let arn = match wire::task_definition(answer) {
+            Ok(made) => made.arn,
+            Err(error) => return unknown(error.to_string()),
+        };
+        match observe::definition(self.ecs, arn.as_str(), now).await {
+            Observed::Known { value, .. } => self.judge(books, registration, last, &value, wanted).await,
+            // Reads lag: the intent stays, and the next pass finds it.
+            Observed::Absent { .. } => unknown(format!("`{}` was made and cannot be read yet", arn.short())),
+            Observed::Unknown { why, .. } => unknown(why),
+        }
+    }
+
+    /// Is what ECS made what was asked for, and nobody's revision in between?
+    async fn judge(
+        &mut self,
+        books: &mut Books<'_>,
+        registration: Registration,
+        last: u32,
+        made: &TaskDefinition,
+        wanted: &Map<String, Value>,
+    ) -> Result<Registered, ControllerError> {
+        let arn = made.arn.clone();
+        let state = match differences(wanted, made) {
+            Err(reason) => RegistrationState::Quarantined { arn, reason },
+            Ok(()) if arn.revision().get() != last + 1 => {
+                let message = format!(
+                    "`{}` was made, but the family stood at {last} right before: somebody registered in between; no service moves to it",
+                    arn.short()
+                );
+                RegistrationState::Quarantined { arn, reason: Reason::of(ReasonCode::FamilyMoved, message) }
+            }
+            Ok(()) => RegistrationState::Registered { arn },
+        };
+        books.write_registration(Registration { state, ..registration }).await?;
+        Ok(Registered::Settled)
+    }
+
+    /// Deregisters a revision of ours that nothing runs and nothing names.
+    ///
+    /// # Errors
+    /// The store's, and a lost lease.
+    pub async fn deregister(
+        &mut self,
+        books: &mut Books<'_>,
+        registration: &Registration,
+        arn: &TaskDefinitionArn,
+    ) -> Result<(), ControllerError> {
+        // Taking back: a freeze does not keep a bad revision *latest*, unless it says so.
+        if self.closed(&ScopeKeys::default(), Direction::Back).await?.is_some() {
+            return Ok(());
+        }
+        let input = serde_json::json!({ "taskDefinition": arn });
+        match self.ecs.call(Operation::DeregisterTaskDefinition, input).await {
+            Ok(_) => {
+                tracing::info!(target_id = %self.target, task_definition = arn.short(), "deregistered a revision of ours");
+                let state = RegistrationState::Deregistered { arn: arn.clone() };
+                books.write_registration(Registration { state, ..registration.clone() }).await
+            }
+            Err(error) => {
+                tracing::warn!(target_id = %self.target, task_definition = arn.short(), %error, "could not deregister; tried again later");
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Compares what ECS made with what was asked for, as ECS would: only pointers are told, never values.
+fn differences(wanted: &Map<String, Value>, made: &TaskDefinition) -> Result<(), Reason> {
+    let differs = |message| Err(Reason::of(ReasonCode::RegisteredDiffers, message));
+    let input = match register_input(made) {
+        Ok(input) => input,
+        Err(unknown) => return differs(format!("`{}`: {unknown}", made.arn.short())),
+    };
+    let entries = task_definition_diff(wanted, &input);
+    if entries.is_empty() {
+        return Ok(());
+    }
+    let paths: Vec<&str> = entries.iter().take(5).map(|entry| entry.path.as_str()).collect();
+    let more = entries.len().saturating_sub(paths.len());
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    differs(format!(
+        "ECS registered `{}` with other values than were asked for at {}{more}; no service moves to it",
+        made.arn.short(),
+        paths.join(", ")
+    ))
+}
+
+/// The reason that an error of ECS's stands for.
+pub(super) fn code_of(error: &EcsError) -> ReasonCode {
+    match error {
+        EcsError::Throttled { .. } => ReasonCode::Throttled,
+        EcsError::Refused { code, .. } if code.starts_with("AccessDenied") => ReasonCode::AccessDenied,
+        EcsError::Refused { .. } => ReasonCode::Refused,
+        EcsError::NoAnswer { .. } | EcsError::NotSent { .. } => ReasonCode::OutcomeUnknown,
+    }
+}
+
+/// The hash of a document, as it is kept.
+#[must_use]
+pub fn hash_of(input: &Map<String, Value>) -> String {
+    document::hash(&Value::Object(input.clone()))
+}

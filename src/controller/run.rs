@@ -1,0 +1,222 @@
+//! Pass after pass, until told to stop or until nothing is left to do.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::error::ControllerError;
+use super::reconcile::{Controller, Depth, PassReport};
+use crate::model::{ReasonCode, Timestamp};
+use crate::plan::PlanOutcome;
+use crate::records::campaign::Campaign;
+use crate::rollout::{RolloutState, State};
+
+/// How long to go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Until told to stop.
+    Forever,
+    /// Until two passes in a row find nothing they may still do. What is deferred is waited for, at most this long.
+    UntilSettled {
+        /// At most.
+        timeout: Duration,
+    },
+}
+
+/// How it ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RunEnd {
+    /// It was told to.
+    Stopped,
+    /// Nothing is left to do; these are the services that do not comply, and why. Empty: all comply or are waived.
+    Settled {
+        /// In sentences.
+        problems: Vec<String>,
+    },
+}
+
+/// What a run says of itself as it goes: for the demo, logs and tests.
+pub trait Watcher: Send {
+    /// After each pass.
+    fn passed(&mut self, report: &PassReport, now: Timestamp);
+}
+
+/// Nobody watches.
+pub struct Unwatched;
+
+impl Watcher for Unwatched {
+    fn passed(&mut self, _: &PassReport, _: Timestamp) {}
+}
+
+/// What a pass means for a run that ends when nothing is left to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Settling {
+    /// There is more to do.
+    Busy,
+    /// Nothing may be done now, but something passes by itself.
+    Deferred(Vec<String>),
+    /// Nothing may be done.
+    Idle(Vec<String>),
+}
+
+impl Controller {
+    /// Pass after pass. A failed pass is logged and tried again; an error ends the run only where no pass could ever
+    /// succeed (no policies), or, until settled, where three in a row have failed.
+    ///
+    /// Cancellation: `stop` ends it between steps, with the lease given up. Dropping the future is safe too: what was
+    /// intended is recorded.
+    ///
+    /// # Errors
+    /// The last pass's, as above.
+    pub async fn run(
+        &mut self,
+        mode: Mode,
+        stop: &CancellationToken,
+        watcher: &mut dyn Watcher,
+    ) -> Result<RunEnd, ControllerError> {
+        let end = self.passes(mode, stop, watcher).await;
+        self.release().await;
+        end
+    }
+
+    async fn passes(
+        &mut self,
+        mode: Mode,
+        stop: &CancellationToken,
+        watcher: &mut dyn Watcher,
+    ) -> Result<RunEnd, ControllerError> {
+        let clock = self.parts().clock.clone();
+        let began = clock.monotonic();
+        let mut full_pass: Option<Duration> = None;
+        let mut failures = 0_u32;
+        let mut idle = 0_u32;
+        while !stop.is_cancelled() {
+            let resync = self.settings().resync;
+            let due = full_pass.is_none_or(|last| clock.monotonic().saturating_sub(last) >= resync);
+            let settling = matches!(mode, Mode::UntilSettled { .. });
+            let depth = if due || settling { Depth::Full } else { Depth::InFlight };
+            match self.pass(depth).await {
+                Ok(report) => {
+                    failures = 0;
+                    if report.plan.is_some() {
+                        full_pass = Some(clock.monotonic());
+                    }
+                    watcher.passed(&report, clock.now());
+                    if let Mode::UntilSettled { timeout } = mode {
+                        match settling_of(&report) {
+                            Settling::Busy => idle = 0,
+                            Settling::Deferred(problems) => {
+                                idle = 0;
+                                if clock.monotonic().saturating_sub(began) >= timeout {
+                                    return Ok(RunEnd::Settled { problems });
+                                }
+                            }
+                            Settling::Idle(problems) => {
+                                idle += 1;
+                                if idle >= 2 {
+                                    return Ok(RunEnd::Settled { problems });
+                                }
+                            }
+                        }
+                    }
+                }
+                Err(error @ (ControllerError::NoPolicies | ControllerError::Policies { .. })) if settling => {
+                    return Err(error);
+                }
+                Err(error) if error.is_conflict() => {
+                    tracing::info!(error = %chain(&error), "the record changed under the pass; reading again")
+                }
+                Err(error @ ControllerError::NotHolder { .. }) => tracing::info!(error = %chain(&error), "standing by"),
+                Err(error) => {
+                    failures += 1;
+                    tracing::warn!(error = %chain(&error), failures, "the pass failed");
+                    if settling && failures >= 3 {
+                        return Err(error);
+                    }
+                }
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = clock.sleep(self.pause(failures)) => {}
+            }
+        }
+        Ok(RunEnd::Stopped)
+    }
+
+    /// How long to wait for the next pass: short of a third of the lease, so that it is renewed in time.
+    fn pause(&self, failures: u32) -> Duration {
+        let settings = self.settings();
+        let poll = settings.poll.min(settings.lease / 3);
+        // A failing pass backs off up to the resync interval, but keeps the lease where it can.
+        let backed_off = poll.saturating_mul(1 << failures.min(4));
+        backed_off.min(settings.lease / 3).max(poll)
+    }
+}
+
+/// An error and what lies under it, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+/// What is left to do after a full pass, and what is wrong where nothing is.
+fn settling_of(report: &PassReport) -> Settling {
+    let Some(plan) = &report.plan else { return Settling::Busy };
+    if report.commands > 0 || report.created > 0 || report.campaigns.iter().any(moves_by_itself) {
+        return Settling::Busy;
+    }
+    let mut problems: Vec<String> = plan.gaps.clone();
+    let mut deferred = false;
+    for planned in plan.services.iter().chain(&plan.clusters) {
+        let why = planned.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
+        match planned.outcome {
+            PlanOutcome::Compliant | PlanOutcome::Waived | PlanOutcome::Audit => {}
+            PlanOutcome::Deferred => {
+                let frozen = planned.reason.as_ref().is_some_and(|reason| reason.code == ReasonCode::Frozen);
+                deferred |= !frozen;
+                problems.push(format!("{} is deferred{why}", planned.resource));
+            }
+            outcome => problems.push(format!("{} is {}{why}", planned.resource, outcome.as_str())),
+        }
+    }
+    let ended = report.campaigns.iter().chain(&report.ended).flat_map(|campaign| &campaign.changes);
+    let unverified =
+        ended.filter(|change| matches!(change.value.state, State::Unverified { .. })).map(|change| &change.value);
+    problems.extend(unverified.map(|change| format!("{} is unverified", change.spec.resource.as_str())));
+    if deferred { Settling::Deferred(problems) } else { Settling::Idle(problems) }
+}
+
+/// Whether a campaign goes on without anybody's help.
+fn moves_by_itself(campaign: &Campaign) -> bool {
+    let rollout = &campaign.rollout.value;
+    let moving = campaign
+        .changes
+        .iter()
+        .any(|change| !change.value.state.phase().is_final() && change.value.state != State::Pending);
+    let frozen = |reason: &crate::model::Reason| reason.code == ReasonCode::Frozen;
+    let stuck = rollout
+        .waiting
+        .as_ref()
+        .is_some_and(|reason| matches!(reason.code, ReasonCode::Frozen | ReasonCode::ApprovalRequired))
+        || campaign
+            .changes
+            .iter()
+            .filter(|change| !change.value.state.phase().is_final())
+            .all(|change| change.value.waiting.as_ref().is_some_and(frozen));
+    match rollout.state {
+        RolloutState::Proposed { .. } => false,
+        RolloutState::Paused { .. } => moving,
+        RolloutState::Scheduled | RolloutState::Progressing { .. } => moving || !stuck,
+        RolloutState::Baking { .. } | RolloutState::RollingBack { .. } => true,
+        RolloutState::RolledBack { .. }
+        | RolloutState::Succeeded { .. }
+        | RolloutState::Failed { .. }
+        | RolloutState::Aborted { .. }
+        | RolloutState::Superseded { .. } => moving,
+    }
+}

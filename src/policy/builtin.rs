@@ -1,0 +1,44 @@
+//! The catalogue of `policies/` as it was when this was built: what `check`, `fix` and `test` use where no policies are
+//! given. Only text: reading it is `manifest`'s business.
+
+/// One file of the catalogue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BuiltinFile {
+    /// Its path below `policies/`.
+    pub path: &'static str,
+    /// What it says.
+    pub text: &'static str,
+}
+
+macro_rules! files {
+    ($($path:literal,)*) => {
+        /// Every file of the catalogue, by path. A test keeps the list complete.
+        pub const FILES: &[BuiltinFile] = &[
+            $(BuiltinFile { path: $path, text: include_str!(concat!("../../policies/", $path)) },)*
+        ];
+    };
+}
+
+files! {
+    "bindings/start.yaml",
+    "security-hub/ecs-1.yaml",
+    "security-hub/ecs-10.yaml",
+    "security-hub/ecs-12.yaml",
+    "security-hub/ecs-13.yaml",
+    "security-hub/ecs-14.yaml",
+    "security-hub/ecs-15.yaml",
+    "security-hub/ecs-16.yaml",
+    "security-hub/ecs-17.yaml",
+    "security-hub/ecs-18.yaml",
+    "security-hub/ecs-19.yaml",
+    "security-hub/ecs-2.yaml",
+    "security-hub/ecs-20.yaml",
+    "security-hub/ecs-21.yaml",
+    "security-hub/ecs-3.yaml",
+    "security-hub/ecs-4.yaml",
+    "security-hub/ecs-5.yaml",
+    "security-hub/ecs-8.yaml",
+    "security-hub/ecs-9.yaml",
+    "strategies/careful.yaml",
+    "strategies/swift.yaml",
+}

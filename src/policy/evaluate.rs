@@ -1,0 +1,412 @@
+//! The answers: one for each policy on one resource.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use super::bindings::{Bound, bind};
+use super::compile::{
+    CLUSTER, CompiledCheck, CompiledFix, CompiledPolicy, On, PARAMS, RESOURCE, ROOTS, SERVICE, TAGS, TARGET, What,
+};
+use super::draft::Draft;
+use super::expression::{Budget, EvalError, EvalErrorKind, POLICY_STEPS, Roots};
+use super::guard::guarded;
+use super::pointer::{Step, get, pointer_of, push};
+use super::result::{FixId, PlannedEdit, PlannedFix, PolicyResult};
+use super::set::{PolicySet, canonical, sha256};
+use super::subject::Subject;
+use super::waiver::{Cover, InForce, applied, cover, matching};
+use crate::model::spec::{Enforcement, ResourceKind};
+use crate::model::{DocumentKind, Finding, Reason, ReasonCode, Timestamp, Verdict};
+
+/// What every policy of the set that is about this kind of resource says of it, by name of the policy.
+///
+/// Total: an error in one check makes that policy `unknown` on this resource and nothing else. Equal arguments give
+/// equal answers.
+#[must_use]
+pub fn evaluate(set: &PolicySet, subject: &Subject<'_>, now: Timestamp) -> Vec<PolicyResult> {
+    let around = Around::of(subject);
+    set.compiled()
+        .iter()
+        .filter(|policy| policy.spec.resource == subject.kind)
+        .map(|policy| one(set, policy, subject, &around, now))
+        .collect()
+}
+
+/// What expressions may read that has to be made first.
+struct Around {
+    target: Option<Value>,
+    tags: Option<Value>,
+}
+
+impl Around {
+    fn of(subject: &Subject<'_>) -> Self {
+        let object = |map: &BTreeMap<String, String>| {
+            Value::Object(map.iter().map(|(key, value)| (key.clone(), value.clone().into())).collect())
+        };
+        Self {
+            target: subject.target.map(
+                |target| json!({"account": target.account, "region": target.region, "labels": object(&target.labels)}),
+            ),
+            tags: subject.tags.map(object),
+        }
+    }
+}
+
+fn one(
+    set: &PolicySet,
+    policy: &CompiledPolicy,
+    subject: &Subject<'_>,
+    around: &Around,
+    now: Timestamp,
+) -> PolicyResult {
+    let Bound { enforcement, strategy, bindings, params, conflict, unsure } = bind(set, policy, subject.scope);
+    let mut result = PolicyResult {
+        policy: policy.name.clone(),
+        title: policy.spec.title.clone(),
+        severity: policy.spec.severity,
+        controls: policy.spec.controls.clone(),
+        verdict: Verdict::Skip,
+        reason: None,
+        waiver: None,
+        idle_waivers: Vec::new(),
+        findings: Vec::new(),
+        enforcement,
+        strategy,
+        bindings,
+        conflict: conflict.clone(),
+        fixes: Vec::new(),
+    };
+    if enforcement == Enforcement::Off && unsure.is_none() {
+        return result;
+    }
+    // Which params hold decides what is asked, so not knowing them is not knowing the answer.
+    let params = match (params, unsure) {
+        (Some(params), None) => Value::Object(params),
+        (_, unsure) => {
+            result.verdict = Verdict::Unknown;
+            result.reason = unsure.or(conflict);
+            return result;
+        }
+    };
+    let mut fixed = [None; ROOTS];
+    for (slot, value) in [
+        (RESOURCE, Some(subject.resource)),
+        (SERVICE, subject.service),
+        (CLUSTER, subject.cluster),
+        (PARAMS, Some(&params)),
+        (TARGET, around.target.as_ref()),
+        (TAGS, around.tags.as_ref()),
+    ] {
+        if let Some(place) = fixed.get_mut(slot) {
+            *place = value;
+        }
+    }
+    let waivers = matching(set.compiled_waivers(), &policy.name, subject.scope, now);
+    let mut pass = Pass {
+        policy,
+        subject,
+        fixed: &fixed,
+        params: &params,
+        budget: Budget::of(POLICY_STEPS),
+        waivers: &waivers,
+        covers: vec![0; waivers.len()],
+        findings: Vec::new(),
+        fixes: Vec::new(),
+        unknown: None,
+        unfixed: None,
+    };
+    match pass.applies() {
+        Ok(true) => {}
+        Ok(false) => return result,
+        Err(why) => {
+            result.verdict = Verdict::Unknown;
+            result.reason = Some(why);
+            return result;
+        }
+    }
+    pass.checks();
+    let all_waived = !pass.findings.is_empty() && pass.findings.iter().all(|finding| finding.waiver.is_some());
+    (result.verdict, result.reason) = if let Some(why) = pass.unknown.take() {
+        (Verdict::Unknown, Some(why))
+    } else if pass.findings.is_empty() {
+        (Verdict::Pass, None)
+    } else if all_waived {
+        (Verdict::Waived, None)
+    } else {
+        (Verdict::Fail, pass.unfixed.take())
+    };
+    for (found, covers) in waivers.iter().zip(&pass.covers) {
+        match *covers {
+            0 if found.sure => result.idle_waivers.push(applied(found.waiver, now, 0)),
+            0 => {}
+            covers if result.waiver.is_none() => result.waiver = Some(applied(found.waiver, now, covers)),
+            _ => {}
+        }
+    }
+    if result.verdict == Verdict::Fail {
+        result.fixes = std::mem::take(&mut pass.fixes);
+        for fix in &mut result.fixes {
+            fix.guarded = touched(subject, fix);
+        }
+    }
+    result.findings = pass.findings;
+    result
+}
+
+/// The guarded members that a fix touches on this document.
+fn touched(subject: &Subject<'_>, fix: &PlannedFix) -> Vec<String> {
+    let mut draft = Draft::of(subject.resource.clone(), document_kind(subject.kind));
+    for edit in &fix.edits {
+        // What cannot be edited is reported when the fix is applied.
+        let _ = draft.apply(edit, &fix.policy);
+    }
+    guarded(subject.kind, subject.resource, &draft.finish().0)
+}
+
+/// The document that edits of this kind of resource are in. Task sets and capacity providers have no edits.
+pub(super) const fn document_kind(kind: ResourceKind) -> DocumentKind {
+    match kind {
+        ResourceKind::TaskDefinition => DocumentKind::TaskDefinition,
+        ResourceKind::Service | ResourceKind::TaskSet => DocumentKind::Service,
+        ResourceKind::Cluster | ResourceKind::CapacityProvider => DocumentKind::Cluster,
+    }
+}
+
+/// One policy going over one resource.
+struct Pass<'a> {
+    policy: &'a CompiledPolicy,
+    subject: &'a Subject<'a>,
+    fixed: &'a [Option<&'a Value>; ROOTS],
+    params: &'a Value,
+    budget: Budget,
+    waivers: &'a [InForce<'a>],
+    covers: Vec<usize>,
+    findings: Vec<Finding>,
+    fixes: Vec<PlannedFix>,
+    unknown: Option<Reason>,
+    unfixed: Option<Reason>,
+}
+
+impl<'a> Pass<'a> {
+    fn roots<'b>(&self, bound: &'b [&'b Value]) -> Roots<'b>
+    where
+        'a: 'b,
+    {
+        Roots { fixed: self.fixed, bound }
+    }
+
+    fn applies(&self) -> Result<bool, Reason> {
+        match &self.policy.when {
+            None => Ok(true),
+            Some(when) => when.holds(self.roots(&[]), &self.budget).map_err(|why| reason("`when`", "", &why)),
+        }
+    }
+
+    fn checks(&mut self) {
+        for check in &self.policy.checks {
+            match &check.each {
+                None => self.element(check, &[], &[]),
+                Some(each) => {
+                    let resource = self.subject.resource;
+                    let visited = each.visit(resource, &mut |trail, bound| self.element(check, trail, bound));
+                    if let Err(wrong) = visited {
+                        let (code, what) = if wrong.unresolved {
+                            (ReasonCode::NotObserved, "has a value that cannot be known here")
+                        } else {
+                            (ReasonCode::NotEvaluated, "has the wrong type")
+                        };
+                        let message = format!("check `{}`: `{}` {what}", check.name, wrong.path);
+                        self.unknown.get_or_insert(Reason::of(code, message));
+                    }
+                }
+            }
+        }
+    }
+
+    fn element(&mut self, check: &'a CompiledCheck, trail: &[Step<'_>], bound: &[&Value]) {
+        let holds = match &check.when {
+            Some(when) => when.holds(self.roots(bound), &self.budget).map_err(|why| ("when", why)),
+            None => Ok(true),
+        }
+        .and_then(|wanted| {
+            if wanted {
+                check.require.holds(self.roots(bound), &self.budget).map_err(|why| ("require", why))
+            } else {
+                Ok(true)
+            }
+        });
+        match holds {
+            Ok(true) => {}
+            Ok(false) => self.fail(check, trail, bound),
+            Err((part, why)) => {
+                let what = format!("check `{}`, `{part}`", check.name);
+                let why = reason(&what, &pointer_of(trail), &why);
+                self.unknown.get_or_insert(why);
+            }
+        }
+    }
+
+    fn fail(&mut self, check: &'a CompiledCheck, trail: &[Step<'_>], bound: &[&Value]) {
+        let element = pointer_of(trail);
+        let fix = self.choose(check, bound);
+        let edits = match &fix {
+            Ok(Some(fix)) => Some(self.edits(check, fix, trail, bound)),
+            Ok(None) => None,
+            Err(why) => Some(Err(why.clone())),
+        };
+        let path = self.path_of(check, &element, trail, fix.as_ref().ok().copied().flatten());
+        let container = self.container(&path);
+        let mut waiver = None;
+        for (index, found) in self.waivers.iter().enumerate() {
+            match cover(found, &check.name, container.as_deref()) {
+                Cover::No => {}
+                Cover::Yes => {
+                    if let Some(covers) = self.covers.get_mut(index) {
+                        *covers += 1;
+                    }
+                    waiver.get_or_insert_with(|| found.waiver.name.clone());
+                }
+                Cover::Unknown => {
+                    let message = format!(
+                        "whether waiver `{}` covers this depends on a key that is not known",
+                        found.waiver.name
+                    );
+                    self.unknown.get_or_insert(Reason::of(ReasonCode::NotObserved, message));
+                }
+            }
+        }
+        let fixable = matches!(edits, Some(Ok(_)));
+        if waiver.is_none() {
+            match edits {
+                Some(Ok(edits)) => self.plan(check, edits),
+                Some(Err(why)) => {
+                    self.unfixed.get_or_insert(why);
+                }
+                None => {}
+            }
+        }
+        let message = check.message.say(self.roots(bound), &self.budget);
+        self.findings.push(Finding {
+            check: check.name.clone(),
+            path,
+            container,
+            line: None,
+            message,
+            fixable,
+            waiver,
+        });
+    }
+
+    /// The first fix that applies here.
+    fn choose(&self, check: &'a CompiledCheck, bound: &[&Value]) -> Result<Option<&'a CompiledFix>, Reason> {
+        for fix in &check.fixes {
+            let Some(when) = &fix.when else { return Ok(Some(fix)) };
+            match when.holds(self.roots(bound), &self.budget) {
+                Ok(true) => return Ok(Some(fix)),
+                Ok(false) => {}
+                Err(why) => {
+                    let what = format!("whether the fix of check `{}` applies cannot be told", check.name);
+                    return Err(Reason::of(ReasonCode::NotFixable, format!("{what}: {why}")));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn edits(
+        &self,
+        check: &CompiledCheck,
+        fix: &CompiledFix,
+        trail: &[Step<'_>],
+        bound: &[&Value],
+    ) -> Result<Vec<PlannedEdit>, Reason> {
+        let fill = |value: &super::template::ValueTemplate| {
+            value.fill(self.roots(bound), &self.budget).map_err(|why| {
+                let why = why.map_or_else(|| "it gives nothing".to_owned(), |why| why.to_string());
+                let message = format!("a value in the fix of check `{}` cannot be told: {why}", check.name);
+                Reason::of(ReasonCode::NotFixable, message)
+            })
+        };
+        let edits = fix.edits.iter().map(|edit| {
+            let path = absolute(check, edit.on, &edit.path, trail);
+            Ok(match &edit.what {
+                What::Set(value) => PlannedEdit::Set { path, value: fill(value)? },
+                What::Remove => PlannedEdit::Remove { path },
+                What::Append { key, value } => PlannedEdit::Append { path, key: key.clone(), value: fill(value)? },
+            })
+        });
+        edits.collect()
+    }
+
+    fn plan(&mut self, check: &CompiledCheck, mut edits: Vec<PlannedEdit>) {
+        if let Some(planned) = self.fixes.iter_mut().find(|planned| planned.check == check.name) {
+            edits.retain(|edit| !planned.edits.contains(edit));
+            planned.edits.append(&mut edits);
+            return;
+        }
+        self.fixes.push(PlannedFix {
+            policy: self.policy.name.clone(),
+            check: check.name.clone(),
+            id: fix_id(&self.policy.name, check, self.params),
+            edits,
+            guarded: Vec::new(),
+        });
+    }
+
+    /// Where a finding points: the check's `at`, else the first edit of the fix that applies (or else of the first
+    /// fix), else the element.
+    fn path_of(&self, check: &CompiledCheck, element: &str, trail: &[Step<'_>], fix: Option<&CompiledFix>) -> String {
+        if let Some(at) = &check.at {
+            return extend(element, at);
+        }
+        match fix.or(check.fixes.first()).and_then(|fix| fix.edits.first()) {
+            Some(edit) => absolute(check, edit.on, &edit.path, trail),
+            None => element.to_owned(),
+        }
+    }
+
+    /// The name of the container that a pointer is in.
+    fn container(&self, path: &str) -> Option<String> {
+        let rest = path.strip_prefix("/containerDefinitions/")?;
+        let index = rest.split('/').next()?;
+        let name = get(self.subject.resource, &["containerDefinitions", index, "name"])?;
+        name.as_str().map(str::to_owned)
+    }
+}
+
+fn absolute(check: &CompiledCheck, on: On, path: &[String], trail: &[Step<'_>]) -> String {
+    let steps = match (on, &check.each) {
+        (On::Star(star), Some(each)) => each.steps_to(star),
+        _ => 0,
+    };
+    extend(&pointer_of(trail.get(..steps).unwrap_or(trail)), path)
+}
+
+fn extend(base: &str, path: &[String]) -> String {
+    let mut pointer = base.to_owned();
+    for token in path {
+        push(&mut pointer, token);
+    }
+    pointer
+}
+
+fn reason(what: &str, element: &str, why: &EvalError) -> Reason {
+    let code = match why.kind {
+        EvalErrorKind::NotObserved => ReasonCode::NotObserved,
+        EvalErrorKind::Missing | EvalErrorKind::Type | EvalErrorKind::Budget => ReasonCode::NotEvaluated,
+    };
+    let at = if element.is_empty() { String::new() } else { format!(" at `{element}`") };
+    Reason::of(code, format!("{what}{at}: {} (column {})", why.message, why.column))
+}
+
+fn fix_id(policy: &str, check: &CompiledCheck, params: &Value) -> FixId {
+    let edits = serde_json::to_value(&check.written).unwrap_or(Value::Null);
+    let identity = Value::Object(Map::from_iter([
+        ("policy".to_owned(), policy.into()),
+        ("check".to_owned(), check.name.clone().into()),
+        ("edits".to_owned(), edits),
+        ("params".to_owned(), params.clone()),
+    ]));
+    FixId(sha256(canonical(&identity).to_string().as_bytes()))
+}

@@ -1,0 +1,343 @@
+//! All policies, Bindings, Waivers and strategies in force, read once.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::compile::{CompiledPolicy, below, compile, fits};
+use super::scope::{GlobError, Globs, ScopeMatcher};
+use crate::model::Timestamp;
+use crate::model::spec::{
+    BindingSpec, Enforcement, Kind, Metadata, Object, PolicySpec, Spec, StrategySpec, WaiverSpec,
+};
+
+/// Something wrong in an object, at a place that a file's line can be found for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{kind} `{name}`: {message}")]
+pub struct PolicyError {
+    /// The object's kind.
+    pub kind: Kind,
+    /// The object's name.
+    pub name: String,
+    /// JSON Pointer into its spec, such as `/checks/0/require`.
+    pub pointer: String,
+    /// In characters from 1, where the value there is an expression or message.
+    pub column: Option<usize>,
+    /// What is wrong, in one line.
+    pub message: String,
+    /// What to do instead, if that can be told.
+    pub help: Option<String>,
+}
+
+impl PolicyError {
+    pub(super) fn of(kind: Kind, name: &str, pointer: &str, message: impl Into<String>) -> Self {
+        let (name, pointer) = (name.to_owned(), pointer.to_owned());
+        Self { kind, name, pointer, column: None, message: message.into(), help: None }
+    }
+}
+
+/// Everything in force, compiled. Cheap to clone, and to share between threads.
+#[derive(Debug, Clone)]
+pub struct PolicySet(Arc<Compiled>);
+
+#[derive(Debug)]
+struct Compiled {
+    policies: Vec<CompiledPolicy>,
+    bindings: Vec<CompiledBinding>,
+    waivers: Vec<CompiledWaiver>,
+    strategies: BTreeMap<String, StrategySpec>,
+    hash: String,
+    warnings: Vec<PolicyError>,
+}
+
+#[derive(Debug)]
+pub(super) struct CompiledBinding {
+    pub(super) name: String,
+    pub(super) spec: BindingSpec,
+    pub(super) scope: ScopeMatcher,
+    policies: Globs,
+}
+
+impl CompiledBinding {
+    /// Whether it names the policy, by name or by labels.
+    pub(super) fn names(&self, policy: &CompiledPolicy) -> bool {
+        let labels = &self.spec.labels;
+        let labelled = !labels.is_empty() && labels.iter().all(|(key, value)| policy.labels.get(key) == Some(value));
+        labelled || self.policies.matches(&policy.name)
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct CompiledWaiver {
+    pub(super) name: String,
+    pub(super) spec: WaiverSpec,
+    pub(super) scope: ScopeMatcher,
+    pub(super) policies: Globs,
+    pub(super) containers: Globs,
+}
+
+impl CompiledWaiver {
+    /// Whether it still counts.
+    pub(super) fn in_force(&self, now: Timestamp) -> bool {
+        now < self.spec.expires_at
+    }
+}
+
+impl PolicySet {
+    /// Reads all objects; those of other kinds are passed over.
+    ///
+    /// # Errors
+    /// Everything that is wrong, at once: expressions, pointers, params, names, and Bindings that name what is not
+    /// there.
+    pub fn compile(objects: &[Object]) -> Result<Self, Vec<PolicyError>> {
+        let mut errors = Vec::new();
+        let mut policies = Vec::new();
+        let mut strategies = BTreeMap::new();
+        for object in objects {
+            match &object.spec {
+                Spec::Policy(spec) => match compile(&object.metadata, spec) {
+                    Ok(policy) => policies.push(policy),
+                    Err(mut wrong) => errors.append(&mut wrong),
+                },
+                Spec::RolloutStrategy(spec) => {
+                    strategies.insert(object.metadata.name.clone(), spec.clone());
+                }
+                Spec::Binding(_) | Spec::Waiver(_) | Spec::Target(_) | Spec::Freeze(_) => {}
+            }
+        }
+        policies.sort_by(|left, right| left.name.cmp(&right.name));
+        for pair in policies.windows(2) {
+            if let [first, second] = pair
+                && first.name == second.name
+            {
+                errors.push(PolicyError::of(Kind::Policy, &first.name, "", "there are two policies of this name"));
+            }
+        }
+        // Which policies a Binding matches can only be told where all were read.
+        let complete = errors.is_empty();
+        let mut bindings = Vec::new();
+        let mut waivers = Vec::new();
+        let mut warnings = Vec::new();
+        for object in objects {
+            match &object.spec {
+                Spec::Binding(spec) => match binding(&object.metadata, spec) {
+                    Ok(binding) => {
+                        if let Some(strategy) = spec.strategy.as_ref().filter(|name| !strategies.contains_key(*name)) {
+                            errors.push(unknown_strategy(&binding.name, strategy, &strategies));
+                        }
+                        if complete {
+                            check_binding(&binding, &policies, &mut errors, &mut warnings);
+                        }
+                        bindings.push(binding);
+                    }
+                    Err(why) => errors.push(glob_error(Kind::Binding, &object.metadata.name, why)),
+                },
+                Spec::Waiver(spec) => match waiver(&object.metadata, spec) {
+                    Ok(waiver) => {
+                        if complete {
+                            check_waiver(&waiver, &policies, &mut errors, &mut warnings);
+                        }
+                        waivers.push(waiver);
+                    }
+                    Err(why) => errors.push(glob_error(Kind::Waiver, &object.metadata.name, why)),
+                },
+                Spec::Policy(_) | Spec::RolloutStrategy(_) | Spec::Target(_) | Spec::Freeze(_) => {}
+            }
+        }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        bindings.sort_by(|left, right| left.name.cmp(&right.name));
+        waivers.sort_by(|left, right| left.name.cmp(&right.name));
+        Ok(Self(Arc::new(Compiled { policies, bindings, waivers, strategies, hash: hash(objects), warnings })))
+    }
+
+    /// How many policies.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.policies.len()
+    }
+
+    /// Whether there is no policy.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.policies.is_empty()
+    }
+
+    /// `sha256:…` of the content: equal for equal policies, Bindings, Waivers and strategies in whatever order.
+    #[must_use]
+    pub fn hash(&self) -> &str {
+        &self.0.hash
+    }
+
+    /// What is no error and yet hardly meant, such as a Binding that matches no policy.
+    #[must_use]
+    pub fn warnings(&self) -> &[PolicyError] {
+        &self.0.warnings
+    }
+
+    /// Names and specs of the policies, by name.
+    pub fn policies(&self) -> impl Iterator<Item = (&str, &PolicySpec)> {
+        self.0.policies.iter().map(|policy| (policy.name.as_str(), &policy.spec))
+    }
+
+    /// Names and specs of the Bindings, by name.
+    pub fn bindings(&self) -> impl Iterator<Item = (&str, &BindingSpec)> {
+        self.0.bindings.iter().map(|binding| (binding.name.as_str(), &binding.spec))
+    }
+
+    /// Names and specs of the Waivers, by name.
+    pub fn waivers(&self) -> impl Iterator<Item = (&str, &WaiverSpec)> {
+        self.0.waivers.iter().map(|waiver| (waiver.name.as_str(), &waiver.spec))
+    }
+
+    /// A strategy by name.
+    #[must_use]
+    pub fn strategy(&self, name: &str) -> Option<&StrategySpec> {
+        self.0.strategies.get(name)
+    }
+
+    pub(super) fn compiled(&self) -> &[CompiledPolicy] {
+        &self.0.policies
+    }
+
+    pub(super) fn compiled_bindings(&self) -> &[CompiledBinding] {
+        &self.0.bindings
+    }
+
+    pub(super) fn compiled_waivers(&self) -> &[CompiledWaiver] {
+        &self.0.waivers
+    }
+}
+
+fn glob_error(kind: Kind, name: &str, why: GlobError) -> PolicyError {
+    PolicyError::of(kind, name, &why.pointer, why.to_string())
+}
+
+fn scope(spec: &crate::model::spec::Scope) -> Result<ScopeMatcher, GlobError> {
+    ScopeMatcher::of(spec).map_err(|why| why.below("/scope"))
+}
+
+fn binding(metadata: &Metadata, spec: &BindingSpec) -> Result<CompiledBinding, GlobError> {
+    Ok(CompiledBinding {
+        name: metadata.name.clone(),
+        spec: spec.clone(),
+        scope: scope(&spec.scope)?,
+        policies: Globs::of(&spec.policies, "/policies")?,
+    })
+}
+
+fn waiver(metadata: &Metadata, spec: &WaiverSpec) -> Result<CompiledWaiver, GlobError> {
+    Ok(CompiledWaiver {
+        name: metadata.name.clone(),
+        spec: spec.clone(),
+        scope: scope(&spec.scope)?,
+        policies: Globs::of(&spec.policies, "/policies")?,
+        containers: Globs::of(&spec.containers, "/containers")?,
+    })
+}
+
+fn unknown_strategy(name: &str, strategy: &str, known: &BTreeMap<String, StrategySpec>) -> PolicyError {
+    let message = format!("there is no RolloutStrategy `{strategy}`");
+    let error = PolicyError::of(Kind::Binding, name, "/strategy", message);
+    let known: Vec<&str> = known.keys().map(String::as_str).collect();
+    if known.is_empty() {
+        return error;
+    }
+    PolicyError { help: Some(format!("there are `{}`", known.join("`, `"))), ..error }
+}
+
+fn check_binding(
+    binding: &CompiledBinding,
+    policies: &[CompiledPolicy],
+    errors: &mut Vec<PolicyError>,
+    warnings: &mut Vec<PolicyError>,
+) {
+    let matched: Vec<&CompiledPolicy> = policies.iter().filter(|policy| binding.names(policy)).collect();
+    if matched.is_empty() {
+        let message = "this Binding matches no policy";
+        warnings.push(PolicyError::of(Kind::Binding, &binding.name, "/policies", message));
+    }
+    for (name, value) in &binding.spec.params {
+        let pointer = below("/params", &[name]);
+        let mut declared = false;
+        for policy in &matched {
+            let Some(param) = policy.spec.params.get(name) else { continue };
+            declared = true;
+            if let Err(why) = fits(param, value) {
+                let message = format!("{why}, says policy `{}`", policy.name);
+                errors.push(PolicyError::of(Kind::Binding, &binding.name, &pointer, message));
+            }
+        }
+        if !declared && !matched.is_empty() {
+            let message = format!("no policy that this Binding matches has a param `{name}`");
+            errors.push(PolicyError::of(Kind::Binding, &binding.name, &pointer, message));
+        }
+    }
+    if binding.spec.strategy.is_some() && binding.spec.enforcement < Enforcement::Propose {
+        let message = format!("a strategy has no effect with `enforcement: {}`", binding.spec.enforcement.as_str());
+        warnings.push(PolicyError::of(Kind::Binding, &binding.name, "/strategy", message));
+    }
+}
+
+fn check_waiver(
+    waiver: &CompiledWaiver,
+    policies: &[CompiledPolicy],
+    errors: &mut Vec<PolicyError>,
+    warnings: &mut Vec<PolicyError>,
+) {
+    let matched: Vec<&CompiledPolicy> =
+        policies.iter().filter(|policy| waiver.policies.matches(&policy.name)).collect();
+    if matched.is_empty() {
+        let message = "this Waiver matches no policy";
+        warnings.push(PolicyError::of(Kind::Waiver, &waiver.name, "/policies", message));
+        return;
+    }
+    for (index, check) in waiver.spec.checks.iter().enumerate() {
+        if !matched.iter().any(|policy| policy.checks.iter().any(|found| found.name == *check)) {
+            let message = format!("no policy that this Waiver matches has a check `{check}`");
+            errors.push(PolicyError::of(Kind::Waiver, &waiver.name, &format!("/checks/{index}"), message));
+        }
+    }
+}
+
+fn hash(objects: &[Object]) -> String {
+    let mut lines: Vec<String> = objects
+        .iter()
+        .filter(|object| !matches!(object.kind(), Kind::Target | Kind::Freeze))
+        .filter_map(|object| {
+            let spec = serde_json::to_value(&object.spec).ok()?;
+            let labels = serde_json::to_value(&object.metadata.labels).ok()?;
+            let object = [object.kind().as_str().into(), object.metadata.name.clone().into(), labels, spec];
+            Some(canonical(&Value::Array(object.into())).to_string())
+        })
+        .collect();
+    lines.sort_unstable();
+    sha256(lines.join("\n").as_bytes())
+}
+
+/// `sha256:` and 64 hexadecimal digits.
+pub(super) fn sha256(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    let mut text = "sha256:".to_owned();
+    for byte in Sha256::digest(bytes) {
+        // Writing to a String does not fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+/// The same value with the members of every object in order of their names.
+pub(super) fn canonical(value: &Value) -> Value {
+    match value {
+        Value::Object(members) => {
+            let sorted: BTreeMap<&String, Value> =
+                members.iter().map(|(name, member)| (name, canonical(member))).collect();
+            Value::Object(sorted.into_iter().map(|(name, member)| (name.clone(), member)).collect())
+        }
+        Value::Array(items) => Value::Array(items.iter().map(canonical).collect()),
+        other => other.clone(),
+    }
+}

@@ -1,0 +1,104 @@
+//! From a planned campaign to its records.
+
+use super::record::{Change, ChangeSpec, HistoryEntry, Rollout, RolloutSpec};
+use super::state::{Phase, RolloutState, State};
+use crate::model::change::Documents;
+use crate::model::mask::mask_value;
+use crate::model::{DiffEntry, TargetId, Timestamp};
+use crate::plan::{PlannedCampaign, PlannedChange};
+
+/// What a rollout is made with, besides the campaign.
+#[derive(Debug, Clone, Copy)]
+pub struct Making<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Where.
+    pub target: &'a TargetId,
+    /// The plan it came from.
+    pub plan: &'a str,
+    /// How many services the target has.
+    pub services: usize,
+    /// The lease epoch.
+    pub epoch: u64,
+    /// The clock.
+    pub now: Timestamp,
+}
+
+/// The rollout and its changes, not begun. `documents` gives, for each change, the hashes its documents are kept by.
+#[must_use]
+pub fn records(
+    campaign: &PlannedCampaign,
+    documents: &[Option<Documents>],
+    making: &Making<'_>,
+) -> (Rollout, Vec<Change>) {
+    let mut fixes: Vec<String> = campaign.changes.iter().flat_map(|change| change.fixes.clone()).collect();
+    fixes.sort();
+    fixes.dedup();
+    let state = match &campaign.proposed {
+        Some(reason) => RolloutState::Proposed { reason: reason.clone() },
+        None => RolloutState::Scheduled,
+    };
+    let rollout = Rollout {
+        name: making.name.to_owned(),
+        spec: RolloutSpec {
+            target: making.target.clone(),
+            plan: making.plan.to_owned(),
+            strategy_name: campaign.strategy_name.clone(),
+            strategy: campaign.strategy.clone(),
+            fixes,
+            services: making.services,
+            accepted_failures: 0,
+            waves: campaign.waves.iter().map(|wave| wave.record.clone()).collect(),
+        },
+        state,
+        epoch: making.epoch,
+        approved_waves: 0,
+        created_at: making.now,
+        waiting: campaign.proposed.clone(),
+    };
+    let changes = campaign
+        .changes
+        .iter()
+        .zip(documents.iter().cloned().chain(std::iter::repeat(None)))
+        .enumerate()
+        .map(|(number, (planned, documents))| change(planned, documents, number + 1, making))
+        .collect();
+    (rollout, changes)
+}
+
+fn change(planned: &PlannedChange, documents: Option<Documents>, number: usize, making: &Making<'_>) -> Change {
+    Change {
+        // Padded, so that the store's order is the plan's.
+        name: format!("{}/{number:05}", making.name),
+        spec: ChangeSpec {
+            rollout: making.name.to_owned(),
+            resource: planned.resource.clone(),
+            created_at: planned.created_at,
+            cluster: planned.cluster.clone(),
+            kind: planned.kind,
+            from: planned.from.clone(),
+            to: None,
+            diff: masked(&planned.diff),
+            documents,
+            setting: planned.setting.clone(),
+            fixes: planned.fixes.clone(),
+            policies: planned.policies.clone(),
+            wave: planned.wave,
+        },
+        state: State::Pending,
+        epoch: making.epoch,
+        waiting: None,
+        history: vec![HistoryEntry { at: making.now, phase: Phase::Pending, reason: None }],
+    }
+}
+
+/// A diff as it may be kept and shown: values that may be secrets are masked.
+#[must_use]
+pub fn masked(diff: &[DiffEntry]) -> Vec<DiffEntry> {
+    let hide = |entry: &DiffEntry, value: &Option<serde_json::Value>| {
+        value.as_ref().map(|value| mask_value(&entry.path, value))
+    };
+    diff.iter()
+        .map(|entry| DiffEntry { from: hide(entry, &entry.from), to: hide(entry, &entry.to), ..entry.clone() })
+        .collect()
+}

@@ -1,0 +1,48 @@
+//! Clusters and their settings.
+
+use serde_json::json;
+
+use super::stage::Stage;
+
+#[test]
+fn container_insights_are_off_until_somebody_switches_them_on() {
+    let mut stage = Stage::new();
+    let query = json!({ "clusters": ["prod"], "include": ["SETTINGS"] });
+    let before = stage.ok("DescribeClusters", query.clone());
+    assert_eq!(before["clusters"][0]["settings"], json!([{ "name": "containerInsights", "value": "disabled" }]));
+    for value in ["enabled", "enhanced"] {
+        stage.ok(
+            "UpdateClusterSettings",
+            json!({ "cluster": "prod", "settings": [{ "name": "containerInsights", "value": value }] }),
+        );
+        let after = stage.ok("DescribeClusters", query.clone());
+        assert_eq!(after["clusters"][0]["settings"], json!([{ "name": "containerInsights", "value": value }]));
+    }
+    let wrong = json!({ "cluster": "prod", "settings": [{ "name": "containerInsights", "value": "on" }] });
+    assert_eq!(stage.refused("UpdateClusterSettings", wrong).0, "InvalidParameterException");
+    let plain = stage.ok("DescribeClusters", json!({ "clusters": ["prod"] }));
+    assert_eq!(plain["clusters"][0]["settings"], json!([]), "only when asked for");
+}
+
+#[test]
+fn a_clusters_configuration_is_replaced_as_a_whole_and_shown_when_asked_for() {
+    let mut stage = Stage::new();
+    let configuration = json!({ "executeCommandConfiguration": { "logging": "OVERRIDE", "kmsKeyId": "k" } });
+    stage.ok("UpdateCluster", json!({ "cluster": "prod", "configuration": configuration }));
+    let shown = stage.ok("DescribeClusters", json!({ "clusters": ["prod"], "include": ["CONFIGURATIONS"] }));
+    assert_eq!(shown["clusters"][0]["configuration"], configuration);
+}
+
+#[test]
+fn a_cluster_with_services_cannot_be_deleted() {
+    let mut stage = Stage::new();
+    stage.web(1, |_| {});
+    let cluster = &stage.ok("DescribeClusters", json!({ "clusters": ["prod"] }))["clusters"][0];
+    assert_eq!((&cluster["runningTasksCount"], &cluster["activeServicesCount"]), (&json!(1), &json!(1)));
+    assert_eq!(stage.refused("DeleteCluster", json!({ "cluster": "prod" })).0, "ClusterContainsServicesException");
+    stage.ok("DeleteService", json!({ "cluster": "prod", "service": "web", "force": true }));
+    assert_eq!(stage.refused("DeleteCluster", json!({ "cluster": "prod" })).0, "ClusterContainsTasksException");
+    stage.pass(300);
+    stage.ok("DeleteCluster", json!({ "cluster": "prod" }));
+    assert_eq!(stage.ok("ListClusters", json!({}))["clusterArns"], json!([]));
+}

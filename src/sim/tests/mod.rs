@@ -1,0 +1,10 @@
+//! Claims about the model, each with the fact it stands for.
+
+mod cluster_claims;
+mod laws;
+mod listing_claims;
+mod rolling_claims;
+mod service_claims;
+mod stage;
+mod task_definition_claims;
+mod trouble_claims;

@@ -1,0 +1,258 @@
+//! The catalogue: complete, tested by its own examples, and lawful on documents as they are found in the wild.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use plimsoll::model::spec::{BindingSpec, Enforcement, Metadata, Object, PolicySpec, ResourceKind, Spec};
+use plimsoll::model::{Timestamp, Verdict};
+use plimsoll::policy::{
+    FixError, PlannedFix, PolicySet, ScopeKeys, Subject, TargetContext, apply_fixes, builtin, evaluate, run_examples,
+};
+use serde_json::{Map, Value, json};
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("policies")
+}
+
+fn objects() -> Vec<(&'static str, Object)> {
+    let mut objects = Vec::new();
+    for file in builtin::FILES {
+        let documents: Vec<Value> =
+            serde_saphyr::from_multiple(file.text).unwrap_or_else(|why| panic!("{}: {why}", file.path));
+        for document in documents {
+            let object = serde_json::from_value(document).unwrap_or_else(|why| panic!("{}: {why}", file.path));
+            objects.push((file.path, object));
+        }
+    }
+    objects
+}
+
+fn policies() -> Vec<(&'static str, String, PolicySpec)> {
+    let policies = objects().into_iter().filter_map(|(path, object)| match object.spec {
+        Spec::Policy(spec) => Some((path, object.metadata.name, spec)),
+        _ => None,
+    });
+    policies.collect()
+}
+
+fn set(objects: &[Object]) -> PolicySet {
+    PolicySet::compile(objects).unwrap_or_else(|errors| panic!("{errors:#?}"))
+}
+
+#[test]
+fn every_file_of_the_catalogue_is_built_in() {
+    fn walk(folder: &Path, found: &mut BTreeSet<String>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "yaml") {
+                let below = path.strip_prefix(self::folder()).unwrap();
+                found.insert(below.to_str().unwrap().replace('\\', "/"));
+            }
+        }
+    }
+    let mut found = BTreeSet::new();
+    walk(&folder(), &mut found);
+    let built_in: Vec<&str> = builtin::FILES.iter().map(|file| file.path).collect();
+    assert_eq!(built_in, found.iter().map(String::as_str).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_whole_catalogue_compiles_together_without_a_warning() {
+    let objects: Vec<Object> = objects().into_iter().map(|(_, object)| object).collect();
+    let set = set(&objects);
+    assert_eq!(set.warnings(), []);
+    for (name, binding) in set.bindings() {
+        assert!(binding.enforcement <= Enforcement::Audit, "`{name}` would change a fleet by itself");
+    }
+}
+
+#[test]
+fn every_control_in_force_and_the_retired_one_are_there() {
+    let found: BTreeSet<String> = policies()
+        .into_iter()
+        .flat_map(|(_, _, spec)| spec.controls)
+        .filter(|control| control.starts_with("SecurityHub/"))
+        .collect();
+    let wanted: BTreeSet<String> = [1, 2, 3, 4, 5, 8, 9, 10, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21]
+        .into_iter()
+        .map(|number| format!("SecurityHub/ECS.{number}"))
+        .collect();
+    assert_eq!(found, wanted);
+    for (path, name, spec) in policies() {
+        if let Some(number) = path.strip_prefix("security-hub/ecs-") {
+            let number = number.strip_suffix(".yaml").unwrap();
+            assert_eq!(name, format!("security-hub-ecs-{number}"));
+            assert_eq!(spec.controls.first(), Some(&format!("SecurityHub/ECS.{number}")));
+        } else {
+            assert_eq!(path, format!("hardening/{name}.yaml"));
+        }
+    }
+}
+
+#[test]
+fn every_policy_passes_its_own_examples() {
+    let mut wrong = Vec::new();
+    for (path, name, spec) in policies() {
+        let outcomes = run_examples(&name, &spec).unwrap_or_else(|errors| panic!("{path}: {errors:#?}"));
+        for outcome in outcomes.iter().filter(|outcome| !outcome.passed()) {
+            wrong.push(format!("{path}, `{}`: {}", outcome.example, outcome.problems.join("; ")));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_policy_has_a_passing_and_a_failing_example_and_fails_every_check() {
+    for (path, name, spec) in policies() {
+        let verdicts: Vec<String> =
+            spec.examples.iter().map(|example| format!("{:?}", example.expect).to_lowercase()).collect();
+        for wanted in ["pass", "fail"] {
+            assert!(verdicts.iter().any(|verdict| verdict == wanted), "{path} has no example that must {wanted}");
+        }
+        let failed: BTreeSet<String> =
+            run_examples(&name, &spec).unwrap().into_iter().flat_map(|outcome| outcome.failed_checks).collect();
+        for check in &spec.checks {
+            assert!(failed.contains(&check.name), "{path}: no example fails check `{}`", check.name);
+            if !check.fix.is_empty() {
+                let fixed = spec.examples.iter().any(|example| example.fixed.is_some());
+                assert!(fixed, "{path}: no example shows the fix of `{}`", check.name);
+            }
+        }
+        assert!(spec.description.len() > 40, "{path} does not say why it matters");
+    }
+}
+
+/// A fix that would be an outage when enforced blindly needs a param; those that need none are few, and named here.
+#[test]
+fn only_fixes_that_hardly_break_anything_need_no_param() {
+    let without: BTreeSet<String> = policies()
+        .into_iter()
+        .filter(|(_, _, spec)| {
+            spec.checks
+                .iter()
+                .flat_map(|check| &check.fix)
+                .any(|fix| !fix.when.as_deref().unwrap_or("").contains("params."))
+        })
+        .map(|(_, name, _)| name)
+        .filter(|name| name.starts_with("security-hub-"))
+        .collect();
+    let wanted = [
+        "security-hub-ecs-10",
+        "security-hub-ecs-12",
+        "security-hub-ecs-18",
+        "security-hub-ecs-3",
+        "security-hub-ecs-4",
+    ];
+    assert_eq!(without.iter().map(String::as_str).collect::<Vec<_>>(), wanted);
+}
+
+/// Task definitions to hold the laws against: the project's own rich and odd ones, and those of `PLIMSOLL_CORPUS`.
+pub(crate) fn documents() -> Vec<(String, Value)> {
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/task-definitions")];
+    #[expect(clippy::disallowed_methods, reason = "a test may look where the corpus is")]
+    folders.extend(std::env::var("PLIMSOLL_CORPUS").ok().map(PathBuf::from));
+    let mut documents = Vec::new();
+    for folder in folders {
+        for entry in std::fs::read_dir(&folder).unwrap_or_else(|why| panic!("{}: {why}", folder.display())) {
+            let path = entry.unwrap().path();
+            if path.extension().is_none_or(|extension| extension != "json") {
+                continue;
+            }
+            let Ok(value) = serde_json::from_slice::<Value>(&std::fs::read(&path).unwrap()) else { continue };
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            let inner = value.get("taskDefinition").cloned().unwrap_or(value);
+            match inner {
+                Value::Array(items) => documents.extend(items.into_iter().map(|item| (name.clone(), item))),
+                one => documents.push((name, one)),
+            }
+        }
+    }
+    assert!(documents.len() >= 3, "the fixtures are missing");
+    documents
+}
+
+/// Every policy enforced, with params that turn every fix on.
+fn everything_on(family: &str) -> Vec<Object> {
+    let params = json!({
+        "users": { family: "1000:1000" }, "egressWithoutPublicIp": true, "makeReadonly": true, "tmpVolume": "plimsoll-tmp",
+        "secretArns": { "AWS_ACCESS_KEY_ID": "arn:aws:ssm:eu-west-1:123456789012:parameter/k",
+                        "AWS_SECRET_ACCESS_KEY": "arn:aws:ssm:eu-west-1:123456789012:parameter/s" },
+        "logGroupPrefix": "/ecs/",
+    });
+    let mut objects: Vec<Object> = Vec::new();
+    for (_, object) in objects_of_policies() {
+        if let Spec::Policy(spec) = &object.spec {
+            let params: Map<String, Value> = params
+                .as_object()
+                .unwrap()
+                .iter()
+                .filter(|(name, _)| spec.params.contains_key(*name))
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect();
+            let binding = BindingSpec {
+                policies: vec![object.metadata.name.clone()],
+                enforcement: Enforcement::Enforce,
+                params,
+                ..BindingSpec::default()
+            };
+            let metadata = Metadata { name: format!("on-{}", object.metadata.name), ..Metadata::default() };
+            objects.push(Object { metadata, spec: Spec::Binding(binding) });
+        }
+        objects.push(object);
+    }
+    objects
+}
+
+fn objects_of_policies() -> Vec<(&'static str, Object)> {
+    objects().into_iter().filter(|(_, object)| matches!(object.spec, Spec::Policy(_))).collect()
+}
+
+#[test]
+fn on_every_document_verdicts_are_verdicts_and_fixes_are_lawful() {
+    let service = json!({"serviceName": "web", "launchType": "EC2", "enableExecuteCommand": false});
+    let cluster = json!({"clusterName": "prod", "settings": []});
+    let tags = BTreeMap::new();
+    let target =
+        TargetContext { account: "123456789012".to_owned(), region: "eu-west-1".to_owned(), labels: BTreeMap::new() };
+    let scope = ScopeKeys::default();
+    let now = Timestamp::EPOCH;
+    let mut changed = 0;
+    for (name, document) in documents() {
+        let family = document.get("family").and_then(Value::as_str).unwrap_or("none");
+        let set = set(&everything_on(family));
+        let subject = Subject {
+            kind: ResourceKind::TaskDefinition,
+            resource: &document,
+            tags: Some(&tags),
+            service: Some(&service),
+            cluster: Some(&cluster),
+            target: Some(&target),
+            scope: &scope,
+        };
+        let results = evaluate(&set, &subject, now);
+        for result in &results {
+            assert!(result.verdict != Verdict::Unknown || result.reason.is_some(), "{name}: {result:?}");
+            for finding in &result.findings {
+                assert!(finding.path.is_empty() || finding.path.starts_with('/'), "{name}: {finding:?}");
+            }
+            // Each policy by itself: whatever is fixable is fixed, and lawfully.
+            let fixes: Vec<&PlannedFix> = result.fixes.iter().collect();
+            match apply_fixes(&set, &subject, &results, &fixes, now) {
+                Ok(fixed) => {
+                    assert_eq!(fixed.diff.is_empty(), fixes.is_empty(), "{name}: {}", result.policy);
+                    changed += fixed.diff.len();
+                    let again = evaluate(&set, &Subject { resource: &fixed.document, ..subject }, now);
+                    let again = again.iter().find(|again| again.policy == result.policy).unwrap();
+                    assert!(again.fixes.is_empty(), "{name}: {again:?}");
+                }
+                // The retired control passes what is openly privileged, and finds its user once it is not.
+                Err(FixError::Breaks { policy, by, .. })
+                    if policy == "security-hub-ecs-1" && by == ["security-hub-ecs-4"] => {}
+                Err(why) => panic!("{name}: {}: {why}", result.policy),
+            }
+        }
+    }
+    assert!(changed > 0, "no document was fixed at all");
+}

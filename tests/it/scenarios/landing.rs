@@ -1,0 +1,116 @@
+//! Fixes that land, fixes that do not, and the way back.
+
+use plimsoll::rollout::command::Request;
+use plimsoll::sim::{Condition, Effect, Misbehaviour};
+use serde_json::json;
+
+use super::world::{NO_HOST_PID, Story, host_pid};
+
+#[tokio::test]
+async fn a_fix_lands_on_running_tasks_and_a_second_run_writes_nothing() {
+    let mut story = Story::begin();
+    story.cluster("prod");
+    for name in ["one", "two", "three", "four"] {
+        story.violating_service("prod", name);
+    }
+    story.apply(NO_HOST_PID).await;
+    story.settle(300);
+    let before = story.task_definition("one:1");
+    story.passes_for(30 * 60).await;
+    let (phase, changes) = story.phases("default-1").await;
+    assert_eq!(phase, "Succeeded", "{changes:?}");
+    for name in ["one", "two", "three", "four"] {
+        assert_eq!(story.runs("prod", name), [format!("{name}:2"), format!("{name}:2")]);
+    }
+    let after = story.task_definition("one:2");
+    let mut expected = before["taskDefinition"].clone();
+    expected.as_object_mut().unwrap().shift_remove("pidMode");
+    for member in ["taskDefinitionArn", "revision", "registeredAt", "requiresAttributes"] {
+        expected[member] = after["taskDefinition"][member].clone();
+    }
+    assert_eq!(after["taskDefinition"], expected);
+    assert_eq!(after["tags"], before["tags"]);
+    story.ecs.forget_calls();
+    story.passes_for(5 * 60).await;
+    assert_eq!(story.writes(), [""; 0]);
+    story.events().await;
+}
+
+#[tokio::test]
+async fn a_canary_that_breaks_is_taken_back_and_held_and_the_rollout_stops() {
+    let mut story = Story::begin();
+    story.cluster("prod");
+    for name in ["alpha", "beta"] {
+        story.violating_service("prod", name);
+    }
+    // The service cannot run without the host's processes.
+    story.ecs.world().misbehave(Misbehaviour {
+        family: "alpha".to_owned(),
+        when: vec![Condition { pointer: "/pidMode".to_owned(), equals: None, not: false }],
+        effect: Effect::CrashOnStart,
+    });
+    story.apply(NO_HOST_PID).await;
+    story.settle(300);
+    story.passes_for(60 * 60).await;
+    let (phase, changes) = story.phases("default-1").await;
+    assert_eq!(phase, "Paused");
+    assert_eq!(
+        changes,
+        [("prod/alpha".to_owned(), "RolledBack".to_owned()), ("prod/beta".to_owned(), "Pending".to_owned())]
+    );
+    assert_eq!(story.runs("prod", "alpha"), ["alpha:1", "alpha:1"]);
+    assert_eq!(story.runs("prod", "beta"), ["beta:1", "beta:1"]);
+    assert_eq!(story.status_of("alpha:2"), "INACTIVE", "a revision that was taken back does not stay latest");
+    let id = story.ask("default-1", Request::Resume).await;
+    story.passes_for(30 * 60).await;
+    assert!(story.answer(&id).await.unwrap().done);
+    let (phase, _) = story.phases("default-1").await;
+    assert_eq!(phase, "Failed");
+    assert_eq!(story.runs("prod", "beta"), ["beta:2", "beta:2"]);
+    assert_eq!(story.runs("prod", "alpha"), ["alpha:1", "alpha:1"], "a held fix never returns");
+}
+
+#[tokio::test]
+async fn an_undo_brings_back_what_ran_and_sticks_through_the_next_deployment() {
+    let mut story = Story::begin();
+    story.cluster("prod");
+    story.violating_service("prod", "web");
+    story.apply(NO_HOST_PID).await;
+    story.settle(300);
+    story.passes_for(20 * 60).await;
+    assert_eq!(story.runs("prod", "web"), ["web:2", "web:2"]);
+    story.ask("default-1", Request::Undo { service: None }).await;
+    story.passes_for(10 * 60).await;
+    assert_eq!(story.phases("default-1").await.0, "RolledBack");
+    assert_eq!(story.runs("prod", "web"), ["web:1", "web:1"]);
+    story.passes_for(10 * 60).await;
+    assert_eq!(story.runs("prod", "web"), ["web:1", "web:1"]);
+    // The team deploys again, with the violation in it.
+    let next = story.register(host_pid("web"));
+    story.call("UpdateService", json!({ "cluster": "prod", "service": "web", "taskDefinition": next }));
+    story.passes_for(30 * 60).await;
+    assert_eq!(story.runs("prod", "web"), [next.rsplit('/').next().unwrap(); 2]);
+}
+
+#[tokio::test]
+async fn a_controller_that_dies_in_the_middle_is_followed_by_one_that_goes_on() {
+    let mut story = Story::begin();
+    story.cluster("prod");
+    story.violating_service("prod", "web");
+    story.apply(NO_HOST_PID).await;
+    story.settle(300);
+    story.pass().await;
+    story.pass().await;
+    let died_at = story.phases("default-1").await;
+    assert!(["Registering", "Updating", "Stabilizing"].contains(&died_at.1[0].1.as_str()), "{died_at:?}");
+    // Another one watches the lease not change for its whole length, then takes over.
+    story.controller = story.another_controller("two");
+    assert!(
+        story.controller.pass(plimsoll::controller::reconcile::Depth::Full).await.is_err(),
+        "the lease is not free yet"
+    );
+    story.settle(31);
+    story.passes_for(20 * 60).await;
+    assert_eq!(story.phases("default-1").await.0, "Succeeded");
+    assert_eq!(story.runs("prod", "web"), ["web:2", "web:2"], "and no third revision");
+}

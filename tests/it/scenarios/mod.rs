@@ -1,0 +1,4 @@
+//! The whole loop in virtual time, over the simulated ECS and an in-memory store.
+
+mod landing;
+pub(crate) mod world;
