@@ -1,6 +1,7 @@
 //! `apply`: objects from files into the store, all or nothing.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 use serde_json::json;
@@ -37,7 +38,8 @@ pub(super) async fn run(session: &mut Session, arguments: Arguments) -> Result<A
     session.output.only(&[Format::Table, Format::Wide, Format::Json, Format::Yaml, Format::Name])?;
     let sourced = policies::read(&arguments.filename, CONSEQUENCE)?;
     if sourced.is_empty() {
-        return Err(Error::new("there is no object in the files").help("a file holds objects with apiVersion, kind, metadata and spec"));
+        return Err(Error::new("there is no object in the files")
+            .help("a file holds objects with apiVersion, kind, metadata and spec"));
     }
     let application = Application {
         objects: sourced.iter().map(|one| one.object.clone()).collect(),
@@ -53,13 +55,14 @@ pub(super) async fn run(session: &mut Session, arguments: Arguments) -> Result<A
         Attempt::Conflict => match attempt(session, store, &application, &sourced, arguments.dry_run).await? {
             Attempt::Done(applied, wanted) => (applied, wanted),
             Attempt::Conflict => {
-                return Err(Error::new("somebody else changes the objects at the same time")
-                    .help("see what they do with `plimsoll get`, then apply again; what was stored before is in force"));
+                return Err(Error::new("somebody else changes the objects at the same time").help(
+                    "see what they do with `plimsoll get`, then apply again; what was stored before is in force",
+                ));
             }
         },
     };
     print(session, &applied, arguments.dry_run)?;
-    fleet(session, &wanted, store).await?;
+    fleet(session, &wanted, Arc::clone(&opened.store)).await?;
     Ok(Answer::Yes)
 }
 
@@ -81,7 +84,9 @@ async fn attempt(
     let current = configurations.read(None).await?.unwrap_or_default();
     let expected = configurations.apply(application, now, true).await?;
     let wanted = overlay(&current, application, &expected);
-    policies::compile(&wanted.objects, sourced, CONSEQUENCE)?;
+    let set = policies::compile(&wanted.objects, sourced, CONSEQUENCE)?;
+    policies::hold_to_examples(sourced, CONSEQUENCE)?;
+    policies::warn_of_guarded(&set, sourced, now);
     if dry_run {
         return Ok(Attempt::Done(expected, wanted));
     }
@@ -95,9 +100,9 @@ async fn attempt(
 /// What will be in force: the objects that stay, and those that are applied.
 pub(super) fn overlay(current: &Configuration, application: &Application, applied: &[Applied]) -> Configuration {
     let gone = |object: &&Object| {
-        applied.iter().any(|one| {
-            one.outcome == Outcome::Pruned && one.kind == object.kind() && one.name == object.metadata.name
-        })
+        applied
+            .iter()
+            .any(|one| one.outcome == Outcome::Pruned && one.kind == object.kind() && one.name == object.metadata.name)
     };
     let replaced = |object: &&Object| {
         application.objects.iter().any(|new| new.kind() == object.kind() && new.metadata.name == object.metadata.name)
@@ -111,7 +116,8 @@ pub(super) fn overlay(current: &Configuration, application: &Application, applie
 fn print(session: &mut Session, applied: &[Applied], dry_run: bool) -> Result<(), Error> {
     match session.output.format() {
         Format::Json | Format::Yaml => {
-            let report = json!({ "apiVersion": API_VERSION, "kind": "ApplyReport", "dryRun": dry_run, "items": applied });
+            let report =
+                json!({ "apiVersion": API_VERSION, "kind": "ApplyReport", "dryRun": dry_run, "items": applied });
             session.output.value(&report)
         }
         Format::Name => {
@@ -132,11 +138,11 @@ fn name(applied: &Applied) -> String {
 }
 
 /// What it would change in the fleet. The objects are stored by now: what goes wrong here is only told.
-async fn fleet(session: &mut Session, wanted: &Configuration, store: &dyn Store) -> Result<(), Error> {
+async fn fleet(session: &mut Session, wanted: &Configuration, store: Arc<dyn Store>) -> Result<(), Error> {
     if !matches!(session.output.format(), Format::Table | Format::Wide) {
         return Ok(());
     }
-    match plan::observe_and_plan(session, wanted, Some(store)).await {
+    match plan::observe_and_plan(session, wanted, Some(store), &[]).await {
         Ok(planned) => {
             for one in &planned {
                 session.output.text(&report::in_short(&one.plan))?;

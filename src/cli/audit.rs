@@ -28,7 +28,10 @@ pub(super) async fn run(session: &mut Session, verb: Verb) -> Result<Answer, Err
         count += events.len();
         broken.extend(verify(&events).into_iter().map(|one| format!("{target}: {one}")));
         // What was cut off at the end of a chain cannot be seen in it: heads kept elsewhere show it.
-        let last = events.iter().enumerate().filter(|(at, event)| events.get(at + 1).is_none_or(|next| next.subject != event.subject));
+        let last = events
+            .iter()
+            .enumerate()
+            .filter(|(at, event)| events.get(at + 1).is_none_or(|next| next.subject != event.subject));
         heads.extend(last.map(|(_, event)| json!({ "target": target, "subject": event.subject, "number": event.number, "hash": event.hash })));
     }
     match session.output.format() {

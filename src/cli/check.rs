@@ -27,7 +27,15 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(session: &mut Session, arguments: &Arguments) -> Result<Answer, Error> {
-    session.output.only(&[Format::Table, Format::Wide, Format::Json, Format::Yaml, Format::Sarif, Format::Junit, Format::Github])?;
+    session.output.only(&[
+        Format::Table,
+        Format::Wide,
+        Format::Json,
+        Format::Yaml,
+        Format::Sarif,
+        Format::Junit,
+        Format::Github,
+    ])?;
     let policies = policies::offline(&arguments.filename)?;
     let files = read(&arguments.files)?;
     let judged = judge::judge(&policies.set, &files, &arguments.assume, session.now());
@@ -74,7 +82,14 @@ fn for_people(judged: &[Judged<'_>], policies: &policies::Offline, wide: bool) -
         for result in &one.results {
             let place = |line: usize| format!("{}:{line}", one.file.name);
             let mut row = |place: String, verdict: &str, message: String, fixable: &str| {
-                rows.push(vec![place, verdict.to_owned(), result.severity.as_str().to_owned(), result.policy.clone(), message, fixable.to_owned()]);
+                rows.push(vec![
+                    place,
+                    verdict.to_owned(),
+                    result.severity.as_str().to_owned(),
+                    result.policy.clone(),
+                    message,
+                    fixable.to_owned(),
+                ]);
             };
             if result.verdict == Verdict::Unknown {
                 let why = result.reason.as_ref().map_or_else(String::new, |reason| reason.message.clone());
@@ -103,6 +118,11 @@ fn for_people(judged: &[Judged<'_>], policies: &policies::Offline, wide: bool) -
     let resources = if judged.len() == 1 { "task definition" } else { "task definitions" };
     let count = policies.set.len();
     let plural = if count == 1 { "policy" } else { "policies" };
-    text.push_str(&format!("{} {resources}, {count} {plural} from {}: {}\n", judged.len(), clean_text(&policies.source), counts.join(", ")));
+    text.push_str(&format!(
+        "{} {resources}, {count} {plural} from {}: {}\n",
+        judged.len(),
+        clean_text(&policies.source),
+        counts.join(", ")
+    ));
     text
 }

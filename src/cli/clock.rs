@@ -34,6 +34,46 @@ impl Clock for SystemClock {
     }
 }
 
+/// The machine's clock, running faster (or slower) from a moment on: what a simulated endpoint goes by.
+#[derive(Debug, Clone, Copy)]
+pub struct ScaledClock {
+    start: Timestamp,
+    origin: Duration,
+    speed: f64,
+}
+
+impl ScaledClock {
+    /// It is the machine's time now, and `speed` seconds pass in each from now on. `None` for a speed that is no
+    /// positive number.
+    #[must_use]
+    pub fn starting_now(speed: f64) -> Option<Self> {
+        let valid = speed.is_finite() && speed > 0.0;
+        valid.then(|| Self { start: SystemClock.now(), origin: SystemClock.monotonic(), speed })
+    }
+
+    /// When it started.
+    #[must_use]
+    pub const fn start(&self) -> Timestamp {
+        self.start
+    }
+}
+
+impl Clock for ScaledClock {
+    fn now(&self) -> Timestamp {
+        self.start + self.monotonic()
+    }
+
+    fn monotonic(&self) -> Duration {
+        let real = SystemClock.monotonic().saturating_sub(self.origin);
+        Duration::try_from_secs_f64(real.as_secs_f64() * self.speed).unwrap_or(Duration::MAX)
+    }
+
+    fn sleep(&self, length: Duration) -> BoxFuture<'_, ()> {
+        let real = Duration::try_from_secs_f64(length.as_secs_f64() / self.speed).unwrap_or(Duration::MAX);
+        Box::pin(tokio::time::sleep(real))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -43,5 +83,13 @@ mod tests {
         let before = SystemClock.monotonic();
         assert!(SystemClock.monotonic() >= before && before > Duration::ZERO);
         assert!(SystemClock.now() > "2026-01-01T00:00:00Z".parse().unwrap());
+    }
+
+    #[test]
+    fn a_speed_is_a_positive_number() {
+        assert!(ScaledClock::starting_now(60.0).is_some());
+        for wrong in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            assert!(ScaledClock::starting_now(wrong).is_none(), "{wrong}");
+        }
     }
 }

@@ -41,7 +41,9 @@ pub(super) async fn controller(session: &Session, store: &dyn Store, target: &Ta
     };
     let lease = lease.value;
     let Some(holder) = lease.holder else {
-        return Ok(Controller::Silent { why: format!("the last controller of {target} stopped at {}", lease.renewed_at) });
+        return Ok(Controller::Silent {
+            why: format!("the last controller of {target} stopped at {}", lease.renewed_at),
+        });
     };
     let ago = session.now().since(lease.renewed_at);
     if ago <= Duration::from_millis(lease.length_millis) {
@@ -58,9 +60,14 @@ pub(super) async fn ask(session: &Session, opened: &Opened, target: &TargetId, a
     let store = opened.store.as_ref();
     Commands::of(store, target).ask(&command).await?;
     match controller(session, store, target).await? {
-        Controller::Alive { holder } => talk(&format!("asked `{holder}`, the controller of {target} (command {})", command.id)),
+        Controller::Alive { holder } => {
+            talk(&format!("asked `{holder}`, the controller of {target} (command {})", command.id))
+        }
         Controller::Silent { why } => {
-            talk(&format!("{why}; the command waits for one (command {}); start one with `plimsoll controller`", command.id));
+            talk(&format!(
+                "{why}; the command waits for one (command {}); start one with `plimsoll controller`",
+                command.id
+            ));
         }
     }
     Ok(command)
@@ -112,7 +119,8 @@ impl Waiting {
     /// # Errors
     /// Where no controller shows any sign of life, or a signal comes.
     pub(super) async fn pause(&mut self, session: &Session, store: &dyn Store, target: &TargetId) -> Result<(), Error> {
-        const LATER: &str = "the command is stored and waits for a controller; follow it with `plimsoll rollout status -w`";
+        const LATER: &str =
+            "the command is stored and waits for a controller; follow it with `plimsoll rollout status -w`";
         let version = Leases::of(store, target).read().await?.map(|lease| lease.version);
         match controller(session, store, target).await? {
             Controller::Alive { .. } => self.silent_since = None,

@@ -89,7 +89,8 @@ pub(super) async fn connection() -> Result<Connection, Error> {
 #[expect(clippy::disallowed_methods, reason = "the command line is where the environment is read")]
 fn local_caller() -> String {
     let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "unknown".to_owned());
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").or_else(|_| std::fs::read_to_string("/etc/hostname"));
+    let host =
+        std::fs::read_to_string("/proc/sys/kernel/hostname").or_else(|_| std::fs::read_to_string("/etc/hostname"));
     let host = host.map(|host| host.trim().to_owned()).unwrap_or_default();
     if host.is_empty() { user } else { format!("{user}@{host}") }
 }
@@ -168,8 +169,9 @@ impl Aws {
         let target = TargetId { account: identity.account, region: connection.region().to_owned() };
         let share = match budget {
             None => Share::default(),
-            Some(percent) => Share::percent(percent)
-                .ok_or_else(|| Error::new(format!("a budget of {percent} percent is not possible")).help("use 1 to 100"))?,
+            Some(percent) => Share::percent(percent).ok_or_else(|| {
+                Error::new(format!("a budget of {percent} percent is not possible")).help("use 1 to 100")
+            })?,
         };
         let ecs = Arc::new(Budgeted::new(Arc::new(connection.ecs()), share));
         Ok(Self { target, labels, caller: identity.arn, connection, ecs })
@@ -194,7 +196,8 @@ mod tests {
     fn a_store_is_a_table_or_a_file() {
         let table: StoreUrl = "dynamodb://plimsoll".parse().unwrap();
         assert_eq!(table, StoreUrl::DynamoDb { table: "plimsoll".to_owned() });
-        for (text, path) in [("file:a.db", "a.db"), ("file:/srv/a.db", "/srv/a.db"), ("file:///srv/a.db", "/srv/a.db")] {
+        for (text, path) in [("file:a.db", "a.db"), ("file:/srv/a.db", "/srv/a.db"), ("file:///srv/a.db", "/srv/a.db")]
+        {
             assert_eq!(text.parse(), Ok(StoreUrl::File { path: PathBuf::from(path) }));
         }
         for wrong in ["", "plimsoll.db", "file:", "dynamodb://", "s3://bucket"] {

@@ -52,7 +52,8 @@ pub(super) async fn delete(
     let current = configurations.read(None).await?.unwrap_or_default();
     let missing: Vec<&String> = names.iter().filter(|name| current.find(kind, name).is_none()).collect();
     if let Some(name) = missing.first() {
-        return Err(Error::new(format!("there is no {kind} `{name}`; {CONSEQUENCE}")).help(format!("see `plimsoll get {}`", kind.plural())));
+        return Err(Error::new(format!("there is no {kind} `{name}`; {CONSEQUENCE}"))
+            .help(format!("see `plimsoll get {}`", kind.plural())));
     }
     let delete = names.iter().map(|name| (kind, name.clone())).collect();
     let application = Application { delete, ..Application::default() };

@@ -89,16 +89,29 @@ fn listed(names: &[String]) -> String {
 /// The other objects that have to do with one: by name and label only, since globs are the policy engine's matter.
 fn around(configuration: &Configuration, spec: &Spec, name: &str) -> Vec<String> {
     let names = |wanted: &dyn Fn(&Spec) -> bool| -> Vec<String> {
-        configuration.objects.iter().filter(|object| wanted(&object.spec)).map(|object| object.metadata.name.clone()).collect()
+        configuration
+            .objects
+            .iter()
+            .filter(|object| wanted(&object.spec))
+            .map(|object| object.metadata.name.clone())
+            .collect()
     };
     match spec {
         Spec::Policy(_) => {
-            let bindings = names(&|other| matches!(other, Spec::Binding(binding) if binding.policies.iter().any(|policy| policy == name)));
-            let waivers = names(&|other| matches!(other, Spec::Waiver(waiver) if waiver.policies.iter().any(|policy| policy == name)));
-            vec![format!("named by {} bindings{}", bindings.len(), listed(&bindings)), format!("named by {} waivers{}", waivers.len(), listed(&waivers))]
+            let bindings = names(
+                &|other| matches!(other, Spec::Binding(binding) if binding.policies.iter().any(|policy| policy == name)),
+            );
+            let waivers = names(
+                &|other| matches!(other, Spec::Waiver(waiver) if waiver.policies.iter().any(|policy| policy == name)),
+            );
+            vec![
+                format!("named by {} bindings{}", bindings.len(), listed(&bindings)),
+                format!("named by {} waivers{}", waivers.len(), listed(&waivers)),
+            ]
         }
         Spec::RolloutStrategy(_) => {
-            let bindings = names(&|other| matches!(other, Spec::Binding(binding) if binding.strategy.as_deref() == Some(name)));
+            let bindings =
+                names(&|other| matches!(other, Spec::Binding(binding) if binding.strategy.as_deref() == Some(name)));
             vec![format!("used by {} bindings{}", bindings.len(), listed(&bindings))]
         }
         Spec::Binding(_) | Spec::Waiver(_) | Spec::Target(_) | Spec::Freeze(_) => Vec::new(),
@@ -181,7 +194,8 @@ fn tree(
     for change in changes {
         let to = change.spec.to.as_ref().map_or("", |to| to.short());
         let from = change.spec.from.as_ref().map_or("", |from| from.short());
-        let waiting = change.waiting.as_ref().map(|reason| format!("  {}", clean_text(&reason.to_string()))).unwrap_or_default();
+        let waiting =
+            change.waiting.as_ref().map(|reason| format!("  {}", clean_text(&reason.to_string()))).unwrap_or_default();
         writeln!(text, "  {}  {}  {from} -> {to}{waiting}", change.name, change.state.phase().as_str())?;
     }
     Ok(())

@@ -176,8 +176,12 @@ impl From<EcsError> for Error {
 
 const fn store_help(error: &StoreError) -> Option<&'static str> {
     match error {
-        StoreError::Missing { .. } => Some("make it with `plimsoll store init`, or name another with --store or PLIMSOLL_STORE"),
-        StoreError::Denied { .. } => Some("check whose credentials are in use and what they may do; or name another store with --store"),
+        StoreError::Missing { .. } => {
+            Some("make it with `plimsoll store init`, or name another with --store or PLIMSOLL_STORE")
+        }
+        StoreError::Denied { .. } => {
+            Some("check whose credentials are in use and what they may do; or name another store with --store")
+        }
         StoreError::Unavailable { .. } => Some("check the network, and AWS_ENDPOINT_URL if it is set; then try again"),
         StoreError::Conflict { .. } => Some("look at what they changed with `plimsoll get`, then try again"),
         StoreError::TooLarge { .. } => Some("make it smaller: an object may have up to 350 KB of JSON"),

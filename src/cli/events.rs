@@ -52,7 +52,11 @@ pub(super) async fn run(session: &mut Session, arguments: Arguments) -> Result<A
             format => {
                 let rows: Vec<Vec<String>> = events.iter().map(|(_, event)| row(event)).collect();
                 let lines = || events.iter().map(|(_, event)| event.subject.clone()).collect::<Vec<_>>().join("\n");
-                let text = if format == Format::Name { lines() } else { table(&["AT", "SUBJECT", "WHAT", "MESSAGE", "BY"], &rows) };
+                let text = if format == Format::Name {
+                    lines()
+                } else {
+                    table(&["AT", "SUBJECT", "WHAT", "MESSAGE", "BY"], &rows)
+                };
                 session.output.text(&text)?;
             }
         }
@@ -66,7 +70,9 @@ pub(super) async fn run(session: &mut Session, arguments: Arguments) -> Result<A
                 let line = match session.output.format() {
                     // One a line, for whatever reads along.
                     Format::Json => views::event(&target, &event).to_string(),
-                    Format::Yaml => format!("---\n{}", crate::manifest::to_yaml(&views::event(&target, &event)).unwrap_or_default()),
+                    Format::Yaml => {
+                        format!("---\n{}", crate::manifest::to_yaml(&views::event(&target, &event)).unwrap_or_default())
+                    }
                     Format::Name => event.subject.clone(),
                     _ => crate::model::mask::clean_text(&row(&event).join("  ")),
                 };
@@ -110,7 +116,9 @@ pub(super) async fn collect(
         };
         all.extend(events.into_iter().filter(wanted).map(|event| (target.clone(), event)));
     }
-    all.sort_by(|(_, one), (_, other)| (one.at, &one.subject, one.number).cmp(&(other.at, &other.subject, other.number)));
+    all.sort_by(|(_, one), (_, other)| {
+        (one.at, &one.subject, one.number).cmp(&(other.at, &other.subject, other.number))
+    });
     Ok(all)
 }
 
@@ -124,10 +132,15 @@ async fn subjects(store: &dyn Store, target: &TargetId, kind: &str, name: &str) 
             let resources = campaigns.iter().flat_map(|campaign| &campaign.changes).map(|change| &change.value);
             let of_it = resources.filter(|change| {
                 let resource = &change.spec.resource;
-                resource.as_str() == name || resource.short() == name || resource.short().rsplit('/').next() == Some(name)
+                resource.as_str() == name
+                    || resource.short() == name
+                    || resource.short().rsplit('/').next() == Some(name)
             });
-            let mut subjects: Vec<String> =
-                of_it.flat_map(|change| [format!("Change/{}", change.name), format!("Hold/{}*", change.spec.resource.as_str())]).collect();
+            let mut subjects: Vec<String> = of_it
+                .flat_map(|change| {
+                    [format!("Change/{}", change.name), format!("Hold/{}*", change.spec.resource.as_str())]
+                })
+                .collect();
             subjects.push(format!("Hold/{name}*"));
             Ok(subjects)
         }

@@ -98,7 +98,8 @@ mod tests {
             std::fs::write(folder.path().join(name), name).unwrap();
         }
         let twice = [folder.path().to_owned(), folder.path().join("a.yaml")];
-        let found: Vec<_> = read(&twice).unwrap().into_iter().map(|(_, bytes)| String::from_utf8(bytes).unwrap()).collect();
+        let found: Vec<_> =
+            read(&twice).unwrap().into_iter().map(|(_, bytes)| String::from_utf8(bytes).unwrap()).collect();
         assert_eq!(found, ["a.yaml", "b/c.json", "z.yml"]);
     }
 

@@ -56,7 +56,8 @@ pub(super) fn run(session: &mut Session, arguments: &Arguments) -> Result<Answer
     let mut all_done = true;
     for file in &files {
         let judged = judge::judge(&policies.set, std::slice::from_ref(file), &arguments.assume, now);
-        let fixed: Vec<FixedResource> = judged.iter().map(|one| fix(&policies.set, one, &arguments.assume, now)).collect();
+        let fixed: Vec<FixedResource> =
+            judged.iter().map(|one| fix(&policies.set, one, &arguments.assume, now)).collect();
         all_done &= fixed.iter().all(|one| one.left.is_empty());
         match session.output.format() {
             Format::Json | Format::Yaml => {}
@@ -72,8 +73,12 @@ pub(super) fn run(session: &mut Session, arguments: &Arguments) -> Result<Answer
             "resources": fixed.iter().map(|one| json!({ "resource": one.name, "diff": views::masked(&one.diff), "left": one.left })).collect::<Vec<_>>(),
         }));
     }
-    if matches!(session.output.format(), Format::Json | Format::Yaml) && !(arguments.write && files.iter().any(|file| file.name == "-")) {
-        session.output.value(&json!({ "apiVersion": API_VERSION, "kind": "FixReport", "written": arguments.write, "files": reports }))?;
+    if matches!(session.output.format(), Format::Json | Format::Yaml)
+        && !(arguments.write && files.iter().any(|file| file.name == "-"))
+    {
+        session.output.value(
+            &json!({ "apiVersion": API_VERSION, "kind": "FixReport", "written": arguments.write, "files": reports }),
+        )?;
     }
     Ok(Answer::of(all_done))
 }
@@ -92,7 +97,9 @@ fn fix(set: &PolicySet, judged: &Judged<'_>, assumed: &Assumed, now: Timestamp) 
     if fixes.is_empty() {
         return unchanged(left(&judged.results));
     }
-    let fixed = judge::with_subject(resource, &resource.document, assumed, |subject| apply_fixes(set, subject, &fixes, now));
+    let fixed = judge::with_subject(resource, &resource.document, assumed, |subject| {
+        apply_fixes(set, subject, &judged.results, &fixes, now)
+    });
     match fixed {
         Err(error) => {
             let mut left = left(&judged.results);
@@ -123,7 +130,10 @@ fn left(results: &[PolicyResult]) -> Vec<String> {
             }
             Verdict::Fail => {
                 let unwaived = result.findings.iter().filter(|finding| finding.waiver.is_none());
-                left.extend(unwaived.map(|finding| format!("{} {}: {}", result.severity.as_str(), result.policy, finding.message)));
+                left.extend(
+                    unwaived
+                        .map(|finding| format!("{} {}: {}", result.severity.as_str(), result.policy, finding.message)),
+                );
             }
             Verdict::Pass | Verdict::Waived | Verdict::Skip => {}
         }
@@ -171,8 +181,11 @@ fn edited(file: &TaskDefinitionFile, fixed: &[FixedResource]) -> Result<JsonText
 }
 
 fn not_kept(file: &TaskDefinitionFile) -> Error {
-    Error::new(format!("`{}` was left as it is: the fixes cannot be made without touching the rest of the text", file.name))
-        .help("see the changes without --write and make them by hand")
+    Error::new(format!(
+        "`{}` was left as it is: the fixes cannot be made without touching the rest of the text",
+        file.name
+    ))
+    .help("see the changes without --write and make them by hand")
 }
 
 fn write(session: &mut Session, file: &TaskDefinitionFile, fixed: &[FixedResource]) -> Result<(), Error> {
@@ -191,7 +204,9 @@ fn write(session: &mut Session, file: &TaskDefinitionFile, fixed: &[FixedResourc
 
 /// Replaces a file's text so that at no instant half of it is there, and keeps who may read it.
 fn replace(path: &Path, text: &str) -> Result<(), Error> {
-    let failed = |error: std::io::Error| Error::new(format!("failed to write `{}`", path.display())).caused_by(error.to_string());
+    let failed = |error: std::io::Error| {
+        Error::new(format!("failed to write `{}`", path.display())).caused_by(error.to_string())
+    };
     // Through a link to the file itself: the link stays.
     let path = path.canonicalize().map_err(failed)?;
     let mut name = path.file_name().unwrap_or_default().to_owned();
@@ -244,7 +259,10 @@ mod tests {
         let text = "{\n  \"family\": \"web\",\n  \"containerDefinitions\": [{ \"command\": [\"--password\", \"s3cret\"], \"image\": \"a\" }],\n  \"odd\": \"s3cret\"\n}\n";
         let json = JsonText::parse(text.to_owned()).unwrap();
         let shown = masked(&json, &[""]);
-        assert!(!shown.contains("s3cret") && shown.contains("\"family\": \"web\"") && shown.lines().count() == 5, "{shown}");
+        assert!(
+            !shown.contains("s3cret") && shown.contains("\"family\": \"web\"") && shown.lines().count() == 5,
+            "{shown}"
+        );
         let wrapped = JsonText::parse(format!("{{ \"taskDefinition\": {text} }}")).unwrap();
         let shown = masked(&wrapped, &["/taskDefinition"]);
         assert!(!shown.contains("s3cret") && shown.contains("\"image\": \"a\""), "{shown}");

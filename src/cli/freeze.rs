@@ -82,12 +82,14 @@ pub(super) async fn run(session: &mut Session, arguments: Arguments) -> Result<A
         until: arguments.until,
         include_rollback: arguments.include_rollback,
     };
-    let object = Object { metadata: Metadata { name: arguments.name.clone(), ..Metadata::default() }, spec: Spec::Freeze(spec) };
+    let object =
+        Object { metadata: Metadata { name: arguments.name.clone(), ..Metadata::default() }, spec: Spec::Freeze(spec) };
     // The rules for names and globs are the manifests': whatever they say of a file holds here too.
     let yaml = crate::manifest::to_yaml(&serde_json::to_value(&object).unwrap_or_default());
     let yaml = yaml.map_err(|error| Error::new("failed to write YAML").caused_by(error.to_string()))?;
-    crate::manifest::parse("the freeze", &yaml)
-        .map_err(|found| found.iter().fold(Error::new("this is no Freeze"), |error, one| error.caused_by(one.message.clone())))?;
+    crate::manifest::parse("the freeze", &yaml).map_err(|found| {
+        found.iter().fold(Error::new("this is no Freeze"), |error, one| error.caused_by(one.message.clone()))
+    })?;
     let opened = session.store().await?;
     let store = opened.store.as_ref();
     let application = Application { objects: vec![object], ..Application::default() };
@@ -108,10 +110,16 @@ async fn in_flight(session: &mut Session, store: &dyn Store) -> Result<(), Error
     let mut none = true;
     for target in targets::all(session, store).await? {
         for campaign in Campaigns::of(store, &target).campaigns().await? {
-            for change in campaign.changes.iter().map(|change| &change.value).filter(|change| change.state.phase().is_in_flight()) {
+            for change in
+                campaign.changes.iter().map(|change| &change.value).filter(|change| change.state.phase().is_in_flight())
+            {
                 none = false;
                 let phase = change.state.phase().as_str();
-                session.output.text(&format!("in flight: {}  {phase}  ({})", change.spec.resource.as_str(), change.name))?;
+                session.output.text(&format!(
+                    "in flight: {}  {phase}  ({})",
+                    change.spec.resource.as_str(),
+                    change.name
+                ))?;
             }
         }
     }

@@ -105,8 +105,7 @@ pub(super) async fn run(session: &mut Session, arguments: Arguments) -> Result<A
 }
 
 fn is_called(item: &Item, name: &str) -> bool {
-    item.name == name
-        || item.name.strip_suffix(name).is_some_and(|before| before.ends_with('/'))
+    item.name == name || item.name.strip_suffix(name).is_some_and(|before| before.ends_with('/'))
 }
 
 fn named(items: Vec<Item>, listed: Listed, name: Option<&str>, kind: &str) -> Result<Vec<Item>, Error> {
@@ -114,7 +113,8 @@ fn named(items: Vec<Item>, listed: Listed, name: Option<&str>, kind: &str) -> Re
     let found: Vec<Item> = items.into_iter().filter(|item| is_called(item, name)).collect();
     // Several findings or events of one resource are no mistake.
     if found.is_empty() && !matches!(listed, Listed::Findings | Listed::Events | Listed::Holds) {
-        return Err(Error::new(format!("there is no {} `{name}`", kind.to_lowercase())).help(format!("see `plimsoll get {kind}`")));
+        return Err(Error::new(format!("there is no {} `{name}`", kind.to_lowercase()))
+            .help(format!("see `plimsoll get {kind}`")));
     }
     Ok(found)
 }
@@ -179,7 +179,10 @@ async fn of_target(store: &dyn Store, target: &TargetId, listed: Listed) -> Resu
                 ],
                 json: views::change(version, change),
             };
-            all.iter().flat_map(|campaign| &campaign.changes).map(|change| item(change.version, &change.value)).collect()
+            all.iter()
+                .flat_map(|campaign| &campaign.changes)
+                .map(|change| item(change.version, &change.value))
+                .collect()
         }
         Listed::Holds => {
             let item = |hold: &crate::model::Hold| Item {
@@ -224,7 +227,9 @@ async fn of_target(store: &dyn Store, target: &TargetId, listed: Listed) -> Resu
         }
         Listed::Events => {
             let mut events = Events::of(store, target).list("").await?;
-            events.sort_by(|one, other| (one.at, &one.subject, one.number).cmp(&(other.at, &other.subject, other.number)));
+            events.sort_by(|one, other| {
+                (one.at, &one.subject, one.number).cmp(&(other.at, &other.subject, other.number))
+            });
             let item = |event: &crate::records::events::Event| Item {
                 name: event.subject.clone(),
                 cells: vec![
@@ -294,13 +299,26 @@ fn of_object(object: &Object, now: Timestamp) -> Item {
             spec.enforcement.as_str().to_owned(),
             spec.strategy.clone().unwrap_or_else(|| "default".to_owned()),
             match (spec.policies.is_empty(), spec.labels.is_empty()) {
-                (true, false) => spec.labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(","),
+                (true, false) => {
+                    spec.labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
+                }
                 _ => spec.policies.join(","),
             },
         ],
         Spec::Waiver(spec) => {
-            let left = if now < spec.expires_at { format!("{}d left", spec.expires_at.since(now).as_secs() / 86_400) } else { "expired".to_owned() };
-            vec![spec.owner.clone(), spec.expires_at.to_string(), left, spec.policies.join(","), spec.reason.clone(), spec.ticket.clone().unwrap_or_default()]
+            let left = if now < spec.expires_at {
+                format!("{}d left", spec.expires_at.since(now).as_secs() / 86_400)
+            } else {
+                "expired".to_owned()
+            };
+            vec![
+                spec.owner.clone(),
+                spec.expires_at.to_string(),
+                left,
+                spec.policies.join(","),
+                spec.reason.clone(),
+                spec.ticket.clone().unwrap_or_default(),
+            ]
         }
         Spec::RolloutStrategy(spec) => vec![
             spec.waves.len().to_string(),
@@ -308,7 +326,9 @@ fn of_object(object: &Object, now: Timestamp) -> Item {
             spec.max_affected.map_or_else(|| "10%".to_owned(), |limit| word(&limit)),
             word(&spec.on_failure),
         ],
-        Spec::Target(spec) => vec![spec.account.clone(), spec.region.clone(), spec.role_arn.clone().unwrap_or_default()],
+        Spec::Target(spec) => {
+            vec![spec.account.clone(), spec.region.clone(), spec.role_arn.clone().unwrap_or_default()]
+        }
         Spec::Freeze(spec) => {
             let ended = spec.until.is_some_and(|until| until <= now);
             vec![
@@ -347,8 +367,12 @@ const fn columns(listed: Listed) -> (&'static [&'static str], usize, bool) {
         Listed::Rollouts => (&["PHASE", "WAVE", "DONE", "FAILED", "WAITING", "CREATED", "TARGET", "PLAN"], 6, true),
         Listed::Changes => (&["RESOURCE", "PHASE", "FROM", "TO", "WAVE", "WAITING", "TARGET"], 5, true),
         Listed::Holds => (&["SERVICE", "POLICY", "UNTIL", "REASON", "ROLLOUT", "FIX", "TARGET"], 4, false),
-        Listed::Services => (&["SERVICE", "OUTCOME", "FINDINGS", "REASON", "REVISION", "ENFORCEMENT", "TARGET"], 5, false),
-        Listed::Findings => (&["SERVICE", "SEVERITY", "POLICY", "MESSAGE", "FIXABLE", "WAIVER", "PATH", "TARGET"], 5, false),
+        Listed::Services => {
+            (&["SERVICE", "OUTCOME", "FINDINGS", "REASON", "REVISION", "ENFORCEMENT", "TARGET"], 5, false)
+        }
+        Listed::Findings => {
+            (&["SERVICE", "SEVERITY", "POLICY", "MESSAGE", "FIXABLE", "WAIVER", "PATH", "TARGET"], 5, false)
+        }
         Listed::Events => (&["AT", "WHAT", "MESSAGE", "BY", "NUMBER", "TARGET"], 3, true),
         Listed::Leases => (&["HOLDER", "EPOCH", "RENEWED", "LENGTH"], 4, true),
     }
@@ -358,11 +382,15 @@ const fn columns(listed: Listed) -> (&'static [&'static str], usize, bool) {
 pub(super) fn render(format: Format, listed: Listed, items: &[Item], single: bool) -> Result<String, Error> {
     let value = || match items {
         [one] if single => one.json.clone(),
-        _ => json!({ "apiVersion": API_VERSION, "kind": "List", "items": items.iter().map(|item| &item.json).collect::<Vec<_>>() }),
+        _ => {
+            json!({ "apiVersion": API_VERSION, "kind": "List", "items": items.iter().map(|item| &item.json).collect::<Vec<_>>() })
+        }
     };
     Ok(match format {
         Format::Json => serde_json::to_string_pretty(&value()).unwrap_or_default(),
-        Format::Yaml => to_yaml(&value()).map_err(|error| Error::new("failed to write YAML").caused_by(error.to_string()))?,
+        Format::Yaml => {
+            to_yaml(&value()).map_err(|error| Error::new("failed to write YAML").caused_by(error.to_string()))?
+        }
         Format::Name => {
             let prefix = match listed {
                 Listed::Objects(kind) => format!("{}/", kind.as_str().to_lowercase()),
@@ -376,9 +404,12 @@ pub(super) fn render(format: Format, listed: Listed, items: &[Item], single: boo
             let (header, usual, with_name) = columns(listed);
             let shown = if format == Format::Wide { header.len() } else { usual };
             let name = |item: &Item| with_name.then(|| item.name.clone());
-            let header: Vec<&str> = with_name.then_some("NAME").into_iter().chain(header.iter().copied().take(shown)).collect();
-            let rows: Vec<Vec<String>> =
-                items.iter().map(|item| name(item).into_iter().chain(item.cells.iter().take(shown).cloned()).collect()).collect();
+            let header: Vec<&str> =
+                with_name.then_some("NAME").into_iter().chain(header.iter().copied().take(shown)).collect();
+            let rows: Vec<Vec<String>> = items
+                .iter()
+                .map(|item| name(item).into_iter().chain(item.cells.iter().take(shown).cloned()).collect())
+                .collect();
             table(&header, &rows)
         }
     })

@@ -76,7 +76,8 @@ pub(super) async fn run(session: &mut Session, verb: Verb) -> Result<Answer, Err
                 created_at: now,
                 until: Some(until),
             };
-            asked(session, &opened, &target, Ask::Hold { hold }, wait, &format!("hold of {arn} until {until} asked")).await
+            asked(session, &opened, &target, Ask::Hold { hold }, wait, &format!("hold of {arn} until {until} asked"))
+                .await
         }
         Verb::Release(Release { service, wait }) => {
             let (target, arn) = targets::service(session, store, &service).await?;

@@ -40,7 +40,7 @@ mod version;
 mod views;
 mod watch;
 
-pub use clock::SystemClock;
+pub use clock::{ScaledClock, SystemClock};
 pub use connect::{Aws, StoreUrl};
 pub use controller::ControllerArguments;
 pub use demo::DemoArguments;

@@ -75,7 +75,8 @@ impl Output {
         let name = |format: &Format| format.to_possible_value().map(|value| value.get_name().to_owned());
         let known: Vec<String> = formats.iter().filter_map(name).collect();
         let asked = name(&self.format).unwrap_or_default();
-        Err(Error::new(format!("this command has no output format `{asked}`")).help(format!("use -o {}", known.join("|"))))
+        Err(Error::new(format!("this command has no output format `{asked}`"))
+            .help(format!("use -o {}", known.join("|"))))
     }
 
     /// Writes text, with a line break at its end.
@@ -105,7 +106,9 @@ impl Output {
     /// As [`text`](Self::text).
     pub fn value(&mut self, value: &Value) -> Result<(), Error> {
         let text = match self.format {
-            Format::Yaml => to_yaml(value).map_err(|error| Error::new("failed to write YAML").caused_by(error.to_string()))?,
+            Format::Yaml => {
+                to_yaml(value).map_err(|error| Error::new("failed to write YAML").caused_by(error.to_string()))?
+            }
             _ => serde_json::to_string_pretty(value).unwrap_or_default(),
         };
         self.text(&text)

@@ -115,7 +115,13 @@ fn waves(text: &mut String, plan: &Plan) -> std::fmt::Result {
             let more = if more > 0 { format!(" and {more} more") } else { String::new() };
             let bake = crate::model::Span::from_secs(wave.record.bake_seconds);
             let bake = if wave.record.bake_seconds > 0 { format!(", then {bake} of watching") } else { String::new() };
-            writeln!(text, "  wave {} {}: {shown}{more}; {} at once{bake}", index + 1, clean_text(&wave.record.name), wave.record.max_in_flight)?;
+            writeln!(
+                text,
+                "  wave {} {}: {shown}{more}; {} at once{bake}",
+                index + 1,
+                clean_text(&wave.record.name),
+                wave.record.max_in_flight
+            )?;
         }
     }
     Ok(())
@@ -133,7 +139,8 @@ pub(super) fn in_short(plan: &Plan) -> String {
         ("audited only", summary.audit),
         ("unknown", summary.unknown),
     ];
-    let told: Vec<String> = counts.iter().filter(|(_, count)| *count > 0).map(|(name, count)| format!("{count} {name}")).collect();
+    let told: Vec<String> =
+        counts.iter().filter(|(_, count)| *count > 0).map(|(name, count)| format!("{count} {name}")).collect();
     let services = if summary.services == 1 { "service" } else { "services" };
     let told = if told.is_empty() { String::new() } else { format!(": {}", told.join(", ")) };
     let mut text = format!("{} {services}{told}\n", summary.services);
@@ -157,7 +164,14 @@ mod tests {
     use crate::model::DocumentKind;
 
     fn entry(op: DiffOp, path: &str, from: Option<serde_json::Value>, to: Option<serde_json::Value>) -> DiffEntry {
-        DiffEntry { document: DocumentKind::TaskDefinition, op, path: path.to_owned(), from, to, policy: "p".to_owned() }
+        DiffEntry {
+            document: DocumentKind::TaskDefinition,
+            op,
+            path: path.to_owned(),
+            from,
+            to,
+            policy: "p".to_owned(),
+        }
     }
 
     #[test]
@@ -165,6 +179,9 @@ mod tests {
         let told = |op, from, to| difference(&entry(op, "/pidMode", from, to));
         assert_eq!(told(DiffOp::Remove, Some(json!("host")), None), "- /pidMode \"host\"  [p]");
         assert_eq!(told(DiffOp::Add, None, Some(json!("task"))), "+ /pidMode \"task\"  [p]");
-        assert_eq!(told(DiffOp::Replace, Some(json!("host")), Some(json!("task"))), "~ /pidMode \"host\" -> \"task\"  [p]");
+        assert_eq!(
+            told(DiffOp::Replace, Some(json!("host")), Some(json!("task"))),
+            "~ /pidMode \"host\" -> \"task\"  [p]"
+        );
     }
 }

@@ -126,7 +126,11 @@ async fn show(session: &mut Session, opened: &Opened, arguments: Status) -> Resu
     loop {
         let (_, campaign) = targets::rollout(session, store, &arguments.name).await?;
         // Times that pass are no news: a change in what is stored is.
-        let key = format!("{}{:?}", campaign.rollout.version, campaign.changes.iter().map(|change| change.version).collect::<Vec<_>>());
+        let key = format!(
+            "{}{:?}",
+            campaign.rollout.version,
+            campaign.changes.iter().map(|change| change.version).collect::<Vec<_>>()
+        );
         if key != last {
             let text = rendered(session, &campaign)?;
             session.output.text(&text)?;
@@ -149,7 +153,8 @@ async fn show(session: &mut Session, opened: &Opened, arguments: Status) -> Resu
 fn rendered(session: &Session, campaign: &Campaign) -> Result<String, Error> {
     Ok(match session.output.format() {
         Format::Json => serde_json::to_string_pretty(&with_changes(campaign)).unwrap_or_default(),
-        Format::Yaml => to_yaml(&with_changes(campaign)).map_err(|error| Error::new("failed to write YAML").caused_by(error.to_string()))?,
+        Format::Yaml => to_yaml(&with_changes(campaign))
+            .map_err(|error| Error::new("failed to write YAML").caused_by(error.to_string()))?,
         Format::Name => format!("rollout/{}", campaign.rollout.value.name),
         _ => status::tree(campaign, session.now()),
     })
@@ -159,7 +164,8 @@ fn rendered(session: &Session, campaign: &Campaign) -> Result<String, Error> {
 fn with_changes(campaign: &Campaign) -> Value {
     let mut value = views::rollout(campaign);
     if let Value::Object(members) = &mut value {
-        let changes: Vec<Value> = campaign.changes.iter().map(|change| views::change(change.version, &change.value)).collect();
+        let changes: Vec<Value> =
+            campaign.changes.iter().map(|change| views::change(change.version, &change.value)).collect();
         members.insert("changes".to_owned(), Value::Array(changes));
     }
     value
@@ -169,7 +175,8 @@ async fn history(session: &mut Session, opened: &Opened, name: &str) -> Result<A
     let (_, campaign) = targets::rollout(session, opened.store.as_ref(), name).await?;
     match session.output.format() {
         Format::Json | Format::Yaml => {
-            let changes: Vec<Value> = campaign.changes.iter().map(|change| views::change(change.version, &change.value)).collect();
+            let changes: Vec<Value> =
+                campaign.changes.iter().map(|change| views::change(change.version, &change.value)).collect();
             session.output.value(&json!({ "apiVersion": API_VERSION, "kind": "List", "items": changes }))?;
         }
         _ => session.output.text(&status::history(&campaign))?,
@@ -179,15 +186,18 @@ async fn history(session: &mut Session, opened: &Opened, name: &str) -> Result<A
 
 /// The service among the rollout's changes that a name stands for.
 fn service_of(campaign: &Campaign, text: &str) -> Result<ServiceArn, Error> {
-    let services: Vec<&ServiceArn> = campaign.changes.iter().filter_map(|change| change.value.spec.resource.service()).collect();
+    let services: Vec<&ServiceArn> =
+        campaign.changes.iter().filter_map(|change| change.value.spec.resource.service()).collect();
     let found: Vec<&&ServiceArn> =
         services.iter().filter(|arn| arn.as_str() == text || arn.short() == text || arn.name() == text).collect();
     let name = &campaign.rollout.value.name;
     match found.as_slice() {
-        [] => Err(Error::new(format!("rollout `{name}` has no change of `{text}`")).help(format!("see `plimsoll rollout status {name}`"))),
+        [] => Err(Error::new(format!("rollout `{name}` has no change of `{text}`"))
+            .help(format!("see `plimsoll rollout status {name}`"))),
         // Several changes of one service are still one service.
         [first, rest @ ..] if rest.iter().all(|arn| *arn == *first) => Ok((**first).clone()),
-        _ => Err(Error::new(format!("rollout `{name}` has several services called `{text}`")).help("write CLUSTER/NAME or the ARN")),
+        _ => Err(Error::new(format!("rollout `{name}` has several services called `{text}`"))
+            .help("write CLUSTER/NAME or the ARN")),
     }
 }
 
@@ -200,10 +210,14 @@ async fn ask(session: &mut Session, opened: &Opened, asking: Asking, request: Re
         return Err(Error::new(format!("rollout `{}` came from plan `{actual}`, not from `{asked}`", asking.name))
             .help(format!("look at it again with `plimsoll rollout status {}`", asking.name)));
     }
-    let command = command::ask(session, opened, &target, Ask::Rollout { name: asking.name.clone(), request: request.clone() }).await?;
+    let command =
+        command::ask(session, opened, &target, Ask::Rollout { name: asking.name.clone(), request: request.clone() })
+            .await?;
     if !asking.wait {
         return match session.output.format() {
-            Format::Json | Format::Yaml => session.output.value(&json!({ "apiVersion": API_VERSION, "kind": "Command", "spec": command })),
+            Format::Json | Format::Yaml => {
+                session.output.value(&json!({ "apiVersion": API_VERSION, "kind": "Command", "spec": command }))
+            }
             Format::Name => session.output.text(&command.id),
             _ => session.output.text(&format!("{} of rollout/{} asked", request.verb(), asking.name)),
         }
@@ -248,7 +262,9 @@ fn is_settled(campaign: &Campaign, request: &Request) -> bool {
         Request::Pause => !campaign.changes.iter().any(|change| change.value.state.phase().is_in_flight()),
         Request::Undo { service: Some(service) } => of_service(campaign, service).all(|phase| phase.is_final()),
         Request::Undo { service: None } => state.is_final(),
-        Request::Abort => state.is_final() && !campaign.changes.iter().any(|change| change.value.state.phase().is_in_flight()),
+        Request::Abort => {
+            state.is_final() && !campaign.changes.iter().any(|change| change.value.state.phase().is_in_flight())
+        }
         Request::Approve { .. } | Request::Resume | Request::Retry => {
             state.is_final() || matches!(state, RolloutState::Paused { .. } | RolloutState::Proposed { .. })
         }
@@ -256,13 +272,17 @@ fn is_settled(campaign: &Campaign, request: &Request) -> bool {
 }
 
 fn of_service<'a>(campaign: &'a Campaign, service: &'a ServiceArn) -> impl Iterator<Item = Phase> + 'a {
-    let of_it = move |change: &&crate::records::Versioned<crate::rollout::Change>| change.value.spec.resource.service() == Some(service);
+    let of_it = move |change: &&crate::records::Versioned<crate::rollout::Change>| {
+        change.value.spec.resource.service() == Some(service)
+    };
     campaign.changes.iter().filter(of_it).map(|change| change.value.state.phase())
 }
 
 fn landed(campaign: &Campaign, request: &Request) -> bool {
     match request {
-        Request::Undo { service: Some(service) } => of_service(campaign, service).all(|phase| phase == Phase::RolledBack),
+        Request::Undo { service: Some(service) } => {
+            of_service(campaign, service).all(|phase| phase == Phase::RolledBack)
+        }
         _ => ended_well(&campaign.rollout.value.state, request),
     }
 }

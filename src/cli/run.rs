@@ -64,10 +64,9 @@ fn not_parsed(error: &clap::Error) -> ExitCode {
         let text = error.render().to_string();
         let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
         let message = lines.next().unwrap_or("bad usage").trim_start_matches("error: ").to_owned();
-        let told = lines.filter(|line| !line.starts_with("Usage:") && !line.starts_with("For more")).fold(
-            Error::new(message).help("see `plimsoll --help`"),
-            Error::caused_by,
-        );
+        let told = lines
+            .filter(|line| !line.starts_with("Usage:") && !line.starts_with("For more"))
+            .fold(Error::new(message).help("see `plimsoll --help`"), Error::caused_by);
         told.print(true, false);
     } else {
         // A closed pipe is the reader's business.
@@ -79,7 +78,8 @@ fn not_parsed(error: &clap::Error) -> ExitCode {
 /// Whether `-o json` was asked for on a command line that could not be parsed.
 fn asks_for_json(arguments: impl Iterator<Item = std::ffi::OsString>) -> bool {
     let arguments: Vec<String> = arguments.map(|argument| argument.to_string_lossy().into_owned()).collect();
-    let pair = |pair: &[String]| matches!(pair, [flag, value] if (flag == "-o" || flag == "--output") && value == "json");
+    let pair =
+        |pair: &[String]| matches!(pair, [flag, value] if (flag == "-o" || flag == "--output") && value == "json");
     arguments.windows(2).any(pair)
         || arguments.iter().any(|one| matches!(one.as_str(), "-ojson" | "-o=json" | "--output=json"))
 }
@@ -87,11 +87,8 @@ fn asks_for_json(arguments: impl Iterator<Item = std::ffi::OsString>) -> bool {
 fn start(cli: Cli, color: bool) -> Result<Answer, Error> {
     log(&cli, color)?;
     let failed = |error: std::io::Error| Error::new("failed to start").caused_by(error.to_string());
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .thread_stack_size(STACK)
-        .build()
-        .map_err(failed)?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(STACK).build().map_err(failed)?;
     // On a thread of the runtime, for its stack: the process's own may be as small as 1 MiB.
     let answer = runtime.block_on(async {
         let joined = tokio::spawn(dispatch(cli)).await;

@@ -22,13 +22,23 @@ fn write(text: &mut String, campaign: &Campaign, now: Timestamp) -> std::fmt::Re
     let changes: Vec<&Change> = campaign.changes.iter().map(|change| &change.value).collect();
     let counts = Counts::of(changes.iter().copied());
     writeln!(text, "{}  {}  {}", clean_text(&rollout.name), rollout.state.phase(), summary(&counts))?;
-    writeln!(text, "  target {}, strategy `{}`, plan {}", rollout.spec.target, clean_text(&rollout.spec.strategy_name), rollout.spec.plan)?;
+    writeln!(
+        text,
+        "  target {}, strategy `{}`, plan {}",
+        rollout.spec.target,
+        clean_text(&rollout.spec.strategy_name),
+        rollout.spec.plan
+    )?;
     if let Some(reason) = reason_of(&rollout.state).or(rollout.waiting.as_ref()) {
         writeln!(text, "  {}", told(reason, now))?;
     }
     for (index, wave) in rollout.spec.waves.iter().enumerate() {
         let members: Vec<&&Change> = changes.iter().filter(|change| change.spec.wave == index).collect();
-        let bake = if wave.bake_seconds > 0 { format!(", bakes {}", Span::from_secs(wave.bake_seconds)) } else { String::new() };
+        let bake = if wave.bake_seconds > 0 {
+            format!(", bakes {}", Span::from_secs(wave.bake_seconds))
+        } else {
+            String::new()
+        };
         let at = wave_state(&rollout.state, index, &members, now);
         writeln!(text, "  wave {} {}: {at}{bake}", index + 1, clean_text(&wave.name))?;
         for change in members {
@@ -48,7 +58,13 @@ fn change_line(text: &mut String, change: &Change, now: Timestamp) -> std::fmt::
         (Some(from), None) => format!("  {}", from.short()),
         (None, _) => String::new(),
     };
-    writeln!(text, "    {} {}  {}{moved}", mark(change.state.phase()), clean_text(change.spec.resource.short()), change.state.phase().as_str())?;
+    writeln!(
+        text,
+        "    {} {}  {}{moved}",
+        mark(change.state.phase()),
+        clean_text(change.spec.resource.short()),
+        change.state.phase().as_str()
+    )?;
     let reason = change.waiting.as_ref().or_else(|| reason_of_change(&change.state));
     match reason {
         Some(reason) => writeln!(text, "        {}", told(reason, now)),
@@ -65,7 +81,11 @@ pub(super) fn history(campaign: &Campaign) -> String {
             let _ = writeln!(text, "    {}", difference(&entry));
         }
         for entry in &change.history {
-            let why = entry.reason.as_ref().map(|reason| format!("  {}", clean_text(&reason.to_string()))).unwrap_or_default();
+            let why = entry
+                .reason
+                .as_ref()
+                .map(|reason| format!("  {}", clean_text(&reason.to_string())))
+                .unwrap_or_default();
             let _ = writeln!(text, "  {}  {}{why}", entry.at, entry.phase.as_str());
         }
     }
@@ -85,7 +105,8 @@ fn summary(counts: &Counts) -> String {
         ("overtaken", counts.overtaken),
         ("gone", counts.gone),
     ];
-    let told: Vec<String> = parts.iter().filter(|(_, count)| *count > 0).map(|(name, count)| format!("{count} {name}")).collect();
+    let told: Vec<String> =
+        parts.iter().filter(|(_, count)| *count > 0).map(|(name, count)| format!("{count} {name}")).collect();
     format!("{} changes: {}", counts.total, if told.is_empty() { "none".to_owned() } else { told.join(", ") })
 }
 

@@ -52,9 +52,12 @@ pub(super) async fn service(session: &Session, store: &dyn Store, text: &str) ->
         Some(one) if !several => Ok(one),
         Some(one) => {
             let names = found.iter().chain([&one]).map(|(_, arn)| format!("`{arn}`")).collect::<Vec<_>>();
-            Err(Error::new(format!("`{text}` may be any of {} services", names.len())).help(format!("write one of {}", names.join(", "))))
+            Err(Error::new(format!("`{text}` may be any of {} services", names.len()))
+                .help(format!("write one of {}", names.join(", "))))
         }
-        None if targets.is_empty() => Err(nothing_yet(&format!("service `{text}`")).help("write the service's full ARN")),
+        None if targets.is_empty() => {
+            Err(nothing_yet(&format!("service `{text}`")).help("write the service's full ARN"))
+        }
         None => Err(Error::new(format!("the controller has seen no service `{text}`"))
             .help("write the service's full ARN, or see `plimsoll get services`")),
     }

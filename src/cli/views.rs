@@ -92,11 +92,17 @@ fn complete(state: &RolloutState, created: crate::model::Timestamp) -> Value {
     let (status, message, at) = match state {
         RolloutState::Succeeded { at } => ("True", None, *at),
         RolloutState::RolledBack { cause, at } => ("False", Some(&cause.message), *at),
-        RolloutState::Failed { reason, at } | RolloutState::Aborted { reason, at } => ("False", Some(&reason.message), *at),
+        RolloutState::Failed { reason, at } | RolloutState::Aborted { reason, at } => {
+            ("False", Some(&reason.message), *at)
+        }
         RolloutState::Superseded { at } => ("False", None, *at),
-        RolloutState::Proposed { reason } | RolloutState::Paused { reason, .. } => ("False", Some(&reason.message), created),
+        RolloutState::Proposed { reason } | RolloutState::Paused { reason, .. } => {
+            ("False", Some(&reason.message), created)
+        }
         RolloutState::RollingBack { cause } => ("False", Some(&cause.message), created),
-        RolloutState::Baking { .. } | RolloutState::Progressing { .. } | RolloutState::Scheduled => ("Unknown", None, created),
+        RolloutState::Baking { .. } | RolloutState::Progressing { .. } | RolloutState::Scheduled => {
+            ("Unknown", None, created)
+        }
     };
     json!({ "type": "Complete", "status": status, "reason": state.phase(), "message": message, "lastTransitionTime": at })
 }
@@ -105,8 +111,12 @@ fn complete(state: &RolloutState, created: crate::model::Timestamp) -> Value {
 pub(super) fn change(version: u64, change: &Change) -> Value {
     let mut status = serde_json::to_value(&change.state).unwrap_or_default();
     if let Value::Object(members) = &mut status {
-        let reason = change.waiting.clone().or_else(|| members.get("reason").and_then(|reason| serde_json::from_value(reason.clone()).ok()));
-        let reason = reason.or_else(|| members.get("cause").and_then(|cause| serde_json::from_value(cause.clone()).ok()));
+        let reason = change
+            .waiting
+            .clone()
+            .or_else(|| members.get("reason").and_then(|reason| serde_json::from_value(reason.clone()).ok()));
+        let reason =
+            reason.or_else(|| members.get("cause").and_then(|cause| serde_json::from_value(cause.clone()).ok()));
         members.insert("reason".to_owned(), json!(reason));
         members.insert("waiting".to_owned(), waiting(change.waiting.as_ref()));
         members.insert("history".to_owned(), json!(change.history));

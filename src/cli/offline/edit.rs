@@ -69,7 +69,8 @@ fn add(json: &JsonText, pointer: &str, value: &Value) -> Option<String> {
     if let Some(next) = siblings.get(index).and_then(|sibling| json.place(sibling)) {
         let indent = indent_of(&json.text, next.start);
         let gap = gap_before(&json.text, next.start);
-        let new = format!("{name}{},{}", written(value, &indent, lines)?, if gap.is_empty() { " ".to_owned() } else { gap });
+        let new =
+            format!("{name}{},{}", written(value, &indent, lines)?, if gap.is_empty() { " ".to_owned() } else { gap });
         return splice(&json.text, next.start, next.start, &new);
     }
     if let Some(last) = siblings.last().and_then(|sibling| json.place(sibling)) {
@@ -83,7 +84,11 @@ fn add(json: &JsonText, pointer: &str, value: &Value) -> Option<String> {
     let inner = format!("{outer}{}", unit(&json.text));
     let new = written(value, &inner, lines)?;
     let (start, end) = (container.value.start + 1, container.value.end - 1);
-    if lines { splice(&json.text, start, end, &format!("\n{inner}{name}{new}\n{outer}")) } else { splice(&json.text, start, end, &format!("{name}{new}")) }
+    if lines {
+        splice(&json.text, start, end, &format!("\n{inner}{name}{new}\n{outer}"))
+    } else {
+        splice(&json.text, start, end, &format!("{name}{new}"))
+    }
 }
 
 /// The pointers of what an object or list holds, in the order of the text.
@@ -132,7 +137,14 @@ mod tests {
     use crate::model::DocumentKind;
 
     fn entry(op: DiffOp, path: &str, to: Option<Value>) -> DiffEntry {
-        DiffEntry { document: DocumentKind::TaskDefinition, op, path: path.to_owned(), from: None, to, policy: String::new() }
+        DiffEntry {
+            document: DocumentKind::TaskDefinition,
+            op,
+            path: path.to_owned(),
+            from: None,
+            to,
+            policy: String::new(),
+        }
     }
 
     #[track_caller]
@@ -162,13 +174,23 @@ mod tests {
         check(before, "", &[entry(DiffOp::Add, "/b", Some(json!({ "c": [true] })))], after);
         check("{\"a\": [1, 2]}", "", &[entry(DiffOp::Add, "/a/0", Some(json!(0)))], "{\"a\": [0, 1, 2]}");
         check("{\"a\": [1, 2]}", "", &[entry(DiffOp::Add, "/a/-", Some(json!(3)))], "{\"a\": [1, 2, 3]}");
-        check("{\n  \"a\": []\n}", "", &[entry(DiffOp::Add, "/a/-", Some(json!("x")))], "{\n  \"a\": [\n    \"x\"\n  ]\n}");
+        check(
+            "{\n  \"a\": []\n}",
+            "",
+            &[entry(DiffOp::Add, "/a/-", Some(json!("x")))],
+            "{\n  \"a\": [\n    \"x\"\n  ]\n}",
+        );
         check("{}", "", &[entry(DiffOp::Add, "/a", Some(json!("x")))], "{\"a\":\"x\"}");
     }
 
     #[test]
     fn a_value_is_replaced_where_it_stands() {
-        check(r#"{ "user":  "root" , "x": 1 }"#, "", &[entry(DiffOp::Replace, "/user", Some(json!("1000")))], r#"{ "user":  "1000" , "x": 1 }"#);
+        check(
+            r#"{ "user":  "root" , "x": 1 }"#,
+            "",
+            &[entry(DiffOp::Replace, "/user", Some(json!("1000")))],
+            r#"{ "user":  "1000" , "x": 1 }"#,
+        );
     }
 
     #[test]

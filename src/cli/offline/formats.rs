@@ -57,7 +57,10 @@ fn sarif_results(judged: &Judged<'_>, result: &PolicyResult) -> Vec<Value> {
             "partialFingerprints": { "plimsoll/v1": format!("{}#{}#{}#{}", judged.resource.name, result.policy, finding.check, finding.path) },
         });
         if let (Value::Object(members), Some(name)) = (&mut value, &finding.waiver) {
-            members.insert("suppressions".to_owned(), json!([{ "kind": "external", "justification": format!("Waiver `{name}`") }]));
+            members.insert(
+                "suppressions".to_owned(),
+                json!([{ "kind": "external", "justification": format!("Waiver `{name}`") }]),
+            );
         }
         results.push(value);
     }
@@ -109,7 +112,9 @@ fn case(text: &mut String, judged: &Judged<'_>, result: &PolicyResult) {
     let first = result.findings.first().map_or("", |finding| &finding.message);
     let inner = match result.verdict {
         Verdict::Pass => None,
-        Verdict::Fail => Some(format!("<failure message=\"{}\">{}</failure>", escaped(first), escaped(&lines.join("\n")))),
+        Verdict::Fail => {
+            Some(format!("<failure message=\"{}\">{}</failure>", escaped(first), escaped(&lines.join("\n"))))
+        }
         Verdict::Unknown => Some(format!("<error message=\"{}\"/>", escaped(&reason(result)))),
         Verdict::Waived => {
             let name = result.waiver.as_ref().map_or("", |waiver| &waiver.name);
@@ -117,7 +122,8 @@ fn case(text: &mut String, judged: &Judged<'_>, result: &PolicyResult) {
         }
         Verdict::Skip => Some("<skipped message=\"does not apply\"/>".to_owned()),
     };
-    let head = format!("    <testcase classname=\"{}\" name=\"{}\"", escaped(&judged.resource.name), escaped(&result.policy));
+    let head =
+        format!("    <testcase classname=\"{}\" name=\"{}\"", escaped(&judged.resource.name), escaped(&result.policy));
     let _ = match inner {
         None => writeln!(text, "{head}/>"),
         Some(inner) => writeln!(text, "{head}>{inner}</testcase>"),
@@ -147,7 +153,14 @@ pub(in crate::cli) fn github(judged: &[Judged<'_>]) -> String {
     for one in judged {
         for result in &one.results {
             if result.verdict == Verdict::Unknown {
-                annotation(&mut text, "warning", one, one.line(""), &result.policy, &format!("unknown: {}", reason(result)));
+                annotation(
+                    &mut text,
+                    "warning",
+                    one,
+                    one.line(""),
+                    &result.policy,
+                    &format!("unknown: {}", reason(result)),
+                );
             }
             for finding in result.findings.iter().filter(|finding| finding.waiver.is_none()) {
                 let command = if result.severity >= Severity::High { "error" } else { "warning" };
@@ -162,7 +175,13 @@ fn annotation(text: &mut String, command: &str, judged: &Judged<'_>, line: usize
     // github.com/actions/toolkit, packages/core/src/command.ts: data escapes %, CR and LF; properties also `:` and `,`.
     let data = |text: &str| clean_text(text).replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
     let property = |text: &str| data(text).replace(':', "%3A").replace(',', "%2C");
-    let _ = writeln!(text, "::{command} file={},line={line},title={}::{}", property(&judged.file.name), property(title), data(message));
+    let _ = writeln!(
+        text,
+        "::{command} file={},line={line},title={}::{}",
+        property(&judged.file.name),
+        property(title),
+        data(message)
+    );
 }
 
 #[cfg(test)]

@@ -44,12 +44,18 @@ impl Assumed {
         let arn = resource.arn.as_ref();
         let tags = self.0.tags.iter().filter_map(|(key, values)| Some((key.clone(), values.first()?.clone())));
         ScopeKeys {
-            account: key(assumed(&self.0.accounts).or_else(|| arn.map(|arn| arn.as_str().split(':').nth(4).unwrap_or("").to_owned()))),
-            region: key(assumed(&self.0.regions).or_else(|| arn.map(|arn| arn.as_str().split(':').nth(3).unwrap_or("").to_owned()))),
+            account: key(assumed(&self.0.accounts)
+                .or_else(|| arn.map(|arn| arn.as_str().split(':').nth(4).unwrap_or("").to_owned()))),
+            region: key(assumed(&self.0.regions)
+                .or_else(|| arn.map(|arn| arn.as_str().split(':').nth(3).unwrap_or("").to_owned()))),
             cluster: key(assumed(&self.0.clusters)),
             service: key(assumed(&self.0.services)),
             family: key(assumed(&self.0.families).or_else(|| resource.family().map(ToOwned::to_owned))),
-            launch_type: self.0.launch_types.first().map_or(ScopeKey::Unknown, |launch_type| ScopeKey::Known(*launch_type)),
+            launch_type: self
+                .0
+                .launch_types
+                .first()
+                .map_or(ScopeKey::Unknown, |launch_type| ScopeKey::Known(*launch_type)),
             tags: ScopeTags::Partly(tags.collect()),
         }
     }
@@ -70,7 +76,12 @@ impl Judged<'_> {
 }
 
 /// Calls `ask` with the resource as policies see it.
-pub(in crate::cli) fn with_subject<T>(resource: &Resource, document: &Value, assumed: &Assumed, ask: impl FnOnce(&Subject<'_>) -> T) -> T {
+pub(in crate::cli) fn with_subject<T>(
+    resource: &Resource,
+    document: &Value,
+    assumed: &Assumed,
+    ask: impl FnOnce(&Subject<'_>) -> T,
+) -> T {
     let scope = assumed.keys(resource);
     let target = match (&scope.account, &scope.region) {
         (ScopeKey::Known(account), ScopeKey::Known(region)) => {
@@ -90,7 +101,12 @@ pub(in crate::cli) fn with_subject<T>(resource: &Resource, document: &Value, ass
 }
 
 /// Asks every policy about every task definition of the files.
-pub(in crate::cli) fn judge<'a>(set: &PolicySet, files: &'a [TaskDefinitionFile], assumed: &Assumed, now: Timestamp) -> Vec<Judged<'a>> {
+pub(in crate::cli) fn judge<'a>(
+    set: &PolicySet,
+    files: &'a [TaskDefinitionFile],
+    assumed: &Assumed,
+    now: Timestamp,
+) -> Vec<Judged<'a>> {
     let mut judged = Vec::new();
     for file in files {
         for resource in &file.resources {
@@ -108,7 +124,8 @@ pub(in crate::cli) fn count(judged: &[Judged<'_>], verdict: Verdict) -> usize {
 
 /// The CheckReport of DESIGN §7.
 pub(in crate::cli) fn to_json(policies: &Offline, judged: &[Judged<'_>]) -> Value {
-    let results: Vec<Value> = judged.iter().flat_map(|one| one.results.iter().map(move |result| result_json(one, result))).collect();
+    let results: Vec<Value> =
+        judged.iter().flat_map(|one| one.results.iter().map(move |result| result_json(one, result))).collect();
     json!({
         "apiVersion": API_VERSION, "kind": "CheckReport",
         "policySet": { "source": policies.source, "hash": policies.set.hash(), "policies": policies.set.len() },

@@ -41,8 +41,8 @@ impl Resource {
 /// # Errors
 /// Where it is no JSON, or no shape that is known: with what it seems to be.
 pub(in crate::cli) fn read(name: &str, bytes: Vec<u8>) -> Result<TaskDefinitionFile, Error> {
-    let text = String::from_utf8(bytes)
-        .map_err(|_| Error::new(format!("`{name}` is not UTF-8")).help("save it as UTF-8"))?;
+    let text =
+        String::from_utf8(bytes).map_err(|_| Error::new(format!("`{name}` is not UTF-8")).help("save it as UTF-8"))?;
     let json = JsonText::parse(text).map_err(|fault| {
         Error::new(format!("{name}:{}:{}: {}", fault.line, fault.column, fault.message))
             .help("a task definition file is JSON, as `aws ecs describe-task-definition` prints it")
@@ -56,7 +56,8 @@ fn resources(file: &str, value: &Value) -> Result<Vec<Resource>, Error> {
         Value::Array(list) if list.is_empty() => Err(unknown(file, "it is an empty list")),
         Value::Array(list) => {
             let one = |(index, element): (usize, &Value)| {
-                resource(file, &format!("/{index}"), element, index).ok_or_else(|| unknown(file, &format!("element {index} of the list is no task definition")))
+                resource(file, &format!("/{index}"), element, index)
+                    .ok_or_else(|| unknown(file, &format!("element {index} of the list is no task definition")))
             };
             list.iter().enumerate().map(one).collect()
         }
@@ -71,12 +72,15 @@ fn resources(file: &str, value: &Value) -> Result<Vec<Resource>, Error> {
             // `taskDefinitions` is how several answers are kept together.
             if let Some(Value::Array(list)) = members.get("taskDefinitions") {
                 let one = |(index, element): (usize, &Value)| {
-                    resource(file, &format!("/taskDefinitions/{index}"), element, index)
-                        .ok_or_else(|| unknown(file, &format!("element {index} of `taskDefinitions` is no task definition")))
+                    resource(file, &format!("/taskDefinitions/{index}"), element, index).ok_or_else(|| {
+                        unknown(file, &format!("element {index} of `taskDefinitions` is no task definition"))
+                    })
                 };
                 return list.iter().enumerate().map(one).collect();
             }
-            resource(file, "", value, 0).map(|one| vec![one]).ok_or_else(|| unknown(file, "it has no `containerDefinitions`"))
+            resource(file, "", value, 0)
+                .map(|one| vec![one])
+                .ok_or_else(|| unknown(file, "it has no `containerDefinitions`"))
         }
         _ => Err(unknown(file, "it is neither an object nor a list")),
     }

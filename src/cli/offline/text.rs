@@ -115,7 +115,11 @@ impl Scanner<'_> {
             Some(b'[') => self.elements(&pointer),
             Some(b'"') => drop(self.string()),
             _ => {
-                while self.bytes.get(self.at).is_some_and(|byte| !matches!(byte, b',' | b'}' | b']') && !byte.is_ascii_whitespace()) {
+                while self
+                    .bytes
+                    .get(self.at)
+                    .is_some_and(|byte| !matches!(byte, b',' | b'}' | b']') && !byte.is_ascii_whitespace())
+                {
                     self.at += 1;
                 }
             }
@@ -185,7 +189,15 @@ mod tests {
     fn every_node_has_its_line() {
         let text = "{\n  \"family\": \"web\",\n  \"a/b~\": [\n    1,\n    {\"x\": \"}\\\"\"}\n  ]\n}\n";
         let json = JsonText::parse(text.to_owned()).unwrap();
-        for (pointer, line) in [("", 1), ("/family", 2), ("/a~1b~0", 3), ("/a~1b~0/0", 4), ("/a~1b~0/1/x", 5), ("/family/missing", 2), ("/missing", 1)] {
+        for (pointer, line) in [
+            ("", 1),
+            ("/family", 2),
+            ("/a~1b~0", 3),
+            ("/a~1b~0/0", 4),
+            ("/a~1b~0/1/x", 5),
+            ("/family/missing", 2),
+            ("/missing", 1),
+        ] {
             assert_eq!(json.line(pointer), line, "{pointer}");
         }
         let place = json.place("/a~1b~0/1/x").unwrap();
@@ -206,11 +218,17 @@ mod tests {
     }
 
     fn values() -> impl Strategy<Value = Value> {
-        let leaf = prop_oneof![Just(Value::Null), any::<bool>().prop_map(Value::from), any::<i64>().prop_map(Value::from), any::<String>().prop_map(Value::from)];
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<String>().prop_map(Value::from)
+        ];
         leaf.prop_recursive(4, 40, 5, |inner| {
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
-                prop::collection::btree_map(any::<String>(), inner, 0..5).prop_map(|map| Value::Object(map.into_iter().collect())),
+                prop::collection::btree_map(any::<String>(), inner, 0..5)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
             ]
         })
     }
