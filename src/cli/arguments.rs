@@ -29,16 +29,23 @@ pub(super) struct Cli {
 #[derive(Debug, Clone, Args)]
 pub(super) struct Global {
     /// Where policies and records are kept: dynamodb://TABLE or file:PATH
-    #[arg(long, global = true, env = "PLIMSOLL_STORE", value_name = "URL", default_value = "dynamodb://plimsoll")]
+    #[arg(
+        long,
+        global = true,
+        env = "PLIMSOLL_STORE",
+        hide_env_values = true,
+        value_name = "URL",
+        default_value = "dynamodb://plimsoll"
+    )]
     pub(super) store: StoreUrl,
-    /// How data looks (sarif, junit and github: `check` only)
-    #[arg(short = 'o', long, global = true, value_enum, value_name = "FORMAT", default_value_t = Format::Table)]
+    /// How data looks: table|wide|json|yaml|name; for `check` also sarif|junit|github
+    #[arg(short = 'o', long, global = true, value_enum, value_name = "FORMAT", default_value_t = Format::Table, hide_possible_values = true)]
     pub(super) output: Format,
     /// The account and region that is meant, where there are several
     #[arg(long, global = true, value_name = "ACCOUNT/REGION", value_parser = target)]
     pub(super) target: Option<TargetId>,
-    /// How log lines on stderr look
-    #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value_t = LogLines::Auto)]
+    /// How log lines on stderr look: auto|text|json
+    #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value_t = LogLines::Auto, hide_possible_values = true)]
     pub(super) log_format: LogLines,
     /// More log lines on stderr; more with -vv and -vvv
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]

@@ -128,32 +128,55 @@ impl Error {
     }
 }
 
-/// The sources of an error, its own sentence left out.
-fn causes(error: &dyn std::error::Error) -> Vec<String> {
-    std::iter::successors(error.source(), |error| error.source()).map(ToString::to_string).collect()
-}
-
 impl From<AwsError> for Error {
     fn from(error: AwsError) -> Self {
-        Self { message: error.to_string(), causes: causes(&error), ..Self::default() }.help(error.help())
+        let help = error.help();
+        let message = match &error {
+            // The SDK tells every place it has looked at; what to do about it is the same for all of them.
+            AwsError::NoCredentials { message } => {
+                tracing::debug!(message, "no credentials");
+                "no AWS credentials were found".to_owned()
+            }
+            AwsError::Unreachable { message } => format!("the AWS endpoint cannot be reached: {}", innermost(message)),
+            _ => error.to_string(),
+        };
+        Self::new(message).help(help)
     }
 }
 
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
-        let this = Self { message: error.to_string(), causes: causes(&error), ..Self::default() };
-        match store_help(&error) {
-            Some(help) => this.help(help),
-            None => this,
-        }
+        let help = store_help(&error);
+        let message = match &error {
+            StoreError::Denied { store, message } if message.contains("no credentials found") => {
+                tracing::debug!(message, "no credentials");
+                return Self::new(format!("no AWS credentials were found, and `{store}` needs some"))
+                    .help("set AWS_PROFILE, sign in with `aws sso login`, or name a store on this machine with --store file:PATH");
+            }
+            StoreError::Unavailable { store, message } => {
+                format!("`{store}` does not answer: {}", innermost(message))
+            }
+            _ => error.to_string(),
+        };
+        Self::new(message).help(help)
+    }
+}
+
+/// The SDK names every layer a failure went through; the innermost one says what happened.
+fn innermost(message: &str) -> &str {
+    match message.rsplit_once(": ") {
+        Some((layers, last)) if layers.starts_with("dispatch failure") => last,
+        _ => message,
     }
 }
 
 impl From<RecordError> for Error {
     fn from(error: RecordError) -> Self {
         match error {
-            // What the store says is the sentence; what was being read is detail.
-            RecordError::Store { action, source } => Self::from(source).caused_by(format!("{action} failed")),
+            RecordError::Store { action, source } => {
+                tracing::debug!(action, error = %source, "the store failed");
+                Self::from(source)
+            }
             RecordError::Shape { .. } => Self::new(error.to_string())
                 .help("it was written by another version of plimsoll, or by hand; use the version that wrote it"),
         }
@@ -170,22 +193,23 @@ impl From<EcsError> for Error {
             EcsError::Throttled { .. } => "others use up the account's rate; try again, or lower `--budget`",
             EcsError::Refused { .. } | EcsError::NoAnswer { .. } => "see ECS's own words above",
         };
-        Self { message: error.to_string(), causes: causes(&error), ..Self::default() }.help(help)
+        Self::new(error.to_string()).help(help)
     }
 }
 
-const fn store_help(error: &StoreError) -> Option<&'static str> {
+fn store_help(error: &StoreError) -> &'static str {
     match error {
-        StoreError::Missing { .. } => {
-            Some("make it with `plimsoll store init`, or name another with --store or PLIMSOLL_STORE")
+        StoreError::Missing { message, .. } if message.contains("store init") => {
+            "if it should be elsewhere, name it with --store or PLIMSOLL_STORE"
         }
+        StoreError::Missing { .. } => "name another store with --store or PLIMSOLL_STORE",
         StoreError::Denied { .. } => {
-            Some("check whose credentials are in use and what they may do; or name another store with --store")
+            "check whose credentials are in use and what they may do; deploy/iam has the policies"
         }
-        StoreError::Unavailable { .. } => Some("check the network, and AWS_ENDPOINT_URL if it is set; then try again"),
-        StoreError::Conflict { .. } => Some("look at what they changed with `plimsoll get`, then try again"),
-        StoreError::TooLarge { .. } => Some("make it smaller: an object may have up to 350 KB of JSON"),
-        StoreError::Corrupt { .. } => Some("it was written by another version of plimsoll, or by hand"),
+        StoreError::Unavailable { .. } => "check the network, and AWS_ENDPOINT_URL if it is set; then try again",
+        StoreError::Conflict { .. } => "look at what they changed with `plimsoll get`, then try again",
+        StoreError::TooLarge { .. } => "make it smaller: an object may have up to 350 KB of JSON",
+        StoreError::Corrupt { .. } => "it was written by another version of plimsoll, or by hand",
     }
 }
 
