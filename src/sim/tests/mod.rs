@@ -6,5 +6,6 @@ mod listing_claims;
 mod rolling_claims;
 mod service_claims;
 mod stage;
+mod stage_claims;
 mod task_definition_claims;
 mod trouble_claims;
