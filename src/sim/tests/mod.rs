@@ -1,6 +1,7 @@
 //! Claims about the model, each with the fact it stands for.
 
 mod cluster_claims;
+mod fuzz;
 mod laws;
 mod listing_claims;
 mod rolling_claims;
