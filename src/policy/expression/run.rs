@@ -6,7 +6,7 @@ use std::cell::Cell;
 use serde_json::Value;
 
 use super::error::{EvalError, EvalErrorKind};
-use super::functions::{Function, call};
+use super::functions::{Function, call, is_remembered};
 use super::node::{Fold, Node, NodeKind};
 use super::parser::Operator;
 use super::value::{Entries, List, Mismatch, Val};
@@ -298,8 +298,11 @@ impl<'a, 'b> Run<'a, 'b> {
             };
             values.push(value);
         }
-        // Compiling a pattern costs some 30 µs; literal ones are compiled on reading and do not come here.
-        let extra = if function == Function::Matches { 2000 } else { 0 };
+        // Compiling a pattern costs some 30 µs. Literal ones are compiled on reading and do not come here.
+        let extra = match (function, values.get(1)) {
+            (Function::Matches, Some(Val::Text(pattern))) if !is_remembered(pattern) => 2000,
+            _ => 0,
+        };
         self.take(size as u64 + extra, node)?;
         let answer = call(function, &values).map_err(|(kind, message)| error(node, kind, message))?;
         match &answer {
