@@ -1,25 +1,34 @@
-//! `demo`: the arguments of the demonstration, and the seam to it.
+//! `plimsoll demo`: the whole loop on a simulated fleet, with nothing but this binary.
+//!
+//! It is the real controller, the real policies and the real rollout over the model of ECS in `sim`; only ECS and the
+//! clock are not real. Every promise that is shown is checked at the end, on the simulated world.
+
+mod promises;
+mod screen;
+mod story;
 
 use clap::Args;
 
 use super::error::{Answer, Error};
 use super::run::Session;
 
-/// What to show.
+/// What `demo` takes.
 #[derive(Debug, Clone, Args)]
 pub struct DemoArguments {
-    /// How many services the fleet has
-    #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u32).range(10..=5000))]
-    pub services: u32,
-    /// Makes a run repeatable
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub seed: u64,
-    /// How many times faster than real time
-    #[arg(long, value_name = "X", default_value_t = 60.0)]
-    pub speed: f64,
+    /// How many services the fleet has at least
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(60..=2000))]
+    services: u16,
+    /// What decides every length of time and every id: the same seed shows the same run
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How many seconds of the fleet's time pass in one of yours; 0: as fast as it goes
+    #[arg(long, default_value_t = 150.0, value_name = "X")]
+    speed: f64,
 }
 
+/// Shows the loop. Yes only if the fleet converged and every promise was kept.
 pub(super) async fn run(session: &mut Session, arguments: DemoArguments) -> Result<Answer, Error> {
-    let _ = (session.now(), arguments);
-    Err(Error::new("this build has no demonstration yet"))
+    let mut story = story::Story::begin(&arguments, &session.output)?;
+    let kept = story.tell().await?;
+    Ok(Answer::of(kept))
 }

@@ -28,7 +28,9 @@ pub fn taken(open: &[Campaign], ended: &[Campaign], now: Timestamp) -> BTreeMap<
     let mut taken = BTreeMap::new();
     for campaign in open {
         let rollout = &campaign.rollout.value;
-        for change in &campaign.changes {
+        // A proposal has nothing yet: every plan proposes anew, and a proposal that says something else is replaced.
+        let proposed = matches!(rollout.state, RolloutState::Proposed { .. });
+        for change in campaign.changes.iter().filter(|_| !proposed) {
             let change = &change.value;
             if change.state.phase().is_final() && !just_ended(change, now) {
                 continue;
@@ -124,7 +126,7 @@ impl Executor<'_> {
         }
         // One decision may end a wave and open the next; each is recorded before what follows from it.
         for _ in 0..=campaign.rollout.value.spec.waves.len() {
-            if !self.decide(books, campaign).await? {
+            if campaign.rollout.value.state.is_final() || !self.decide(books, campaign).await? {
                 break;
             }
         }
