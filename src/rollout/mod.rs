@@ -7,8 +7,11 @@ pub mod back;
 pub mod campaign;
 pub mod change;
 pub mod command;
+#[cfg(test)]
+mod fixture;
 pub mod landing;
 pub mod make;
+pub mod membership;
 pub mod record;
 pub mod state;
 pub mod window;
