@@ -11,6 +11,7 @@
 mod architecture;
 mod contract;
 mod fake;
+mod loops;
 mod manifest;
 mod peers;
 mod scenarios;

@@ -1,0 +1,173 @@
+//! A controller as the binary would assemble it, on somebody's server and on a store, in time that passes quickly.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use plimsoll::controller::reconcile::PassReport;
+use plimsoll::controller::run::{Mode, RunEnd, Watcher};
+use plimsoll::controller::{Controller, Parts, Settings};
+use plimsoll::model::{TargetId, Timestamp};
+use plimsoll::plan::Plan;
+use plimsoll::ports::ecs::{Ecs, EcsError, Operation};
+use plimsoll::ports::{Clock, Store};
+use plimsoll::records::campaign::{Campaign, Campaigns};
+use plimsoll::records::configuration::{Application, Configurations};
+use plimsoll::records::events::{self, Events};
+use plimsoll::sim::TokioClock;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use super::policies;
+use crate::peers::Peer;
+
+/// Seconds of the controller in one of ours. Reads may lag 20 seconds, says the controller: that is one of ours.
+const SPEED: f64 = 20.0;
+
+/// Nothing that goes well takes as long, in seconds of ours.
+const AT_MOST: Duration = Duration::from_secs(150);
+
+/// ECS, and which operations it was asked for.
+pub(crate) struct Counted {
+    ecs: Arc<dyn Ecs>,
+    calls: Mutex<Vec<(Operation, Value)>>,
+}
+
+impl Ecs for Counted {
+    fn call<'a>(&'a self, operation: Operation, input: Value) -> BoxFuture<'a, Result<Value, EcsError>> {
+        self.calls.lock().unwrap().push((operation, input.clone()));
+        self.ecs.call(operation, input)
+    }
+}
+
+impl Counted {
+    /// The calls since last asked that change something in ECS.
+    pub(crate) fn writes(&self) -> Vec<(Operation, Value)> {
+        let mut calls = std::mem::take(&mut *self.calls.lock().unwrap());
+        calls.retain(|(operation, _)| operation.writes());
+        calls
+    }
+}
+
+/// One controller and what it works with.
+pub(crate) struct Loop {
+    pub(crate) ecs: Arc<Counted>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) target: TargetId,
+    clock: Arc<TokioClock>,
+    controller: Controller,
+}
+
+impl Loop {
+    /// On what the peer has, with the policies that `text` names.
+    pub(crate) async fn on(peer: &Peer, store: Arc<dyn Store>, text: &str) -> Self {
+        let identity = peer.connection().identity().await.unwrap();
+        let target = TargetId { account: identity.account, region: peer.connection().region().to_owned() };
+        let ecs = Arc::new(Counted { ecs: Arc::new(peer.connection().ecs()), calls: Mutex::default() });
+        // The servers' clock is this machine's.
+        #[expect(clippy::disallowed_methods, reason = "the edge of a test")]
+        let now = Timestamp::from_utc(std::time::SystemTime::now().into());
+        let clock = Arc::new(TokioClock::scaled(now, SPEED));
+        let application = Application { objects: policies::objects(text), ..Application::default() };
+        Configurations::of(store.as_ref()).apply(&application, clock.now(), false).await.unwrap();
+        let controller = controller(&ecs, &store, &clock, &target, "one");
+        Self { ecs, store, target, clock, controller }
+    }
+
+    /// Another controller takes the place of this one, as after the end of its process, with `store` opened anew.
+    pub(crate) fn starts_again(&mut self, holder: &str, store: Arc<dyn Store>) {
+        self.store = store;
+        self.controller = controller(&self.ecs, &self.store, &self.clock, &self.target, holder);
+    }
+
+    /// Pass after pass, until nothing is left to do: what does not comply, and why.
+    pub(crate) async fn settles(&mut self) -> Vec<String> {
+        match self.runs(Duration::from_secs(10 * 60)).await {
+            RunEnd::Settled { problems } => problems,
+            RunEnd::Stopped => panic!("it was not told to stop"),
+        }
+    }
+
+    /// The same; what is deferred is waited for only so long, in the controller's time.
+    pub(crate) async fn runs(&mut self, timeout: Duration) -> RunEnd {
+        let (stop, mut watcher) = (CancellationToken::new(), Told::default());
+        let run = self.controller.run(Mode::UntilSettled { timeout }, &stop, &mut watcher);
+        match tokio::time::timeout(AT_MOST, run).await {
+            Ok(end) => end.unwrap_or_else(|error| panic!("{error}: {:?}", std::error::Error::source(&error))),
+            Err(_) => panic!("it does not settle: {:#?}", watcher.0),
+        }
+    }
+
+    /// Passes until `enough` says so of one.
+    pub(crate) async fn passes_until(&mut self, enough: impl Fn(&PassReport) -> bool + Send) {
+        let stop = CancellationToken::new();
+        let mut watcher = StopsWhen { enough, stop: stop.clone() };
+        let end = tokio::time::timeout(AT_MOST, self.controller.run(Mode::Forever, &stop, &mut watcher)).await;
+        assert_eq!(end.expect("it comes to pass").unwrap(), RunEnd::Stopped);
+    }
+
+    /// What would change now.
+    pub(crate) async fn plan(&mut self) -> Plan {
+        self.controller.plan(None).await.unwrap().0
+    }
+
+    /// Every rollout, and its changes, as they are recorded.
+    pub(crate) async fn campaigns(&self) -> Vec<Campaign> {
+        Campaigns::of(self.store.as_ref(), &self.target).campaigns().await.unwrap()
+    }
+
+    /// Asserts that nothing is missing in the history and nothing was edited, and says how much there is.
+    pub(crate) async fn audits(&self) -> usize {
+        let events = Events::of(self.store.as_ref(), &self.target).list("").await.unwrap();
+        assert_eq!(events::verify(&events), []);
+        events.len()
+    }
+}
+
+fn controller(
+    ecs: &Arc<Counted>,
+    store: &Arc<dyn Store>,
+    clock: &Arc<TokioClock>,
+    target: &TargetId,
+    holder: &str,
+) -> Controller {
+    let parts = Parts { ecs: ecs.clone(), store: store.clone(), clock: clock.clone() };
+    let settings = Settings {
+        target: target.clone(),
+        holder: holder.to_owned(),
+        // The servers answer in real time: what they take counts twentyfold.
+        lease: Duration::from_secs(30) * SPEED as u32,
+        resync: Duration::from_secs(1),
+        poll: Duration::from_secs(5),
+        allow_edit: vec![],
+    };
+    Controller::new(parts, settings)
+}
+
+/// Remembers how the last pass stood: for the one who asks why it does not end.
+#[derive(Default)]
+struct Told(Vec<String>);
+
+impl Watcher for Told {
+    fn passed(&mut self, report: &PassReport, _: Timestamp) {
+        let changes = report.campaigns.iter().flat_map(|campaign| &campaign.changes).map(|change| &change.value);
+        let change = changes.map(|change| {
+            let waiting = change.waiting.as_ref().map_or_else(String::new, ToString::to_string);
+            format!("{} {} {waiting}", change.spec.resource.short(), change.state.phase().as_str())
+        });
+        self.0 = change.collect();
+    }
+}
+
+struct StopsWhen<F> {
+    enough: F,
+    stop: CancellationToken,
+}
+
+impl<F: Fn(&PassReport) -> bool + Send> Watcher for StopsWhen<F> {
+    fn passed(&mut self, report: &PassReport, _: Timestamp) {
+        if (self.enough)(report) {
+            self.stop.cancel();
+        }
+    }
+}
