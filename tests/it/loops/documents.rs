@@ -76,7 +76,7 @@ fn input(mut members: Map<String, Value>) -> Map<String, Value> {
 /// A document of nearly 64 KiB, the most that ECS takes.
 fn near_the_limit() -> Document {
     let variable = |number: usize| json!({ "name": format!("VARIABLE_{number}"), "value": format!("{number}-é-").repeat(6) });
-    let variables: Vec<Value> = (0..620).map(variable).collect();
+    let variables: Vec<Value> = (0..760).map(variable).collect();
     let input = json!({
         "family": "near-the-limit", "pidMode": "host", "memory": "512",
         "containerDefinitions": [{ "name": "app", "image": "a:1", "essential": true, "environment": variables }]

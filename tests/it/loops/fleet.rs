@@ -99,7 +99,12 @@ impl Fleet {
                     cluster,
                     arn: answer["service"]["serviceArn"].as_str().unwrap().to_owned(),
                 }),
-                Err(why) => self.refused.push(format!("{}: {why}", document.file)),
+                Err(why) => {
+                    self.refused.push(format!("{}: {why}", document.file));
+                    // ministack may fall over a document after it has made the service.
+                    let service = json!({ "cluster": cluster, "service": name, "force": true });
+                    let _ = self.call("DeleteService", service).await;
+                }
             }
         }
     }

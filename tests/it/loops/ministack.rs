@@ -45,6 +45,8 @@ async fn complies(peer: &Peer, store: Arc<dyn Store>, fleet: &Fleet) {
     let ecs = run.ecs.clone();
     let before = fleet.look(ecs.as_ref()).await;
     let plan = run.plan().await;
+    let planned: Vec<&String> = plan.services.iter().map(|service| &service.resource).collect();
+    assert_eq!(planned, before.keys().collect::<Vec<_>>());
     let expected = |arn: &String| complying(before[arn].document());
     for service in &plan.services {
         let differs = Value::Object(expected(&service.resource)) != Value::Object(before[&service.resource].document());
@@ -107,5 +109,6 @@ async fn a_fleet_comes_to_comply_with_the_record_in_a_file() {
     let peer = Peer::ministack().await;
     let mut fleet = Fleet::empty(&peer).await;
     fleet.deploy(&documents::own()).await;
+    assert_eq!(fleet.refused, [] as [String; 0]);
     complies(&peer, Arc::new(store), &fleet).await;
 }
