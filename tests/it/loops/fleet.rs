@@ -56,12 +56,18 @@ impl Seen {
         service
     }
 
-    /// The document without what the server makes of it by itself.
+    /// The document without what the server makes of it by itself: numbers and times, and its words for nothing.
     pub(crate) fn document(&self) -> Map<String, Value> {
         let mut document = self.definition["taskDefinition"].as_object().unwrap().clone();
         for member in ["taskDefinitionArn", "revision", "registeredAt"] {
             document.shift_remove(member);
         }
+        let nothing = |name: &str, value: &Value| match name {
+            "pidMode" | "ipcMode" | "taskRoleArn" | "executionRoleArn" => value == "",
+            "networkMode" => value == "bridge",
+            _ => false,
+        };
+        document.retain(|name, value| !value.is_null() && !nothing(name, value));
         document
     }
 }

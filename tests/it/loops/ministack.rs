@@ -17,16 +17,11 @@ use crate::peers::Peer;
 
 /// What is to become of a document: written here once more, with no fix, policy or edit of the product's.
 fn complying(mut document: Map<String, Value>) -> Map<String, Value> {
-    // ministack has its own words for what is not there.
-    for member in ["pidMode", "ipcMode", "taskRoleArn", "executionRoleArn"] {
-        if document[member].is_null() {
-            document[member] = json!("");
-        }
+    if document.get("pidMode") == Some(&json!("host")) {
+        document.shift_remove("pidMode");
     }
-    if document["pidMode"] == "host" {
-        document["pidMode"] = json!("");
-    }
-    let windows = document["runtimePlatform"]["operatingSystemFamily"].as_str().is_some_and(|os| os.starts_with("WIN"));
+    let platform = document.get("runtimePlatform").and_then(|platform| platform["operatingSystemFamily"].as_str());
+    let windows = platform.is_some_and(|name| name.starts_with("WINDOWS"));
     for container in document["containerDefinitions"].as_array_mut().unwrap() {
         let container = container.as_object_mut().unwrap();
         if container.get("privileged") == Some(&json!(true)) {

@@ -3,14 +3,14 @@
 use plimsoll::manifest;
 use plimsoll::model::spec::Object;
 
-/// Everything at once: 40 changes in flight, no bakes.
+/// Everything at once, without bakes.
 pub(crate) const SWIFT: &str = r#"
 apiVersion: plimsoll/v1
 kind: RolloutStrategy
 metadata: { name: swift-tests }
 spec:
   waves: [{ name: first, size: 1 }, { name: rest, size: rest }]
-  maxInFlight: 40
+  maxInFlight: 200
   maxAffected: "100%"
   health: { progressTimeout: 2m, steadyFor: 5s }
   images: allow

@@ -156,6 +156,7 @@ impl Watcher for Told {
             format!("{} {} {waiting}", change.spec.resource.short(), change.state.phase().as_str())
         });
         self.0 = change.collect();
+        eprintln!("pass {:?} {}", tokio::time::Instant::now(), self.0.len());
     }
 }
 
