@@ -12,20 +12,21 @@ use crate::peers::Peer;
 /// Clusters that the services are spread over.
 const CLUSTERS: [&str; 3] = ["prod-a", "prod-b", "dev"];
 
-/// How many tasks each service runs.
+/// How many tasks each service runs, where nothing else is said.
 const TASKS: usize = 2;
 
 /// A fleet, and what the server would not take into it.
 pub(crate) struct Fleet {
     endpoint: String,
+    /// How many tasks each service that is deployed from now on is to run.
+    pub(crate) tasks: usize,
     pub(crate) services: Vec<Deployed>,
     /// In sentences.
     pub(crate) refused: Vec<String>,
 }
 
-/// A service and the file its task definition came from.
+/// A service that the server took.
 pub(crate) struct Deployed {
-    pub(crate) file: String,
     pub(crate) cluster: &'static str,
     pub(crate) arn: String,
 }
@@ -75,7 +76,7 @@ impl Seen {
 impl Fleet {
     /// Nothing but clusters.
     pub(crate) async fn empty(peer: &Peer) -> Self {
-        let fleet = Self { endpoint: peer.endpoint(), services: Vec::new(), refused: Vec::new() };
+        let fleet = Self { endpoint: peer.endpoint(), tasks: TASKS, services: Vec::new(), refused: Vec::new() };
         let insights = json!([{ "name": "containerInsights", "value": "enabled" }]);
         for name in CLUSTERS {
             fleet.call("CreateCluster", json!({ "clusterName": name, "settings": insights })).await.unwrap();
@@ -98,10 +99,10 @@ impl Fleet {
                 }
             };
             let cluster = CLUSTERS[number % CLUSTERS.len()];
-            let service = service_of(&input, cluster, &name, &registered, number);
+            let mut service = service_of(&input, cluster, &name, &registered, number);
+            service["desiredCount"] = json!(self.tasks);
             match self.call("CreateService", service).await {
                 Ok(answer) => self.services.push(Deployed {
-                    file: document.file.clone(),
                     cluster,
                     arn: answer["service"]["serviceArn"].as_str().unwrap().to_owned(),
                 }),
@@ -166,7 +167,7 @@ fn service_of(input: &Map<String, Value>, cluster: &str, name: &str, revision: &
     let fargate = text("requiresCompatibilities").contains("FARGATE");
     let team = ["shop", "платформа", ""][number % 3];
     let mut service = json!({
-        "cluster": cluster, "serviceName": name, "taskDefinition": revision, "desiredCount": TASKS,
+        "cluster": cluster, "serviceName": name, "taskDefinition": revision,
         "launchType": if fargate { "FARGATE" } else { "EC2" },
         "tags": [{ "key": "team", "value": team }, { "key": "number", "value": number.to_string() }],
         "propagateTags": "SERVICE", "enableECSManagedTags": true,

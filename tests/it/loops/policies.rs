@@ -12,7 +12,7 @@ spec:
   waves: [{ name: first, size: 1 }, { name: rest, size: rest }]
   maxInFlight: 200
   maxAffected: "100%"
-  health: { progressTimeout: 2m, steadyFor: 5s }
+  health: { progressTimeout: 1h, steadyFor: 5s }
   images: allow
 ---
 apiVersion: plimsoll/v1

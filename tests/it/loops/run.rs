@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use plimsoll::aws::AwsEcs;
 use plimsoll::controller::reconcile::PassReport;
 use plimsoll::controller::run::{Mode, RunEnd, Watcher};
 use plimsoll::controller::{Controller, Parts, Settings};
@@ -16,6 +17,7 @@ use plimsoll::records::configuration::{Application, Configurations};
 use plimsoll::records::events::{self, Events};
 use plimsoll::sim::TokioClock;
 use serde_json::Value;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::policies;
@@ -24,28 +26,49 @@ use crate::peers::Peer;
 /// Seconds of the controller in one of ours. Reads may lag 20 seconds, says the controller: that is one of ours.
 const SPEED: f64 = 20.0;
 
-/// Nothing that goes well takes as long, in seconds of ours.
-const AT_MOST: Duration = Duration::from_secs(150);
+/// Of the controller's time. What the servers take counts twentyfold.
+const LEASE: Duration = Duration::from_secs(100);
 
-/// ECS, and which operations it was asked for.
+/// Nothing that goes well takes as long in real time, on a busy machine too.
+const AT_MOST: Duration = Duration::from_secs(480);
+
+/// ECS, and what it was asked to change.
+#[derive(Default)]
 pub(crate) struct Counted {
-    ecs: Arc<dyn Ecs>,
-    calls: Mutex<Vec<(Operation, Value)>>,
+    ecs: Option<AwsEcs>,
+    writes: Mutex<Vec<(Operation, Value)>>,
+    /// After so many more writes no answer comes any more.
+    answers: Mutex<Option<usize>>,
+    hangs: Notify,
 }
 
 impl Ecs for Counted {
     fn call<'a>(&'a self, operation: Operation, input: Value) -> BoxFuture<'a, Result<Value, EcsError>> {
-        self.calls.lock().unwrap().push((operation, input.clone()));
-        self.ecs.call(operation, input)
+        Box::pin(async move {
+            let counted = operation.writes().then(|| (operation, input.clone()));
+            let answer = self.ecs.as_ref().unwrap().call(operation, input).await;
+            if let Some(write) = counted {
+                self.writes.lock().unwrap().push(write);
+                if self.was_the_last() {
+                    self.hangs.notify_one();
+                    std::future::pending::<()>().await;
+                }
+            }
+            answer
+        })
     }
 }
 
 impl Counted {
-    /// The calls since last asked that change something in ECS.
+    /// What changed something in ECS since last asked.
     pub(crate) fn writes(&self) -> Vec<(Operation, Value)> {
-        let mut calls = std::mem::take(&mut *self.calls.lock().unwrap());
-        calls.retain(|(operation, _)| operation.writes());
-        calls
+        std::mem::take(&mut *self.writes.lock().unwrap())
+    }
+
+    fn was_the_last(&self) -> bool {
+        let mut answers = self.answers.lock().unwrap();
+        *answers = answers.map(|left| left.saturating_sub(1));
+        answers.take_if(|left| *left == 0).is_some()
     }
 }
 
@@ -63,21 +86,21 @@ impl Loop {
     pub(crate) async fn on(peer: &Peer, store: Arc<dyn Store>, text: &str) -> Self {
         let identity = peer.connection().identity().await.unwrap();
         let target = TargetId { account: identity.account, region: peer.connection().region().to_owned() };
-        let ecs = Arc::new(Counted { ecs: Arc::new(peer.connection().ecs()), calls: Mutex::default() });
+        let ecs = Arc::new(Counted { ecs: Some(peer.connection().ecs()), ..Counted::default() });
         // The servers' clock is this machine's.
         #[expect(clippy::disallowed_methods, reason = "the edge of a test")]
         let now = Timestamp::from_utc(std::time::SystemTime::now().into());
         let clock = Arc::new(TokioClock::scaled(now, SPEED));
         let application = Application { objects: policies::objects(text), ..Application::default() };
         Configurations::of(store.as_ref()).apply(&application, clock.now(), false).await.unwrap();
-        let controller = controller(&ecs, &store, &clock, &target, "one");
+        let controller = controller(&ecs, &store, &clock, &target, ("one", LEASE));
         Self { ecs, store, target, clock, controller }
     }
 
     /// Another controller takes the place of this one, as after the end of its process, with `store` opened anew.
     pub(crate) fn starts_again(&mut self, holder: &str, store: Arc<dyn Store>) {
         self.store = store;
-        self.controller = controller(&self.ecs, &self.store, &self.clock, &self.target, holder);
+        self.controller = controller(&self.ecs, &self.store, &self.clock, &self.target, (holder, LEASE));
     }
 
     /// Pass after pass, until nothing is left to do: what does not comply, and why.
@@ -98,12 +121,16 @@ impl Loop {
         }
     }
 
-    /// Passes until `enough` says so of one.
-    pub(crate) async fn passes_until(&mut self, enough: impl Fn(&PassReport) -> bool + Send) {
-        let stop = CancellationToken::new();
-        let mut watcher = StopsWhen { enough, stop: stop.clone() };
-        let end = tokio::time::timeout(AT_MOST, self.controller.run(Mode::Forever, &stop, &mut watcher)).await;
-        assert_eq!(end.expect("it comes to pass").unwrap(), RunEnd::Stopped);
+    /// Works until ECS has done so many writes, and dies before it hears of the last of them.
+    pub(crate) async fn dies_at_write(&mut self, number: usize) {
+        *self.ecs.answers.lock().unwrap() = Some(number);
+        let (stop, mut nobody) = (CancellationToken::new(), Told::default());
+        let run = self.controller.run(Mode::Forever, &stop, &mut nobody);
+        tokio::select! {
+            end = run => panic!("{end:?}"),
+            () = self.ecs.hangs.notified() => {}
+            () = tokio::time::sleep(AT_MOST) => panic!("it writes less: {:?}", self.ecs.writes()),
+        }
     }
 
     /// What would change now.
@@ -129,14 +156,13 @@ fn controller(
     store: &Arc<dyn Store>,
     clock: &Arc<TokioClock>,
     target: &TargetId,
-    holder: &str,
+    (holder, lease): (&str, Duration),
 ) -> Controller {
     let parts = Parts { ecs: ecs.clone(), store: store.clone(), clock: clock.clone() };
     let settings = Settings {
         target: target.clone(),
         holder: holder.to_owned(),
-        // The servers answer in real time: what they take counts twentyfold.
-        lease: Duration::from_secs(30) * SPEED as u32,
+        lease,
         resync: Duration::from_secs(1),
         poll: Duration::from_secs(5),
         allow_edit: vec![],
@@ -156,19 +182,5 @@ impl Watcher for Told {
             format!("{} {} {waiting}", change.spec.resource.short(), change.state.phase().as_str())
         });
         self.0 = change.collect();
-        eprintln!("pass {:?} {}", tokio::time::Instant::now(), self.0.len());
-    }
-}
-
-struct StopsWhen<F> {
-    enough: F,
-    stop: CancellationToken,
-}
-
-impl<F: Fn(&PassReport) -> bool + Send> Watcher for StopsWhen<F> {
-    fn passed(&mut self, report: &PassReport, _: Timestamp) {
-        if (self.enough)(report) {
-            self.stop.cancel();
-        }
     }
 }
