@@ -6,7 +6,7 @@ CARGO ?= cargo
 .PHONY: help demo test lint check deny
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | sort | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | sort | expand -t 16
 
 demo: ## Show the whole loop on a simulated fleet; needs nothing but Rust
 	$(CARGO) run -- demo
@@ -28,10 +28,10 @@ deny: ## Check licences, sources and banned crates, where cargo-deny is installe
 	else echo 'skipped: cargo-deny is not installed; make deny-install'; fi
 
 .PHONY: deny-install
-deny-install: target/tools/bin/cargo-deny ## Install cargo-deny under target/tools (a few minutes, once)
+deny-install: target/tools/bin/cargo-deny ## Install cargo-deny under target/tools (two minutes, once)
 
 target/tools/bin/cargo-deny:
 	$(CARGO) install --locked --debug cargo-deny@0.20.2 --root target/tools
 
-# Defines `peers`: the servers the tests need, pinned, installed under target/.
+# `peers`: the servers the tests need, pinned, installed under target/.
 include tests/peers/peers.mk

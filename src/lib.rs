@@ -5,6 +5,7 @@
 //! `ARCHITECTURE.md` has the map and the rules; `tests/it/architecture.rs` holds the code to them.
 
 pub mod aws;
+pub mod cli;
 pub mod controller;
 pub mod embedded;
 pub mod manifest;

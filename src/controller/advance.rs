@@ -28,7 +28,9 @@ pub fn taken(open: &[Campaign], ended: &[Campaign], now: Timestamp) -> BTreeMap<
     let mut taken = BTreeMap::new();
     for campaign in open {
         let rollout = &campaign.rollout.value;
-        for change in &campaign.changes {
+        // A proposal has nothing yet: every plan proposes anew, and a proposal that says something else is replaced.
+        let proposed = matches!(rollout.state, RolloutState::Proposed { .. });
+        for change in campaign.changes.iter().filter(|_| !proposed) {
             let change = &change.value;
             if change.state.phase().is_final() && !just_ended(change, now) {
                 continue;
@@ -124,7 +126,7 @@ impl Executor<'_> {
         }
         // One decision may end a wave and open the next; each is recorded before what follows from it.
         for _ in 0..=campaign.rollout.value.spec.waves.len() {
-            if !self.decide(books, campaign).await? {
+            if campaign.rollout.value.state.is_final() || !self.decide(books, campaign).await? {
                 break;
             }
         }
@@ -242,15 +244,15 @@ impl Executor<'_> {
             return Ok(());
         }
         let was = change.value.state.clone();
-        if was.phase() != state.phase() {
-            if let Some(cause) = held_for(&state) {
-                books.hold(&change.value, &cause, now).await?;
-            }
+        if was.phase() != state.phase()
+            && let Some(cause) = held_for(&state)
+        {
+            books.hold(&change.value, &cause, now).await?;
         }
-        if let State::Updating { to: Some(to), .. } = &state {
-            if change.value.spec.kind == ChangeKind::Revision {
-                change.value.spec.to = Some(to.clone());
-            }
+        if let State::Updating { to: Some(to), .. } = &state
+            && change.value.spec.kind == ChangeKind::Revision
+        {
+            change.value.spec.to = Some(to.clone());
         }
         let waiting = if state.phase().is_final() { None } else { reason.clone() };
         change.value.enter(state, reason, now);

@@ -5,28 +5,12 @@ use std::ops::Range;
 use super::node::{Place, Places, Style};
 use super::source::Fault;
 use super::{Diagnostic, Sourced};
-use crate::model::spec::Kind;
+use crate::policy::PolicyError;
 
-/// Something wrong in an object's spec, found by a module that knows no files.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SpecProblem {
-    /// Of which kind the object is.
-    pub kind: Kind,
-    /// Its name.
-    pub name: String,
-    /// A JSON Pointer into its spec: `/checks/0/require`. What is not written stands for the nearest thing around it.
-    pub pointer: String,
-    /// In a text such as an expression: which character, from 1.
-    pub column: Option<usize>,
-    /// What is wrong: one sentence, lower-case, without a full stop.
-    pub message: String,
-    /// What to do about it.
-    pub help: Option<String>,
-}
-
-/// Says in which file and line the problem is. `None` where no such object is among `objects`: it comes from the store.
+/// Says in which file and line a problem of an object's spec is, down to the character of an expression. What is not
+/// written stands for the nearest thing around it. `None` where no such object is among `objects`: it comes from the store.
 #[must_use]
-pub fn locate(objects: &[Sourced], problem: &SpecProblem) -> Option<Diagnostic> {
+pub fn locate(objects: &[Sourced], problem: &PolicyError) -> Option<Diagnostic> {
     let is_it = |one: &&Sourced| one.object.kind() == problem.kind && one.object.metadata.name == problem.name;
     let sourced = objects.iter().find(is_it)?;
     let pointer = format!("/spec{}", problem.pointer);
@@ -124,6 +108,7 @@ fn escape_length(rest: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::spec::Kind;
 
     /// The text from where the `offset`th character of `title` was written, to the end of that line.
     #[track_caller]
@@ -133,7 +118,7 @@ mod tests {
              resource: Service\n  checks: [{{name: c, require: \"true\", message: m}}]\n"
         );
         let objects = crate::manifest::parse("p.yaml", &text).unwrap();
-        let problem = SpecProblem {
+        let problem = PolicyError {
             kind: Kind::Policy,
             name: "p".to_owned(),
             pointer: "/title".to_owned(),

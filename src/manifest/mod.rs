@@ -20,6 +20,6 @@ mod source;
 pub use diagnostic::Diagnostic;
 pub use emit::to_yaml;
 pub use explain::explain;
-pub use locate::{SpecProblem, locate};
+pub use locate::locate;
 pub use read::{Reading, Sourced, parse, parse_files, read_files};
 pub use schema::schema;

@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use super::node::{Content, Node, Places, places};
-use super::schema::{Schema, schema, schema_of_any_kind};
+use super::schema::{Schema, schema_to_read};
 use super::shape::faults;
 use super::source::{Fault, Source};
 use super::{Diagnostic, compose, rules};
@@ -145,8 +145,7 @@ fn object(node: &Node) -> Result<(Object, Places), Vec<Fault>> {
     };
     let written = node.get("kind").and_then(Node::text);
     let kind = Kind::ALL.iter().copied().find(|kind| Some(kind.as_str()) == written);
-    let schema = kind.map_or_else(schema_of_any_kind, schema);
-    let mut found = faults(node, Schema::of(&schema));
+    let mut found = faults(node, Schema::of(schema_to_read(kind)));
     let places = places(node);
     let part = |name: &str| node.get(name).map(Node::to_json).unwrap_or_default();
     let metadata = serde_json::from_value::<Metadata>(part("metadata"));

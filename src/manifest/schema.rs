@@ -1,6 +1,9 @@
 //! The JSON Schemas of the kinds, and what they say about a field. The schemas come from the types of `model::spec`;
 //! nothing is said twice.
 
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
 use serde_json::{Map, Value, json};
 
 use crate::model::spec::{
@@ -15,10 +18,17 @@ pub fn schema(kind: Kind) -> Value {
     envelope(&[kind], kind.as_str(), spec, definitions)
 }
 
-/// The schema of an object of which it is not known what kind it is: nothing is asked of its spec.
-pub(super) fn schema_of_any_kind() -> Value {
+/// The schemas of all kinds, and under `None` that of an object of which it is not known what kind it is: nothing is
+/// asked of its spec. Made once: a file may hold thousands of objects.
+static SCHEMAS: LazyLock<BTreeMap<Option<Kind>, Value>> = LazyLock::new(|| {
     let spec = json!({ "description": "What it says." });
-    envelope(Kind::ALL, "an object", spec, Map::new())
+    let any = (None, envelope(Kind::ALL, "an object", spec, Map::new()));
+    Kind::ALL.iter().map(|kind| (Some(*kind), schema(*kind))).chain([any]).collect()
+});
+
+/// The schema to read an object with.
+pub(super) fn schema_to_read(kind: Option<Kind>) -> &'static Value {
+    SCHEMAS.get(&kind).unwrap_or(&Value::Null)
 }
 
 fn envelope(kinds: &[Kind], title: &str, spec: Value, mut definitions: Map<String, Value>) -> Value {

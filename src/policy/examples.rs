@@ -25,6 +25,8 @@ pub struct ExampleOutcome {
     pub problems: Vec<String>,
     /// The checks that failed in it: for the coverage of checks.
     pub failed_checks: Vec<String>,
+    /// The guarded members that its fix touches.
+    pub guarded: Vec<String>,
 }
 
 impl ExampleOutcome {
@@ -87,6 +89,7 @@ fn run(set: &PolicySet, name: &str, spec: &PolicySpec, example: &ExampleSpec, in
         pointer: format!("/examples/{index}"),
         problems: Vec::new(),
         failed_checks: Vec::new(),
+        guarded: Vec::new(),
     };
     let Some(result) = results.first() else {
         outcome.problems.push("the policy did not answer".to_owned());
@@ -103,6 +106,7 @@ fn run(set: &PolicySet, name: &str, spec: &PolicySpec, example: &ExampleSpec, in
         outcome.problems.push(format!("expected {expected}, got {got}{why}"));
     }
     let fixes: Vec<&PlannedFix> = result.fixes.iter().collect();
+    outcome.guarded = fixes.iter().flat_map(|fix| fix.guarded.clone()).collect();
     match (apply_fixes(set, &subject, &results, &fixes, now), &example.fixed) {
         (Err(why), _) => outcome.problems.push(why.to_string()),
         (Ok(_), Some(_)) if fixes.is_empty() => {
@@ -128,5 +132,6 @@ const fn wanted(expectation: Expectation) -> Verdict {
 
 /// Equal with the order of members: what a fix reorders, it changes.
 fn same(left: &Value, right: &Value) -> bool {
-    left.to_string() == right.to_string()
+    let text = |value: &Value| value.to_string();
+    text(left) == text(right)
 }

@@ -30,6 +30,12 @@ pub struct WorldConfig {
     /// Whether an input member that the operation does not have is an error. AWS's SDKs refuse it before sending; what
     /// the service itself does is not documented. On by default, so that a stripped-too-little document is found.
     pub strict: bool,
+    /// Whether registering shuffles containers, `environment` and `secrets`: ECS may (terraform-provider-aws,
+    /// task_definition_equivalency.go).
+    pub reorder: bool,
+    /// Whether there are records of service deployments and service revisions. Services that were last deployed before
+    /// 25 October 2024 have none (ecs-facts §3.5), and some stand-ins for ECS never do.
+    pub service_deployments: bool,
     /// Container instances of a cluster that was not given a number of its own.
     pub instances: u32,
     /// How long things take.
@@ -48,6 +54,8 @@ impl Default for WorldConfig {
             inactive_grace: Duration::ZERO,
             forget_inactive: false,
             strict: true,
+            reorder: false,
+            service_deployments: true,
             instances: 8,
             pace: Pace::default(),
         }

@@ -1,5 +1,6 @@
 //! The world behind `ports::Ecs`, in process, with faults on demand. Does not know what the faults are good for.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -57,6 +58,7 @@ pub struct SimEcs {
     world: Arc<Mutex<World>>,
     clock: Arc<dyn Clock>,
     log: Mutex<Vec<Call>>,
+    arrived: AtomicU64,
     script: Mutex<Option<Script>>,
 }
 
@@ -64,7 +66,7 @@ impl SimEcs {
     /// The world as `clock` tells its time. Others may share the world.
     #[must_use]
     pub fn new(world: Arc<Mutex<World>>, clock: Arc<dyn Clock>) -> Self {
-        Self { world, clock, log: Mutex::default(), script: Mutex::default() }
+        Self { world, clock, log: Mutex::default(), arrived: AtomicU64::new(0), script: Mutex::default() }
     }
 
     /// The same, with a world of its own.
@@ -112,13 +114,8 @@ impl SimEcs {
 
     fn answer(&self, operation: Operation, input: Value) -> Result<Value, EcsError> {
         let now = self.clock.now();
-        let call = {
-            let mut log = lock(&self.log);
-            let number = log.last().map_or(0, |last| last.number + 1);
-            let call = Call { number, at: now, operation, input };
-            log.push(call.clone());
-            call
-        };
+        let call = Call { number: self.arrived.fetch_add(1, Ordering::Relaxed), at: now, operation, input };
+        lock(&self.log).push(call.clone());
         let fault = lock(&self.script).as_mut().and_then(|script| script(&call));
         let mut world = lock(&self.world);
         let mut perform =
@@ -169,3 +166,6 @@ impl std::fmt::Debug for SimEcs {
         f.debug_struct("SimEcs").field("calls", &lock(&self.log).len()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -78,6 +78,7 @@ pub(super) fn of(operation: &str) -> Option<&'static [&'static str]> {
             "monitoring",
         ],
         "StopServiceDeployment" => &["serviceDeploymentArn", "stopType"],
+        "ContinueServiceDeployment" => &["serviceDeploymentArn", "hookId", "action"],
         "UpdateClusterSettings" => &["cluster", "settings"],
         "UpdateCluster" => &["cluster", "settings", "configuration", "serviceConnectDefaults"],
         "TagResource" => &["resourceArn", "tags"],

@@ -6,8 +6,8 @@
 //!
 //! What it models is what `ecs-facts` states, fact by fact, each with its source in the code. What it does not model:
 //! CPU and memory on container instances, load balancers (but for their health checks and draining), CodeDeploy's own
-//! deployments, task sets, blue/green, linear and canary strategies, lifecycle hooks, alarms, service discovery, IAM,
-//! EventBridge. It knows nothing of policies, and nothing of what calls it.
+//! deployments, task sets, traffic (blue/green, linear and canary deployments wait, but nothing shifts), Lambda hooks,
+//! service discovery, IAM, EventBridge. It knows nothing of policies, and nothing of what calls it.
 
 mod clock;
 mod cluster;

@@ -42,6 +42,14 @@ impl Random {
         Duration::from_millis(low.saturating_add(self.below(high.saturating_sub(low).saturating_add(1))))
     }
 
+    /// Puts `list` into any order (Fisher and Yates).
+    pub(super) fn shuffle<T>(&mut self, list: &mut [T]) {
+        for place in (1..list.len()).rev() {
+            let bound = u64::try_from(place).unwrap_or(0) + 1;
+            list.swap(place, usize::try_from(self.below(bound)).unwrap_or(0));
+        }
+    }
+
     /// 32 hexadecimal digits: the form of a task's id.
     pub(super) fn hex32(&mut self) -> String {
         format!("{:016x}{:016x}", self.next(), self.next())

@@ -1,6 +1,6 @@
 //! Everything that is, and what is going to happen by itself, in order. Does not know who asks, nor any clock.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -42,6 +42,8 @@ pub(super) struct State {
     pub(super) families: BTreeMap<String, Family>,
     pub(super) images: Images,
     pub(super) misbehaviours: Vec<Misbehaviour>,
+    /// The alarms that are going off.
+    pub(super) alarms: BTreeSet<String>,
 }
 
 impl State {
@@ -55,6 +57,7 @@ impl State {
             families: BTreeMap::new(),
             images: Images::default(),
             misbehaviours: Vec::new(),
+            alarms: BTreeSet::new(),
         }
     }
 
@@ -140,6 +143,7 @@ impl State {
             "DeregisterTaskDefinition" => self.deregister_task_definition(&input),
             "DeleteTaskDefinitions" => self.delete_task_definitions(&input),
             "StopServiceDeployment" => self.stop_service_deployment(&input),
+            "ContinueServiceDeployment" => self.continue_service_deployment(&input),
             "TagResource" => self.tag_resource(&input),
             "UntagResource" => self.untag_resource(&input),
             "RunTask" => self.run_task(&input),

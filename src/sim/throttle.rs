@@ -37,6 +37,8 @@ fn bucket(operation: &str) -> Option<Name> {
     Some(match operation {
         "CreateCluster" | "DeleteCluster" => Name::Published(Bucket::ClusterModify),
         "CreateService" | "DeleteService" => Name::Published(Bucket::ServiceModify),
+        // Not in AWS's table, like StopServiceDeployment.
+        "ContinueServiceDeployment" => Name::Published(Bucket::ServiceDeployment),
         "ListTaskDefinitionFamilies" => Name::Published(Bucket::TaskDefinitionRead),
         "DeleteTaskDefinitions" => Name::Other("task-definition-deletion", 5, 1),
         "RunTask" | "StopTask" => Name::Other("cluster-resource-modify", 100, 40),

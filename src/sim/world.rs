@@ -46,6 +46,8 @@ enum Change {
     MoveImage { image: String, digest: String },
     LoseImage { digest: String },
     Instances { cluster: String, count: u32 },
+    Ring { alarm: String, on: bool },
+    Kill { task: String, code: &'static str, reason: String },
     Stamp { arn: String, tags: Vec<(String, String)> },
     Plant { task_definition: String, members: Map<String, Value> },
 }
@@ -133,6 +135,22 @@ impl World {
         self.apply(Change::Instances { cluster: cluster.to_owned(), count });
     }
 
+    /// Sets a CloudWatch alarm off, or lets it rest. Deployments that watch it react.
+    pub fn ring(&mut self, alarm: &str, on: bool) {
+        self.apply(Change::Ring { alarm: alarm.to_owned(), on });
+    }
+
+    /// Whether an alarm is going off.
+    #[must_use]
+    pub fn is_ringing(&self, alarm: &str) -> bool {
+        self.state.alarms.contains(alarm)
+    }
+
+    /// Takes a running task away as AWS does: `code` such as `SpotInterruption`. It is replaced, and counts as no failure.
+    pub fn kill_task(&mut self, task_arn: &str, code: &'static str, reason: &str) {
+        self.apply(Change::Kill { task: task_arn.to_owned(), code, reason: reason.to_owned() });
+    }
+
     /// Writes tags that only AWS can write, such as `aws:cloudformation:stack-name`.
     pub fn stamp_tags(&mut self, arn: &str, tags: &[(&str, &str)]) {
         let tags = tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
@@ -193,6 +211,8 @@ impl Change {
             Self::MoveImage { image, digest } => state.images.set(&image, &digest),
             Self::LoseImage { digest } => state.images.lose(&digest),
             Self::Instances { cluster, count } => state.set_instances(&cluster, count),
+            Self::Ring { alarm, on } => state.ring(&alarm, on),
+            Self::Kill { task, code, reason } => state.kill(&task, code, &reason),
             Self::Stamp { arn, tags } => state.stamp_tags(&arn, tags),
             Self::Plant { task_definition, members } => state.plant(&task_definition, members),
         }

@@ -14,6 +14,7 @@ mod fake;
 mod loops;
 mod manifest;
 mod peers;
+mod policies;
+mod policies_oracle;
 mod scenarios;
 mod sim;
-mod policies;

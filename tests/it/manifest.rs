@@ -2,6 +2,7 @@
 
 use plimsoll::manifest::{self, Diagnostic};
 use plimsoll::model::spec::{Kind, Spec};
+use plimsoll::policy::PolicySet;
 use proptest::prelude::*;
 
 /// The example of the design, whole.
@@ -114,6 +115,13 @@ fn of_very_many_findings_the_first_are_told_and_the_rest_counted() {
     assert_eq!(findings[200].message, "and 802 more findings in this file");
 }
 
+#[test]
+fn very_many_bad_documents_are_told_like_one() {
+    let text = "---\nkind: Polcy\nmetadata: {}\n".repeat(9_000);
+    let findings = manifest::parse("f", &text).unwrap_err();
+    assert_eq!(findings.len(), 201);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
@@ -138,4 +146,16 @@ proptest! {
             prop_assert!(!rendered(&findings).is_empty());
         }
     }
+}
+
+#[test]
+fn what_is_wrong_with_an_expression_is_told_at_its_character() {
+    let text = include_str!("../fixtures/manifests/expressions.yaml");
+    let objects = manifest::parse("expressions.yaml", text).unwrap_or_else(|wrong| panic!("{}", rendered(&wrong)));
+    let all: Vec<_> = objects.iter().map(|one| one.object.clone()).collect();
+    let problems = PolicySet::compile(&all).unwrap_err();
+    let findings: Vec<_> = problems.iter().map(|problem| manifest::locate(&objects, problem).unwrap()).collect();
+    insta::with_settings!({ snapshot_path => "../snapshots", prepend_module_to_snapshot => false }, {
+        insta::assert_snapshot!("manifest-expressions", rendered(&findings));
+    });
 }

@@ -149,7 +149,7 @@ fn only_fixes_that_hardly_break_anything_need_no_param() {
 }
 
 /// Task definitions to hold the laws against: the project's own rich and odd ones, and those of `PLIMSOLL_CORPUS`.
-fn documents() -> Vec<(String, Value)> {
+pub(crate) fn documents() -> Vec<(String, Value)> {
     let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/task-definitions")];
     #[expect(clippy::disallowed_methods, reason = "a test may look where the corpus is")]
     folders.extend(std::env::var("PLIMSOLL_CORPUS").ok().map(PathBuf::from));
@@ -174,12 +174,13 @@ fn documents() -> Vec<(String, Value)> {
 }
 
 /// Every policy enforced, with params that turn every fix on.
-fn everything_on(family: &str) -> Vec<Object> {
+fn everything_on(families: BTreeSet<String>) -> Vec<Object> {
+    let users: Map<String, Value> = families.into_iter().map(|family| (family, json!("1000:1000"))).collect();
     let params = json!({
-        "users": { family: "1000:1000" }, "egressWithoutPublicIp": true, "makeReadonly": true, "tmpVolume": "plimsoll-tmp",
+        "users": users, "egressWithoutPublicIp": true, "makeReadonly": true, "tmpVolume": "plimsoll-tmp",
         "secretArns": { "AWS_ACCESS_KEY_ID": "arn:aws:ssm:eu-west-1:123456789012:parameter/k",
                         "AWS_SECRET_ACCESS_KEY": "arn:aws:ssm:eu-west-1:123456789012:parameter/s" },
-        "logGroupPrefix": "/ecs/",
+        "logGroupPrefix": "/ecs/", "keep": { "*": ["NET_BIND_SERVICE"] }, "fixIt": true,
     });
     let mut objects: Vec<Object> = Vec::new();
     for (_, object) in objects_of_policies() {
@@ -218,10 +219,11 @@ fn on_every_document_verdicts_are_verdicts_and_fixes_are_lawful() {
         TargetContext { account: "123456789012".to_owned(), region: "eu-west-1".to_owned(), labels: BTreeMap::new() };
     let scope = ScopeKeys::default();
     let now = Timestamp::EPOCH;
+    let documents = documents();
+    let families = documents.iter().filter_map(|(_, document)| document.get("family")?.as_str());
+    let set = set(&everything_on(families.map(str::to_owned).collect()));
     let mut changed = 0;
-    for (name, document) in documents() {
-        let family = document.get("family").and_then(Value::as_str).unwrap_or("none");
-        let set = set(&everything_on(family));
+    for (name, document) in documents {
         let subject = Subject {
             kind: ResourceKind::TaskDefinition,
             resource: &document,
@@ -232,6 +234,8 @@ fn on_every_document_verdicts_are_verdicts_and_fixes_are_lawful() {
             scope: &scope,
         };
         let results = evaluate(&set, &subject, now);
+        let together: Vec<&PlannedFix> = results.iter().flat_map(|result| &result.fixes).collect();
+        apply_fixes(&set, &subject, &results, &together, now).unwrap_or_else(|why| panic!("{name}: {why}"));
         for result in &results {
             assert!(result.verdict != Verdict::Unknown || result.reason.is_some(), "{name}: {result:?}");
             for finding in &result.findings {
@@ -239,9 +243,12 @@ fn on_every_document_verdicts_are_verdicts_and_fixes_are_lawful() {
             }
             // Each policy by itself: whatever is fixable is fixed, and lawfully.
             let fixes: Vec<&PlannedFix> = result.fixes.iter().collect();
+            if fixes.is_empty() {
+                continue;
+            }
             match apply_fixes(&set, &subject, &results, &fixes, now) {
                 Ok(fixed) => {
-                    assert_eq!(fixed.diff.is_empty(), fixes.is_empty(), "{name}: {}", result.policy);
+                    assert!(!fixed.diff.is_empty(), "{name}: {}", result.policy);
                     changed += fixed.diff.len();
                     let again = evaluate(&set, &Subject { resource: &fixed.document, ..subject }, now);
                     let again = again.iter().find(|again| again.policy == result.policy).unwrap();
@@ -255,4 +262,53 @@ fn on_every_document_verdicts_are_verdicts_and_fixes_are_lawful() {
         }
     }
     assert!(changed > 0, "no document was fixed at all");
+}
+
+/// What `policies/README.md` says of a policy.
+fn row(path: &str, name: &str, spec: &PolicySpec) -> String {
+    let control = spec.controls.first().map_or("", |control| control.strip_prefix("SecurityHub/").unwrap_or(control));
+    let fixable = spec.checks.iter().any(|check| !check.fix.is_empty());
+    let by_param = fixable
+        && spec
+            .checks
+            .iter()
+            .flat_map(|check| &check.fix)
+            .all(|fix| fix.when.as_deref().is_some_and(|when| when.contains("params.")));
+    let fix = match (fixable, by_param) {
+        (false, _) => "no",
+        (true, true) => "with a param",
+        (true, false) => "yes",
+    };
+    let text = spec.description.replace('\n', " ");
+    let breaks = ["may break: ", "It costs: ", "may cost: "].iter().find_map(|mark| {
+        let (_, rest) = text.split_once(mark)?;
+        Some(rest.split_once(". ").map_or(rest, |(sentence, _)| sentence).trim().trim_end_matches('.').to_owned())
+    });
+    let breaks = if fixable { breaks.unwrap_or_default() } else { String::new() };
+    let guarded: BTreeSet<String> = run_examples(name, spec)
+        .unwrap()
+        .into_iter()
+        .flat_map(|outcome| outcome.guarded)
+        .map(|p| format!("`{p}`"))
+        .collect();
+    let guarded = guarded.into_iter().collect::<Vec<_>>().join(" ");
+    let severity = spec.severity.as_str();
+    format!("| [`{name}`]({path}) | {control} | {:?} | {severity} | {fix} | {breaks} | {guarded} |", spec.resource)
+}
+
+#[test]
+fn the_table_of_the_readme_is_the_catalogue() {
+    let mut table = vec![
+        "| policy | control | resource | severity | fix | what its fix may break | `--allow-edit` |".to_owned(),
+        "|---|---|---|---|---|---|---|".to_owned(),
+    ];
+    let mut policies = policies();
+    policies.sort_by_key(|(path, name, _)| {
+        let number = name.rsplit('-').next().and_then(|number| number.parse::<u32>().ok()).unwrap_or(0);
+        (!path.starts_with("security-hub/"), number, name.clone())
+    });
+    table.extend(policies.iter().map(|(path, name, spec)| row(path, name, spec)));
+    let readme = std::fs::read_to_string(folder().join("README.md")).unwrap();
+    let found: Vec<&str> = readme.lines().filter(|line| line.starts_with('|')).collect();
+    assert_eq!(found.join("\n"), table.join("\n"), "the table should be:\n{}\n", table.join("\n"));
 }

@@ -1,6 +1,8 @@
 //! The functions there are, and what they do.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
+use std::collections::HashMap;
 
 use super::error::EvalErrorKind;
 use super::value::{Entries, List, Val};
@@ -110,10 +112,9 @@ pub(super) fn call<'a>(function: Function, arguments: &[Val<'a>]) -> Result<Val<
         (Function::Contains, [Val::Text(text), Val::Text(part)]) => Ok(Val::Bool(text.contains(part.as_ref()))),
         (Function::StartsWith, [Val::Text(text), Val::Text(part)]) => Ok(Val::Bool(text.starts_with(part.as_ref()))),
         (Function::EndsWith, [Val::Text(text), Val::Text(part)]) => Ok(Val::Bool(text.ends_with(part.as_ref()))),
-        (Function::Matches, [Val::Text(text), Val::Text(pattern)]) => match pattern_of(pattern) {
-            Ok(pattern) => Ok(Val::Bool(pattern.is_match(text))),
-            Err(why) => failed(why),
-        },
+        (Function::Matches, [Val::Text(text), Val::Text(pattern)]) => {
+            remembered(pattern, |pattern| pattern.is_match(text)).map_or_else(failed, |found| Ok(Val::Bool(found)))
+        }
         (Function::LowerAscii, [Val::Text(text)]) => Ok(Val::text(text.to_ascii_lowercase())),
         (Function::Split, [Val::Text(text), Val::Text(separator)]) => {
             Ok(Val::list(text.split(separator.as_ref()).map(Val::text).collect()))
@@ -163,6 +164,35 @@ pub(super) fn pattern_of(pattern: &str) -> Result<regex::Regex, String> {
         .nest_limit(32)
         .build()
         .map_err(|_| "this pattern is no valid regular expression, or too large".to_owned())
+}
+
+/// How many patterns a thread remembers; at most 256 KiB each.
+const REMEMBERED: usize = 32;
+
+thread_local! {
+    /// Patterns that come from params are the same for every element of every document, and compiling one costs a
+    /// hundred times what matching does.
+    static PATTERNS: RefCell<HashMap<String, regex::Regex>> = RefCell::default();
+}
+
+/// Whether matching with this pattern needs no compiling.
+pub(super) fn is_remembered(pattern: &str) -> bool {
+    PATTERNS.with_borrow(|patterns| patterns.contains_key(pattern))
+}
+
+fn remembered<T>(pattern: &str, ask: impl FnOnce(&regex::Regex) -> T) -> Result<T, String> {
+    PATTERNS.with_borrow_mut(|patterns| {
+        if let Some(known) = patterns.get(pattern) {
+            return Ok(ask(known));
+        }
+        let new = pattern_of(pattern)?;
+        let answer = ask(&new);
+        if patterns.len() >= REMEMBERED {
+            patterns.clear();
+        }
+        patterns.insert(pattern.to_owned(), new);
+        Ok(answer)
+    })
 }
 
 fn join<'a>(list: &List<'a>, rest: &[Val<'a>]) -> Result<Val<'a>, Failure> {

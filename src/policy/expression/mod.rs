@@ -15,6 +15,7 @@
 //! - `has(x.y)` is false and `x.?y` is none where `y` is null: in ECS's JSON null means absent. `x.y` itself is null.
 //! - No timestamps, durations, messages, bytes, and no more than [`MAX_SOURCE`] bytes.
 
+mod access;
 mod error;
 mod functions;
 mod lexer;

@@ -196,7 +196,7 @@ fn the_deepest_expression_fits_a_small_stack() {
         format!("{}1{}", "(".repeat(MAX_DEPTH - 1), ")".repeat(MAX_DEPTH - 1)),
         format!("{}1{}", "[".repeat(MAX_DEPTH - 1), "]".repeat(MAX_DEPTH - 1)),
         format!("{}1{}", "{'a':".repeat(MAX_DEPTH - 1), "}".repeat(MAX_DEPTH - 1)),
-        format!("{}1", "true?".repeat(1)) + &":false?2".repeat(MAX_DEPTH - 3) + ":3",
+        "true?1".to_owned() + &":false?2".repeat(MAX_DEPTH - 3) + ":3",
         format!("{}true", "!".repeat(MAX_DEPTH - 1)),
         format!("1{}", "+1".repeat(MAX_DEPTH - 1)),
         format!("{}1{}", "string(".repeat(MAX_DEPTH - 1), ")".repeat(MAX_DEPTH - 1)),

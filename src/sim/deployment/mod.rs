@@ -5,5 +5,5 @@ mod operations;
 mod record;
 mod state;
 
-pub(super) use record::{Record, RecordStatus, Rollback};
+pub(super) use record::{Hook, HookStatus, Record, RecordStatus, Rollback};
 pub(super) use state::{Deployment, RolloutState, ServiceRevision};

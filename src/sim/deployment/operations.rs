@@ -7,7 +7,7 @@ use super::super::input::{Input, Line, page};
 use super::super::names;
 use super::super::service::Service;
 use super::super::state::State;
-use super::record::{Record, RecordStatus};
+use super::record::{Hook, HookStatus, Record, RecordStatus};
 use crate::model::Timestamp;
 
 /// How many one call describes (`DescribeServiceDeployments`, `DescribeServiceRevisions`).
@@ -27,6 +27,7 @@ impl State {
         let lines: Vec<Line> = service
             .records
             .iter()
+            .filter(|_| self.config.service_deployments)
             .rev()
             .zip(0_u64..)
             .filter(|(record, _)| statuses.is_empty() || statuses.contains(&record.status.as_str()))
@@ -100,10 +101,42 @@ impl State {
         .ok_or_else(missing)?
     }
 
+    /// Lets a paused deployment go on, or takes it back.
+    pub(in crate::sim) fn continue_service_deployment(&mut self, input: &Input<'_>) -> Result<Value, SimError> {
+        let arn = input.need_text("serviceDeploymentArn")?.to_owned();
+        let hook_id = input.need_text("hookId")?;
+        let back = match input.text("action")? {
+            None | Some("CONTINUE") => false,
+            Some("ROLLBACK") => true,
+            Some(_) => return Err(SimError::invalid("The action must be CONTINUE or ROLLBACK.")),
+        };
+        let missing =
+            || SimError::new("ServiceDeploymentNotFoundException", "The service deployment could not be found.");
+        let (cluster, name) = self
+            .service_of("service-deployment", &arn)
+            .map(|service| (service.cluster.clone(), service.name.clone()))
+            .ok_or_else(missing)?;
+        let now = self.now;
+        self.with_service(&cluster, &name, |state, service| {
+            let record = service.record_mut(&arn).ok_or_else(missing)?;
+            let waiting = |hook: &&mut Hook| hook.id == hook_id && hook.status == HookStatus::AwaitingAction;
+            let Some(hook) = record.hooks.iter_mut().find(waiting) else {
+                return Err(SimError::invalid("The lifecycle hook does not await an action."));
+            };
+            hook.status = HookStatus::Succeeded;
+            if back {
+                record.set(RecordStatus::RollbackRequested, Some("User requested a rollback.".into()), now);
+            }
+            state.settle_soon(service);
+            Ok(json!({ "serviceDeploymentArn": arn }))
+        })
+        .ok_or_else(missing)?
+    }
+
     /// The service in an ARN such as `…:service-deployment/CLUSTER/SERVICE/ID`.
     fn service_of(&self, kind: &str, arn: &str) -> Option<&Service> {
         let path = names::path(arn, kind)?;
-        let (cluster, rest) = path.split_once('/')?;
+        let (cluster, rest) = path.split_once('/').filter(|_| self.config.service_deployments)?;
         let (service, _) = rest.split_once('/')?;
         self.clusters.get(cluster)?.services.get(service)
     }

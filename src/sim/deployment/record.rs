@@ -1,5 +1,7 @@
 //! A service deployment: the record of one attempt to move a service, kept after it has ended.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 
 use super::super::service::Service;
@@ -48,6 +50,34 @@ pub(in crate::sim) struct Rollback {
     pub(in crate::sim) revision: String,
 }
 
+/// `DeploymentLifecycleHookStatus`, of those that occur here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::sim) enum HookStatus {
+    AwaitingAction,
+    Succeeded,
+    TimedOut,
+}
+
+impl HookStatus {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::AwaitingAction => "AWAITING_ACTION",
+            Self::Succeeded => "SUCCEEDED",
+            Self::TimedOut => "TIMED_OUT",
+        }
+    }
+}
+
+/// A PAUSE hook that was reached.
+#[derive(Debug, Clone)]
+pub(in crate::sim) struct Hook {
+    pub(in crate::sim) id: String,
+    pub(in crate::sim) status: HookStatus,
+    pub(in crate::sim) expires_at: Timestamp,
+    /// What it does when it expires; else it goes on.
+    pub(in crate::sim) rolls_back: bool,
+}
+
 #[derive(Debug, Clone)]
 pub(in crate::sim) struct Record {
     pub(in crate::sim) arn: String,
@@ -67,6 +97,10 @@ pub(in crate::sim) struct Record {
     pub(in crate::sim) failures: u32,
     /// Whether the circuit breaker ended it.
     pub(in crate::sim) tripped: bool,
+    pub(in crate::sim) hooks: Vec<Hook>,
+    /// Alarms that were going off when it was first looked at.
+    pub(in crate::sim) alarms_before: Option<BTreeSet<String>>,
+    pub(in crate::sim) alarms_triggered: Vec<String>,
 }
 
 impl Record {
@@ -130,6 +164,9 @@ impl Record {
         if let Some(stage) = self.stage {
             view.insert("lifecycleStage".into(), json!(stage));
         }
+        if !self.hooks.is_empty() {
+            view.insert("lifecycleHookDetails".into(), self.hooks.iter().map(Hook::describe).collect());
+        }
         let configuration = service.members.get("deploymentConfiguration").cloned().unwrap_or_else(|| json!({}));
         view.insert("deploymentConfiguration".into(), configuration);
         if let Some(rollback) = &self.rollback {
@@ -153,14 +190,38 @@ impl Record {
             "deploymentCircuitBreaker".into(),
             json!({ "status": status, "failureCount": self.failures, "threshold": breaker.threshold }),
         );
-        view.insert("alarms".into(), json!({ "status": "DISABLED", "alarmNames": [], "triggeredAlarmNames": [] }));
+        view.insert("alarms".into(), self.describe_alarms(service));
         Value::Object(view)
+    }
+
+    fn describe_alarms(&self, service: &Service) -> Value {
+        let enabled = service.setting("/alarms/enable") == Some(&json!(true));
+        let names = service.setting("/alarms/alarmNames").filter(|_| enabled).cloned().unwrap_or_else(|| json!([]));
+        let status = match (enabled, self.alarms_triggered.is_empty(), self.status.is_terminal()) {
+            (false, ..) => "DISABLED",
+            (true, false, _) => "TRIGGERED",
+            (true, true, true) => "MONITORING_COMPLETE",
+            (true, true, false) => "MONITORING",
+        };
+        json!({ "status": status, "alarmNames": names, "triggeredAlarmNames": self.alarms_triggered })
     }
 
     /// How many tasks of a revision this deployment wants.
     fn requested(&self, service: &Service, revision: &str, desired: u32) -> usize {
         let primary = service.deployments.first().is_some_and(|first| first.revision.arn == revision);
         if primary { usize::try_from(desired).unwrap_or(usize::MAX) } else { service.of_revision(revision, None) }
+    }
+}
+
+impl Hook {
+    fn describe(&self) -> Value {
+        json!({
+            "hookId": self.id,
+            "targetType": "PAUSE",
+            "status": self.status.as_str(),
+            "expiresAt": epoch(self.expires_at),
+            "timeoutAction": if self.rolls_back { "ROLLBACK" } else { "CONTINUE" },
+        })
     }
 }
 

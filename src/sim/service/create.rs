@@ -154,8 +154,9 @@ pub(super) fn deployment_configuration(given: Map<String, Value>, controller: Co
     whole.insert("maximumPercent".into(), json!(if daemon { 100 } else { 200 }));
     whole.insert("minimumHealthyPercent".into(), json!(if daemon { 0 } else { 100 }));
     if controller == Controller::Ecs {
+        let rolling = given.get("strategy").is_none_or(|strategy| strategy == "ROLLING");
         whole.insert("strategy".into(), json!("ROLLING"));
-        whole.insert("bakeTimeInMinutes".into(), json!(0));
+        whole.insert("bakeTimeInMinutes".into(), json!(if rolling { 0 } else { 15 }));
     }
     for (name, value) in given {
         if !value.is_null() {

@@ -6,6 +6,7 @@ mod create;
 mod operations;
 mod rolling;
 mod settle;
+mod stages;
 mod state;
 mod template;
 mod update;

@@ -78,7 +78,8 @@ impl State {
 
     /// A service as DescribeServices shows it.
     pub(in crate::sim) fn describe_service(&self, service: &Service, with_tags: bool) -> Value {
-        let mut view: Map<String, Value> = service.describe(self.instances(&service.cluster));
+        let mut view: Map<String, Value> =
+            service.describe(self.instances(&service.cluster), self.config.service_deployments);
         if with_tags {
             view.insert("tags".into(), service.tags.to_value());
         }

@@ -50,6 +50,9 @@ impl State {
                 rollback: None,
                 failures: 0,
                 tripped: false,
+                hooks: Vec::new(),
+                alarms_before: None,
+                alarms_triggered: Vec::new(),
             });
         }
         service.revisions.push(Arc::clone(&revision));

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -11,6 +10,7 @@ use super::super::state::State;
 use super::super::tags::Tags;
 use super::super::task::{LastStatus, Milestone, Order, Stop, Watch};
 use super::arithmetic::{Moves, Stand};
+use super::stages::{AFTER, BEFORE};
 use super::state::{Controller, Service, Status};
 use crate::model::Timestamp;
 
@@ -61,11 +61,17 @@ impl State {
             self.end_record(service);
             return;
         }
-        for task in wanted(service, |task| task.started_by.as_deref() != Some(id.as_str()) && !task.ready) {
-            self.stop_of_service(service, &task, scheduler_stop(&replaced_by(&id)));
+        if self.pauses(service, BEFORE) {
+            return;
+        }
+        let shifts = service.shifts();
+        if !shifts {
+            for task in wanted(service, |task| task.started_by.as_deref() != Some(id.as_str()) && !task.ready) {
+                self.stop_of_service(service, &task, scheduler_stop(&replaced_by(&id)));
+            }
         }
         let stand = service.stand(desired);
-        let moves = stand.moves();
+        let moves = if shifts { self.shift(service, &stand) } else { stand.moves() };
         self.say_if_stuck(service, moves);
         self.start_tasks(service, &id, moves.start);
         self.stop_some(service, moves.stop_old, &replaced_by(&id), |task| {
@@ -93,6 +99,10 @@ impl State {
             self.roll_back(service, "User requested a rollback.", "The deployment was stopped.");
             return true;
         }
+        if self.end_on_alarm(service) {
+            return true;
+        }
+        let Some(primary) = service.deployments.first() else { return false };
         let breaker = service.breaker(service.desired(self.instances(&service.cluster)));
         let (count, restores) = (primary.breaker_count, primary.restores.clone());
         let arn = restores.clone().or_else(|| primary.record.clone()).unwrap_or_default();
@@ -272,42 +282,28 @@ impl State {
         let now = self.now;
         let stand = service.stand(desired);
         let done = stand.new_live == desired && stand.new_ready == desired && service.deployments.len() == 1;
+        let (enough, shifts) = (done || service.early_success(&stand), service.shifts());
         let Some(primary) = service.deployments.first_mut() else { return };
-        if !done {
-            primary.bakes_until = None;
+        if !enough {
+            if !shifts {
+                primary.bakes_until = None;
+            }
             service.steady = false;
             return;
         }
         if primary.rollout == RolloutState::InProgress && service.controller == Controller::Ecs {
-            if !self.has_baked(service) {
+            if self.pauses(service, AFTER) || !self.has_waited(service) {
                 return;
             }
             self.complete(service);
+        }
+        if !done {
+            return;
         }
         if !service.steady {
             service.steady = true;
             service.say(now, "has reached a steady state.");
         }
-    }
-
-    /// Whether everything has stayed as it should be for long enough: ECS's own caution, and the bake time.
-    fn has_baked(&mut self, service: &mut Service) -> bool {
-        let now = self.now;
-        let caution = service.random.between((self.config.pace.steady.0, self.config.pace.steady.1));
-        let minutes = service.percent("/bakeTimeInMinutes", 0);
-        let Some(primary) = service.deployments.first_mut() else { return true };
-        // A rollback does not bake.
-        let bake = if primary.restores.is_some() { Duration::ZERO } else { Duration::from_secs(60 * minutes) };
-        let until = *primary.bakes_until.get_or_insert(now + caution + bake);
-        if until <= now {
-            return true;
-        }
-        let arn = primary.record.clone().filter(|_| !bake.is_zero());
-        if let Some(record) = arn.and_then(|arn| service.record_mut(&arn)) {
-            record.stage = Some("BAKE_TIME");
-        }
-        self.settle_at(service, until);
-        false
     }
 
     /// What a task's milestone means for its deployment.

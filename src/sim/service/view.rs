@@ -8,7 +8,7 @@ use super::super::task::LastStatus;
 use super::state::{Controller, Service};
 
 impl Service {
-    pub(super) fn describe(&self, instances: usize) -> Map<String, Value> {
+    pub(super) fn describe(&self, instances: usize, recorded: bool) -> Map<String, Value> {
         let desired = self.desired(instances);
         let total =
             |status: &str| self.tasks.values().filter(|task| task.wanted && task.status.counts_as(status)).count();
@@ -47,10 +47,10 @@ impl Service {
         put("events", self.events.iter().cloned().collect());
         put("createdAt", epoch(self.created_at));
         put("createdBy", json!(self.created_by));
-        if let Some(record) = self.records.last() {
+        if let Some(record) = self.records.last().filter(|_| recorded) {
             put("currentServiceDeployment", json!(record.arn));
         }
-        if own {
+        if own && recorded {
             put("currentServiceRevisions", self.current_revisions(desired));
         }
         view

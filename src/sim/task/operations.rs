@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::super::cluster::Cluster;
 use super::super::error::SimError;
 use super::super::input::{Input, Line, page};
-use super::super::names;
+use super::super::names::{self, Resource};
 use super::super::state::State;
 use super::super::tags::Tags;
 use super::state::{Stop, Task};
@@ -107,27 +106,38 @@ impl State {
         let cluster = self.cluster(input.text("cluster")?)?.name.clone();
         let id = names::member_of(&cluster, input.need_text("task")?, "task")?.to_owned();
         let reason = input.text("reason")?.unwrap_or("Task stopped by user").to_owned();
-        let missing = || SimError::invalid("The referenced task was not found.");
-        let owner = self.cluster(Some(&cluster))?.owners.get(&id).cloned().ok_or_else(missing)?;
-        let stop = Stop { code: "UserInitiated", reason, exit_code: Some(137) };
-        match owner {
-            Some(service) => {
-                self.with_service(&cluster, &service, |state, service| {
-                    state.stop_of_service(service, &id, stop);
+        self.stop_any(&cluster, &id, Stop { code: "UserInitiated", reason, exit_code: Some(137) });
+        let task = self.cluster(Some(&cluster))?.task(&id);
+        let task = task.ok_or_else(|| SimError::invalid("The referenced task was not found."))?;
+        Ok(json!({ "task": task.describe(&self.config.region, true) }))
+    }
+
+    /// Takes a task away.
+    pub(in crate::sim) fn kill(&mut self, arn: &str, code: &'static str, reason: &str) {
+        if let Ok(Resource::Task { cluster, task }) = Resource::parse(arn) {
+            self.stop_any(cluster, task, Stop { code, reason: reason.to_owned(), exit_code: Some(137) });
+        }
+    }
+
+    fn stop_any(&mut self, cluster: &str, id: &str, stop: Stop) {
+        match self.clusters.get(cluster).and_then(|home| home.owners.get(id)).cloned() {
+            None => {}
+            Some(Some(service)) => {
+                self.with_service(cluster, &service, |state, service| {
+                    state.stop_of_service(service, id, stop);
                     state.settle_soon(service);
                 });
             }
-            None => {
-                let home: &mut Cluster = self.clusters.get_mut(&cluster).ok_or_else(missing)?;
+            Some(None) => {
+                let Some(home) = self.clusters.get_mut(cluster) else { return };
                 let mut random = home.random.clone();
-                let mut task = home.standalone.remove(&id).ok_or_else(missing)?;
-                self.stop_task(&cluster, &mut task, stop, &mut random);
-                let home: &mut Cluster = self.clusters.get_mut(&cluster).ok_or_else(missing)?;
-                home.random = random;
-                home.standalone.insert(id.clone(), task);
+                let Some(mut task) = home.standalone.remove(id) else { return };
+                self.stop_task(cluster, &mut task, stop, &mut random);
+                if let Some(home) = self.clusters.get_mut(cluster) {
+                    home.random = random;
+                    home.standalone.insert(id.to_owned(), task);
+                }
             }
         }
-        let task = self.cluster(Some(&cluster))?.task(&id).ok_or_else(missing)?;
-        Ok(json!({ "task": task.describe(&self.config.region, true) }))
     }
 }

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::config::WorldConfig;
 use super::super::names;
+use super::super::random::Random;
 use super::computed::text;
 
 /// Turns a register input (without `tags`) into the document that is described from then on. What is not named here
@@ -30,6 +31,19 @@ pub(super) fn normalise(config: &WorldConfig, document: &mut Map<String, Value>)
     if let Some(Value::Array(containers)) = document.get_mut("containerDefinitions") {
         for container in containers.iter_mut().filter_map(Value::as_object_mut) {
             normalise_container(container, awsvpc);
+        }
+    }
+}
+
+/// Puts the lists whose order ECS does not keep into another one.
+pub(super) fn shuffle(document: &mut Map<String, Value>, random: &mut Random) {
+    let Some(Value::Array(containers)) = document.get_mut("containerDefinitions") else { return };
+    random.shuffle(containers);
+    for container in containers.iter_mut().filter_map(Value::as_object_mut) {
+        for name in ["environment", "secrets"] {
+            if let Some(Value::Array(list)) = container.get_mut(name) {
+                random.shuffle(list);
+            }
         }
     }
 }

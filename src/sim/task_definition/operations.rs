@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::super::error::SimError;
 use super::super::input::{Input, Line, page};
 use super::super::names;
+use super::super::random::Random;
 use super::super::state::State;
 use super::super::tags::Tags;
 use super::family::{Family, Revision, Status};
@@ -23,6 +24,9 @@ impl State {
         let family = self.families.entry(name.clone()).or_default();
         family.last += 1;
         let number = family.last;
+        if self.config.reorder {
+            normalise::shuffle(&mut document, &mut Random::named(self.config.seed, &format!("{name}:{number}")));
+        }
         let revision = Revision {
             arn: names::arn(&self.config, &format!("task-definition/{name}:{number}")),
             family: name,

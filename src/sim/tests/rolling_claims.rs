@@ -231,3 +231,19 @@ fn a_service_scales_both_ways_without_a_deployment() {
         assert_eq!((&service["runningCount"], &service["deployments"][0]["id"]), (&json!(count), &before));
     }
 }
+
+/// ecs-facts §3.8: `versionConsistency` disabled opts out.
+#[test]
+fn a_container_without_version_consistency_resolves_its_tag_for_every_task() {
+    let mut stage = Stage::new();
+    let arn = stage.register("web", |input| input["containerDefinitions"][0]["versionConsistency"] = json!("disabled"));
+    let input = json!({ "cluster": "prod", "serviceName": "web", "taskDefinition": arn, "desiredCount": 1 });
+    stage.ok("CreateService", input);
+    stage.pass(300);
+    let moved = format!("sha256:{}", "d".repeat(64));
+    stage.world.move_image("registry.example/app:1", &moved);
+    let task = stage.tasks("RUNNING").remove(0);
+    stage.ok("StopTask", json!({ "cluster": "prod", "task": task["taskArn"] }));
+    stage.pass(300);
+    assert_eq!(stage.tasks("RUNNING")[0]["containers"][0]["imageDigest"], json!(moved));
+}

@@ -279,3 +279,20 @@ fn members_that_aws_learns_tomorrow_show_in_what_is_described() {
     stage.world.plant(&arn, planted.as_object().unwrap().clone());
     assert_eq!(describe(&mut stage, &arn)["assessedBy"], "aws");
 }
+
+/// terraform-provider-aws, task_definition_equivalency.go
+#[test]
+fn lists_may_come_back_in_another_order_and_whole() {
+    let mut stage = Stage::with(WorldConfig { throttle_percent: 0, reorder: true, ..WorldConfig::default() });
+    let names: Vec<String> = (0..20).map(|number| format!("V{number:02}")).collect();
+    let arn = stage.register("web", |input| {
+        input["containerDefinitions"][0]["environment"] =
+            names.iter().map(|name| json!({ "name": name, "value": "" })).collect();
+    });
+    let document = describe(&mut stage, &arn);
+    let environment = document["containerDefinitions"][0]["environment"].as_array().unwrap();
+    let mut seen: Vec<&str> = environment.iter().map(|one| one["name"].as_str().unwrap()).collect();
+    assert_ne!(seen, names);
+    seen.sort_unstable();
+    assert_eq!(seen, names);
+}

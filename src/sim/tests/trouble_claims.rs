@@ -222,3 +222,132 @@ fn a_rollback_to_an_image_that_is_gone_fails() {
     let says = |task: &Value| task["stoppedReason"].as_str().unwrap_or("").starts_with("CannotPullContainerError");
     assert!(stopped.iter().any(says) || stage.service()["deployments"][0]["rolloutState"] == "FAILED");
 }
+
+/// `Deployment.failedTasks` and the breaker count differently.
+#[test]
+fn failed_tasks_is_0_again_once_a_task_runs_while_the_breaker_goes_on_counting() {
+    let (mut stage, _, new) = stage(1, on(), json!("neverHealthy"));
+    let arn = stage.deploy(&new);
+    for _ in 0..3600 {
+        stage.pass(1);
+        let counted = stage.record(&arn)["deploymentCircuitBreaker"]["failureCount"].as_u64().unwrap();
+        if counted == 2 && stage.service()["deployments"][0]["failedTasks"] == 0 {
+            return;
+        }
+    }
+    panic!("the two counts never differed");
+}
+
+#[test]
+fn a_healthy_task_sets_the_breaker_back_unless_it_is_told_not_to() {
+    for (resets, expected) in [(true, 0), (false, 1)] {
+        let mut breaker = on();
+        breaker["resetOnHealthyTask"] = json!(resets);
+        let (mut stage, _, new) = stage(1, breaker, json!("crashOnStart"));
+        let arn = stage.deploy(&new);
+        let count =
+            |stage: &mut Stage| stage.record(&arn)["deploymentCircuitBreaker"]["failureCount"].as_u64().unwrap();
+        for _ in 0..300 {
+            stage.pass(1);
+            if count(&mut stage) == 1 {
+                break;
+            }
+        }
+        stage.world.behave();
+        stage.pass(600);
+        assert_eq!(stage.record(&arn)["status"], "SUCCESSFUL");
+        assert_eq!(count(&mut stage), expected, "resetOnHealthyTask {resets}");
+    }
+}
+
+#[test]
+fn a_rollback_takes_as_long_to_be_sure_as_any_deployment() {
+    let (mut stage, _, new) = stage(2, on(), json!("crashOnStart"));
+    let arn = stage.deploy(&new);
+    let mut rolling_back = 0;
+    for _ in 0..1200 {
+        stage.pass(1);
+        match stage.record(&arn)["status"].as_str().unwrap() {
+            "ROLLBACK_IN_PROGRESS" => rolling_back += 1,
+            "ROLLBACK_SUCCESSFUL" => break,
+            _ => {}
+        }
+    }
+    assert!(rolling_back >= 10, "{rolling_back} s");
+}
+
+#[test]
+fn what_belongs_to_the_service_revision_comes_back_with_a_rollback() {
+    let mut stage = Stage::new();
+    let network =
+        |public: &str| json!({ "awsvpcConfiguration": { "subnets": ["subnet-1"], "assignPublicIp": public } });
+    let old = stage.register("web", |input| input["networkMode"] = json!("awsvpc"));
+    stage.ok(
+        "CreateService",
+        json!({
+            "cluster": "prod", "serviceName": "web", "taskDefinition": old, "desiredCount": 1,
+            "networkConfiguration": network("ENABLED"),
+        }),
+    );
+    stage.pass(600);
+    let answer = stage.ok(
+        "UpdateService",
+        json!({
+            "cluster": "prod", "service": "web", "networkConfiguration": network("DISABLED"), "desiredCount": 2,
+        }),
+    );
+    let arn = answer["service"]["currentServiceDeployment"].clone();
+    stage.ok("StopServiceDeployment", json!({ "serviceDeploymentArn": arn }));
+    stage.pass(600);
+    let service = stage.service();
+    assert_eq!(service["networkConfiguration"], network("ENABLED"));
+    assert_eq!(service["desiredCount"], 2, "the count does not belong to it");
+}
+
+/// "if the service scheduler can't launch the task" (`Deployment.failedTasks`).
+#[test]
+fn tasks_that_find_no_place_count_as_failed() {
+    let mut stage = Stage::new();
+    stage.world.set_instances("prod", 1);
+    let pinned = |input: &mut Value| {
+        input["containerDefinitions"][0]["portMappings"] = json!([{ "containerPort": 80, "hostPort": 80 }]);
+    };
+    let old = stage.register("web", pinned);
+    stage.ok(
+        "CreateService",
+        json!({
+            "cluster": "prod", "serviceName": "web", "taskDefinition": old, "desiredCount": 1,
+            "deploymentConfiguration": { "deploymentCircuitBreaker": on() },
+        }),
+    );
+    stage.pass(600);
+    let new = stage.register("web", pinned);
+    let arn = stage.deploy(&new);
+    stage.pass(3600);
+    assert_eq!(stage.record(&arn)["status"], "ROLLBACK_SUCCESSFUL");
+    assert_eq!(stage.service()["taskDefinition"], json!(old));
+}
+
+/// `HealthCheck.startPeriod`: failures in it do not count; the slowest container decides here.
+#[test]
+fn a_start_period_is_waited_for_before_a_task_is_unhealthy() {
+    let mut stage = Stage::new();
+    stage.misbehave(json!({ "family": "web", "effect": "neverHealthy" }));
+    let arn = stage.register("web", |input| {
+        let mut slow = input["containerDefinitions"][0].clone();
+        slow["name"] = json!("slow");
+        slow["healthCheck"] = json!({ "command": ["CMD", "true"], "startPeriod": 300, "interval": 30, "retries": 3 });
+        input["containerDefinitions"][0]["healthCheck"] = json!({ "command": ["CMD", "true"] });
+        input["containerDefinitions"].as_array_mut().unwrap().push(slow);
+    });
+    stage.ok(
+        "CreateService",
+        json!({
+            "cluster": "prod", "serviceName": "web", "taskDefinition": arn, "desiredCount": 1,
+        }),
+    );
+    stage.pass(390);
+    assert_eq!(stage.tasks("RUNNING")[0]["healthStatus"], "UNKNOWN");
+    stage.pass(120);
+    assert_eq!(stage.tasks("STOPPED")[0]["stoppedReason"], "Task failed container health checks");
+}

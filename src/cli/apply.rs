@@ -1,0 +1,157 @@
+//! `apply`: objects from files into the store, all or nothing.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+use serde_json::json;
+
+use super::error::{Answer, Error};
+use super::output::{Format, talk};
+use super::run::Session;
+use super::{plan, policies, report};
+use crate::manifest::Sourced;
+use crate::model::spec::{API_VERSION, Object};
+use crate::ports::Store;
+use crate::records::configuration::{Application, Applied, Configuration, Configurations, Outcome};
+
+/// What to apply.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Files and folders (walked, *.yaml, *.yml, *.json), `-` for stdin
+    #[arg(short, long = "filename", value_name = "PATH", required = true, num_args = 1..)]
+    filename: Vec<PathBuf>,
+    /// Store nothing; say what would become of each object
+    #[arg(long)]
+    dry_run: bool,
+    /// Remove what was applied under this --set before and is gone from the files; never a Freeze
+    #[arg(long, requires = "set")]
+    prune: bool,
+    /// Remember the objects under this name
+    #[arg(long, value_name = "NAME")]
+    set: Option<String>,
+}
+
+const CONSEQUENCE: &str = "nothing was stored";
+
+pub(super) async fn run(session: &mut Session, arguments: Arguments) -> Result<Answer, Error> {
+    session.output.only(&[Format::Table, Format::Wide, Format::Json, Format::Yaml, Format::Name])?;
+    let sourced = policies::read(&arguments.filename, CONSEQUENCE)?;
+    if sourced.is_empty() {
+        return Err(Error::new("there is no object in the files")
+            .help("a file holds objects with apiVersion, kind, metadata and spec"));
+    }
+    let application = Application {
+        objects: sourced.iter().map(|one| one.object.clone()).collect(),
+        set: arguments.set.clone(),
+        prune: arguments.prune,
+        delete: Vec::new(),
+    };
+    let opened = session.store().await?;
+    let store = opened.store.as_ref();
+    // Once more after a conflict: what the other has changed is compiled together with ours.
+    let (applied, wanted) = match attempt(session, store, &application, &sourced, arguments.dry_run).await? {
+        Attempt::Done(applied, wanted) => (applied, wanted),
+        Attempt::Conflict => match attempt(session, store, &application, &sourced, arguments.dry_run).await? {
+            Attempt::Done(applied, wanted) => (applied, wanted),
+            Attempt::Conflict => {
+                return Err(Error::new("somebody else changes the objects at the same time").help(
+                    "see what they do with `plimsoll get`, then apply again; what was stored before is in force",
+                ));
+            }
+        },
+    };
+    print(session, &applied, arguments.dry_run)?;
+    fleet(session, &wanted, Arc::clone(&opened.store)).await?;
+    Ok(Answer::Yes)
+}
+
+enum Attempt {
+    Done(Vec<Applied>, Configuration),
+    Conflict,
+}
+
+/// Checks what would be in force, then puts it in force.
+async fn attempt(
+    session: &Session,
+    store: &dyn Store,
+    application: &Application,
+    sourced: &[Sourced],
+    dry_run: bool,
+) -> Result<Attempt, Error> {
+    let configurations = Configurations::of(store);
+    let now = session.now();
+    let current = configurations.read(None).await?.unwrap_or_default();
+    let expected = configurations.apply(application, now, true).await?;
+    let wanted = overlay(&current, application, &expected);
+    let set = policies::compile(&wanted.objects, sourced, CONSEQUENCE)?;
+    policies::hold_to_examples(sourced, CONSEQUENCE)?;
+    policies::warn_of_guarded(&set, sourced, now);
+    if dry_run {
+        return Ok(Attempt::Done(expected, wanted));
+    }
+    match configurations.apply(application, now, false).await {
+        Ok(applied) => Ok(Attempt::Done(applied, wanted)),
+        Err(error) if error.is_conflict() => Ok(Attempt::Conflict),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What will be in force: the objects that stay, and those that are applied.
+pub(super) fn overlay(current: &Configuration, application: &Application, applied: &[Applied]) -> Configuration {
+    let gone = |object: &&Object| {
+        applied
+            .iter()
+            .any(|one| one.outcome == Outcome::Pruned && one.kind == object.kind() && one.name == object.metadata.name)
+    };
+    let replaced = |object: &&Object| {
+        application.objects.iter().any(|new| new.kind() == object.kind() && new.metadata.name == object.metadata.name)
+    };
+    let kept = current.objects.iter().filter(|object| !gone(object) && !replaced(object));
+    let mut objects: Vec<Object> = kept.chain(&application.objects).cloned().collect();
+    objects.sort_by(|one, other| (one.kind(), &one.metadata.name).cmp(&(other.kind(), &other.metadata.name)));
+    Configuration { generation: current.generation, objects }
+}
+
+fn print(session: &mut Session, applied: &[Applied], dry_run: bool) -> Result<(), Error> {
+    match session.output.format() {
+        Format::Json | Format::Yaml => {
+            let report =
+                json!({ "apiVersion": API_VERSION, "kind": "ApplyReport", "dryRun": dry_run, "items": applied });
+            session.output.value(&report)
+        }
+        Format::Name => {
+            let lines: Vec<String> = applied.iter().map(name).collect();
+            session.output.text(&lines.join("\n"))
+        }
+        _ => {
+            let mark = if dry_run { " (dry run)" } else { "" };
+            let line = |one: &Applied| format!("{} {}{mark}", name(one), one.outcome.as_str());
+            session.output.text(&applied.iter().map(line).collect::<Vec<_>>().join("\n"))
+        }
+    }
+}
+
+/// `policy/NAME`, as it is typed after `get`.
+fn name(applied: &Applied) -> String {
+    format!("{}/{}", applied.kind.as_str().to_lowercase(), applied.name)
+}
+
+/// What it would change in the fleet. The objects are stored by now: what goes wrong here is only told.
+async fn fleet(session: &mut Session, wanted: &Configuration, store: Arc<dyn Store>) -> Result<(), Error> {
+    if !matches!(session.output.format(), Format::Table | Format::Wide) {
+        return Ok(());
+    }
+    match plan::observe_and_plan(session, wanted, Some(store), &[]).await {
+        Ok(planned) => {
+            for one in &planned {
+                session.output.text(&report::in_short(&one.plan))?;
+            }
+            Ok(())
+        }
+        Err(error) => {
+            talk(&format!("what this changes in the fleet cannot be told now: {}", error.one_line()));
+            Ok(())
+        }
+    }
+}

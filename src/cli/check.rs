@@ -1,0 +1,128 @@
+//! `check FILE…`: the same evaluation as the controller's, offline.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::error::{Answer, Error};
+use super::offline::{Assumed, Judged, TaskDefinitionFile, formats, judge, shape};
+use super::output::{Format, table};
+use super::run::Session;
+use super::{files, policies};
+use crate::model::Verdict;
+use crate::model::mask::clean_text;
+
+/// What to judge, and by what.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Task definition files: what ECS describes, what it registers, lists of either; `-` for stdin
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Policies, Bindings and Waivers; by default policies/, else those built in
+    #[arg(short, long = "filename", value_name = "PATH", num_args = 1)]
+    filename: Vec<PathBuf>,
+    /// Where it would run, for scopes: cluster=prod-a,tags.env=prod
+    #[arg(long, value_name = "KEY=VALUE,…", default_value = "", hide_default_value = true)]
+    assume: Assumed,
+}
+
+pub(super) fn run(session: &mut Session, arguments: &Arguments) -> Result<Answer, Error> {
+    session.output.only(&[
+        Format::Table,
+        Format::Wide,
+        Format::Json,
+        Format::Yaml,
+        Format::Sarif,
+        Format::Junit,
+        Format::Github,
+    ])?;
+    let policies = policies::offline(&arguments.filename)?;
+    let files = read(&arguments.files)?;
+    let judged = judge::judge(&policies.set, &files, &arguments.assume, session.now());
+    if judged.iter().all(|one| one.results.is_empty()) {
+        return Err(Error::new(format!("no policy is in effect: `{}` has none for task definitions", policies.source))
+            .help("name files or folders with policies with -f"));
+    }
+    match session.output.format() {
+        Format::Json | Format::Yaml => session.output.value(&judge::to_json(&policies, &judged))?,
+        Format::Sarif => session.output.value(&formats::sarif(&judged))?,
+        Format::Junit => session.output.text(&formats::junit(&judged))?,
+        Format::Github => session.output.text(&formats::github(&judged))?,
+        format => session.output.text(&for_people(&judged, &policies, format == Format::Wide))?,
+    }
+    Ok(Answer::of(settled(&judged)))
+}
+
+/// Reads the files, all of them, and tells all that are no task definitions.
+pub(super) fn read(paths: &[PathBuf]) -> Result<Vec<TaskDefinitionFile>, Error> {
+    let mut read = Vec::new();
+    let mut wrong: Option<Error> = None;
+    for path in paths {
+        match files::read_one(path).and_then(|(name, bytes)| shape::read(&name, bytes)) {
+            Ok(file) => read.push(file),
+            Err(error) => {
+                wrong = Some(match wrong {
+                    None => error,
+                    Some(first) => first.caused_by(format!("also: {}", error.one_line())),
+                });
+            }
+        }
+    }
+    wrong.map_or(Ok(read), Err)
+}
+
+/// Whether nothing fails and nothing is unknown.
+pub(super) fn settled(judged: &[Judged<'_>]) -> bool {
+    judge::count(judged, Verdict::Fail) + judge::count(judged, Verdict::Unknown) == 0
+}
+
+fn for_people(judged: &[Judged<'_>], policies: &policies::Offline, wide: bool) -> String {
+    let mut rows = Vec::new();
+    for one in judged {
+        for result in &one.results {
+            let place = |line: usize| format!("{}:{line}", one.file.name);
+            let mut row = |place: String, verdict: &str, message: String, fixable: &str| {
+                rows.push(vec![
+                    place,
+                    verdict.to_owned(),
+                    result.severity.as_str().to_owned(),
+                    result.policy.clone(),
+                    message,
+                    fixable.to_owned(),
+                ]);
+            };
+            if result.verdict == Verdict::Unknown {
+                let why = result.reason.as_ref().map_or_else(String::new, |reason| reason.message.clone());
+                row(place(one.line("")), "unknown", why, "");
+            }
+            for finding in &result.findings {
+                let (verdict, message) = match &finding.waiver {
+                    Some(name) => ("waived", format!("{} (waived by `{name}`)", finding.message)),
+                    None => ("fail", finding.message.clone()),
+                };
+                row(place(one.line(&finding.path)), verdict, message, if finding.fixable { "yes" } else { "no" });
+            }
+            if wide && matches!(result.verdict, Verdict::Pass | Verdict::Skip) {
+                row(place(one.line("")), result.verdict.as_str(), String::new(), "");
+            }
+        }
+    }
+    let mut text = table(&["PLACE", "VERDICT", "SEVERITY", "POLICY", "MESSAGE", "FIXABLE"], &rows);
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    let counts: Vec<String> = [Verdict::Pass, Verdict::Fail, Verdict::Waived, Verdict::Skip, Verdict::Unknown]
+        .into_iter()
+        .map(|verdict| format!("{} {}", judge::count(judged, verdict), verdict.as_str()))
+        .collect();
+    let resources = if judged.len() == 1 { "task definition" } else { "task definitions" };
+    let count = policies.set.len();
+    let plural = if count == 1 { "policy" } else { "policies" };
+    text.push_str(&format!(
+        "{} {resources}, {count} {plural} from {}: {}\n",
+        judged.len(),
+        clean_text(&policies.source),
+        counts.join(", ")
+    ));
+    text
+}

@@ -1,0 +1,205 @@
+//! From a URL to a store, and from the environment to ECS.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use super::error::Error;
+use crate::aws::{Budgeted, Connection, Role, Share, Timeouts};
+use crate::embedded::EmbeddedStore;
+use crate::model::TargetId;
+use crate::model::spec::{Spec, TargetSpec};
+use crate::ports::{Ecs, Store};
+use crate::records::configuration::Configuration;
+
+/// Where policies and records are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreUrl {
+    /// `dynamodb://TABLE`
+    DynamoDb {
+        /// The table's name.
+        table: String,
+    },
+    /// `file:PATH`
+    File {
+        /// Of the one file.
+        path: PathBuf,
+    },
+}
+
+impl FromStr for StoreUrl {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Some(table) = text.strip_prefix("dynamodb://").filter(|table| !table.is_empty()) {
+            return Ok(Self::DynamoDb { table: table.to_owned() });
+        }
+        // `file:///srv/plimsoll.db` is the same as `file:/srv/plimsoll.db`.
+        let path = text.strip_prefix("file:").map(|path| path.strip_prefix("//").unwrap_or(path));
+        match path.filter(|path| !path.is_empty()) {
+            Some(path) => Ok(Self::File { path: PathBuf::from(path) }),
+            None => Err("a store is dynamodb://TABLE or file:PATH".to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for StoreUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::DynamoDb { table } => write!(f, "dynamodb://{table}"),
+            Self::File { path } => write!(f, "file:{}", path.display()),
+        }
+    }
+}
+
+/// An open store, and the AWS connection that it came with.
+#[derive(Clone)]
+pub(super) struct Opened {
+    pub(super) store: Arc<dyn Store>,
+    connection: Option<Connection>,
+}
+
+impl Opened {
+    /// Who asks: the caller's ARN, or USER@HOST where the store is a file.
+    pub(super) async fn caller(&self) -> Result<String, Error> {
+        match &self.connection {
+            Some(connection) => Ok(connection.identity().await?.arn),
+            None => Ok(local_caller()),
+        }
+    }
+}
+
+/// Opens a store that exists.
+pub(super) async fn open_store(url: &StoreUrl) -> Result<Opened, Error> {
+    match url {
+        StoreUrl::File { path } => Ok(Opened { store: Arc::new(EmbeddedStore::open(path)?), connection: None }),
+        StoreUrl::DynamoDb { table } => {
+            let connection = connection().await?;
+            Ok(Opened { store: Arc::new(connection.store(table)), connection: Some(connection) })
+        }
+    }
+}
+
+/// The connection that the environment describes.
+pub(super) async fn connection() -> Result<Connection, Error> {
+    Ok(Connection::from_environment(None, Timeouts::default()).await?)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the command line is where the environment is read")]
+pub(super) fn local_caller() -> String {
+    let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "unknown".to_owned());
+    let host =
+        std::fs::read_to_string("/proc/sys/kernel/hostname").or_else(|_| std::fs::read_to_string("/etc/hostname"));
+    let host = host.map(|host| host.trim().to_owned()).unwrap_or_default();
+    if host.is_empty() { user } else { format!("{user}@{host}") }
+}
+
+/// ECS in one target, within its budget.
+#[derive(Clone)]
+pub struct Aws {
+    /// Whose it is, as AWS itself says.
+    pub target: TargetId,
+    /// The labels of its Target object, if there is one.
+    pub labels: BTreeMap<String, String>,
+    /// The caller's ARN.
+    pub caller: String,
+    /// The connection, for what is not ECS.
+    pub connection: Connection,
+    /// ECS, kept within the budget.
+    pub ecs: Arc<dyn Ecs>,
+}
+
+impl fmt::Debug for Aws {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Aws").field("target", &self.target).field("caller", &self.caller).finish_non_exhaustive()
+    }
+}
+
+impl Aws {
+    /// ECS in every target that the Target objects name; without any, in that of the credentials in use. `only` picks
+    /// one. `budget`, in percent, is for targets that name none.
+    ///
+    /// # Errors
+    /// No region, no credentials, no access; a Target whose credentials belong to another account.
+    pub async fn targets(
+        configuration: &Configuration,
+        only: Option<&TargetId>,
+        budget: Option<u8>,
+        timeouts: Timeouts,
+    ) -> Result<Vec<Self>, Error> {
+        let specs: Vec<(&str, &TargetSpec)> = configuration
+            .objects
+            .iter()
+            .filter_map(|object| match &object.spec {
+                Spec::Target(spec) => Some((object.metadata.name.as_str(), spec)),
+                _ => None,
+            })
+            .filter(|(_, spec)| only.is_none_or(|only| only.account == spec.account && only.region == spec.region))
+            .collect();
+        let region = only.map(|only| only.region.as_str());
+        let connection = Connection::from_environment(region, timeouts).await?;
+        let any = configuration.objects.iter().any(|object| matches!(object.spec, Spec::Target(_)));
+        if !any {
+            let own = Self::of(connection, BTreeMap::new(), budget).await?;
+            return match only {
+                Some(only) if *only != own.target => Err(another_account(only, &own)),
+                _ => Ok(vec![own]),
+            };
+        }
+        let mut all = Vec::new();
+        for (name, spec) in specs {
+            let role = spec.role_arn.clone().map(|arn| Role { arn, external_id: spec.external_id.clone() });
+            let there = connection.target(&spec.region, role.as_ref()).await;
+            let aws = Self::of(there, spec.labels.clone(), spec.budget.or(budget)).await;
+            let aws = aws.map_err(|error| error.context(format!("failed to reach Target `{name}`")))?;
+            let wanted = TargetId { account: spec.account.clone(), region: spec.region.clone() };
+            if aws.target != wanted {
+                return Err(another_account(&wanted, &aws).context(format!("failed to reach Target `{name}`")));
+            }
+            all.push(aws);
+        }
+        if all.is_empty() {
+            let asked = only.map(ToString::to_string).unwrap_or_default();
+            return Err(Error::new(format!("no Target is `{asked}`")).help("see `plimsoll get targets`"));
+        }
+        Ok(all)
+    }
+
+    async fn of(connection: Connection, labels: BTreeMap<String, String>, budget: Option<u8>) -> Result<Self, Error> {
+        let identity = connection.identity().await?;
+        let target = TargetId { account: identity.account, region: connection.region().to_owned() };
+        let share = match budget {
+            None => Share::default(),
+            Some(percent) => Share::percent(percent).ok_or_else(|| {
+                Error::new(format!("a budget of {percent} percent is not possible")).help("use 1 to 100")
+            })?,
+        };
+        let ecs = Arc::new(Budgeted::new(Arc::new(connection.ecs()), share));
+        Ok(Self { target, labels, caller: identity.arn, connection, ecs })
+    }
+}
+
+fn another_account(wanted: &TargetId, found: &Aws) -> Error {
+    Error::new(format!("the credentials in use belong to `{}`, not to `{wanted}`", found.target))
+        .caused_by(format!("the caller is `{}`", found.caller))
+        .help("choose other credentials with AWS_PROFILE, or give the Target a roleArn")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_is_a_table_or_a_file() {
+        let table: StoreUrl = "dynamodb://plimsoll".parse().unwrap();
+        assert_eq!(table, StoreUrl::DynamoDb { table: "plimsoll".to_owned() });
+        for (text, path) in [("file:a.db", "a.db"), ("file:/srv/a.db", "/srv/a.db"), ("file:///srv/a.db", "/srv/a.db")]
+        {
+            assert_eq!(text.parse(), Ok(StoreUrl::File { path: PathBuf::from(path) }));
+        }
+        for wrong in ["", "plimsoll.db", "file:", "dynamodb://", "s3://bucket"] {
+            assert!(wrong.parse::<StoreUrl>().is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! `delete KIND NAME`
+
+use clap::Args;
+use serde_json::json;
+
+use super::error::{Answer, Error};
+use super::output::Format;
+use super::run::Session;
+use super::{apply, explain, policies};
+use crate::model::spec::{API_VERSION, Kind};
+use crate::records::configuration::{Application, Configurations};
+
+/// What to delete.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Policy, Binding, Waiver, RolloutStrategy, Target or Freeze
+    kind: String,
+    /// Its name
+    #[arg(required = true)]
+    names: Vec<String>,
+}
+
+pub(super) async fn run(session: &mut Session, arguments: Arguments) -> Result<Answer, Error> {
+    session.output.only(&[Format::Table, Format::Wide, Format::Json, Format::Yaml, Format::Name])?;
+    let kind: Kind = arguments.kind.parse().map_err(explain::unknown_kind)?;
+    let opened = session.store().await?;
+    let deleted = delete(session, opened.store.as_ref(), kind, &arguments.names).await?;
+    match session.output.format() {
+        Format::Json | Format::Yaml => {
+            let items: Vec<_> =
+                deleted.iter().map(|name| json!({ "kind": kind, "name": name, "outcome": "deleted" })).collect();
+            session.output.value(&json!({ "apiVersion": API_VERSION, "kind": "DeleteReport", "items": items }))?;
+        }
+        format => {
+            let end = if format == Format::Name { "" } else { " deleted" };
+            let line = |name: &String| format!("{}/{name}{end}", kind.as_str().to_lowercase());
+            session.output.text(&deleted.iter().map(line).collect::<Vec<_>>().join("\n"))?;
+        }
+    }
+    Ok(Answer::Yes)
+}
+
+/// Removes objects, if the others fit together without them. All or nothing.
+pub(super) async fn delete(
+    session: &Session,
+    store: &dyn crate::ports::Store,
+    kind: Kind,
+    names: &[String],
+) -> Result<Vec<String>, Error> {
+    const CONSEQUENCE: &str = "nothing was deleted";
+    let configurations = Configurations::of(store);
+    let current = configurations.read(None).await?.unwrap_or_default();
+    let missing: Vec<&String> = names.iter().filter(|name| current.find(kind, name).is_none()).collect();
+    if let Some(name) = missing.first() {
+        return Err(Error::new(format!("there is no {kind} `{name}`; {CONSEQUENCE}"))
+            .help(format!("see `plimsoll get {}`", kind.plural())));
+    }
+    let delete = names.iter().map(|name| (kind, name.clone())).collect();
+    let application = Application { delete, ..Application::default() };
+    let now = session.now();
+    let expected = configurations.apply(&application, now, true).await?;
+    policies::compile(&apply::overlay(&current, &application, &expected).objects, &[], CONSEQUENCE)?;
+    let applied = match configurations.apply(&application, now, false).await {
+        Err(error) if error.is_conflict() => configurations.apply(&application, now, false).await,
+        other => other,
+    };
+    Ok(applied?.into_iter().map(|one| one.name).collect())
+}

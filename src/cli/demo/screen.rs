@@ -1,0 +1,176 @@
+//! What the demonstration shows while it goes: lines, and on a terminal a bar for each wave.
+
+use std::collections::BTreeMap;
+use std::io::{IsTerminal, Write};
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::controller::reconcile::PassReport;
+use crate::controller::run::Watcher;
+use crate::model::Timestamp;
+use crate::model::mask::clean_text;
+use crate::records::campaign::Campaign;
+use crate::rollout::{Change, Phase};
+
+/// Lines and bars.
+pub(super) struct Screen {
+    bars: Option<MultiProgress>,
+    waves: BTreeMap<(String, usize), ProgressBar>,
+    phases: BTreeMap<String, Phase>,
+    rollouts: BTreeMap<String, String>,
+    color: bool,
+    start: Timestamp,
+    /// The most changes that were in flight at once.
+    pub(super) most_in_flight: usize,
+}
+
+impl Screen {
+    pub(super) fn new(color: bool, start: Timestamp) -> Self {
+        let terminal = std::io::stdout().is_terminal() && std::io::stderr().is_terminal();
+        let bars = terminal.then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10)));
+        Self {
+            bars,
+            waves: BTreeMap::new(),
+            phases: BTreeMap::new(),
+            rollouts: BTreeMap::new(),
+            color: color && terminal,
+            start,
+            most_in_flight: 0,
+        }
+    }
+
+    /// Prints a line of data, above the bars where there are any.
+    pub(super) fn line(&self, text: &str) {
+        let write = || {
+            let mut out = std::io::stdout().lock();
+            // A reader that has gone away is no error of ours.
+            let _ = writeln!(out, "{text}");
+            let _ = out.flush();
+        };
+        match &self.bars {
+            Some(bars) => bars.suspend(write),
+            None => write(),
+        }
+    }
+
+    /// A heading.
+    pub(super) fn heading(&self, text: &str) {
+        self.line("");
+        self.line(&self.paint("1", text));
+    }
+
+    /// Text in a colour, where there is colour. The words never depend on it.
+    pub(super) fn paint(&self, code: &str, text: &str) -> String {
+        if self.color { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+
+    /// Takes the bars away.
+    pub(super) fn clear(&mut self) {
+        if let Some(bars) = &self.bars {
+            // The terminal may be gone.
+            let _ = bars.clear();
+        }
+        self.waves.clear();
+    }
+
+    /// Since the start, as `mm:ss` of the fleet's time.
+    fn time(&self, now: Timestamp) -> String {
+        let seconds = now.since(self.start).as_secs();
+        format!("+{:02}:{:02}", seconds / 60, seconds % 60)
+    }
+
+    fn show_rollout(&mut self, campaign: &Campaign, now: Timestamp) {
+        let rollout = &campaign.rollout.value;
+        let wave = rollout.state.wave().and_then(|wave| rollout.spec.waves.get(wave)).map(|wave| wave.name.as_str());
+        let shown = match wave {
+            Some(wave) => format!("{} (wave `{wave}`)", rollout.state.phase()),
+            None => rollout.state.phase().to_owned(),
+        };
+        if self.rollouts.get(&rollout.name) != Some(&shown) {
+            let why = match (&rollout.waiting, rollout.state.phase()) {
+                (Some(reason), "Paused" | "Failed" | "Proposed" | "RollingBack") => {
+                    format!(": {}", clean_text(&reason.message))
+                }
+                _ => String::new(),
+            };
+            let text = format!("{}  rollout {:<9} {shown}{why}", self.time(now), rollout.name);
+            self.line(&self.paint("1", &text));
+            self.rollouts.insert(rollout.name.clone(), shown);
+        }
+    }
+
+    fn show_change(&mut self, change: &Change, now: Timestamp) {
+        let phase = change.state.phase();
+        if self.phases.insert(change.name.clone(), phase) == Some(phase) || phase == Phase::Pending {
+            return;
+        }
+        let code = match phase {
+            Phase::Succeeded => "32",
+            Phase::RollingBack | Phase::RolledBack | Phase::Failed | Phase::Quarantined | Phase::Clobbered => "31",
+            Phase::Unverified | Phase::Blocked | Phase::Deferred | Phase::Overtaken | Phase::Gone => "33",
+            Phase::Pending | Phase::Registering | Phase::Updating | Phase::Stabilizing | Phase::Verifying => "36",
+        };
+        let reason = change.history.last().and_then(|entry| entry.reason.as_ref());
+        let said = match (phase, reason) {
+            (Phase::Stabilizing | Phase::Verifying | Phase::Registering | Phase::Updating | Phase::Succeeded, _)
+            | (_, None) => {
+                let to = change.spec.to.as_ref().map_or("its setting", |to| to.short());
+                to.to_owned()
+            }
+            (_, Some(reason)) => clean_text(&reason.message),
+        };
+        let text = format!("{}    {:<28} {:<12} {said}", self.time(now), change.spec.resource.short(), phase.as_str());
+        self.line(&self.paint(code, &text));
+    }
+
+    fn show_bars(&mut self, campaign: &Campaign) {
+        let Some(bars) = self.bars.clone() else { return };
+        let rollout = &campaign.rollout.value;
+        for (number, wave) in rollout.spec.waves.iter().enumerate() {
+            let of_wave =
+                || campaign.changes.iter().map(|change| &change.value).filter(|change| change.spec.wave == number);
+            let bar = self.waves.entry((rollout.name.clone(), number)).or_insert_with(|| {
+                let template = "  {prefix:18} [{bar:30}] {pos}/{len} {msg}";
+                let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+                let bar = bars.add(ProgressBar::new(of_wave().count() as u64));
+                bar.set_style(style.progress_chars("=> "));
+                bar.set_prefix(format!("{} {}", rollout.name, wave.name));
+                bar
+            });
+            bar.set_length(of_wave().count() as u64);
+            bar.set_position(of_wave().filter(|change| change.state.phase().is_final()).count() as u64);
+            let moving: Vec<&str> = of_wave()
+                .filter(|change| change.state.phase().is_in_flight())
+                .map(|change| change.spec.resource.short())
+                .collect();
+            bar.set_message(moving.join(" "));
+        }
+    }
+}
+
+impl Watcher for Screen {
+    fn passed(&mut self, report: &PassReport, now: Timestamp) {
+        let in_flight = |campaign: &Campaign| {
+            campaign.changes.iter().filter(|change| change.value.state.phase().is_in_flight()).count()
+        };
+        for campaign in report.ended.iter().chain(&report.campaigns) {
+            self.most_in_flight = self.most_in_flight.max(in_flight(campaign));
+            for change in &campaign.changes {
+                self.show_change(&change.value, now);
+            }
+            self.show_rollout(campaign, now);
+        }
+        for campaign in &report.campaigns {
+            self.show_bars(campaign);
+        }
+        if report.campaigns.is_empty() {
+            self.clear();
+        }
+    }
+}
+
+/// How a stretch of time reads.
+pub(super) fn minutes(length: Duration) -> String {
+    format!("{} min {:02} s", length.as_secs() / 60, length.as_secs() % 60)
+}

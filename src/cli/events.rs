@@ -1,0 +1,150 @@
+//! `events`: what happened, when, why, and who asked for it.
+
+use std::collections::BTreeSet;
+
+use clap::Args;
+use serde_json::json;
+
+use super::error::{Answer, Error};
+use super::output::{Format, table, talk};
+use super::run::Session;
+use super::watch::Watch;
+use super::{targets, views};
+use crate::model::TargetId;
+use crate::model::spec::API_VERSION;
+use crate::ports::Store;
+use crate::records::campaign::Campaigns;
+use crate::records::events::{Event, Events};
+
+/// Which events.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Only those of: Rollout/NAME, Change/NAME, Service/ARN (or CLUSTER/NAME), Command/ID, …
+    #[arg(long = "for", value_name = "KIND/NAME", value_parser = subject)]
+    subject: Option<(String, String)>,
+    /// Wait for more
+    #[arg(long)]
+    follow: bool,
+}
+
+fn subject(text: &str) -> Result<(String, String), String> {
+    match text.split_once('/') {
+        Some((kind, name)) if !kind.is_empty() && !name.is_empty() => Ok((kind.to_owned(), name.to_owned())),
+        _ => Err("it is written KIND/NAME, such as Rollout/careful-1".to_owned()),
+    }
+}
+
+pub(super) async fn run(session: &mut Session, arguments: Arguments) -> Result<Answer, Error> {
+    session.output.only(&[Format::Table, Format::Wide, Format::Json, Format::Yaml, Format::Name])?;
+    let opened = session.store().await?;
+    let store = opened.store.as_ref();
+    let about = arguments.subject.as_ref().map(|(kind, name)| (kind.as_str(), name.as_str()));
+    if !arguments.follow {
+        let events = collect(session, store, about).await?;
+        if events.is_empty() {
+            talk("no events found");
+        }
+        match session.output.format() {
+            Format::Json | Format::Yaml => {
+                let items: Vec<_> = events.iter().map(|(target, event)| views::event(target, event)).collect();
+                session.output.value(&json!({ "apiVersion": API_VERSION, "kind": "List", "items": items }))?;
+            }
+            format => {
+                let rows: Vec<Vec<String>> = events.iter().map(|(_, event)| row(event)).collect();
+                let lines = || events.iter().map(|(_, event)| event.subject.clone()).collect::<Vec<_>>().join("\n");
+                let text = if format == Format::Name {
+                    lines()
+                } else {
+                    table(&["AT", "SUBJECT", "WHAT", "MESSAGE", "BY"], &rows)
+                };
+                session.output.text(&text)?;
+            }
+        }
+        return Ok(Answer::Yes);
+    }
+    let watch = Watch::start()?;
+    let mut told = BTreeSet::new();
+    loop {
+        for (target, event) in collect(session, store, about).await? {
+            if told.insert((target.to_string(), event.subject.clone(), event.number)) {
+                let line = match session.output.format() {
+                    // One a line, for whatever reads along.
+                    Format::Json => views::event(&target, &event).to_string(),
+                    Format::Yaml => {
+                        format!("---\n{}", crate::manifest::to_yaml(&views::event(&target, &event)).unwrap_or_default())
+                    }
+                    Format::Name => event.subject.clone(),
+                    _ => crate::model::mask::clean_text(&row(&event).join("  ")),
+                };
+                session.output.text(&line)?;
+            }
+        }
+        if !watch.again(session).await {
+            return Ok(Answer::Yes);
+        }
+    }
+}
+
+fn row(event: &Event) -> Vec<String> {
+    let message = match &event.reason {
+        Some(reason) if !event.message.contains(&reason.message) => format!("{} ({reason})", event.message),
+        _ => event.message.clone(),
+    };
+    vec![event.at.to_string(), event.subject.clone(), event.what.clone(), message, event.by.clone()]
+}
+
+/// The events of all targets, or those about one thing, by time.
+pub(super) async fn collect(
+    session: &Session,
+    store: &dyn Store,
+    about: Option<(&str, &str)>,
+) -> Result<Vec<(TargetId, Event)>, Error> {
+    let mut all = Vec::new();
+    for target in targets::all(session, store).await? {
+        let subjects = match about {
+            None => None,
+            Some((kind, name)) => Some(subjects(store, &target, kind, name).await?),
+        };
+        let events = Events::of(store, &target).list("").await?;
+        let wanted = |event: &Event| {
+            subjects.as_ref().is_none_or(|subjects| {
+                subjects.iter().any(|subject| match subject.strip_suffix('*') {
+                    Some(prefix) => event.subject.starts_with(prefix),
+                    None => event.subject == *subject,
+                })
+            })
+        };
+        all.extend(events.into_iter().filter(wanted).map(|event| (target.clone(), event)));
+    }
+    all.sort_by(|(_, one), (_, other)| {
+        (one.at, &one.subject, one.number).cmp(&(other.at, &other.subject, other.number))
+    });
+    Ok(all)
+}
+
+/// The subjects that are about `KIND/NAME`: a rollout's changes are, and so are a service's.
+async fn subjects(store: &dyn Store, target: &TargetId, kind: &str, name: &str) -> Result<Vec<String>, Error> {
+    match kind.to_ascii_lowercase().as_str() {
+        "rollout" => Ok(vec![format!("Rollout/{name}"), format!("Change/{name}/*")]),
+        "change" => Ok(vec![format!("Change/{name}")]),
+        "service" | "cluster" => {
+            let campaigns = Campaigns::of(store, target).campaigns().await?;
+            let resources = campaigns.iter().flat_map(|campaign| &campaign.changes).map(|change| &change.value);
+            let of_it = resources.filter(|change| {
+                let resource = &change.spec.resource;
+                resource.as_str() == name
+                    || resource.short() == name
+                    || resource.short().rsplit('/').next() == Some(name)
+            });
+            let mut subjects: Vec<String> = of_it
+                .flat_map(|change| {
+                    [format!("Change/{}", change.name), format!("Hold/{}*", change.spec.resource.as_str())]
+                })
+                .collect();
+            subjects.push(format!("Hold/{name}*"));
+            Ok(subjects)
+        }
+        "hold" => Ok(vec![format!("Hold/{name}*")]),
+        _ => Ok(vec![format!("{kind}/{name}")]),
+    }
+}

@@ -1,0 +1,119 @@
+//! `-f PATH…`: files, folders and `-`, in an order that does not depend on the machine.
+
+use std::collections::BTreeSet;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use super::error::Error;
+
+/// What a folder's files must end in to be read: other files in it are somebody else's.
+const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
+
+/// Names and bytes of all files that `paths` name, each once; folders are walked, `-` is stdin.
+///
+/// # Errors
+/// Where one cannot be read, or nothing is found.
+pub(super) fn read(paths: &[PathBuf]) -> Result<Vec<(String, Vec<u8>)>, Error> {
+    let mut files = Vec::new();
+    let mut seen = BTreeSet::new();
+    for path in paths {
+        if path.as_os_str() == "-" {
+            files.push(("-".to_owned(), stdin()?));
+            continue;
+        }
+        let mut found = Vec::new();
+        walk(path, true, &mut found)?;
+        found.sort();
+        if found.is_empty() {
+            let message = format!("there is no .yaml, .yml or .json file in `{}`", path.display());
+            return Err(Error::new(message).help("name a file, or a folder with policies in it"));
+        }
+        for file in found {
+            if seen.insert(file.clone()) {
+                files.push((file.display().to_string(), one(&file)?));
+            }
+        }
+    }
+    Ok(files)
+}
+
+/// The name and bytes of one file; `-` is stdin.
+///
+/// # Errors
+/// Where it cannot be read.
+pub(super) fn read_one(path: &Path) -> Result<(String, Vec<u8>), Error> {
+    if path.as_os_str() == "-" { Ok(("-".to_owned(), stdin()?)) } else { Ok((path.display().to_string(), one(path)?)) }
+}
+
+fn one(path: &Path) -> Result<Vec<u8>, Error> {
+    std::fs::read(path).map_err(|error| unreadable(path, &error))
+}
+
+fn stdin() -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::new();
+    let read = std::io::stdin().lock().read_to_end(&mut bytes);
+    read.map(|_| bytes).map_err(|error| Error::new("failed to read stdin").caused_by(error.to_string()))
+}
+
+fn walk(path: &Path, named: bool, found: &mut Vec<PathBuf>) -> Result<(), Error> {
+    let metadata = std::fs::metadata(path).map_err(|error| unreadable(path, &error))?;
+    if metadata.is_dir() {
+        let entries = std::fs::read_dir(path).map_err(|error| unreadable(path, &error))?;
+        for entry in entries {
+            let entry = entry.map_err(|error| unreadable(path, &error))?;
+            // A link to a folder above would be walked for ever, and `.git` is nobody's policy.
+            let link = entry.file_type().is_ok_and(|kind| kind.is_symlink()) && entry.path().is_dir();
+            if !link && !entry.file_name().to_string_lossy().starts_with('.') {
+                walk(&entry.path(), false, found)?;
+            }
+        }
+        return Ok(());
+    }
+    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or("");
+    if named || ENDINGS.contains(&ending) {
+        found.push(path.to_owned());
+    }
+    Ok(())
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Error {
+    let error_of_file = Error::new(format!("failed to read `{}`", path.display())).caused_by(error.to_string());
+    match error.kind() {
+        std::io::ErrorKind::NotFound => error_of_file.help("check the path; paths are relative to the current folder"),
+        std::io::ErrorKind::PermissionDenied => error_of_file.help("check who may read it"),
+        _ => error_of_file,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_walked_in_order_and_other_files_are_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("b")).unwrap();
+        std::fs::create_dir(folder.path().join(".git")).unwrap();
+        for name in ["z.yml", "b/c.json", "a.yaml", "README.md", ".git/x.yaml"] {
+            std::fs::write(folder.path().join(name), name).unwrap();
+        }
+        let twice = [folder.path().to_owned(), folder.path().join("a.yaml")];
+        let found: Vec<_> =
+            read(&twice).unwrap().into_iter().map(|(_, bytes)| String::from_utf8(bytes).unwrap()).collect();
+        assert_eq!(found, ["a.yaml", "b/c.json", "z.yml"]);
+    }
+
+    #[test]
+    fn a_file_that_is_named_is_read_whatever_it_ends_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("policy.txt");
+        std::fs::write(&path, "x").unwrap();
+        assert_eq!(read(&[path]).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn an_empty_folder_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(read(&[folder.path().to_owned()]).unwrap_err().one_line().contains("no .yaml, .yml or .json"));
+    }
+}

@@ -1,0 +1,270 @@
+//! `fix FILE`: the same fixes as the controller's, offline, as edits that leave the rest of the file alone.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::{Value, json};
+use similar::TextDiff;
+
+use super::error::{Answer, Error};
+use super::offline::text::JsonText;
+use super::offline::{Assumed, Judged, TaskDefinitionFile, edit, judge};
+use super::output::{Format, talk};
+use super::report::difference;
+use super::run::Session;
+use super::{check, policies, views};
+use crate::model::mask::{MASKED, clean_text, mask_value};
+use crate::model::spec::API_VERSION;
+use crate::model::{DiffEntry, Timestamp, Verdict};
+use crate::policy::{PlannedFix, PolicyResult, PolicySet, apply_fixes, evaluate};
+
+/// What to fix, and by what.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Task definition files; `-` for stdin, which --write writes to stdout
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Change the files; what no fix names keeps its every byte
+    #[arg(long, conflicts_with = "diff")]
+    write: bool,
+    /// Show a unified diff, values that may be secret masked
+    #[arg(long)]
+    diff: bool,
+    /// Policies, Bindings and Waivers; by default policies/, else those built in
+    #[arg(short, long = "filename", value_name = "PATH", num_args = 1)]
+    filename: Vec<PathBuf>,
+    /// Where it would run, for scopes: cluster=prod-a,tags.env=prod
+    #[arg(long, value_name = "KEY=VALUE,…", default_value = "", hide_default_value = true)]
+    assume: Assumed,
+}
+
+/// What fixing makes of one task definition.
+struct FixedResource {
+    name: String,
+    prefix: String,
+    document: Value,
+    diff: Vec<DiffEntry>,
+    left: Vec<String>,
+}
+
+pub(super) fn run(session: &mut Session, arguments: &Arguments) -> Result<Answer, Error> {
+    session.output.only(&[Format::Table, Format::Wide, Format::Json, Format::Yaml])?;
+    let policies = policies::offline(&arguments.filename)?;
+    let files = check::read(&arguments.files)?;
+    let now = session.now();
+    let mut reports = Vec::new();
+    let mut all_done = true;
+    for file in &files {
+        let judged = judge::judge(&policies.set, std::slice::from_ref(file), &arguments.assume, now);
+        let fixed: Vec<FixedResource> =
+            judged.iter().map(|one| fix(&policies.set, one, &arguments.assume, now)).collect();
+        all_done &= fixed.iter().all(|one| one.left.is_empty());
+        match session.output.format() {
+            Format::Json | Format::Yaml => {}
+            _ if arguments.diff => session.output.text(&unified(file, &edited(file, &fixed)?))?,
+            _ if arguments.write && file.name == "-" => {}
+            _ => session.output.text(&in_words(&fixed, arguments.write))?,
+        }
+        if arguments.write {
+            write(session, file, &fixed)?;
+        }
+        reports.push(json!({
+            "file": file.name,
+            "resources": fixed.iter().map(|one| json!({ "resource": one.name, "diff": views::masked(&one.diff), "left": one.left })).collect::<Vec<_>>(),
+        }));
+    }
+    if matches!(session.output.format(), Format::Json | Format::Yaml)
+        && !(arguments.write && files.iter().any(|file| file.name == "-"))
+    {
+        session.output.value(
+            &json!({ "apiVersion": API_VERSION, "kind": "FixReport", "written": arguments.write, "files": reports }),
+        )?;
+    }
+    Ok(Answer::of(all_done))
+}
+
+fn fix(set: &PolicySet, judged: &Judged<'_>, assumed: &Assumed, now: Timestamp) -> FixedResource {
+    let resource = judged.resource;
+    let fixable = judged.results.iter().filter(|result| result.conflict.is_none());
+    let fixes: Vec<&PlannedFix> = fixable.flat_map(|result| &result.fixes).collect();
+    let unchanged = |left| FixedResource {
+        name: resource.name.clone(),
+        prefix: resource.prefix.clone(),
+        document: resource.document.clone(),
+        diff: Vec::new(),
+        left,
+    };
+    if fixes.is_empty() {
+        return unchanged(left(&judged.results));
+    }
+    let fixed = judge::with_subject(resource, &resource.document, assumed, |subject| {
+        apply_fixes(set, subject, &judged.results, &fixes, now)
+    });
+    match fixed {
+        Err(error) => {
+            let mut left = left(&judged.results);
+            left.push(error.reason().to_string());
+            unchanged(left)
+        }
+        Ok(fixed) => {
+            let after = judge::with_subject(resource, &fixed.document, assumed, |subject| evaluate(set, subject, now));
+            FixedResource {
+                name: resource.name.clone(),
+                prefix: resource.prefix.clone(),
+                document: fixed.document,
+                diff: fixed.diff,
+                left: left(&after),
+            }
+        }
+    }
+}
+
+/// What fails or is unknown, in sentences.
+fn left(results: &[PolicyResult]) -> Vec<String> {
+    let mut left = Vec::new();
+    for result in results {
+        match result.verdict {
+            Verdict::Unknown => {
+                let why = result.reason.as_ref().map_or("it could not be evaluated", |reason| &reason.message);
+                left.push(format!("unknown {}: {why}", result.policy));
+            }
+            Verdict::Fail => {
+                let unwaived = result.findings.iter().filter(|finding| finding.waiver.is_none());
+                left.extend(
+                    unwaived
+                        .map(|finding| format!("{} {}: {}", result.severity.as_str(), result.policy, finding.message)),
+                );
+            }
+            Verdict::Pass | Verdict::Waived | Verdict::Skip => {}
+        }
+    }
+    left
+}
+
+fn in_words(fixed: &[FixedResource], written: bool) -> String {
+    let mut text = String::new();
+    for one in fixed {
+        let count = one.diff.len();
+        let what = match (count, written) {
+            (0, _) => "nothing to change".to_owned(),
+            (_, true) => format!("{count} changes made"),
+            (_, false) => format!("{count} changes to make; --write makes them, --diff shows them"),
+        };
+        text.push_str(&format!("{}: {what}\n", clean_text(&one.name)));
+        for entry in views::masked(&one.diff) {
+            text.push_str(&format!("  {}\n", difference(&entry)));
+        }
+        for left in &one.left {
+            text.push_str(&format!("  left: {}\n", clean_text(left)));
+        }
+    }
+    text
+}
+
+/// The file's text with all fixes made in place, proved to be the documents that are wanted and nothing else.
+fn edited(file: &TaskDefinitionFile, fixed: &[FixedResource]) -> Result<JsonText, Error> {
+    let mut json = file.json.clone();
+    let mut wanted = file.json.value.clone();
+    for one in fixed.iter().filter(|one| !one.diff.is_empty()) {
+        if let (Some(there), Value::Object(document)) = (wanted.pointer_mut(&one.prefix), &one.document) {
+            // Tags may stand in the document, and are no part of what policies judge.
+            let tags = there.get("tags").cloned();
+            let mut document = document.clone();
+            if let Some(tags) = tags {
+                document.insert("tags".to_owned(), tags);
+            }
+            *there = Value::Object(document);
+        }
+        json = edit::apply(&json, &one.prefix, &one.diff).ok_or_else(|| not_kept(file))?;
+    }
+    if json.value == wanted { Ok(json) } else { Err(not_kept(file)) }
+}
+
+fn not_kept(file: &TaskDefinitionFile) -> Error {
+    Error::new(format!(
+        "`{}` was left as it is: the fixes cannot be made without touching the rest of the text",
+        file.name
+    ))
+    .help("see the changes without --write and make them by hand")
+}
+
+fn write(session: &mut Session, file: &TaskDefinitionFile, fixed: &[FixedResource]) -> Result<(), Error> {
+    let json = edited(file, fixed)?;
+    if file.name == "-" {
+        // Whoever asks to write what came on stdin wants the whole document back.
+        return session.output.text(&json.text);
+    }
+    if json.text == file.json.text {
+        return Ok(());
+    }
+    replace(Path::new(&file.name), &json.text)?;
+    talk(&format!("wrote {}", file.name));
+    Ok(())
+}
+
+/// Replaces a file's text so that at no instant half of it is there, and keeps who may read it.
+fn replace(path: &Path, text: &str) -> Result<(), Error> {
+    let failed = |error: std::io::Error| {
+        Error::new(format!("failed to write `{}`", path.display())).caused_by(error.to_string())
+    };
+    // Through a link to the file itself: the link stays.
+    let path = path.canonicalize().map_err(failed)?;
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".plimsoll-new");
+    let beside = path.with_file_name(name);
+    std::fs::write(&beside, text).map_err(failed)?;
+    let permissions = std::fs::metadata(&path).map_err(failed)?.permissions();
+    let moved = std::fs::set_permissions(&beside, permissions).and_then(|()| std::fs::rename(&beside, &path));
+    moved.map_err(|error| {
+        let _ = std::fs::remove_file(&beside);
+        failed(error)
+    })
+}
+
+fn unified(file: &TaskDefinitionFile, after: &JsonText) -> String {
+    let prefixes: Vec<&str> = file.resources.iter().map(|resource| resource.prefix.as_str()).collect();
+    let (old, new) = (masked(&file.json, &prefixes), masked(after, &prefixes));
+    let name = clean_text(&file.name);
+    TextDiff::from_lines(&old, &new).unified_diff().header(&name, &name).to_string()
+}
+
+/// The text with every string that may be a secret replaced.
+fn masked(json: &JsonText, prefixes: &[&str]) -> String {
+    let mut hidden = Vec::new();
+    for (pointer, place) in json.places() {
+        let Some(value @ Value::String(_)) = json.value.pointer(pointer) else { continue };
+        let inside = prefixes.iter().filter_map(|prefix| pointer.strip_prefix(prefix)).min_by_key(|rest| rest.len());
+        if mask_value(inside.unwrap_or(pointer), value) == MASKED {
+            hidden.push(place.value.clone());
+        }
+    }
+    hidden.sort_by_key(|range| range.start);
+    let mut text = String::with_capacity(json.text.len());
+    let mut at = 0;
+    for range in hidden {
+        text.push_str(json.text.get(at..range.start).unwrap_or(""));
+        text.push_str(&format!("\"{MASKED}\""));
+        at = range.end;
+    }
+    text.push_str(json.text.get(at..).unwrap_or(""));
+    text.split_inclusive('\n').map(|line| clean_text(line) + if line.ends_with('\n') { "\n" } else { "" }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_masked_in_place() {
+        let text = "{\n  \"family\": \"web\",\n  \"containerDefinitions\": [{ \"command\": [\"--password\", \"s3cret\"], \"image\": \"a\" }],\n  \"odd\": \"s3cret\"\n}\n";
+        let json = JsonText::parse(text.to_owned()).unwrap();
+        let shown = masked(&json, &[""]);
+        assert!(
+            !shown.contains("s3cret") && shown.contains("\"family\": \"web\"") && shown.lines().count() == 5,
+            "{shown}"
+        );
+        let wrapped = JsonText::parse(format!("{{ \"taskDefinition\": {text} }}")).unwrap();
+        let shown = masked(&wrapped, &["/taskDefinition"]);
+        assert!(!shown.contains("s3cret") && shown.contains("\"image\": \"a\""), "{shown}");
+    }
+}

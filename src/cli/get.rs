@@ -1,0 +1,416 @@
+//! `get KIND [NAME]`: what people wrote, and what the controller has found and done. Reads the store only.
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::error::{Answer, Error};
+use super::output::{Format, table};
+use super::run::Session;
+use super::targets;
+use super::views::{self, Counts};
+use super::watch::Watch;
+use crate::manifest::to_yaml;
+use crate::model::spec::{API_VERSION, Kind, Object, Spec};
+use crate::model::{TargetId, Timestamp};
+use crate::ports::Store;
+use crate::records::campaign::Campaigns;
+use crate::records::configuration::Configurations;
+use crate::records::events::Events;
+use crate::records::lease::Leases;
+use crate::records::reports::Reports;
+
+/// What to list.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// policies, bindings, waivers, rolloutstrategies, targets, freezes, rollouts, changes, holds, services, findings, events, leases
+    kind: String,
+    /// Only this one
+    name: Option<String>,
+    /// Look again and again, and print when something has changed
+    #[arg(short, long)]
+    watch: bool,
+}
+
+/// What can be listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Listed {
+    Objects(Kind),
+    Rollouts,
+    Changes,
+    Holds,
+    Services,
+    Findings,
+    Events,
+    Leases,
+}
+
+impl std::str::FromStr for Listed {
+    type Err = Error;
+    fn from_str(text: &str) -> Result<Self, Error> {
+        Ok(match text.to_ascii_lowercase().as_str() {
+            "rollout" | "rollouts" => Self::Rollouts,
+            "change" | "changes" => Self::Changes,
+            "hold" | "holds" => Self::Holds,
+            "service" | "services" | "servicereport" | "servicereports" => Self::Services,
+            "finding" | "findings" => Self::Findings,
+            "event" | "events" => Self::Events,
+            "lease" | "leases" => Self::Leases,
+            other => Self::Objects(other.parse().map_err(|_| {
+                Error::new(format!("`{text}` is not a kind")).help(
+                    "the kinds are policies, bindings, waivers, rolloutstrategies, targets, freezes, rollouts, changes, holds, \
+                     services, findings, events and leases",
+                )
+            })?),
+        })
+    }
+}
+
+/// One thing in a list.
+pub(super) struct Item {
+    pub(super) name: String,
+    /// The other columns, those for `-o wide` last.
+    pub(super) cells: Vec<String>,
+    pub(super) json: Value,
+}
+
+pub(super) async fn run(session: &mut Session, arguments: Arguments) -> Result<Answer, Error> {
+    session.output.only(&[Format::Table, Format::Wide, Format::Json, Format::Yaml, Format::Name])?;
+    let listed: Listed = arguments.kind.parse()?;
+    let opened = session.store().await?;
+    let store = opened.store.as_ref();
+    let name = arguments.name.as_deref();
+    if !arguments.watch {
+        let items = named(collect(session, store, listed).await?, listed, name, &arguments.kind)?;
+        let text = render(session.output.format(), listed, &items, name.is_some())?;
+        if text.is_empty() && matches!(session.output.format(), Format::Table | Format::Wide) {
+            super::output::talk(&format!("no {} found", arguments.kind));
+        }
+        session.output.text(&text)?;
+        return Ok(Answer::Yes);
+    }
+    let watch = Watch::start()?;
+    let mut last = String::new();
+    loop {
+        let mut items = collect(session, store, listed).await?;
+        items.retain(|item| name.is_none_or(|name| is_called(item, name)));
+        let text = render(session.output.format(), listed, &items, name.is_some() && items.len() == 1)?;
+        if text != last {
+            session.output.text(&text)?;
+            last = text;
+        }
+        if !watch.again(session).await {
+            return Ok(Answer::Yes);
+        }
+    }
+}
+
+fn is_called(item: &Item, name: &str) -> bool {
+    item.name == name || item.name.strip_suffix(name).is_some_and(|before| before.ends_with('/'))
+}
+
+fn named(items: Vec<Item>, listed: Listed, name: Option<&str>, kind: &str) -> Result<Vec<Item>, Error> {
+    let Some(name) = name else { return Ok(items) };
+    let found: Vec<Item> = items.into_iter().filter(|item| is_called(item, name)).collect();
+    // Several findings or events of one resource are no mistake.
+    if found.is_empty() && !matches!(listed, Listed::Findings | Listed::Events | Listed::Holds) {
+        return Err(Error::new(format!("there is no {} `{name}`", kind.to_lowercase()))
+            .help(format!("see `plimsoll get {kind}`")));
+    }
+    Ok(found)
+}
+
+/// All of a kind.
+pub(super) async fn collect(session: &Session, store: &dyn Store, listed: Listed) -> Result<Vec<Item>, Error> {
+    let now = session.now();
+    if let Listed::Objects(kind) = listed {
+        let configuration = Configurations::of(store).read(None).await?.unwrap_or_default();
+        let objects = configuration.objects.iter().filter(|object| object.kind() == kind);
+        return Ok(objects.map(|object| of_object(object, now)).collect());
+    }
+    let mut items = Vec::new();
+    for target in targets::all(session, store).await? {
+        items.extend(of_target(store, &target, listed).await?);
+    }
+    Ok(items)
+}
+
+async fn of_target(store: &dyn Store, target: &TargetId, listed: Listed) -> Result<Vec<Item>, Error> {
+    let short = |time: Timestamp| time.to_string();
+    let until = |time: Option<Timestamp>| time.map(short).unwrap_or_default();
+    let campaigns = Campaigns::of(store, target);
+    Ok(match listed {
+        Listed::Objects(_) => Vec::new(),
+        Listed::Rollouts => {
+            let mut all = campaigns.campaigns().await?;
+            all.sort_by_key(|campaign| campaign.rollout.value.created_at);
+            let item = |campaign: &crate::records::campaign::Campaign| {
+                let rollout = &campaign.rollout.value;
+                let counts = Counts::of(campaign.changes.iter().map(|change| &change.value));
+                let wave = rollout.state.wave().map(|wave| format!("{}/{}", wave + 1, rollout.spec.waves.len()));
+                Item {
+                    name: rollout.name.clone(),
+                    cells: vec![
+                        rollout.state.phase().to_owned(),
+                        wave.unwrap_or_default(),
+                        format!("{}/{}", counts.succeeded + counts.unverified, counts.total),
+                        (counts.failed + counts.rolled_back).to_string(),
+                        rollout.waiting.as_ref().map(|reason| reason.code.as_str().to_owned()).unwrap_or_default(),
+                        short(rollout.created_at),
+                        target.to_string(),
+                        rollout.spec.plan.clone(),
+                    ],
+                    json: views::rollout(campaign),
+                }
+            };
+            all.iter().map(item).collect()
+        }
+        Listed::Changes => {
+            let all = campaigns.campaigns().await?;
+            let item = |version: u64, change: &crate::rollout::Change| Item {
+                name: change.name.clone(),
+                cells: vec![
+                    change.spec.resource.short().to_owned(),
+                    change.state.phase().as_str().to_owned(),
+                    change.spec.from.as_ref().map(|arn| arn.short().to_owned()).unwrap_or_default(),
+                    change.spec.to.as_ref().map(|arn| arn.short().to_owned()).unwrap_or_default(),
+                    (change.spec.wave + 1).to_string(),
+                    change.waiting.as_ref().map(|reason| reason.message.clone()).unwrap_or_default(),
+                    target.to_string(),
+                ],
+                json: views::change(version, change),
+            };
+            all.iter()
+                .flat_map(|campaign| &campaign.changes)
+                .map(|change| item(change.version, &change.value))
+                .collect()
+        }
+        Listed::Holds => {
+            let item = |hold: &crate::model::Hold| Item {
+                name: hold.resource.as_str().to_owned(),
+                cells: vec![
+                    hold.resource.short().to_owned(),
+                    hold.policy.clone(),
+                    until(hold.until),
+                    hold.reason.message.clone(),
+                    hold.rollout.clone().unwrap_or_default(),
+                    hold.fix.clone(),
+                    target.to_string(),
+                ],
+                json: views::hold(target, hold),
+            };
+            campaigns.holds().await?.iter().map(|hold| item(&hold.value)).collect()
+        }
+        Listed::Services | Listed::Findings => {
+            let reports = Reports::of(store, target).list().await?;
+            let item = |report: &crate::records::reports::ServiceReport| {
+                let planned = &report.resource;
+                let revision = planned.task_definition.as_deref().unwrap_or("");
+                Item {
+                    name: planned.resource.clone(),
+                    cells: vec![
+                        after_colon(&planned.resource),
+                        planned.outcome.as_str().to_owned(),
+                        planned.findings.iter().filter(|found| found.finding.waiver.is_none()).count().to_string(),
+                        planned.reason.as_ref().map(|reason| reason.code.as_str().to_owned()).unwrap_or_default(),
+                        revision.rsplit('/').next().unwrap_or("").to_owned(),
+                        planned.enforcement.as_str().to_owned(),
+                        target.to_string(),
+                    ],
+                    json: views::service(target, report),
+                }
+            };
+            if listed == Listed::Services {
+                reports.values().map(item).collect()
+            } else {
+                reports.values().flat_map(|report| of_report(target, report)).collect()
+            }
+        }
+        Listed::Events => {
+            let mut events = Events::of(store, target).list("").await?;
+            events.sort_by(|one, other| {
+                (one.at, &one.subject, one.number).cmp(&(other.at, &other.subject, other.number))
+            });
+            let item = |event: &crate::records::events::Event| Item {
+                name: event.subject.clone(),
+                cells: vec![
+                    short(event.at),
+                    event.what.clone(),
+                    event.message.clone(),
+                    event.by.clone(),
+                    event.number.to_string(),
+                    target.to_string(),
+                ],
+                json: views::event(target, event),
+            };
+            events.iter().map(item).collect()
+        }
+        Listed::Leases => {
+            let lease = Leases::of(store, target).read().await?;
+            let item = |lease: crate::records::Versioned<crate::records::lease::Lease>| Item {
+                name: target.to_string(),
+                cells: vec![
+                    lease.value.holder.clone().unwrap_or_else(|| "nobody".to_owned()),
+                    lease.value.epoch.to_string(),
+                    short(lease.value.renewed_at),
+                    format!("{}s", lease.value.length_millis / 1000),
+                ],
+                json: views::lease(target, lease.version, &lease.value),
+            };
+            lease.map(item).into_iter().collect()
+        }
+    })
+}
+
+fn of_report(target: &TargetId, report: &crate::records::reports::ServiceReport) -> Vec<Item> {
+    let jsons = views::findings(target, report);
+    let item = |(found, json): (&crate::plan::PlannedFinding, Value)| Item {
+        name: report.resource.resource.clone(),
+        cells: vec![
+            after_colon(&report.resource.resource),
+            found.severity.as_str().to_owned(),
+            found.policy.clone(),
+            found.finding.message.clone(),
+            if found.finding.fixable { "yes" } else { "no" }.to_owned(),
+            found.finding.waiver.clone().unwrap_or_default(),
+            found.finding.path.clone(),
+            target.to_string(),
+        ],
+        json,
+    };
+    report.resource.findings.iter().zip(jsons).map(item).collect()
+}
+
+/// `CLUSTER/NAME` of an ARN: what people read.
+pub(super) fn after_colon(arn: &str) -> String {
+    let last = arn.rsplit(':').next().unwrap_or(arn);
+    last.split_once('/').map_or(last, |(_, name)| name).to_owned()
+}
+
+fn of_object(object: &Object, now: Timestamp) -> Item {
+    let name = object.metadata.name.clone();
+    let cells = match &object.spec {
+        Spec::Policy(spec) => vec![
+            spec.severity.as_str().to_owned(),
+            format!("{:?}", spec.resource),
+            spec.title.clone(),
+            spec.controls.join(","),
+        ],
+        Spec::Binding(spec) => vec![
+            spec.enforcement.as_str().to_owned(),
+            spec.strategy.clone().unwrap_or_else(|| "default".to_owned()),
+            match (spec.policies.is_empty(), spec.labels.is_empty()) {
+                (true, false) => {
+                    spec.labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
+                }
+                _ => spec.policies.join(","),
+            },
+        ],
+        Spec::Waiver(spec) => {
+            let left = if now < spec.expires_at {
+                format!("{}d left", spec.expires_at.since(now).as_secs() / 86_400)
+            } else {
+                "expired".to_owned()
+            };
+            vec![
+                spec.owner.clone(),
+                spec.expires_at.to_string(),
+                left,
+                spec.policies.join(","),
+                spec.reason.clone(),
+                spec.ticket.clone().unwrap_or_default(),
+            ]
+        }
+        Spec::RolloutStrategy(spec) => vec![
+            spec.waves.len().to_string(),
+            spec.max_in_flight.to_string(),
+            spec.max_affected.map_or_else(|| "10%".to_owned(), |limit| word(&limit)),
+            word(&spec.on_failure),
+        ],
+        Spec::Target(spec) => {
+            vec![spec.account.clone(), spec.region.clone(), spec.role_arn.clone().unwrap_or_default()]
+        }
+        Spec::Freeze(spec) => {
+            let ended = spec.until.is_some_and(|until| until <= now);
+            vec![
+                if ended { "over" } else { "in force" }.to_owned(),
+                spec.until.map(|until| until.to_string()).unwrap_or_else(|| "for ever".to_owned()),
+                spec.reason.clone(),
+            ]
+        }
+    };
+    let mut json = serde_json::to_value(object).unwrap_or_default();
+    if let (Spec::Waiver(spec), Value::Object(members)) = (&object.spec, &mut json) {
+        members.insert("status".to_owned(), json!({ "expired": spec.expires_at <= now }));
+    }
+    Item { name, cells, json }
+}
+
+/// A small value as people write it.
+fn word(value: &impl serde::Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(Value::String(text)) => text,
+        Ok(other) => other.to_string(),
+        Err(_) => String::new(),
+    }
+}
+
+/// The columns after NAME, and how many of them are there without `-o wide`. Where `usual.0` is false the name itself
+/// is too long to be read and the first column stands for it.
+const fn columns(listed: Listed) -> (&'static [&'static str], usize, bool) {
+    match listed {
+        Listed::Objects(Kind::Policy) => (&["SEVERITY", "RESOURCE", "TITLE", "CONTROLS"], 3, true),
+        Listed::Objects(Kind::Binding) => (&["ENFORCEMENT", "STRATEGY", "POLICIES"], 3, true),
+        Listed::Objects(Kind::Waiver) => (&["OWNER", "EXPIRES", "LEFT", "POLICIES", "REASON", "TICKET"], 4, true),
+        Listed::Objects(Kind::RolloutStrategy) => (&["WAVES", "IN FLIGHT", "AFFECTED", "ON FAILURE"], 4, true),
+        Listed::Objects(Kind::Target) => (&["ACCOUNT", "REGION", "ROLE"], 2, true),
+        Listed::Objects(Kind::Freeze) => (&["STATE", "UNTIL", "REASON"], 3, true),
+        Listed::Rollouts => (&["PHASE", "WAVE", "DONE", "FAILED", "WAITING", "CREATED", "TARGET", "PLAN"], 6, true),
+        Listed::Changes => (&["RESOURCE", "PHASE", "FROM", "TO", "WAVE", "WAITING", "TARGET"], 5, true),
+        Listed::Holds => (&["SERVICE", "POLICY", "UNTIL", "REASON", "ROLLOUT", "FIX", "TARGET"], 4, false),
+        Listed::Services => {
+            (&["SERVICE", "OUTCOME", "FINDINGS", "REASON", "REVISION", "ENFORCEMENT", "TARGET"], 5, false)
+        }
+        Listed::Findings => {
+            (&["SERVICE", "SEVERITY", "POLICY", "MESSAGE", "FIXABLE", "WAIVER", "PATH", "TARGET"], 5, false)
+        }
+        Listed::Events => (&["AT", "WHAT", "MESSAGE", "BY", "NUMBER", "TARGET"], 3, true),
+        Listed::Leases => (&["HOLDER", "EPOCH", "RENEWED", "LENGTH"], 4, true),
+    }
+}
+
+/// A list as it is asked for. `single`: one by name, which is not wrapped into a List.
+pub(super) fn render(format: Format, listed: Listed, items: &[Item], single: bool) -> Result<String, Error> {
+    let value = || match items {
+        [one] if single => one.json.clone(),
+        _ => {
+            json!({ "apiVersion": API_VERSION, "kind": "List", "items": items.iter().map(|item| &item.json).collect::<Vec<_>>() })
+        }
+    };
+    Ok(match format {
+        Format::Json => serde_json::to_string_pretty(&value()).unwrap_or_default(),
+        Format::Yaml => {
+            to_yaml(&value()).map_err(|error| Error::new("failed to write YAML").caused_by(error.to_string()))?
+        }
+        Format::Name => {
+            let prefix = match listed {
+                Listed::Objects(kind) => format!("{}/", kind.as_str().to_lowercase()),
+                Listed::Rollouts => "rollout/".to_owned(),
+                Listed::Changes => "change/".to_owned(),
+                Listed::Holds | Listed::Services | Listed::Findings | Listed::Events | Listed::Leases => String::new(),
+            };
+            items.iter().map(|item| format!("{prefix}{}", item.name)).collect::<Vec<_>>().join("\n")
+        }
+        _ => {
+            let (header, usual, with_name) = columns(listed);
+            let shown = if format == Format::Wide { header.len() } else { usual };
+            let name = |item: &Item| with_name.then(|| item.name.clone());
+            let header: Vec<&str> =
+                with_name.then_some("NAME").into_iter().chain(header.iter().copied().take(shown)).collect();
+            let rows: Vec<Vec<String>> = items
+                .iter()
+                .map(|item| name(item).into_iter().chain(item.cells.iter().take(shown).cloned()).collect())
+                .collect();
+            table(&header, &rows)
+        }
+    })
+}

@@ -1,0 +1,242 @@
+//! `plan`: observe, and show what would change. Writes nothing to AWS and nothing to the store.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::connect::Aws;
+use super::error::{Answer, Error};
+use super::output::{Format, talk};
+use super::run::Session;
+use super::{apply, policies, report};
+use crate::aws::Timeouts;
+use crate::controller::{Controller, ControllerError, Parts, Settings};
+use crate::embedded::EmbeddedStore;
+use crate::model::DiffOp;
+use crate::model::spec::Object;
+use crate::plan::{Plan, PlannedChange};
+use crate::ports::Store;
+use crate::records::configuration::{Application, Configuration, Configurations};
+
+/// What to plan with.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// As if these files and folders were applied too; without a store, with these alone
+    #[arg(short, long = "filename", value_name = "PATH", num_args = 1..)]
+    filename: Vec<PathBuf>,
+    /// Write the plan to a file as JSON, values masked
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Write a JSON Patch and the corrected register input of each family into a folder; these are not masked
+    #[arg(long, value_name = "DIR")]
+    patches: Option<PathBuf>,
+    /// A guarded member that the controller is started with --allow-edit for; `*` for list elements
+    #[arg(long, value_name = "POINTER")]
+    allow_edit: Vec<String>,
+}
+
+/// A plan, and what it was made with.
+pub(super) struct Planned {
+    pub(super) plan: Plan,
+    pub(super) policies: usize,
+}
+
+pub(super) async fn run(session: &mut Session, arguments: Arguments) -> Result<Answer, Error> {
+    session.output.only(&[Format::Table, Format::Wide, Format::Json, Format::Yaml, Format::Name])?;
+    let sourced = policies::read(&arguments.filename, "nothing was planned")?;
+    let opened = match session.store().await {
+        Ok(opened) => Some(opened),
+        // Files alone say what is wanted; what the store would add is told to be missing.
+        Err(error) if !sourced.is_empty() => {
+            talk(&format!("planning with the files alone: {}", error.one_line()));
+            None
+        }
+        Err(error) => return Err(error),
+    };
+    let store = opened.as_ref().map(|opened| Arc::clone(&opened.store));
+    let mut configuration = match store.as_deref() {
+        None => Configuration::default(),
+        Some(store) => match Configurations::of(store).read(None).await {
+            Ok(configuration) => configuration.unwrap_or_default(),
+            Err(error) if !sourced.is_empty() => {
+                talk(&format!("planning with the files alone: {}", Error::from(error).one_line()));
+                Configuration::default()
+            }
+            Err(error) => return Err(error.into()),
+        },
+    };
+    if !sourced.is_empty() {
+        let objects: Vec<Object> = sourced.iter().map(|one| one.object.clone()).collect();
+        configuration = apply::overlay(&configuration, &Application { objects, ..Application::default() }, &[]);
+    }
+    let set = policies::compile(&configuration.objects, &sourced, "nothing was planned")?;
+    if set.is_empty() {
+        return Err(
+            Error::new("no policy is in effect").help("apply some with `plimsoll apply -f policies/`, or plan with -f")
+        );
+    }
+    let with_store = store.is_some();
+    let mut planned = observe_and_plan(session, &configuration, store, &arguments.allow_edit).await?;
+    let several = planned.len() > 1;
+    let Some(one) = planned.pop().filter(|_| !several) else {
+        return Err(Error::new("there are several targets")
+            .help("plan one at a time with --target ACCOUNT/REGION; see `plimsoll get targets`"));
+    };
+    let source = source(session, &arguments, with_store);
+    let value = report::without_secrets(&one.plan).to_json(one.policies, &source);
+    if let Some(path) = &arguments.out {
+        private(path, &serde_json::to_string_pretty(&value).unwrap_or_default())?;
+        talk(&format!("wrote the plan to {}", path.display()));
+    }
+    if let Some(folder) = &arguments.patches {
+        let families = patches(folder, &one.plan)?;
+        talk(&format!(
+            "wrote patches for {families} families to {}; they hold values that may be secret",
+            folder.display()
+        ));
+    }
+    match session.output.format() {
+        Format::Json | Format::Yaml => session.output.value(&value)?,
+        Format::Name => {
+            let changed: Vec<&str> = one
+                .plan
+                .campaigns
+                .iter()
+                .flat_map(|campaign| &campaign.changes)
+                .map(|change| change.resource.as_str())
+                .collect();
+            session.output.text(&changed.join("\n"))?;
+        }
+        format => session.output.text(&report::in_full(&one.plan, one.policies, format == Format::Wide))?,
+    }
+    Ok(Answer::of(one.plan.is_settled()))
+}
+
+fn source(session: &Session, arguments: &Arguments, with_store: bool) -> String {
+    let store = with_store.then(|| session.global.store.to_string());
+    let files = arguments.filename.iter().map(|path| path.display().to_string());
+    store.into_iter().chain(files).collect::<Vec<_>>().join(" ")
+}
+
+/// Looks at the fleet of every target that is meant, and plans with `configuration`.
+///
+/// Writes nothing. With a store, holds and open rollouts are taken into account.
+pub(super) async fn observe_and_plan(
+    session: &Session,
+    configuration: &Configuration,
+    store: Option<Arc<dyn Store>>,
+    allow_edit: &[String],
+) -> Result<Vec<Planned>, Error> {
+    let mut planned = Vec::new();
+    for aws in Aws::targets(configuration, session.global.target.as_ref(), None, Timeouts::default()).await? {
+        planned.push(plan_target(session, &aws, configuration, store.clone(), allow_edit).await?);
+    }
+    Ok(planned)
+}
+
+/// Observes one target, and plans as its controller would.
+async fn plan_target(
+    session: &Session,
+    aws: &Aws,
+    configuration: &Configuration,
+    store: Option<Arc<dyn Store>>,
+    allow_edit: &[String],
+) -> Result<Planned, Error> {
+    // Without a store there are no holds and no open rollouts to read: an empty one stands for it.
+    let store = match store {
+        Some(store) => store,
+        None => Arc::new(EmbeddedStore::in_memory()?),
+    };
+    let settings = Settings {
+        target: aws.target.clone(),
+        holder: String::new(),
+        lease: Duration::from_secs(30),
+        call_timeout: Duration::from_secs(2),
+        resync: Some(Duration::from_secs(60)),
+        poll: Duration::from_secs(15),
+        allow_edit: allow_edit.to_vec(),
+    };
+    let parts = Parts { ecs: Arc::clone(&aws.ecs), store, clock: Arc::clone(&session.clock) };
+    let planned = Controller::new(parts, settings).plan(Some(configuration.objects.clone())).await;
+    let (plan, set) = planned.map_err(controller_error)?;
+    Ok(Planned { plan, policies: set.len() })
+}
+
+/// What ended a pass, with what to do about it.
+pub(super) fn controller_error(error: ControllerError) -> Error {
+    match error {
+        ControllerError::Ecs { action, source } => Error::from(source).context(format!("{action} failed")),
+        ControllerError::Record(source) => Error::from(source),
+        ControllerError::Wire { .. } => {
+            Error::new(chain(&error)).help("the endpoint does not answer as ECS does; check AWS_ENDPOINT_URL")
+        }
+        ControllerError::NotHolder { .. } => Error::new(error.to_string())
+            .help("wait for it to stop, or let it do the work; `plimsoll get leases` shows who holds what"),
+        ControllerError::NoPolicies => {
+            Error::new("no policy is in effect").help("apply some with `plimsoll apply -f policies/`")
+        }
+        ControllerError::Policies { .. } => Error::new(error.to_string()).help("apply them again with this version"),
+    }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// Writes `FAMILY.patch.json` and `FAMILY.json` for each family that would change, and says how many.
+fn patches(folder: &Path, plan: &Plan) -> Result<usize, Error> {
+    let failed = |error: std::io::Error| {
+        Error::new(format!("failed to write into `{}`", folder.display())).caused_by(error.to_string())
+    };
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    let mut written = std::collections::BTreeSet::new();
+    for change in plan.campaigns.iter().flat_map(|campaign| &campaign.changes) {
+        let (Some(from), Some(documents)) = (&change.from, &change.documents) else { continue };
+        // Two revisions of one family may be in use; each gets its own files then.
+        let name =
+            if written.contains(from.family()) { from.short().replace(':', "-") } else { from.family().to_owned() };
+        if written.insert(name.clone()) {
+            let wanted = Value::Object(documents.wanted.clone());
+            private(&folder.join(format!("{name}.json")), &serde_json::to_string_pretty(&wanted).unwrap_or_default())?;
+            let patch = json_patch(change);
+            private(
+                &folder.join(format!("{name}.patch.json")),
+                &serde_json::to_string_pretty(&patch).unwrap_or_default(),
+            )?;
+        }
+    }
+    Ok(written.len())
+}
+
+/// RFC 6902. It starts with a test of each value that it takes away, so that it does not fit another document.
+fn json_patch(change: &PlannedChange) -> Value {
+    let mut operations = Vec::new();
+    for entry in &change.diff {
+        if let Some(from) = &entry.from {
+            operations.push(json!({ "op": "test", "path": entry.path, "value": from }));
+        }
+        operations.push(match entry.op {
+            DiffOp::Add => json!({ "op": "add", "path": entry.path, "value": entry.to }),
+            DiffOp::Replace => json!({ "op": "replace", "path": entry.path, "value": entry.to }),
+            DiffOp::Remove => json!({ "op": "remove", "path": entry.path }),
+        });
+    }
+    Value::Array(operations)
+}
+
+/// Writes a file that only its owner may read.
+pub(super) fn private(path: &Path, text: &str) -> Result<(), Error> {
+    let failed = |error: std::io::Error| {
+        Error::new(format!("failed to write `{}`", path.display())).caused_by(error.to_string())
+    };
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path).map_err(failed)?;
+    file.write_all(text.as_bytes()).and_then(|()| file.write_all(b"\n")).map_err(failed)
+}

@@ -1,0 +1,148 @@
+//! Files into objects into a compiled set, with everything that is wrong told at once.
+
+use std::path::{Path, PathBuf};
+
+use super::error::Error;
+use super::files;
+use super::output::talk;
+use crate::manifest::{Diagnostic, Sourced, locate, parse_files};
+use crate::model::Timestamp;
+use crate::model::spec::{Kind, Object, ResourceKind, Spec};
+use crate::policy::builtin;
+use crate::policy::{PolicyError, PolicySet, ScopeKeys, Subject, evaluate, guarded_members, run_examples};
+
+/// Where policies are looked for unless `-f` says otherwise.
+const FOLDER: &str = "policies";
+
+/// Reads objects from files and folders.
+pub(super) fn read(paths: &[PathBuf], consequence: &str) -> Result<Vec<Sourced>, Error> {
+    let files = files::read(paths)?;
+    parse_files(&files).map_err(|found| refused(found, consequence))
+}
+
+/// Compiles `objects`; what is wrong with those that come from files is told with its place.
+pub(super) fn compile(objects: &[Object], sourced: &[Sourced], consequence: &str) -> Result<PolicySet, Error> {
+    let set = PolicySet::compile(objects).map_err(|errors| placed(&errors, sourced, consequence))?;
+    for warning in set.warnings() {
+        match locate(sourced, warning) {
+            Some(diagnostic) => talk(&format!("warning: {diagnostic}")),
+            None => talk(&format!("warning: {warning}")),
+        }
+    }
+    Ok(set)
+}
+
+/// The errors as one, each with its place where it has one.
+fn placed(errors: &[PolicyError], sourced: &[Sourced], consequence: &str) -> Error {
+    let mut elsewhere = Vec::new();
+    let mut places = Vec::new();
+    for error in errors {
+        match locate(sourced, error) {
+            Some(diagnostic) => places.push(diagnostic),
+            None => elsewhere.push(error.to_string()),
+        }
+    }
+    places.sort_by(|one, other| (&one.file, one.line, one.column).cmp(&(&other.file, other.line, other.column)));
+    elsewhere.into_iter().fold(refused(places, consequence), Error::caused_by)
+}
+
+/// Runs the examples of the policies that come from files: the law of fixes is checked before a policy is stored.
+pub(super) fn hold_to_examples(sourced: &[Sourced], consequence: &str) -> Result<(), Error> {
+    let mut errors = Vec::new();
+    for object in sourced.iter().map(|one| &one.object) {
+        let Spec::Policy(spec) = &object.spec else { continue };
+        match run_examples(&object.metadata.name, spec) {
+            Err(wrong) => errors.extend(wrong),
+            Ok(outcomes) => {
+                for outcome in outcomes {
+                    errors.extend(outcome.problems.iter().map(|problem| PolicyError {
+                        kind: Kind::Policy,
+                        name: outcome.policy.clone(),
+                        pointer: outcome.pointer.clone(),
+                        column: None,
+                        message: format!("example `{}`: {problem}", outcome.example),
+                        help: Some("see `plimsoll test`".to_owned()),
+                    }));
+                }
+            }
+        }
+    }
+    if errors.is_empty() { Ok(()) } else { Err(placed(&errors, sourced, consequence)) }
+}
+
+/// Warns of fixes that the controller will not make unless it is started with `--allow-edit`. Told from the examples,
+/// because what a fix touches is told from a document.
+pub(super) fn warn_of_guarded(set: &PolicySet, sourced: &[Sourced], now: Timestamp) {
+    let scope = ScopeKeys::default();
+    for object in sourced.iter().map(|one| &one.object) {
+        let Spec::Policy(spec) = &object.spec else { continue };
+        if spec.resource != ResourceKind::TaskDefinition {
+            continue;
+        }
+        let mut guarded = std::collections::BTreeSet::new();
+        for example in &spec.examples {
+            let subject = Subject {
+                kind: spec.resource,
+                resource: &example.given,
+                tags: Some(&example.tags),
+                service: example.service.as_ref(),
+                cluster: example.cluster.as_ref(),
+                target: None,
+                scope: &scope,
+            };
+            let results = evaluate(set, &subject, now);
+            let fixes =
+                results.iter().filter(|result| result.policy == object.metadata.name).flat_map(|result| &result.fixes);
+            guarded.extend(fixes.flat_map(|fix| guarded_members(fix, &[])));
+        }
+        if !guarded.is_empty() {
+            let flags: Vec<String> = guarded.iter().map(|pointer| format!("--allow-edit '{pointer}'")).collect();
+            talk(&format!(
+                "warning: the fix of policy `{}` edits guarded members: a controller reports it as blocked (GuardedMember) unless it is started with {}",
+                object.metadata.name,
+                flags.join(" ")
+            ));
+        }
+    }
+}
+
+fn refused(found: Vec<Diagnostic>, consequence: &str) -> Error {
+    let message = match found.len() {
+        0 => format!("the objects do not fit together; {consequence}"),
+        1 => format!("1 problem; {consequence}"),
+        many => format!("{many} problems; {consequence}"),
+    };
+    Error::input(message, found)
+}
+
+/// Policies for judging files, and where they come from.
+pub(super) struct Offline {
+    pub(super) set: PolicySet,
+    pub(super) objects: Vec<Object>,
+    pub(super) source: String,
+}
+
+/// The objects of `-f`; without, those of `policies/` where that exists, else those built in.
+///
+/// # Errors
+/// Bad input, or no policy at all.
+pub(super) fn offline(paths: &[PathBuf]) -> Result<Offline, Error> {
+    const CONSEQUENCE: &str = "nothing was judged";
+    let (sourced, source) = if !paths.is_empty() {
+        let names: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+        (read(paths, CONSEQUENCE)?, names.join(" "))
+    } else if Path::new(FOLDER).is_dir() {
+        (read(&[PathBuf::from(FOLDER)], CONSEQUENCE)?, format!("{FOLDER}/"))
+    } else {
+        let files: Vec<(String, Vec<u8>)> =
+            builtin::FILES.iter().map(|file| (file.path.to_owned(), file.text.as_bytes().to_vec())).collect();
+        (parse_files(&files).map_err(|found| refused(found, CONSEQUENCE))?, "built-in".to_owned())
+    };
+    let objects: Vec<Object> = sourced.iter().map(|one| one.object.clone()).collect();
+    let set = compile(&objects, &sourced, CONSEQUENCE)?;
+    if set.is_empty() {
+        return Err(Error::new(format!("no policy is in effect: there is none in `{source}`"))
+            .help("name files or folders with policies with -f"));
+    }
+    Ok(Offline { set, objects, source })
+}

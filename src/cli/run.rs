@@ -1,0 +1,159 @@
+//! Parse, set up, dispatch, exit code.
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Parser;
+
+use super::arguments::{Cli, Global, LogLines, Verb};
+use super::clock::SystemClock;
+use super::connect::{self, Opened};
+use super::error::{Answer, Error};
+use super::output::{Format, Output};
+use super::{
+    apply, audit, check, completion, controller, delete, demo, describe, events, explain, fix, freeze, get, hold, plan,
+    rollout, sim, store, test, version,
+};
+use crate::model::Timestamp;
+use crate::ports::Clock;
+use crate::telemetry::{self, LogFormat};
+
+/// Policies are compiled and run where deep expressions have room (DESIGN §4, "CEL has no budget of its own").
+const STACK: usize = 16 << 20;
+
+/// What a verb has at hand.
+pub(super) struct Session {
+    pub(super) global: Global,
+    pub(super) output: Output,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+impl Session {
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Opens the store that was named.
+    pub(super) async fn store(&self) -> Result<Opened, Error> {
+        connect::open_store(&self.global.store).await
+    }
+}
+
+/// The whole program: reads the command line, does it, and says how it went.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return not_parsed(&error),
+    };
+    let errors_as_json = matches!(cli.global.output, Format::Json);
+    let color = !cli.global.without_color() && std::io::stderr().is_terminal();
+    match start(cli, color) {
+        Ok(answer) => answer.exit_code(),
+        Err(error) => {
+            error.print(errors_as_json, color);
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// `--help` and `--version` are answers; anything else that clap says is bad usage.
+fn not_parsed(error: &clap::Error) -> ExitCode {
+    if error.use_stderr() && asks_for_json(std::env::args_os()) {
+        let text = error.render().to_string();
+        let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        let message = lines.next().unwrap_or("bad usage").trim_start_matches("error: ").to_owned();
+        let told = lines
+            .filter(|line| !line.starts_with("Usage:") && !line.starts_with("For more"))
+            .fold(Error::new(message).help("see `plimsoll --help`"), Error::caused_by);
+        told.print(true, false);
+    } else {
+        // A closed pipe is the reader's business.
+        let _ = error.print();
+    }
+    ExitCode::from(if error.use_stderr() { 2 } else { 0 })
+}
+
+/// Whether `-o json` was asked for on a command line that could not be parsed.
+fn asks_for_json(arguments: impl Iterator<Item = std::ffi::OsString>) -> bool {
+    let arguments: Vec<String> = arguments.map(|argument| argument.to_string_lossy().into_owned()).collect();
+    let pair =
+        |pair: &[String]| matches!(pair, [flag, value] if (flag == "-o" || flag == "--output") && value == "json");
+    arguments.windows(2).any(pair)
+        || arguments.iter().any(|one| matches!(one.as_str(), "-ojson" | "-o=json" | "--output=json"))
+}
+
+fn start(cli: Cli, color: bool) -> Result<Answer, Error> {
+    log(&cli, color)?;
+    let failed = |error: std::io::Error| Error::new("failed to start").caused_by(error.to_string());
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(STACK).build().map_err(failed)?;
+    // On a thread of the runtime, for its stack: the process's own may be as small as 1 MiB.
+    let answer = runtime.block_on(async {
+        let joined = tokio::spawn(dispatch(cli)).await;
+        joined.unwrap_or_else(|error| Err(Error::new("plimsoll has a bug: it panicked").caused_by(error.to_string())))
+    });
+    // A read of stdin or a blocked thread must not keep the process.
+    runtime.shutdown_background();
+    answer
+}
+
+fn log(cli: &Cli, color: bool) -> Result<(), Error> {
+    let long_running = matches!(cli.verb, Verb::Controller(_) | Verb::Sim(_));
+    let filter = match (cli.global.verbose, long_running) {
+        // What matters to whoever typed the command is said by the command itself.
+        (0, false) => "plimsoll=warn",
+        (0, true) | (1, false) => "warn,plimsoll=info",
+        (1, true) | (2, false) => "info,plimsoll=debug",
+        _ => "debug,plimsoll=trace",
+    };
+    let terminal = std::io::stderr().is_terminal();
+    let format = match cli.global.log_format {
+        LogLines::Auto if long_running => LogFormat::choose(false, terminal, color),
+        LogLines::Auto | LogLines::Text => LogFormat::Compact { color },
+        LogLines::Json => LogFormat::Json,
+    };
+    telemetry::install(filter, format).map_err(|error| Error::new(error.to_string()))
+}
+
+async fn dispatch(cli: Cli) -> Result<Answer, Error> {
+    let output = Output::new(cli.global.output, cli.global.without_color());
+    let mut session = Session { global: cli.global, output, clock: Arc::new(SystemClock) };
+    let session = &mut session;
+    match cli.verb {
+        Verb::Demo(arguments) => demo::run(session, arguments).await,
+        Verb::Controller(arguments) => controller::run(session, arguments).await,
+        Verb::Apply(arguments) => apply::run(session, arguments).await,
+        Verb::Delete(arguments) => delete::run(session, arguments).await,
+        Verb::Get(arguments) => get::run(session, arguments).await,
+        Verb::Describe(arguments) => describe::run(session, arguments).await,
+        Verb::Explain(arguments) => explain::run(session, &arguments),
+        Verb::Plan(arguments) => plan::run(session, arguments).await,
+        Verb::Rollout(verb) => rollout::run(session, verb).await,
+        Verb::Hold(verb) => hold::run(session, verb).await,
+        Verb::Freeze(arguments) => freeze::run(session, arguments).await,
+        Verb::Unfreeze(arguments) => freeze::lift(session, arguments).await,
+        Verb::Events(arguments) => events::run(session, arguments).await,
+        Verb::Audit(verb) => audit::run(session, verb).await,
+        Verb::Check(arguments) => check::run(session, &arguments),
+        Verb::Fix(arguments) => fix::run(session, &arguments),
+        Verb::Test(arguments) => test::run(session, &arguments),
+        Verb::Sim(arguments) => sim::run(session, arguments).await,
+        Verb::Store(verb) => store::run(session, &verb).await,
+        Verb::Completion(arguments) => completion::run(session, &arguments),
+        Verb::Version => version::run(session),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_found_on_a_command_line_that_is_wrong() {
+        let asks = |text: &str| asks_for_json(text.split(' ').map(Into::into));
+        assert!(asks("plimsoll get -o json --wrong") && asks("plimsoll -ojson") && asks("plimsoll --output=json x"));
+        assert!(!asks("plimsoll get json -o table"));
+    }
+}

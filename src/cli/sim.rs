@@ -1,0 +1,79 @@
+//! `sim`: the simulated ECS endpoint by itself.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use clap::Args;
+
+use super::clock::ScaledClock;
+use super::error::{Answer, Error};
+use super::output::talk;
+use super::run::Session;
+use super::{files, signals};
+use crate::sim::fleet::{self, Scenario};
+use crate::sim::http;
+
+/// What to simulate.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Where to listen, such as 127.0.0.1:4567
+    #[arg(long, value_name = "ADDR")]
+    listen: SocketAddr,
+    /// A fleet as JSON; without it, a generated one
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["services", "seed"])]
+    fleet: Option<PathBuf>,
+    /// How many services the generated fleet has
+    #[arg(long, value_name = "N", default_value_t = 60)]
+    services: u32,
+    /// Makes the generated fleet repeatable
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// How many times faster than real time
+    #[arg(long, value_name = "X", default_value_t = 1.0)]
+    speed: f64,
+    /// Throttle as ECS does
+    #[arg(long)]
+    throttle: bool,
+}
+
+pub(super) async fn run(session: &mut Session, arguments: Arguments) -> Result<Answer, Error> {
+    let clock = ScaledClock::starting_now(arguments.speed).ok_or_else(|| {
+        Error::new(format!("a speed of {} is not possible", arguments.speed)).help("use a positive number")
+    })?;
+    let scenario = match &arguments.fleet {
+        Some(path) => from_file(path)?,
+        None => fleet::demo(arguments.services as usize, arguments.seed),
+    };
+    // Whoever calls has the machine's clock: a fleet whose deployments are from another year would puzzle it.
+    let scenario = Scenario { start: clock.start(), ..scenario };
+    let mut world = scenario.build().map_err(|error| {
+        let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+        Error::new(error.to_string()).caused_by(source).help("correct the fleet file")
+    })?;
+    world.set_throttling(if arguments.throttle { world.config().throttle_percent.max(1) } else { 0 });
+    let region = world.config().region.clone();
+    let failed = |error: std::io::Error| {
+        Error::new(format!("failed to listen on {}", arguments.listen))
+            .caused_by(error.to_string())
+            .help("choose another address with --listen")
+    };
+    let listener = tokio::net::TcpListener::bind(arguments.listen).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    session.output.text(&format!("http://{address}"))?;
+    talk(&format!(
+        "a simulated ECS and STS; use it with AWS_ENDPOINT_URL_ECS=http://{address} AWS_ENDPOINT_URL_STS=http://{address} \
+         AWS_REGION={region} AWS_ACCESS_KEY_ID=sim AWS_SECRET_ACCESS_KEY=sim"
+    ));
+    let stop = signals::shutdown()?;
+    let world = Arc::new(Mutex::new(world));
+    http::serve(listener, world, Arc::new(clock), async move { stop.cancelled().await }).await.map_err(failed)?;
+    Ok(Answer::Yes)
+}
+
+fn from_file(path: &std::path::Path) -> Result<Scenario, Error> {
+    let (name, bytes) = files::read_one(path)?;
+    serde_json::from_slice(&bytes).map_err(|error| {
+        Error::new(format!("`{name}` is no fleet")).caused_by(error.to_string()).help("a fleet is a scenario as JSON")
+    })
+}

@@ -1,0 +1,65 @@
+//! `store init`: make the table or the file.
+
+use clap::Subcommand;
+use serde_json::json;
+
+use super::connect::{self, StoreUrl};
+use super::error::{Answer, Error};
+use super::output::Format;
+use super::run::Session;
+use crate::aws::SettingOutcome;
+use crate::embedded::EmbeddedStore;
+use crate::model::spec::API_VERSION;
+
+/// What can be done to a store as a whole.
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// Make the table or file unless it is there; safe to repeat
+    Init,
+}
+
+pub(super) async fn run(session: &mut Session, verb: &Verb) -> Result<Answer, Error> {
+    session.output.only(&[Format::Table, Format::Wide, Format::Json, Format::Yaml, Format::Name])?;
+    match verb {
+        Verb::Init => init(session).await,
+    }
+}
+
+async fn init(session: &mut Session) -> Result<Answer, Error> {
+    let url = session.global.store.clone();
+    let mut settings: Vec<(String, SettingOutcome)> = Vec::new();
+    match &url {
+        StoreUrl::File { path } => {
+            let there = path.exists();
+            EmbeddedStore::create(path)?;
+            settings.push(("file".to_owned(), if there { SettingOutcome::Kept } else { SettingOutcome::Set }));
+        }
+        StoreUrl::DynamoDb { table } => {
+            let store = connect::connection().await?.store(table);
+            let made = store.create_table().await?;
+            settings.extend(made.into_iter().map(|(setting, outcome)| (setting.as_str().to_owned(), outcome)));
+        }
+    }
+    let word = |outcome: &SettingOutcome| match outcome {
+        SettingOutcome::Set => "set".to_owned(),
+        SettingOutcome::Kept => "unchanged".to_owned(),
+        SettingOutcome::Failed { message } => format!("not set: {message}"),
+    };
+    match session.output.format() {
+        Format::Name => session.output.text(&url.to_string())?,
+        Format::Json | Format::Yaml => {
+            let settings: Vec<_> =
+                settings.iter().map(|(name, outcome)| json!({ "name": name, "outcome": word(outcome) })).collect();
+            let report = json!({ "apiVersion": API_VERSION, "kind": "StoreReport", "store": url.to_string(), "settings": settings });
+            session.output.value(&report)?;
+        }
+        _ => {
+            let made = matches!(settings.first(), Some((_, SettingOutcome::Set)));
+            session.output.text(&format!("{url} {}", if made { "created" } else { "unchanged" }))?;
+            for (name, outcome) in settings.iter().skip(1) {
+                session.output.text(&format!("  {name}: {}", word(outcome)))?;
+            }
+        }
+    }
+    Ok(Answer::Yes)
+}

@@ -1,0 +1,73 @@
+//! Which target is meant, and which rollout or service a name stands for.
+
+use super::error::Error;
+use super::run::Session;
+use crate::model::{ServiceArn, TargetId};
+use crate::ports::Store;
+use crate::records::campaign::{Campaign, Campaigns};
+use crate::records::reports::Reports;
+use crate::records::targets::Targets;
+
+/// The one that was named, or all that a controller has worked on.
+pub(super) async fn all(session: &Session, store: &dyn Store) -> Result<Vec<TargetId>, Error> {
+    match &session.global.target {
+        Some(target) => Ok(vec![target.clone()]),
+        None => Ok(Targets::of(store).list().await?),
+    }
+}
+
+/// The rollout of that name, and the target it is in.
+pub(super) async fn rollout(session: &Session, store: &dyn Store, name: &str) -> Result<(TargetId, Campaign), Error> {
+    let targets = all(session, store).await?;
+    let mut found = Vec::new();
+    for target in &targets {
+        if let Some(campaign) = Campaigns::of(store, target).campaign(name).await? {
+            found.push((target.clone(), campaign));
+        }
+    }
+    let several = found.len() > 1;
+    match found.pop() {
+        Some(one) if !several => Ok(one),
+        Some(_) => Err(Error::new(format!("several targets have a rollout `{name}`"))
+            .help(format!("say which with --target: {}", joined(&targets)))),
+        None if targets.is_empty() => Err(nothing_yet(&format!("rollout `{name}`"))),
+        None => Err(Error::new(format!("there is no rollout `{name}`")).help("see `plimsoll rollout list`")),
+    }
+}
+
+/// The service that an ARN, CLUSTER/NAME or NAME stands for. The short forms need the controller's reports.
+pub(super) async fn service(session: &Session, store: &dyn Store, text: &str) -> Result<(TargetId, ServiceArn), Error> {
+    if let Ok(arn) = text.parse::<ServiceArn>() {
+        return Ok((TargetId { account: arn.account().to_owned(), region: arn.region().to_owned() }, arn));
+    }
+    let mut found = Vec::new();
+    let targets = all(session, store).await?;
+    for target in &targets {
+        let reports = Reports::of(store, target).list().await?;
+        let arns = reports.keys().filter_map(|arn| arn.parse::<ServiceArn>().ok());
+        found.extend(arns.filter(|arn| arn.short() == text || arn.name() == text).map(|arn| (target.clone(), arn)));
+    }
+    let several = found.len() > 1;
+    match found.pop() {
+        Some(one) if !several => Ok(one),
+        Some(one) => {
+            let names = found.iter().chain([&one]).map(|(_, arn)| format!("`{arn}`")).collect::<Vec<_>>();
+            Err(Error::new(format!("`{text}` may be any of {} services", names.len()))
+                .help(format!("write one of {}", names.join(", "))))
+        }
+        None if targets.is_empty() => {
+            Err(nothing_yet(&format!("service `{text}`")).help("write the service's full ARN"))
+        }
+        None => Err(Error::new(format!("the controller has seen no service `{text}`"))
+            .help("write the service's full ARN, or see `plimsoll get services`")),
+    }
+}
+
+fn nothing_yet(what: &str) -> Error {
+    Error::new(format!("there is no {what}: no controller has worked with this store yet"))
+        .help("start one with `plimsoll controller`, or name another store with --store")
+}
+
+fn joined(targets: &[TargetId]) -> String {
+    targets.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
