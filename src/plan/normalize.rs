@@ -15,6 +15,10 @@ pub fn normalize(document: &Map<String, Value>) -> Map<String, Value> {
     let mut document = document.clone();
     let awsvpc = document.get("networkMode").and_then(Value::as_str) == Some("awsvpc");
     drop_default(&mut document, "networkMode", &json!("bridge"));
+    // No value of theirs is empty: a server that writes them out so (ministack does) says that there is none.
+    for member in ["pidMode", "ipcMode", "taskRoleArn", "executionRoleArn"] {
+        drop_default(&mut document, member, &json!(""));
+    }
     drop_empty(
         &mut document,
         &["placementConstraints", "volumes", "inferenceAccelerators", "requiresCompatibilities", "tags"],
@@ -119,5 +123,17 @@ fn sort_by(object: &mut Map<String, Value>, member: &str, key: &str) {
 fn sort(object: &mut Map<String, Value>, member: &str) {
     if let Some(Value::Array(list)) = object.get_mut(member) {
         list.sort_by_key(|element| element.as_str().unwrap_or("").to_owned());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_mode_or_role_is_none_and_other_empty_strings_stay() {
+        let none = json!({ "pidMode": "", "ipcMode": "", "taskRoleArn": "", "executionRoleArn": "", "cpu": "" });
+        let Value::Object(none) = none else { unreachable!() };
+        assert_eq!(Value::Object(normalize(&none)), json!({ "cpu": "" }));
     }
 }

@@ -12,6 +12,7 @@ mod architecture;
 mod cli;
 mod contract;
 mod fake;
+mod loops;
 mod manifest;
 mod peers;
 mod policies;

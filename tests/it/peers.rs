@@ -25,8 +25,13 @@ wait $server
 const READY_EVERY: Duration = Duration::from_millis(50);
 const READY_LOOKS: u32 = 1200;
 
+/// What a server is started with: on this port, with this folder for its files.
+type Arguments = fn(u16, &Path, &mut Command);
+
 /// A running server. Dropping it ends it.
 pub(crate) struct Peer {
+    name: &'static str,
+    arguments: Arguments,
     shell: Child,
     port: u16,
     folder: TempDir,
@@ -42,7 +47,9 @@ impl Peer {
                 .env("SERVICES", "dynamodb,ecs,sts")
                 // It would listen on a fixed port of all interfaces.
                 .env("IOT_MTLS_ENABLED", "0")
-                .env("SFTP_ENABLED", "0");
+                .env("SFTP_ENABLED", "0")
+                // With Docker at hand it would run the tasks' containers.
+                .env("DOCKER_HOST", "unix:///nowhere");
         })
         .await
     }
@@ -75,20 +82,20 @@ impl Peer {
         Connection::to_endpoint(&self.endpoint(), "us-east-1", Timeouts::default())
     }
 
-    async fn start(name: &str, arguments: impl Fn(u16, &Path, &mut Command)) -> Self {
-        let program = program(name);
+    /// Kills it in the middle of whatever it does, and starts it again where it was, with what it had on disk.
+    pub(crate) async fn dies_and_starts_again(&mut self) {
+        self.kill();
+        self.shell = spawn(self.name, self.arguments, self.port, self.folder.path());
+        assert!(self.is_ready().await, "`{}` does not start again:\n{}", self.name, self.log());
+    }
+
+    async fn start(name: &'static str, arguments: Arguments) -> Self {
         // Between our finding a free port and the server's taking it, somebody else may.
         for _ in 0..5 {
             let port = free_port();
             let folder = tempfile::tempdir().unwrap();
-            let log = std::fs::File::create(folder.path().join("log")).unwrap();
-            let mut command = Command::new("sh");
-            command.args(["-c", UNTIL_STDIN_CLOSES, "peer"]).arg(&program);
-            command.env_clear().env("HOME", folder.path()).env("TMPDIR", folder.path());
-            command.envs(std::env::vars_os().filter(|(name, _)| name == "PATH"));
-            arguments(port, folder.path(), &mut command);
-            command.stdin(Stdio::piped()).stdout(log.try_clone().unwrap()).stderr(log);
-            let mut peer = Self { shell: command.spawn().unwrap(), port, folder };
+            let shell = spawn(name, arguments, port, folder.path());
+            let mut peer = Self { name, arguments, shell, port, folder };
             if peer.is_ready().await {
                 return peer;
             }
@@ -111,6 +118,12 @@ impl Peer {
         false
     }
 
+    /// SIGKILL: its shell does that when its standard input ends.
+    fn kill(&mut self) {
+        drop(self.shell.stdin.take());
+        self.shell.wait().unwrap();
+    }
+
     fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
@@ -118,14 +131,24 @@ impl Peer {
 
 impl Drop for Peer {
     fn drop(&mut self) {
-        drop(self.shell.stdin.take());
-        self.shell.wait().unwrap();
+        self.kill();
         if std::thread::panicking() {
             let log = self.log();
             let lines: Vec<&str> = log.lines().collect();
             eprintln!("the server's last lines:\n{}", lines[lines.len().saturating_sub(8)..].join("\n"));
         }
     }
+}
+
+fn spawn(name: &str, arguments: Arguments, port: u16, folder: &Path) -> Child {
+    let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.join("log")).unwrap();
+    let mut command = Command::new("sh");
+    command.args(["-c", UNTIL_STDIN_CLOSES, "peer"]).arg(program(name));
+    command.env_clear().env("HOME", folder).env("TMPDIR", folder);
+    command.envs(std::env::vars_os().filter(|(name, _)| name == "PATH"));
+    arguments(port, folder, &mut command);
+    command.stdin(Stdio::piped()).stdout(log.try_clone().unwrap()).stderr(log);
+    command.spawn().unwrap()
 }
 
 /// A port that nobody listens on right now.
