@@ -123,6 +123,14 @@ impl Budgeted {
 }
 
 impl Ecs for Budgeted {
+    fn ready(&self, operation: Operation) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            if let Some(gate) = self.gates.get(&operation.bucket()) {
+                gate.ready().await;
+            }
+        })
+    }
+
     fn call<'a>(&'a self, operation: Operation, input: Value) -> BoxFuture<'a, Result<Value, EcsError>> {
         Box::pin(async move {
             let attempts = if operation.writes() { 1 } else { READ_ATTEMPTS };
@@ -161,6 +169,19 @@ impl Gate {
                 Err(until) => until,
             };
             // Somebody's throttling may push it further away meanwhile: look again then.
+            tokio::time::sleep_until(until).await;
+        }
+    }
+
+    /// Waits until there is a token, and leaves it there.
+    async fn ready(&self) {
+        let _first_in_line = self.turn.lock().await;
+        loop {
+            let now = Instant::now();
+            let until = match self.tokens().clone().take(now) {
+                Ok(()) => return,
+                Err(until) => until,
+            };
             tokio::time::sleep_until(until).await;
         }
     }

@@ -87,7 +87,7 @@ pub(super) async fn connection() -> Result<Connection, Error> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the command line is where the environment is read")]
-fn local_caller() -> String {
+pub(super) fn local_caller() -> String {
     let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "unknown".to_owned());
     let host =
         std::fs::read_to_string("/proc/sys/kernel/hostname").or_else(|_| std::fs::read_to_string("/etc/hostname"));
@@ -126,6 +126,7 @@ impl Aws {
         configuration: &Configuration,
         only: Option<&TargetId>,
         budget: Option<u8>,
+        timeouts: Timeouts,
     ) -> Result<Vec<Self>, Error> {
         let specs: Vec<(&str, &TargetSpec)> = configuration
             .objects
@@ -136,7 +137,8 @@ impl Aws {
             })
             .filter(|(_, spec)| only.is_none_or(|only| only.account == spec.account && only.region == spec.region))
             .collect();
-        let connection = connection_in(only.map(|only| only.region.as_str())).await?;
+        let region = only.map(|only| only.region.as_str());
+        let connection = Connection::from_environment(region, timeouts).await?;
         let any = configuration.objects.iter().any(|object| matches!(object.spec, Spec::Target(_)));
         if !any {
             let own = Self::of(connection, BTreeMap::new(), budget).await?;
@@ -176,10 +178,6 @@ impl Aws {
         let ecs = Arc::new(Budgeted::new(Arc::new(connection.ecs()), share));
         Ok(Self { target, labels, caller: identity.arn, connection, ecs })
     }
-}
-
-async fn connection_in(region: Option<&str>) -> Result<Connection, Error> {
-    Ok(Connection::from_environment(region, Timeouts::default()).await?)
 }
 
 fn another_account(wanted: &TargetId, found: &Aws) -> Error {

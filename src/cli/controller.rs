@@ -1,12 +1,29 @@
-//! `controller`: the arguments of the long-running controller, and the seam to it.
+//! `controller`: the long-running controller, for every target.
 
 use std::net::SocketAddr;
 
-use clap::Args;
+use std::sync::Arc;
+use std::time::Duration;
 
+use clap::Args;
+use tokio::task::JoinSet;
+use tokio_cron_scheduler::{Job, JobScheduler};
+
+use super::clock::SystemClock;
+use super::connect::{self, Aws};
 use super::error::{Answer, Error};
+use super::output::talk;
+use super::plan::controller_error;
 use super::run::Session;
-use crate::model::Span;
+use super::{health, signals};
+use crate::aws::Timeouts;
+use crate::controller::run::Unwatched;
+use crate::controller::{Controller, ControllerError, Mode, Parts, RunEnd, Settings, Trigger};
+use crate::model::mask::clean_text;
+use crate::model::spec::Kind;
+use crate::model::{Span, TargetId};
+use crate::ports::Clock as _;
+use crate::records::configuration::Configurations;
 
 /// How the controller runs.
 #[derive(Debug, Clone, Args)]
@@ -26,7 +43,7 @@ pub struct ControllerArguments {
     /// The share of ECS's published rates to use, in percent
     #[arg(long, value_name = "PERCENT", default_value_t = 50, value_parser = clap::value_parser!(u8).range(1..=100))]
     pub budget: u8,
-    /// Serve health, metrics and pages here, read-only
+    /// Serve /healthz and /readyz here, read-only
     #[arg(long, value_name = "ADDR")]
     pub listen: Option<SocketAddr>,
     /// A guarded member that fixes may edit; `*` for list elements
@@ -48,9 +65,124 @@ fn lease(text: &str) -> Result<Span, String> {
     if span < SHORTEST_LEASE { Err(format!("a lease is at least {SHORTEST_LEASE}")) } else { Ok(span) }
 }
 
+/// Runs a controller for every target, side by side; one that is slow or denied delays no other.
 pub(super) async fn run(session: &mut Session, arguments: ControllerArguments) -> Result<Answer, Error> {
-    let _ = (session.store().await?, arguments);
-    Err(Error::new("this build has no controller yet"))
+    let opened = session.store().await?;
+    let configuration = Configurations::of(opened.store.as_ref()).read(None).await?.unwrap_or_default();
+    if arguments.until_settled && !configuration.objects.iter().any(|object| object.kind() == Kind::Policy) {
+        return Err(controller_error(ControllerError::NoPolicies));
+    }
+    let only = session.global.target.as_ref();
+    let targets = Aws::targets(&configuration, only, Some(arguments.budget), call_timeouts(arguments.lease)).await?;
+    let stop = signals::shutdown()?;
+    if let Some(address) = arguments.listen {
+        health::serve(address, Arc::clone(&opened.store), stop.clone()).await?;
+    }
+    let mut runs = JoinSet::new();
+    let mut triggers = Vec::new();
+    for aws in targets {
+        let parts =
+            Parts { ecs: Arc::clone(&aws.ecs), store: Arc::clone(&opened.store), clock: Arc::clone(&session.clock) };
+        let mut controller = Controller::new(parts, settings(&arguments, &aws));
+        triggers.push(controller.trigger());
+        let stop = stop.clone();
+        let mode = if arguments.until_settled {
+            Mode::UntilSettled { timeout: arguments.settle_timeout.0 }
+        } else {
+            Mode::Forever
+        };
+        let target = aws.target.clone();
+        runs.spawn(async move { (target, controller.run(mode, &stop, &mut Unwatched).await) });
+    }
+    let schedule = match &arguments.schedule {
+        Some(cron) => Some(schedule(cron, triggers).await?),
+        None => None,
+    };
+    let answer = ended(session, runs).await;
+    if let Some(mut schedule) = schedule {
+        // It only asks for passes: what is left of it does nothing.
+        let _ = schedule.shutdown().await;
+    }
+    answer
+}
+
+/// Waits for every target's controller and says what did not settle.
+async fn ended(
+    session: &mut Session,
+    mut runs: JoinSet<(TargetId, Result<RunEnd, ControllerError>)>,
+) -> Result<Answer, Error> {
+    let mut answer = Answer::Yes;
+    let mut failure = None;
+    while let Some(joined) = runs.join_next().await {
+        let (target, end) = joined
+            .map_err(|error| Error::new("plimsoll has a bug: a controller panicked").caused_by(error.to_string()))?;
+        match end {
+            Ok(RunEnd::Stopped) => {}
+            Ok(RunEnd::Settled { problems }) => {
+                if problems.is_empty() {
+                    talk(&format!("{target}: settled: every service in scope complies or is waived"));
+                }
+                for problem in &problems {
+                    answer = Answer::No;
+                    session.output.text(&format!("{}\n", clean_text(problem)))?;
+                }
+            }
+            Err(error) => {
+                let error = controller_error(error).context(format!("the controller of {target} ended"));
+                failure = failure.or(Some(error));
+            }
+        }
+    }
+    match failure {
+        Some(error) => Err(error),
+        None => Ok(answer),
+    }
+}
+
+/// A third of the lease at most: a write must be over before the lease is.
+fn write_timeout(lease: Span) -> Duration {
+    (lease.0 / 3).min(Timeouts::default().write)
+}
+
+fn call_timeouts(lease: Span) -> Timeouts {
+    Timeouts { write: write_timeout(lease), ..Timeouts::default() }
+}
+
+fn settings(arguments: &ControllerArguments, aws: &Aws) -> Settings {
+    Settings {
+        target: aws.target.clone(),
+        holder: holder(),
+        lease: arguments.lease.0,
+        call_timeout: write_timeout(arguments.lease),
+        resync: arguments.schedule.is_none().then_some(arguments.resync.0),
+        poll: arguments.poll.0,
+        allow_edit: arguments.allow_edit.clone(),
+    }
+}
+
+/// A name that no other controller has: host, process, and the time it started.
+fn holder() -> String {
+    let started = SystemClock.now().as_millis();
+    format!("{}#{}#{started}", connect::local_caller(), std::process::id())
+}
+
+/// Asks for a full pass at each time of a cron expression, in UTC. A trigger only: passes never overlap, because all
+/// it does is ask.
+async fn schedule(cron: &str, triggers: Vec<Trigger>) -> Result<JobScheduler, Error> {
+    let wrong = |error: tokio_cron_scheduler::JobSchedulerError| {
+        Error::new(format!("`{cron}` is not a schedule"))
+            .caused_by(error.to_string())
+            .help("give minute, hour, day, month and weekday, such as `*/5 * * * *`")
+    };
+    // Five fields as everybody writes them; the scheduler wants seconds first.
+    let with_seconds = if cron.split_whitespace().count() == 5 { format!("0 {cron}") } else { cron.to_owned() };
+    let mut scheduler = JobScheduler::new().await.map_err(wrong)?;
+    let ask = move || triggers.iter().for_each(Trigger::ask);
+    let job = Job::new(with_seconds.as_str(), move |_, _| ask()).map_err(wrong)?;
+    scheduler.add(job).await.map_err(wrong)?;
+    scheduler.start().await.map_err(wrong)?;
+    let _ = &mut scheduler;
+    Ok(scheduler)
 }
 
 #[cfg(test)]

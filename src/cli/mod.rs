@@ -22,6 +22,7 @@ mod files;
 mod fix;
 mod freeze;
 mod get;
+mod health;
 mod hold;
 mod offline;
 mod output;

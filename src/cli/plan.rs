@@ -13,6 +13,7 @@ use super::error::{Answer, Error};
 use super::output::{Format, talk};
 use super::run::Session;
 use super::{apply, policies, report};
+use crate::aws::Timeouts;
 use crate::controller::{Controller, ControllerError, Parts, Settings};
 use crate::embedded::EmbeddedStore;
 use crate::model::DiffOp;
@@ -131,7 +132,7 @@ pub(super) async fn observe_and_plan(
     allow_edit: &[String],
 ) -> Result<Vec<Planned>, Error> {
     let mut planned = Vec::new();
-    for aws in Aws::targets(configuration, session.global.target.as_ref(), None).await? {
+    for aws in Aws::targets(configuration, session.global.target.as_ref(), None, Timeouts::default()).await? {
         planned.push(plan_target(session, &aws, configuration, store.clone(), allow_edit).await?);
     }
     Ok(planned)
@@ -154,7 +155,8 @@ async fn plan_target(
         target: aws.target.clone(),
         holder: String::new(),
         lease: Duration::from_secs(30),
-        resync: Duration::from_secs(60),
+        call_timeout: Duration::from_secs(2),
+        resync: Some(Duration::from_secs(60)),
         poll: Duration::from_secs(15),
         allow_edit: allow_edit.to_vec(),
     };

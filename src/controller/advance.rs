@@ -244,15 +244,15 @@ impl Executor<'_> {
             return Ok(());
         }
         let was = change.value.state.clone();
-        if was.phase() != state.phase() {
-            if let Some(cause) = held_for(&state) {
-                books.hold(&change.value, &cause, now).await?;
-            }
+        if was.phase() != state.phase()
+            && let Some(cause) = held_for(&state)
+        {
+            books.hold(&change.value, &cause, now).await?;
         }
-        if let State::Updating { to: Some(to), .. } = &state {
-            if change.value.spec.kind == ChangeKind::Revision {
-                change.value.spec.to = Some(to.clone());
-            }
+        if let State::Updating { to: Some(to), .. } = &state
+            && change.value.spec.kind == ChangeKind::Revision
+        {
+            change.value.spec.to = Some(to.clone());
         }
         let waiting = if state.phase().is_final() { None } else { reason.clone() };
         change.value.enter(state, reason, now);

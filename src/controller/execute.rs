@@ -61,11 +61,17 @@ impl Executor<'_> {
         self.clock.now()
     }
 
-    /// Why a write may not be made now. Asked right before every write.
+    /// Why a write may not be made now. Asked right before every write, after whatever wait the budget asks for.
     ///
     /// # Errors
     /// The store's, and a lost lease.
-    pub async fn closed(&mut self, keys: &ScopeKeys, direction: Direction) -> Result<Option<Reason>, ControllerError> {
+    pub async fn closed(
+        &mut self,
+        operation: Operation,
+        keys: &ScopeKeys,
+        direction: Direction,
+    ) -> Result<Option<Reason>, ControllerError> {
+        self.ecs.ready(operation).await;
         self.gate.closed(self.store, self.target, self.clock, keys, direction).await
     }
 
@@ -97,7 +103,7 @@ impl Executor<'_> {
                 self.set(change, members, keys, facts).await
             }
             Action::Stop(arn) => {
-                if let Some(reason) = self.closed(keys, direction(change)).await? {
+                if let Some(reason) = self.closed(Operation::StopServiceDeployment, keys, direction(change)).await? {
                     return Ok(Effect::wait(before_call(change, now), reason));
                 }
                 let input = json!({ "serviceDeploymentArn": arn, "stopType": "ROLLBACK" });
@@ -161,7 +167,7 @@ impl Executor<'_> {
         keys: &ScopeKeys,
     ) -> Result<Effect, ControllerError> {
         let now = self.now();
-        if let Some(reason) = self.closed(keys, direction(change)).await? {
+        if let Some(reason) = self.closed(operation, keys, direction(change)).await? {
             return Ok(Effect::wait(before_call(change, now), reason));
         }
         let mut input = Map::from_iter([("cluster".to_owned(), json!(change.spec.cluster))]);
@@ -199,7 +205,7 @@ impl Executor<'_> {
         facts: &Facts,
     ) -> Result<Effect, ControllerError> {
         let now = self.now();
-        if let Some(reason) = self.closed(keys, direction(change)).await? {
+        if let Some(reason) = self.closed(Operation::UpdateService, keys, direction(change)).await? {
             return Ok(Effect::wait(before_call(change, now), reason));
         }
         let mut input = Map::from_iter([
@@ -299,7 +305,7 @@ impl Executor<'_> {
         let Some(document) = Documents::of(self.store, self.target).get(&previous).await? else {
             return stay(Reason::of(ReasonCode::NotObserved, "its recorded document is not in the store any more"));
         };
-        if let Some(reason) = self.closed(keys, Direction::Back).await? {
+        if let Some(reason) = self.closed(Operation::RegisterTaskDefinition, keys, Direction::Back).await? {
             return stay(reason);
         }
         match self.ecs.call(Operation::RegisterTaskDefinition, Value::Object(document)).await {

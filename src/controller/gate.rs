@@ -11,8 +11,9 @@ use crate::policy::ScopeKeys;
 use crate::ports::{Clock, Store};
 use crate::records::configuration::Configurations;
 
-/// The longest that a write to ECS may take, its timeout, and a margin for clocks and scheduling.
-pub const CALL_TIMEOUT_AND_MARGIN: Duration = Duration::from_secs(4);
+/// What a lease must have left beyond the longest a call may take: for clocks that run apart and a process that waits
+/// for a processor.
+const MARGIN: Duration = Duration::from_secs(1);
 
 /// Which way a write goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +29,8 @@ pub enum Direction {
 pub struct Gate {
     /// The lease.
     pub keeper: Keeper,
+    /// The longest that a write to ECS may take.
+    call_timeout: Duration,
     freezes: Vec<(String, FreezeSpec)>,
     generation: Option<u64>,
 }
@@ -35,8 +38,8 @@ pub struct Gate {
 impl Gate {
     /// With nothing known yet.
     #[must_use]
-    pub const fn new(keeper: Keeper) -> Self {
-        Self { keeper, freezes: Vec::new(), generation: None }
+    pub const fn new(keeper: Keeper, call_timeout: Duration) -> Self {
+        Self { keeper, call_timeout, freezes: Vec::new(), generation: None }
     }
 
     /// The Freezes as last read.
@@ -88,7 +91,7 @@ impl Gate {
                 return Err(ControllerError::NotHolder { target: target.to_string(), holder });
             }
         }
-        if self.keeper.remaining(clock) < CALL_TIMEOUT_AND_MARGIN {
+        if self.keeper.remaining(clock) < self.call_timeout + MARGIN {
             let message = "too little of the lease is left to make a call".to_owned();
             return Ok(Some(Reason::of(ReasonCode::OtherRollout, message)));
         }

@@ -21,4 +21,4 @@ mod error;
 
 pub use error::ControllerError;
 pub use reconcile::{Controller, Parts, PassReport, Settings};
-pub use run::{Mode, RunEnd};
+pub use run::{Mode, RunEnd, Trigger};

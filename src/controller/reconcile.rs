@@ -18,6 +18,7 @@ use super::gate::Gate;
 use super::lease::{Held, Keeper};
 use super::observe::{self, Cache};
 use super::report;
+use super::run::Trigger;
 use crate::model::change::Documents as DocumentHashes;
 use crate::model::observed::Fleet;
 use crate::model::spec::{FreezeSpec, Object, Spec, StrategySpec};
@@ -52,8 +53,10 @@ pub struct Settings {
     pub holder: String,
     /// How long its leases are.
     pub lease: Duration,
-    /// How often the whole fleet is looked at.
-    pub resync: Duration,
+    /// The longest that one write to ECS may take: no write is begun with less than this left of the lease.
+    pub call_timeout: Duration,
+    /// How often the whole fleet is looked at. `None`: only when asked for (a schedule).
+    pub resync: Option<Duration>,
     /// How often changes in flight, Commands and the configuration are looked at.
     pub poll: Duration,
     /// Guarded members that fixes may edit.
@@ -94,6 +97,7 @@ pub struct Controller {
     written: Option<report::Written>,
     stamped: Option<u64>,
     announced: bool,
+    trigger: Trigger,
 }
 
 impl Controller {
@@ -101,15 +105,17 @@ impl Controller {
     #[must_use]
     pub fn new(parts: Parts, settings: Settings) -> Self {
         let keeper = Keeper::new(settings.holder.clone(), settings.lease);
+        let gate = Gate::new(keeper, settings.call_timeout);
         Self {
             parts,
             settings,
-            gate: Gate::new(keeper),
+            gate,
             cache: Cache::default(),
             configuration: None,
             written: None,
             stamped: None,
             announced: false,
+            trigger: Trigger::default(),
         }
     }
 
@@ -123,6 +129,12 @@ impl Controller {
     #[must_use]
     pub const fn parts(&self) -> &Parts {
         &self.parts
+    }
+
+    /// What asks it for a full pass.
+    #[must_use]
+    pub fn trigger(&self) -> Trigger {
+        self.trigger.clone()
     }
 
     /// One pass.

@@ -124,13 +124,13 @@ impl Executor<'_> {
             Observed::Absent { .. } => {}
             Observed::Unknown { why, .. } => return Ok(Registered::Waiting(Reason::of(ReasonCode::NotObserved, why))),
         }
-        if let Some(reason) = self.closed(keys, Direction::Forward).await? {
-            return Ok(Registered::Waiting(reason));
-        }
         let last = match observe::last_revision(self.ecs, &registration.family).await {
             Ok(last) => last.max(registration.from.revision().get()),
             Err(error) => return Ok(Registered::Waiting(Reason::of(ReasonCode::NotObserved, error.to_string()))),
         };
+        if let Some(reason) = self.closed(Operation::RegisterTaskDefinition, keys, Direction::Forward).await? {
+            return Ok(Registered::Waiting(reason));
+        }
         let intended = Registration { state: RegistrationState::Intended { last, at: now }, ..registration };
         books.write_registration(intended.clone()).await?;
         self.call_register(books, intended, last, wanted, now).await
@@ -264,7 +264,7 @@ impl Executor<'_> {
         arn: &TaskDefinitionArn,
     ) -> Result<(), ControllerError> {
         // Taking back: a freeze does not keep a bad revision *latest*, unless it says so.
-        if self.closed(&ScopeKeys::default(), Direction::Back).await?.is_some() {
+        if self.closed(Operation::DeregisterTaskDefinition, &ScopeKeys::default(), Direction::Back).await?.is_some() {
             return Ok(());
         }
         let input = serde_json::json!({ "taskDefinition": arn });

@@ -59,6 +59,17 @@ enum Settling {
     Idle(Vec<String>),
 }
 
+/// Asks for a full pass, from outside: a schedule, a signal. Asking twice before it begins is asking once.
+#[derive(Debug, Clone, Default)]
+pub struct Trigger(std::sync::Arc<tokio::sync::Notify>);
+
+impl Trigger {
+    /// Asks.
+    pub fn ask(&self) {
+        self.0.notify_one();
+    }
+}
+
 impl Controller {
     /// Pass after pass. A failed pass is logged and tried again; an error ends the run only where no pass could ever
     /// succeed (no policies), or, until settled, where three in a row have failed.
@@ -90,9 +101,15 @@ impl Controller {
         let mut full_pass: Option<Duration> = None;
         let mut failures = 0_u32;
         let mut idle = 0_u32;
+        let mut asked = false;
+        let trigger = self.trigger();
         while !stop.is_cancelled() {
-            let resync = self.settings().resync;
-            let due = full_pass.is_none_or(|last| clock.monotonic().saturating_sub(last) >= resync);
+            // Without an interval only the first pass is full, and those that are asked for.
+            let elapsed = |last: Duration| {
+                self.settings().resync.is_some_and(|resync| clock.monotonic().saturating_sub(last) >= resync)
+            };
+            let due = asked || full_pass.is_none_or(elapsed);
+            asked = false;
             let settling = matches!(mode, Mode::UntilSettled { .. });
             let depth = if due || settling { Depth::Full } else { Depth::InFlight };
             match self.pass(depth).await {
@@ -137,6 +154,7 @@ impl Controller {
             }
             tokio::select! {
                 () = stop.cancelled() => {}
+                () = trigger.0.notified() => asked = true,
                 () = clock.sleep(self.pause(failures)) => {}
             }
         }
@@ -181,6 +199,7 @@ fn settling_of(report: &PassReport) -> Settling {
                 deferred |= !frozen;
                 problems.push(format!("{} is deferred{why}", planned.resource));
             }
+            PlanOutcome::Change => problems.push(format!("{} waits{why}", planned.resource)),
             outcome => problems.push(format!("{} is {}{why}", planned.resource, outcome.as_str())),
         }
     }

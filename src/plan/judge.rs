@@ -147,7 +147,7 @@ pub fn service(fleet: &Fleet, service: &Service, context: &Context<'_>) -> Judge
         },
     };
     let document = definition.map(|definition| Value::Object(definition.document.clone()));
-    let tags = definition.map(|definition| tags_of(definition));
+    let tags = definition.map(tags_of);
     let of_definition = document.as_ref().map(|document| Subject {
         kind: ResourceKind::TaskDefinition,
         resource: document,
@@ -192,11 +192,11 @@ pub fn service(fleet: &Fleet, service: &Service, context: &Context<'_>) -> Judge
     });
     judged.planned.task_definition = service.task_definition.as_ref().map(ToString::to_string);
     // What runs may not yet be what the service names: then it is not compliant yet.
-    if matches!(judged.planned.outcome, PlanOutcome::Compliant | PlanOutcome::Waived) {
-        if let Err(Ineligible::Deferred(reason)) = eligible_to_be_called_compliant(service) {
-            judged.planned.outcome = PlanOutcome::Deferred;
-            judged.planned.reason = Some(reason);
-        }
+    if matches!(judged.planned.outcome, PlanOutcome::Compliant | PlanOutcome::Waived)
+        && let Err(Ineligible::Deferred(reason)) = eligible_to_be_called_compliant(service)
+    {
+        judged.planned.outcome = PlanOutcome::Deferred;
+        judged.planned.reason = Some(reason);
     }
     if judged.proposed.is_none() && !judged.moves.is_empty() {
         judged.proposed = managed_by_stack(service, strategy_of(context, judged.strategy.as_deref()));

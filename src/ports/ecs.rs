@@ -20,6 +20,13 @@ pub use crate::model::operation::{Bucket, Operation};
 ///
 /// Cancellation: dropping the future of a write leaves its outcome unknown.
 pub trait Ecs: Send + Sync {
+    /// Completes when a call of this operation would not have to wait for a budget. Reserves nothing. Whoever must look
+    /// at something right before a write (a lease, a freeze) waits here first and looks then.
+    fn ready(&self, operation: Operation) -> BoxFuture<'_, ()> {
+        let _ = operation;
+        Box::pin(std::future::ready(()))
+    }
+
     /// Makes one call. One page: paging is the caller's.
     fn call<'a>(&'a self, operation: Operation, input: Value) -> BoxFuture<'a, Result<Value, EcsError>>;
 }

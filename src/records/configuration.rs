@@ -259,13 +259,13 @@ impl<'a> Configurations<'a> {
             None => None,
         };
         let current = current.map(|versioned| versioned.value);
-        if let (Some(current), Some(entry)) = (&current, head.objects.get_mut(&name)) {
-            if says_the_same(current, object) {
-                if set.is_some() {
-                    entry.set = set.map(ToOwned::to_owned);
-                }
-                return Ok(Outcome::Unchanged);
+        if let (Some(current), Some(entry)) = (&current, head.objects.get_mut(&name))
+            && says_the_same(current, object)
+        {
+            if set.is_some() {
+                entry.set = set.map(ToOwned::to_owned);
             }
+            return Ok(Outcome::Unchanged);
         }
         let metadata = Metadata {
             generation: Some(current.as_ref().and_then(|current| current.metadata.generation).unwrap_or(0) + 1),

@@ -211,10 +211,10 @@ fn registering(change: &Change, input: &Input<'_>) -> Step {
         Err(step) => return *step,
     };
     // A newer revision that equals what we want was adopted and runs already.
-    if service.task_definition.as_ref() != Some(arn) {
-        if let Some(step) = not_as_planned(change, service, input.now) {
-            return step;
-        }
+    if service.task_definition.as_ref() != Some(arn)
+        && let Some(step) = not_as_planned(change, service, input.now)
+    {
+        return step;
     }
     let before = service.primary().map(|primary| primary.id.clone());
     Step::act(State::Updating { to: Some(arn.clone()), before, intent: input.now }, Action::MoveTo(arn.clone()))

@@ -57,7 +57,7 @@ fn running(ecs: &SimEcs, service: &str) -> Vec<String> {
     let now = world.now();
     let listed = world.call(now, "ListTasks", &json!({ "cluster": cluster, "serviceName": name })).unwrap_or_default();
     let described = world
-        .call(now, "DescribeTasks", &json!({ "cluster": cluster, "tasks": listed["taskArns"] }))
+        .call(now, "DescribeTasks", &json!({ "cluster": cluster, "tasks": listed.get("taskArns") }))
         .unwrap_or_default();
     let mut revisions: Vec<String> = wire::items(&described, "tasks")
         .unwrap_or(&[])

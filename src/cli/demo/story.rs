@@ -68,7 +68,8 @@ impl Story {
             target: target.clone(),
             holder: "demo".to_owned(),
             lease: Duration::from_secs(60),
-            resync: Duration::from_secs(60),
+            call_timeout: Duration::from_secs(2),
+            resync: Some(Duration::from_secs(60)),
             poll: Duration::from_secs(15),
             allow_edit: Vec::new(),
         };

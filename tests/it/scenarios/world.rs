@@ -184,7 +184,8 @@ fn settings(target: &TargetId, holder: &str) -> Settings {
         target: target.clone(),
         holder: holder.to_owned(),
         lease: Duration::from_secs(30),
-        resync: Duration::from_secs(60),
+        call_timeout: Duration::from_secs(2),
+        resync: Some(Duration::from_secs(60)),
         poll: Duration::from_secs(15),
         allow_edit: vec![],
     }
