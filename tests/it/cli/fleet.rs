@@ -128,3 +128,11 @@ fn nothing_to_do_is_a_yes() {
     plimsoll.run(&["plan"]).exits(0).prints("audit (1)").prints("- /pidMode \"host\"");
     plimsoll.run(&["plan", "--target", "999999999999/eu-west-1"]).exits(2).says("not to `999999999999/eu-west-1`");
 }
+
+#[test]
+fn a_server_ends_cleanly_when_it_is_told_to() {
+    let (_plimsoll, mut sim) = with_fleet();
+    let killed = std::process::Command::new("/bin/kill").args(["-TERM", &sim.0.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    assert_eq!(sim.0.wait().unwrap().code(), Some(0));
+}

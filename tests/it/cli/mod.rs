@@ -6,6 +6,7 @@ mod fleet;
 mod input;
 mod objects;
 mod offline;
+mod rollouts;
 mod shape;
 
 use std::io::Write;

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use super::{Plimsoll, repository};
 
 #[track_caller]
-fn snapshot(name: &str, text: &str) {
+pub(crate) fn snapshot(name: &str, text: &str) {
     insta::with_settings!({ snapshot_path => "../../snapshots", prepend_module_to_snapshot => false, omit_expression => true }, {
         insta::assert_snapshot!(format!("cli-{name}"), text);
     });
