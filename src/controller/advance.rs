@@ -12,7 +12,7 @@ use crate::model::{Reason, ReasonCode, Resource, Timestamp};
 use crate::policy::{ScopeKey, ScopeKeys, ScopeTags};
 use crate::records::campaign::Campaign;
 use crate::rollout::change::{self, READ_LAG};
-use crate::rollout::landing::Facts;
+use crate::rollout::landing::{self, Facts};
 use crate::rollout::{Change, Rollout, RolloutState, State, campaign, command};
 
 /// How many steps one change may take in one pass: register, move, look.
@@ -293,7 +293,7 @@ impl Executor<'_> {
                 continue;
             }
             let facts = self.facts(&change.value).await;
-            let Some(cause) = change::relapse(&change.value, &facts) else { continue };
+            let Some(cause) = landing::relapse(&change.value, &facts) else { continue };
             let now = self.now();
             if let Some(change) = campaign.changes.get_mut(place) {
                 books.hold(&change.value, &cause, now).await?;

@@ -390,19 +390,5 @@ pub fn fail(deployment: Option<&str>, intent: Timestamp, cause: Reason) -> Step 
     Step::to(state, Some(cause))
 }
 
-/// What a baking wave's change looks like now: a reason to take it back, if there is one.
-///
-/// Only what is ours and primary is judged: a service that somebody deployed since is theirs.
-#[must_use]
-pub fn relapse(change: &Change, facts: &Facts) -> Option<Reason> {
-    let State::Succeeded { deployment: Some(deployment), .. } = &change.state else { return None };
-    let service = facts.service.known().filter(|service| service.created_at == change.spec.created_at)?;
-    let primary = service.primary().filter(|primary| &primary.id == deployment)?;
-    (primary.failed_tasks >= super::landing::FAILED_TASKS_IN_A_ROW).then(|| {
-        let message = format!("{} tasks failed in a row while the wave was being watched", primary.failed_tasks);
-        Reason::of(ReasonCode::TasksFail, message)
-    })
-}
-
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,8 @@
 //! (hashicorp/terraform-provider-aws#19519, aws-actions/amazon-ecs-deploy-task-definition#191).
 
 use super::change::READ_LAG;
+use super::record::Change;
+use super::state::State;
 use crate::model::observed::{Deployment, Service, ServiceDeployment, Task};
 use crate::model::spec::LaunchType;
 use crate::model::{Observed, Reason, ReasonCode, TaskDefinitionArn, Timestamp};
@@ -283,6 +285,20 @@ fn last_words(facts: &Facts, deployment: &str) -> String {
         .and_then(|task| task.stopped_reason.as_deref())
         .map(|words| format!(", the last one with: {words}"))
         .unwrap_or_default()
+}
+
+/// What a baking wave's change looks like now: a reason to take it back, if there is one.
+///
+/// Only what is ours and primary is judged: a service that somebody deployed since is theirs.
+#[must_use]
+pub fn relapse(change: &Change, facts: &Facts) -> Option<Reason> {
+    let State::Succeeded { deployment: Some(deployment), .. } = &change.state else { return None };
+    let service = facts.service.known().filter(|service| service.created_at == change.spec.created_at)?;
+    let primary = service.primary().filter(|primary| &primary.id == deployment)?;
+    (primary.failed_tasks >= FAILED_TASKS_IN_A_ROW).then(|| {
+        let message = format!("{} tasks failed in a row while the wave was being watched", primary.failed_tasks);
+        Reason::of(ReasonCode::TasksFail, message)
+    })
 }
 
 #[cfg(test)]

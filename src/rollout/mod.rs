@@ -10,6 +10,8 @@ pub mod command;
 #[cfg(test)]
 mod fixture;
 pub mod landing;
+#[cfg(test)]
+mod laws;
 pub mod make;
 pub mod membership;
 pub mod record;

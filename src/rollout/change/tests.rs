@@ -298,17 +298,6 @@ fn a_state_that_is_final_stays_as_it_is() {
 }
 
 #[test]
-fn a_change_relapses_only_by_tasks_of_its_own_primary_deployment() {
-    let stands = entered(pending(), State::Succeeded { at: at(300), deployment: Some("ours".to_owned()) }, 300);
-    let failing = |scene: Scene| scene.primary(|primary| primary["failedTasks"] = json!(3)).facts(400);
-    assert_eq!(relapse(&stands, &Scene::landed().facts(400)), None);
-    assert_eq!(relapse(&stands, &failing(Scene::landed())).map(|reason| reason.code), Some(ReasonCode::TasksFail));
-    assert_eq!(relapse(&stands, &failing(Scene::overtaken())), None);
-    assert_eq!(relapse(&stands, &failing(Scene::landed().created(350))), None);
-    assert_eq!(relapse(&pending(), &failing(Scene::landed())), None);
-}
-
-#[test]
 fn what_failed_has_failed_though_somebody_deployed_over_it_since() {
     let failing = entered(
         stabilizing_since(progress(0, 2, INTENT)),
