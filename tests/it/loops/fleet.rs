@@ -102,10 +102,9 @@ impl Fleet {
             let mut service = service_of(&input, cluster, &name, &registered, number);
             service["desiredCount"] = json!(self.tasks);
             match self.call("CreateService", service).await {
-                Ok(answer) => self.services.push(Deployed {
-                    cluster,
-                    arn: answer["service"]["serviceArn"].as_str().unwrap().to_owned(),
-                }),
+                Ok(answer) => self
+                    .services
+                    .push(Deployed { cluster, arn: answer["service"]["serviceArn"].as_str().unwrap().to_owned() }),
                 Err(why) => {
                     self.refused.push(format!("{}: {why}", document.file));
                     // ministack may fall over a document after it has made the service.
@@ -174,7 +173,8 @@ fn service_of(input: &Map<String, Value>, cluster: &str, name: &str, revision: &
     });
     let members = service.as_object_mut().unwrap();
     if text("networkMode").contains("awsvpc") {
-        let network = json!({ "subnets": ["subnet-1", "subnet-2"], "securityGroups": [], "assignPublicIp": "DISABLED" });
+        let network =
+            json!({ "subnets": ["subnet-1", "subnet-2"], "securityGroups": [], "assignPublicIp": "DISABLED" });
         members.insert("networkConfiguration".to_owned(), json!({ "awsvpcConfiguration": network }));
     }
     if number % 2 == 0 {

@@ -25,7 +25,13 @@ async fn what_never_lands_is_no_success() {
     println!("{:?}", fleet.refused);
     let mut run = Loop::on(&peer, Arc::new(store), &SWIFT.replace("1h", "2m")).await;
     for deployed in &fleet.services {
-        println!("{}", fleet.call("UpdateService", json!({"cluster": deployed.cluster, "service": deployed.arn, "desiredCount": 2})).await.unwrap());
+        println!(
+            "{}",
+            fleet
+                .call("UpdateService", json!({"cluster": deployed.cluster, "service": deployed.arn, "desiredCount": 2}))
+                .await
+                .unwrap()
+        );
     }
     println!("{:#?}", run.runs(Duration::from_secs(1000)).await);
     println!("{:#?}", run.ecs.writes());

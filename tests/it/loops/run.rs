@@ -163,7 +163,8 @@ fn controller(
         target: target.clone(),
         holder: holder.to_owned(),
         lease,
-        resync: Duration::from_secs(1),
+        call_timeout: Duration::from_secs(2),
+        resync: Some(Duration::from_secs(1)),
         poll: Duration::from_secs(5),
         allow_edit: vec![],
     };
