@@ -81,7 +81,7 @@ impl Executor<'_> {
     /// The store's, and a lost lease. What ECS answers is an effect, not an error.
     pub async fn perform(
         &mut self,
-        books: &mut Books<'_>,
+        books: &mut Books,
         change: &Change,
         action: &Action,
         facts: &Facts,
@@ -128,7 +128,7 @@ impl Executor<'_> {
 
     async fn perform_register(
         &mut self,
-        books: &mut Books<'_>,
+        books: &mut Books,
         change: &Change,
         keys: &ScopeKeys,
         now: Timestamp,
@@ -285,7 +285,7 @@ impl Executor<'_> {
     /// Makes sure there is an ACTIVE revision to go back to: the one it came from, else its recorded document again.
     async fn restore_previous(
         &mut self,
-        books: &mut Books<'_>,
+        books: &mut Books,
         change: &Change,
         keys: &ScopeKeys,
         now: Timestamp,
@@ -421,6 +421,6 @@ fn contains(shown: Option<&Value>, wanted: &Value) -> bool {
 
 /// The revision to go back to, where that is known to be ACTIVE.
 #[must_use]
-pub fn previous<'a>(books: &'a Books<'_>, change: &Change) -> Option<&'a TaskDefinitionArn> {
+pub fn previous<'a>(books: &'a Books, change: &Change) -> Option<&'a TaskDefinitionArn> {
     books.record.restored.get(change.spec.from.as_ref()?)
 }
