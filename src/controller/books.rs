@@ -333,6 +333,19 @@ impl Books {
         Ok(())
     }
 
+    /// How often each fix has landed on each resource, as far back as the records go.
+    #[must_use]
+    pub fn landed(&self) -> BTreeMap<(Resource, String), usize> {
+        let mut landed = BTreeMap::new();
+        let all = self.campaigns.iter().chain(&self.ended).flat_map(|campaign| &campaign.changes);
+        for change in all.map(|change| &change.value).filter(|change| matches!(change.state, State::Succeeded { .. })) {
+            for fix in &change.spec.fixes {
+                *landed.entry((change.spec.resource.clone(), fix.clone())).or_default() += 1;
+            }
+        }
+        landed
+    }
+
     /// Resources that an open rollout has, with why each stands where it stands; and those that were just moved, whose
     /// reads may still lag.
     #[must_use]

@@ -318,6 +318,7 @@ async fn make_plan(
     let target = target_context(&settings.target, configuration);
     let holds: Vec<_> = books.holds.iter().map(|hold| hold.value.clone()).collect();
     let taken = books.taken(now);
+    let landed = books.landed();
     let default_strategy = StrategySpec::default();
     let context = Context {
         set,
@@ -326,6 +327,7 @@ async fn make_plan(
         freezes,
         stopped_fixes: &books.record.stopped_fixes,
         taken: &taken,
+        landed: &landed,
         allow_edit: &settings.allow_edit,
         default_strategy: &default_strategy,
         now,
