@@ -244,11 +244,12 @@ fn watching(
         }
         Step::to(taking.at(Back::Watching { to: to.cloned(), progress }), Some(reason.until(deadline)))
     };
-    if primary.id == taking.deployment {
+    let is_back = change.spec.kind == ChangeKind::Revision && Some(&primary.task_definition) == to;
+    if primary.id == taking.deployment && !is_back {
         // ECS has been asked and is still at it.
         return underway(Reason::of(ReasonCode::RollbackInProgress, "ECS is going back"), 0, usize::MAX);
     }
-    if change.spec.kind == ChangeKind::Revision && Some(&primary.task_definition) != to {
+    if change.spec.kind == ChangeKind::Revision && !is_back {
         let found = primary.task_definition.short();
         return taking.moved_on(
             format!("somebody deployed `{found}` (deployment `{}`) since; it is left alone", primary.id),

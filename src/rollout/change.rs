@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::back;
 use super::landing::{Expected, Facts, Landing, judge};
 use super::record::{Change, Registration, RegistrationState};
-use super::state::{Back, Progress, State};
+use super::state::{Back, Phase, Progress, State};
 use crate::model::ChangeKind;
 use crate::model::observed::Service;
 use crate::model::spec::HealthSpec;
@@ -236,6 +236,14 @@ fn updating(
         }
         if let Some(reason) = input.forward {
             return Step::to(change.state.clone(), Some(reason.clone()));
+        }
+        let entered = change.history.iter().rev().find(|entry| entry.phase == Phase::Updating);
+        let since = entered.map_or(intent, |entry| entry.at);
+        let timeout = input.health.progress_timeout;
+        // After a stop of ours the first intent may be old: it is given at least one more chance.
+        if since < intent && since + timeout.0 <= now {
+            let message = format!("ECS takes the call, but shows nothing of it for {timeout}");
+            return fail(before.unwrap_or_default(), intent, Reason::of(ReasonCode::ProgressTimeout, message));
         }
         // SAFETY of repeat: nothing came of the call in all that time, and it says the same again: the same revision,
         // or the same value. ECS starts no second deployment for what the service already has.

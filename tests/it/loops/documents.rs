@@ -14,10 +14,19 @@ pub(crate) struct Document {
 
 /// The project's own, and one as large as ECS allows.
 pub(crate) fn own() -> Vec<Document> {
-    let (mut documents, unreadable) = of(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/task-definitions"));
+    let (mut documents, unreadable) =
+        of(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/task-definitions"));
     assert_eq!(unreadable, [] as [String; 0]);
     assert!(documents.len() >= 30, "{}", documents.len());
     documents.push(near_the_limit());
+    documents
+}
+
+/// Those of them that are in these files.
+pub(crate) fn named(files: &[&str]) -> Vec<Document> {
+    let mut documents = own();
+    documents.retain(|document| files.contains(&document.file.as_str()));
+    assert_eq!(documents.len(), files.len());
     documents
 }
 
@@ -75,7 +84,8 @@ fn input(mut members: Map<String, Value>) -> Map<String, Value> {
 
 /// A document of nearly 64 KiB, the most that ECS takes.
 fn near_the_limit() -> Document {
-    let variable = |number: usize| json!({ "name": format!("VARIABLE_{number}"), "value": format!("{number}-é-").repeat(6) });
+    let variable =
+        |number: usize| json!({ "name": format!("VARIABLE_{number}"), "value": format!("{number}-é-").repeat(6) });
     let variables: Vec<Value> = (0..760).map(variable).collect();
     let input = json!({
         "family": "near-the-limit", "pidMode": "host", "memory": "512",
