@@ -165,7 +165,7 @@ fn tree(
     };
     let planned = &report.resource;
     if let Some(revision) = &planned.task_definition {
-        writeln!(text, "  runs {}", clean_text(&get::after_colon(revision)))?;
+        writeln!(text, "  runs {}", clean_text(revision.rsplit('/').next().unwrap_or(revision)))?;
     }
     writeln!(text, "  {}", planned.outcome.as_str())?;
     if let Some(reason) = &planned.reason {

@@ -55,9 +55,8 @@ pub(super) async fn service(session: &Session, store: &dyn Store, text: &str) ->
             Err(Error::new(format!("`{text}` may be any of {} services", names.len()))
                 .help(format!("write one of {}", names.join(", "))))
         }
-        None if targets.is_empty() => {
-            Err(nothing_yet(&format!("service `{text}`")).help("write the service's full ARN"))
-        }
+        None if targets.is_empty() => Err(Error::new(format!("no controller has reported on a service `{text}` yet"))
+            .help("write the service's full ARN")),
         None => Err(Error::new(format!("the controller has seen no service `{text}`"))
             .help("write the service's full ARN, or see `plimsoll get services`")),
     }

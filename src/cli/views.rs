@@ -124,6 +124,8 @@ pub(super) fn change(version: u64, change: &Change) -> Value {
     let mut spec = serde_json::to_value(&change.spec).unwrap_or_default();
     if let Value::Object(members) = &mut spec {
         members.insert("diff".to_owned(), json!(masked(&change.spec.diff)));
+        // People count from 1, in plans, rollouts and changes alike.
+        members.insert("wave".to_owned(), json!(change.spec.wave + 1));
         // What is sent may hold anything; the diff says what changes.
         members.remove("setting");
     }

@@ -12,8 +12,8 @@ use crate::model::{Reason, ReasonCode, Resource, Timestamp};
 use crate::policy::{ScopeKey, ScopeKeys, ScopeTags};
 use crate::records::campaign::Campaign;
 use crate::rollout::change::{self, READ_LAG};
-use crate::rollout::landing::Facts;
-use crate::rollout::{Change, RolloutState, State, campaign, command};
+use crate::rollout::landing::{self, Facts};
+use crate::rollout::{Change, Rollout, RolloutState, State, campaign, command};
 
 /// How many steps one change may take in one pass: register, move, look.
 const STEPS: usize = 4;
@@ -138,7 +138,7 @@ impl Executor<'_> {
         let now = self.now();
         let changes: Vec<Change> = campaign.changes.iter().map(|change| change.value.clone()).collect();
         let day_budget = day_budget(books, campaign, now);
-        let window = window(campaign, now);
+        let window = window(&campaign.rollout.value, now);
         let input = campaign::Input { forward: window.as_ref(), day_budget, now };
         let decision = campaign::decide(&campaign.rollout.value, &changes, &input);
         let before = campaign.rollout.value.state.clone();
@@ -148,8 +148,17 @@ impl Executor<'_> {
         rollout.waiting = decision.reason;
         if differs {
             books.write_rollout(&mut campaign.rollout, &before, now, BY).await?;
-            if let RolloutState::RolledBack { .. } = campaign.rollout.value.state {
+            let taken_back = matches!(before, RolloutState::RollingBack { .. });
+            if taken_back && campaign.rollout.value.state.is_final() {
                 books.record.stopped_fixes.extend(campaign.rollout.value.spec.fixes.iter().cloned());
+            }
+        }
+        for place in &decision.join {
+            if let (Some(change), Some(wave)) = (campaign.changes.get_mut(*place), campaign.rollout.value.state.wave())
+            {
+                let was = change.value.state.clone();
+                change.value.spec.wave = wave;
+                books.write_change(change, &was, now, BY).await?;
             }
         }
         for (place, reason) in &decision.drop {
@@ -188,7 +197,8 @@ impl Executor<'_> {
             }
         }
         let moved_on = before.phase() != campaign.rollout.value.state.phase()
-            || before.wave() != campaign.rollout.value.state.wave();
+            || before.wave() != campaign.rollout.value.state.wave()
+            || !decision.join.is_empty();
         Ok(moved_on && !campaign.rollout.value.state.is_final())
     }
 
@@ -205,7 +215,14 @@ impl Executor<'_> {
             let facts = self.facts(&change.value).await;
             let keys = scope_keys(self, &change.value, &facts);
             let now = self.now();
-            let forward = self.gate.frozen(&keys, self.clock, Direction::Forward);
+            // What has touched its resource finishes; what has not waits while the rollout is stopped.
+            let stopped = campaign::stopped(&campaign.rollout.value);
+            let stopped = stopped.filter(|_| !change.value.state.phase().is_in_flight()).cloned();
+            let forward = self
+                .gate
+                .frozen(&keys, self.clock, Direction::Forward)
+                .or_else(|| window(&campaign.rollout.value, now))
+                .or(stopped);
             let backward = self.gate.frozen(&keys, self.clock, Direction::Back);
             let input = change::Input {
                 facts: &facts,
@@ -276,7 +293,7 @@ impl Executor<'_> {
                 continue;
             }
             let facts = self.facts(&change.value).await;
-            let Some(cause) = change::relapse(&change.value, &facts) else { continue };
+            let Some(cause) = landing::relapse(&change.value, &facts) else { continue };
             let now = self.now();
             if let Some(change) = campaign.changes.get_mut(place) {
                 books.hold(&change.value, &cause, now).await?;
@@ -329,6 +346,6 @@ fn day_budget(books: &mut Books<'_>, campaign: &Campaign, now: Timestamp) -> usi
 }
 
 /// Why the strategy's windows forbid to begin anything now.
-fn window(campaign: &Campaign, now: Timestamp) -> Option<Reason> {
-    crate::rollout::window::closed(&campaign.rollout.value.spec.strategy.windows, now)
+fn window(rollout: &Rollout, now: Timestamp) -> Option<Reason> {
+    crate::rollout::window::closed(&rollout.spec.strategy.windows, now)
 }

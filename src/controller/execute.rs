@@ -255,13 +255,8 @@ impl Executor<'_> {
             (Outcome::NotApplied, Retry::Stop) => match &change.state {
                 State::RollingBack { cause, deployment, intent, back: Back::Stopping { .. } } => {
                     // Refused: it has ended, or this server cannot. Go back by the previous revision instead.
-                    let _ = intent;
-                    let back = Back::Deciding;
-                    let intent = now;
-                    Effect::wait(
-                        State::RollingBack { cause: cause.clone(), deployment: deployment.clone(), intent, back },
-                        reason,
-                    )
+                    let (cause, deployment, intent) = (cause.clone(), deployment.clone(), *intent);
+                    Effect::wait(State::RollingBack { cause, deployment, intent, back: Back::Replacing }, reason)
                 }
                 State::RollingBack { cause, .. } => {
                     Effect::wait(State::Failed { cause: cause.clone(), reason: reason.clone(), at: now }, reason)

@@ -199,6 +199,7 @@ fn settling_of(report: &PassReport) -> Settling {
                 deferred |= !frozen;
                 problems.push(format!("{} is deferred{why}", planned.resource));
             }
+            PlanOutcome::Change => problems.push(format!("{} waits{why}", planned.resource)),
             outcome => problems.push(format!("{} is {}{why}", planned.resource, outcome.as_str())),
         }
     }

@@ -111,6 +111,13 @@ impl Rules<'_> {
         let patient = !spec.health.progress_timeout.0.is_zero();
         let help = "use a length of time such as `20m`";
         self.wrong_unless(patient, "/spec/health/progressTimeout", "every change would fail at once", help);
+        // A gate that is not there yet must not look as if it were.
+        self.wrong_unless(
+            spec.health.alarms.is_empty(),
+            "/spec/health/alarms",
+            "this version does not look at CloudWatch alarms yet",
+            "remove `alarms`; a service's own deployment alarms are ECS's and are respected",
+        );
         for (index, window) in spec.windows.iter().enumerate() {
             self.window(&format!("/spec/windows/{index}"), window);
         }

@@ -91,6 +91,12 @@ pub struct WaveRecord {
     pub max_in_flight: u32,
     /// Failures it may have and the next still start.
     pub max_failures: usize,
+    /// Resources it was planned with: so many are to be proved before the next begins.
+    #[serde(default)]
+    pub size: usize,
+    /// Its members were chosen by a `where`: others cannot take their places.
+    #[serde(default)]
+    pub selective: bool,
 }
 
 /// A fix that stays off a resource.

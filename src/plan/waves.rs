@@ -43,6 +43,8 @@ pub fn assign(
             bake_seconds: spec.bake.0.as_secs(),
             max_in_flight: spec.max_in_flight.unwrap_or(strategy.max_in_flight),
             max_failures: spec.max_failures.map_or(0, |limit| limit.of_rounded_down(chosen.len())),
+            size: 0,
+            selective: spec.selector.is_some(),
         };
         place(changes, &mut left, &chosen, &mut waves, record);
     }
@@ -53,6 +55,8 @@ pub fn assign(
             bake_seconds: 0,
             max_in_flight: strategy.max_in_flight,
             max_failures: 0,
+            size: 0,
+            selective: false,
         };
         place(changes, &mut left, &rest, &mut waves, record);
     }
@@ -107,6 +111,7 @@ fn place(
         }
     }
     left.retain(|index| !chosen.contains(index));
+    let record = WaveRecord { size: members.len(), ..record };
     waves.push(PlannedWave { record, resources: members });
 }
 

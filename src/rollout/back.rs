@@ -1,11 +1,14 @@
 //! Taking a change back: only while the service's primary deployment is ours, never during another rollback.
+//!
+//! Knows nothing of freezes and windows but what its caller says: going back is exempt from all but a Freeze that
+//! includes it.
 
 use super::change::{Action, Input, READ_LAG, Step};
-use super::landing::{Expected, Landing, ServiceDeployments, judge, started_by_us};
+use super::landing::{CLOCK_SLACK, Expected, Facts, Landing, ServiceDeployments, judge, rolled_back, started_by_us};
 use super::record::Change;
 use super::state::{Back, Progress, State};
 use crate::model::ChangeKind;
-use crate::model::observed::Service;
+use crate::model::observed::{Deployment, Service, ServiceDeployment};
 use crate::model::{Observed, Reason, ReasonCode, ServiceDeploymentArn, TaskDefinitionArn, Timestamp};
 
 /// A change that is being taken back.
@@ -13,276 +16,308 @@ use crate::model::{Observed, Reason, ReasonCode, ServiceDeploymentArn, TaskDefin
 pub struct Taking<'a> {
     /// Why.
     pub cause: &'a Reason,
-    /// Our deployment.
-    pub deployment: &'a str,
+    /// Our deployment, where it is known and there is one.
+    pub deployment: Option<&'a str>,
     /// When it was intended.
     pub intent: Timestamp,
     /// How far.
     pub back: &'a Back,
 }
 
-impl Taking<'_> {
-    fn at(&self, back: Back) -> State {
-        let (cause, deployment) = (self.cause.clone(), self.deployment.to_owned());
-        State::RollingBack { cause, deployment, intent: self.intent, back }
-    }
-
-    fn wait(&self, reason: Reason) -> Step {
-        Step::to(self.at(self.back.clone()), Some(reason))
-    }
-
-    fn done(&self, now: Timestamp) -> Step {
-        Step::to(State::RolledBack { cause: self.cause.clone(), at: now }, Some(self.cause.clone()))
-    }
-
-    fn moved_on(&self, message: String, now: Timestamp) -> Step {
-        let reason = Reason::of(ReasonCode::MovedOn, message);
-        Step::to(State::Overtaken { reason: reason.clone(), at: now }, Some(reason))
-    }
-}
-
 /// What to do next.
 #[must_use]
 pub fn step(change: &Change, taking: &Taking<'_>, input: &Input<'_>) -> Step {
-    let now = input.now;
-    match change.spec.kind {
-        ChangeKind::ClusterSetting => return unset_quietly(taking, input),
-        ChangeKind::Revision | ChangeKind::DeployingSetting | ChangeKind::QuietSetting => {}
+    let going = Going { change, taking, input };
+    if change.spec.kind == ChangeKind::ClusterSetting {
+        return going.unset_quietly();
     }
     let service = match &input.facts.service {
         Observed::Known { value, .. } if value.created_at == change.spec.created_at && value.status == "ACTIVE" => {
             value
         }
-        Observed::Known { .. } | Observed::Absent { .. } => return Step::to(State::Gone { at: now }, None),
+        Observed::Known { .. } | Observed::Absent { .. } => return Step::to(State::Gone { at: input.now }, None),
         Observed::Unknown { why, .. } => {
-            return taking.wait(Reason::of(ReasonCode::NotObserved, format!("the service could not be read: {why}")));
+            return going.wait(Reason::of(ReasonCode::NotObserved, format!("the service could not be read: {why}")));
         }
     };
     if change.spec.kind == ChangeKind::QuietSetting {
-        return unset_quietly(taking, input);
+        return going.unset_quietly();
     }
-    let target = input.previous.or(change.spec.from.as_ref());
-    match taking.back {
-        Back::Deciding => decide(change, taking, input, service, target),
-        Back::Stopping { arn, intent } => stopping(taking, input, service, arn, *intent, target),
-        Back::Updating { to, before, intent } => updating(change, taking, input, service, to.as_ref(), before, *intent),
-        Back::Watching { to, progress } => watching(change, taking, input, to.as_ref(), *progress),
-    }
-}
-
-/// A setting that starts no deployment: sent back once; the controller reads it back and ends the change.
-fn unset_quietly(taking: &Taking<'_>, input: &Input<'_>) -> Step {
-    if let Some(reason) = input.backward {
-        return taking.wait(reason.clone());
-    }
-    match taking.back {
-        Back::Updating { intent, .. } if *intent + READ_LAG > input.now => {
-            taking.wait(Reason::of(ReasonCode::OutcomeUnknown, "whether ECS made the last call is not known yet"))
-        }
-        _ => {
-            let back = Back::Updating { to: None, before: String::new(), intent: input.now };
-            Step::act(taking.at(back), Action::Unset)
-        }
-    }
-}
-
-fn decide(
-    change: &Change,
-    taking: &Taking<'_>,
-    input: &Input<'_>,
-    service: &Service,
-    target: Option<&TaskDefinitionArn>,
-) -> Step {
-    let now = input.now;
     let Some(primary) = service.primary() else {
-        return taking.wait(Reason::of(ReasonCode::NotObserved, "the service shows no primary deployment"));
+        return going.wait(Reason::of(ReasonCode::NotObserved, "the service shows no primary deployment"));
     };
-    let is_revision = change.spec.kind == ChangeKind::Revision;
-    if primary.id != taking.deployment {
-        if is_revision && Some(&primary.task_definition) == target {
-            // ECS itself went back, or somebody did.
-            return watch(taking, target, now);
+    if let (None, Some(ours)) = (taking.deployment, going.found(service)) {
+        return Step::to(going.known(&ours.id), None);
+    }
+    match taking.back {
+        Back::Deciding | Back::Replacing => going.decide(primary),
+        Back::Stopping { arn, intent } => going.stopping(primary, arn, *intent),
+        Back::Updating { to, before, intent } => going.updating(primary, to.as_ref(), before, *intent),
+        Back::Watching { to, progress } => going.watching(primary, to.as_ref(), *progress),
+    }
+}
+
+/// All that a step back is decided from.
+struct Going<'a> {
+    change: &'a Change,
+    taking: &'a Taking<'a>,
+    input: &'a Input<'a>,
+}
+
+impl Going<'_> {
+    fn at(&self, back: Back) -> State {
+        let deployment = self.taking.deployment.map(ToOwned::to_owned);
+        State::RollingBack { cause: self.taking.cause.clone(), deployment, intent: self.taking.intent, back }
+    }
+
+    /// The same, now that it is known which deployment is ours.
+    fn known(&self, deployment: &str) -> State {
+        let (cause, deployment) = (self.taking.cause.clone(), Some(deployment.to_owned()));
+        State::RollingBack { cause, deployment, intent: self.taking.intent, back: Back::Deciding }
+    }
+
+    fn wait(&self, reason: Reason) -> Step {
+        Step::to(self.at(self.taking.back.clone()), Some(reason))
+    }
+
+    fn done(&self) -> Step {
+        let cause = self.taking.cause.clone();
+        Step::to(State::RolledBack { cause: cause.clone(), at: self.input.now }, Some(cause))
+    }
+
+    fn failed(&self, reason: Reason) -> Step {
+        let cause = self.taking.cause.clone();
+        Step::to(State::Failed { cause, reason: reason.clone(), at: self.input.now }, Some(reason))
+    }
+
+    fn moved_on(&self, primary: &Deployment) -> Step {
+        let (found, id) = (primary.task_definition.short(), &primary.id);
+        let message = format!("somebody deployed `{found}` (deployment `{id}`) since; it is left alone");
+        let reason = Reason::of(ReasonCode::MovedOn, message);
+        Step::to(State::Overtaken { reason: reason.clone(), at: self.input.now }, Some(reason))
+    }
+
+    fn watch(&self, primary: &Deployment) -> Step {
+        let revision = self.change.spec.kind == ChangeKind::Revision;
+        let to = if !revision {
+            None
+        } else if self.is_home(primary) {
+            Some(primary.task_definition.clone())
+        } else {
+            self.target().cloned()
+        };
+        Step::to(self.at(Back::Watching { to, progress: Progress::start(self.input.now) }), None)
+    }
+
+    /// The call had no visible effect: look again, unless that has gone on for too long.
+    fn again(&self, intent: Timestamp) -> Step {
+        let timeout = self.input.health.progress_timeout;
+        if self.change.entered().is_some_and(|entered| entered + timeout.0 <= intent) {
+            let message = format!("ECS was told again and again for {timeout} to go back, and nothing came of it");
+            return self.failed(Reason::of(ReasonCode::ProgressTimeout, message));
         }
-        let found = primary.task_definition.short();
-        return taking.moved_on(
-            format!("somebody deployed `{found}` (deployment `{}`) since; it is left alone", primary.id),
-            now,
-        );
+        Step::to(self.at(Back::Deciding), None)
     }
-    if let Some(reason) = input.backward {
-        return taking.wait(reason.clone());
+
+    /// The revision to go back to. For a setting: the one it has.
+    fn target(&self) -> Option<&TaskDefinitionArn> {
+        self.input.previous.or(self.change.spec.from.as_ref())
     }
-    // StopServiceDeployment brings back the old service revision, its image digests included.
-    let expected = expected(change, taking);
-    if let Some(ours) = started_by_us(input.facts, &expected) {
-        match ours.status.as_str() {
-            "PENDING" | "IN_PROGRESS" => {
-                let back = Back::Stopping { arn: ours.arn.clone(), intent: now };
-                return Step::act(taking.at(back), Action::Stop(ours.arn.clone()));
+
+    /// Whether a deployment brings what the service had: that revision, or the one made again from its document.
+    fn is_home(&self, deployment: &Deployment) -> bool {
+        let arn = Some(&deployment.task_definition);
+        arn == self.change.spec.from.as_ref() || arn == self.input.previous
+    }
+
+    fn is_ours(&self, deployment: &Deployment) -> bool {
+        self.taking.deployment == Some(deployment.id.as_str())
+    }
+
+    /// Our deployment, where its identity was never told: it brings our revision; for a setting, it was made since.
+    fn found<'s>(&self, service: &'s Service) -> Option<&'s Deployment> {
+        let spec = &self.change.spec;
+        let intent = self.taking.intent;
+        let ours = |deployment: &&Deployment| match spec.kind {
+            ChangeKind::Revision => {
+                spec.to.as_ref() == Some(&deployment.task_definition)
+                    && (deployment.status == "PRIMARY" || deployment.created_at + CLOCK_SLACK >= intent)
             }
-            // Never a deployment during a rollback: it would stall.
-            "ROLLBACK_REQUESTED" | "ROLLBACK_IN_PROGRESS" | "STOP_REQUESTED" => return watch(taking, target, now),
-            _ => {}
-        }
+            // Without slack: somebody's deployment from right before must not be taken for ours.
+            _ => Some(&deployment.task_definition) == spec.from.as_ref() && deployment.created_at >= intent,
+        };
+        service.deployments.iter().find(ours)
     }
-    update_back(change, taking, input, service, target)
-}
 
-/// Points the service at the previous revision, or sends the setting back.
-fn update_back(
-    change: &Change,
-    taking: &Taking<'_>,
-    input: &Input<'_>,
-    service: &Service,
-    target: Option<&TaskDefinitionArn>,
-) -> Step {
-    let before = service.primary().map(|primary| primary.id.clone()).unwrap_or_default();
-    if change.spec.kind == ChangeKind::DeployingSetting {
-        let back = Back::Updating { to: None, before, intent: input.now };
-        return Step::act(taking.at(back), Action::Unset);
+    /// ECS's own record of our deployment.
+    fn record(&self) -> Option<&ServiceDeployment> {
+        let revision = self.change.spec.kind == ChangeKind::Revision;
+        let to = if revision { self.change.spec.to.as_ref() } else { None };
+        started_by_us(self.input.facts, to, self.taking.intent)
     }
-    match (target, input.previous) {
-        (Some(to), Some(_)) => {
-            let back = Back::Updating { to: Some(to.clone()), before, intent: input.now };
-            Step::act(taking.at(back), Action::MoveTo(to.clone()))
-        }
-        // Not yet known to be ACTIVE: "you can't update an existing service to reference an INACTIVE task definition".
-        _ => Step::act(taking.at(Back::Deciding), Action::RestorePrevious),
-    }
-}
 
-fn stopping(
-    taking: &Taking<'_>,
-    input: &Input<'_>,
-    service: &Service,
-    arn: &ServiceDeploymentArn,
-    intent: Timestamp,
-    target: Option<&TaskDefinitionArn>,
-) -> Step {
-    let status = match &input.facts.deployments {
-        ServiceDeployments::Known(list) => {
-            list.iter().find(|known| &known.deployment.arn == arn).map(|known| known.deployment.status.as_str())
+    /// A setting that starts no deployment: sent back once; the controller reads it back and ends the change.
+    fn unset_quietly(&self) -> Step {
+        if let Some(reason) = self.input.backward {
+            return self.wait(reason.clone());
         }
-        ServiceDeployments::Unavailable { .. } => None,
-    };
-    let gone_back = service.primary().is_some_and(|primary| Some(&primary.task_definition) == target);
-    match status {
-        Some("STOP_REQUESTED" | "ROLLBACK_REQUESTED" | "ROLLBACK_IN_PROGRESS" | "ROLLBACK_SUCCESSFUL") => {
-            watch(taking, target, input.now)
+        if let Back::Updating { intent, .. } = self.taking.back {
+            if *intent + READ_LAG > self.input.now {
+                return self.wait(unknown_until(*intent + READ_LAG));
+            }
+            if let ended @ Step { state: State::Failed { .. }, .. } = self.again(*intent) {
+                return ended;
+            }
         }
-        _ if gone_back => watch(taking, target, input.now),
-        _ if intent + READ_LAG > input.now => {
+        let back = Back::Updating { to: None, before: String::new(), intent: self.input.now };
+        Step::act(self.at(back), Action::Unset)
+    }
+
+    fn decide(&self, primary: &Deployment) -> Step {
+        if !self.is_ours(primary) {
+            return self.not_ours(primary);
+        }
+        if let Some(reason) = self.input.backward {
+            return self.wait(reason.clone());
+        }
+        if let Some(record) = self.record() {
+            match record.status.as_str() {
+                // StopServiceDeployment brings back the old service revision, its image digests included.
+                "PENDING" | "IN_PROGRESS" if *self.taking.back == Back::Deciding => {
+                    let back = Back::Stopping { arn: record.arn.clone(), intent: self.input.now };
+                    return Step::act(self.at(back), Action::Stop(record.arn.clone()));
+                }
+                // Never a deployment during a rollback: it would stall.
+                "ROLLBACK_REQUESTED" | "ROLLBACK_IN_PROGRESS" | "STOP_REQUESTED" => return self.watch(primary),
+                _ => {}
+            }
+        }
+        let (before, intent) = (primary.id.clone(), self.input.now);
+        match (self.change.spec.kind, self.input.previous) {
+            (ChangeKind::Revision, Some(to)) => {
+                let back = Back::Updating { to: Some(to.clone()), before, intent };
+                Step::act(self.at(back), Action::MoveTo(to.clone()))
+            }
+            // Not yet known to be ACTIVE: "you can't update an existing service to reference an INACTIVE task
+            // definition" (botocore ecs/2014-11-13, DeregisterTaskDefinition).
+            (ChangeKind::Revision, None) => Step::act(self.at(self.taking.back.clone()), Action::RestorePrevious),
+            _ => Step::act(self.at(Back::Updating { to: None, before, intent }), Action::Unset),
+        }
+    }
+
+    /// The primary deployment is not ours: ECS went back, ours never began, or somebody deployed.
+    fn not_ours(&self, primary: &Deployment) -> Step {
+        if !self.is_home(primary) {
+            return self.moved_on(primary);
+        }
+        if self.taking.deployment.is_none() && self.taking.intent + READ_LAG > self.input.now {
+            return self.wait(unknown_until(self.taking.intent + READ_LAG));
+        }
+        // A setting keeps the revision: only what is older than ours, or ECS's word, tells going back from deploying.
+        let went_back = self.change.spec.kind == ChangeKind::Revision
+            || primary.created_at + CLOCK_SLACK < self.taking.intent
+            || self.taking.cause.code == ReasonCode::RolledBackByEcs
+            || self.record().is_some_and(|record| rolled_back(record).is_some());
+        if went_back { self.watch(primary) } else { self.moved_on(primary) }
+    }
+
+    fn stopping(&self, primary: &Deployment, arn: &ServiceDeploymentArn, intent: Timestamp) -> Step {
+        let status = match &self.input.facts.deployments {
+            ServiceDeployments::Known(list) => {
+                list.iter().find(|known| &known.deployment.arn == arn).map(|known| known.deployment.status.as_str())
+            }
+            ServiceDeployments::Unavailable { .. } => None,
+        };
+        let heard = matches!(
+            status,
+            Some("STOP_REQUESTED" | "ROLLBACK_REQUESTED" | "ROLLBACK_IN_PROGRESS" | "ROLLBACK_SUCCESSFUL")
+        );
+        if heard || (!self.is_ours(primary) && self.is_home(primary)) {
+            return self.watch(primary);
+        }
+        if intent + READ_LAG > self.input.now {
             let reason = Reason::of(ReasonCode::OutcomeUnknown, "ECS was asked to stop the deployment");
-            taking.wait(reason.until(intent + READ_LAG))
+            return self.wait(reason.until(intent + READ_LAG));
         }
         // It ended before it could be stopped, stopped without going back, or the call never arrived: look again.
-        _ => Step::to(taking.at(Back::Deciding), None),
+        self.again(intent)
     }
-}
 
-fn updating(
-    change: &Change,
-    taking: &Taking<'_>,
-    input: &Input<'_>,
-    service: &Service,
-    to: Option<&TaskDefinitionArn>,
-    before: &str,
-    intent: Timestamp,
-) -> Step {
-    let now = input.now;
-    let Some(primary) = service.primary() else {
-        return taking.wait(Reason::of(ReasonCode::NotObserved, "the service shows no primary deployment"));
-    };
-    let made_since = primary.id != before;
-    let arrived = match change.spec.kind {
-        ChangeKind::Revision => Some(&primary.task_definition) == to,
-        ChangeKind::DeployingSetting | ChangeKind::QuietSetting | ChangeKind::ClusterSetting => made_since,
-    };
-    if arrived {
-        return watch(taking, to, now);
-    }
-    if made_since {
-        let found = primary.task_definition.short();
-        return taking.moved_on(
-            format!("somebody deployed `{found}` (deployment `{}`) since; it is left alone", primary.id),
-            now,
-        );
-    }
-    if intent + READ_LAG > now {
-        let reason = Reason::of(ReasonCode::OutcomeUnknown, "whether ECS made the last call is not known yet");
-        return taking.wait(reason.until(intent + READ_LAG));
-    }
-    Step::to(taking.at(Back::Deciding), None)
-}
-
-fn watch(taking: &Taking<'_>, to: Option<&TaskDefinitionArn>, now: Timestamp) -> Step {
-    Step::to(taking.at(Back::Watching { to: to.cloned(), progress: Progress::start(now) }), None)
-}
-
-/// The move that brings the service back, as `judge` looks for it: by whatever deployment is the primary one now.
-fn watching(
-    change: &Change,
-    taking: &Taking<'_>,
-    input: &Input<'_>,
-    to: Option<&TaskDefinitionArn>,
-    progress: Progress,
-) -> Step {
-    let now = input.now;
-    let primary = input.facts.service.known().and_then(Service::primary);
-    let Some(primary) = primary else {
-        return taking.wait(Reason::of(ReasonCode::NotObserved, "the service shows no primary deployment"));
-    };
-    let underway = |reason: Reason, moved, left| {
-        let progress = progress.seen(moved, left, now);
-        let deadline = progress.at + input.health.progress_timeout.0;
-        if deadline <= now {
-            let message =
-                format!("taken back, but without progress for {}: {}", input.health.progress_timeout, reason.message);
-            let reason = Reason::of(ReasonCode::ProgressTimeout, message);
-            let cause = taking.cause.clone();
-            return Step::to(State::Failed { cause, reason: reason.clone(), at: now }, Some(reason));
+    fn updating(&self, primary: &Deployment, to: Option<&TaskDefinitionArn>, before: &str, intent: Timestamp) -> Step {
+        let made_since = primary.id != before;
+        if made_since && (Some(&primary.task_definition) == to || self.is_home(primary)) {
+            return self.watch(primary);
         }
-        Step::to(taking.at(Back::Watching { to: to.cloned(), progress }), Some(reason.until(deadline)))
-    };
-    let is_back = change.spec.kind == ChangeKind::Revision && Some(&primary.task_definition) == to;
-    if primary.id == taking.deployment && !is_back {
-        // ECS has been asked and is still at it.
-        return underway(Reason::of(ReasonCode::RollbackInProgress, "ECS is going back"), 0, usize::MAX);
-    }
-    if change.spec.kind == ChangeKind::Revision && !is_back {
-        let found = primary.task_definition.short();
-        return taking.moved_on(
-            format!("somebody deployed `{found}` (deployment `{}`) since; it is left alone", primary.id),
-            now,
-        );
-    }
-    // The going back is ECS's or ours; what counts is where the tasks are. Service deployments are not asked: ours says
-    // "rolled back", which here is what is wanted.
-    let facts = super::landing::Facts {
-        deployments: ServiceDeployments::Unavailable { why: String::new() },
-        ..input.facts.clone()
-    };
-    let expected =
-        Expected { created_at: change.spec.created_at, to, from: None, deployment: &primary.id, intent: taking.intent };
-    match judge(&facts, &expected) {
-        Landing::Landed { .. } | Landing::NothingRuns(_) => taking.done(now),
-        Landing::Underway { reason, moved, left, .. } => underway(reason, moved, left),
-        Landing::Failed(reason) => {
-            let cause = taking.cause.clone();
-            Step::to(State::Failed { cause, reason: reason.clone(), at: now }, Some(reason))
+        if made_since {
+            return self.moved_on(primary);
         }
-        Landing::Overtaken(reason) => taking.moved_on(reason.message, now),
-        Landing::Gone => Step::to(State::Gone { at: now }, None),
-        Landing::Unknown(reason) => taking.wait(reason),
+        if intent + READ_LAG > self.input.now {
+            return self.wait(unknown_until(intent + READ_LAG));
+        }
+        self.again(intent)
+    }
+
+    /// The move that brings the service back, as `judge` looks for it: by whatever deployment is the primary one now.
+    fn watching(&self, primary: &Deployment, to: Option<&TaskDefinitionArn>, progress: Progress) -> Step {
+        if self.is_ours(primary) {
+            return self.still_ours(to, progress);
+        }
+        if !self.is_home(primary) && Some(&primary.task_definition) != to {
+            return self.moved_on(primary);
+        }
+        // Where the tasks are counts, by the service's own account. Service deployments are not asked: ours says
+        // "rolled back", which here is what is wanted.
+        let facts =
+            Facts { deployments: ServiceDeployments::Unavailable { why: String::new() }, ..self.input.facts.clone() };
+        let revision = self.change.spec.kind == ChangeKind::Revision;
+        let expected = Expected {
+            created_at: self.change.spec.created_at,
+            to: revision.then_some(&primary.task_definition),
+            from: None,
+            deployment: &primary.id,
+            intent: self.taking.intent,
+        };
+        match judge(&facts, &expected) {
+            Landing::Landed { .. } | Landing::NothingRuns(_) => self.done(),
+            Landing::Underway { reason, moved, left, native } => {
+                let seen = progress.seen(moved, left, self.input.now);
+                let progress = if native { Progress { at: self.input.now, ..seen } } else { seen };
+                self.underway(reason, to, progress)
+            }
+            Landing::Failed(reason) => self.failed(reason),
+            Landing::Overtaken(_) => self.moved_on(primary),
+            Landing::Gone => Step::to(State::Gone { at: self.input.now }, None),
+            Landing::Unknown(reason) => self.wait(reason),
+        }
+    }
+
+    /// ECS has been asked, and our deployment is still the primary one.
+    fn still_ours(&self, to: Option<&TaskDefinitionArn>, progress: Progress) -> Step {
+        let at_it = self.record().is_some_and(|record| {
+            matches!(record.status.as_str(), "STOP_REQUESTED" | "ROLLBACK_REQUESTED" | "ROLLBACK_IN_PROGRESS")
+        });
+        if at_it {
+            return self.underway(Reason::of(ReasonCode::RollbackInProgress, "ECS is going back"), to, progress);
+        }
+        let until = progress.at + READ_LAG;
+        // A read that lagged may have shown the service as it was before ours; then nobody has asked yet.
+        if until > self.input.now { self.wait(unknown_until(until)) } else { self.again(self.input.now) }
+    }
+
+    fn underway(&self, reason: Reason, to: Option<&TaskDefinitionArn>, progress: Progress) -> Step {
+        let timeout = self.input.health.progress_timeout;
+        let deadline = progress.at + timeout.0;
+        if deadline <= self.input.now {
+            let message = format!("taken back, but without progress for {timeout}: {}", reason.message);
+            return self.failed(Reason::of(ReasonCode::ProgressTimeout, message));
+        }
+        Step::to(self.at(Back::Watching { to: to.cloned(), progress }), Some(reason.until(deadline)))
     }
 }
 
-fn expected<'a>(change: &'a Change, taking: &Taking<'a>) -> Expected<'a> {
-    Expected {
-        created_at: change.spec.created_at,
-        to: if change.spec.kind == ChangeKind::Revision { change.spec.to.as_ref() } else { None },
-        from: change.spec.from.as_ref(),
-        deployment: taking.deployment,
-        intent: taking.intent,
-    }
+fn unknown_until(until: Timestamp) -> Reason {
+    Reason::of(ReasonCode::OutcomeUnknown, "whether ECS made the last call is not known yet").until(until)
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use super::membership::replacements;
 use super::record::{Change, Rollout};
 use super::state::{Phase, RolloutState, State};
 use crate::model::spec::{Approval, OnFailure};
@@ -25,6 +26,8 @@ pub struct Input<'a> {
 pub struct Decision {
     /// The state to record.
     pub state: RolloutState,
+    /// The changes of later waves that join the wave that is under way, in place of members that came to nothing.
+    pub join: Vec<usize>,
     /// The changes that may begin now, by their place in the list.
     pub begin: Vec<usize>,
     /// The changes to take back now, by their place in the list, with the cause.
@@ -37,7 +40,7 @@ pub struct Decision {
 
 impl Decision {
     fn stay(state: RolloutState, reason: Option<Reason>) -> Self {
-        Self { state, begin: Vec::new(), take_back: Vec::new(), drop: Vec::new(), reason }
+        Self { state, join: Vec::new(), begin: Vec::new(), take_back: Vec::new(), drop: Vec::new(), reason }
     }
 }
 
@@ -62,32 +65,70 @@ pub fn decide(rollout: &Rollout, changes: &[Change], input: &Input<'_>) -> Decis
     }
 }
 
-/// A failure that a person has not yet looked at: one that happened in this run, not one resumed over.
-fn failures(rollout: &Rollout, changes: &[Change], wave: Option<usize>) -> usize {
-    let _ = rollout;
-    changes.iter().filter(|change| change.failed() && wave.is_none_or(|wave| change.spec.wave == wave)).count()
+/// Why a change of this rollout that has not touched its resource may not go on: nothing more starts.
+#[must_use]
+pub fn stopped(rollout: &Rollout) -> Option<&Reason> {
+    match &rollout.state {
+        RolloutState::Proposed { reason }
+        | RolloutState::Paused { reason, .. }
+        | RolloutState::Failed { reason, .. }
+        | RolloutState::Aborted { reason, .. } => Some(reason),
+        RolloutState::RollingBack { cause } | RolloutState::RolledBack { cause, .. } => Some(cause),
+        RolloutState::Scheduled
+        | RolloutState::Progressing { .. }
+        | RolloutState::Baking { .. }
+        | RolloutState::Succeeded { .. }
+        | RolloutState::Superseded { .. } => None,
+    }
 }
 
-/// More failures than tolerated, in the whole rollout or in this wave: what to do about them.
-fn stopped(rollout: &Rollout, changes: &[Change], wave: usize) -> Option<Reason> {
-    let tolerated = rollout.spec.strategy.max_failures.of_rounded_down(changes.len()) + rollout.spec.accepted_failures;
-    let in_all = failures(rollout, changes, None);
-    let failed = changes.iter().find(|change| change.failed())?;
-    let why = failed
-        .history
-        .iter()
-        .rev()
-        .find_map(|entry| entry.reason.as_ref())
-        .map_or("no reason kept", |reason| &reason.message);
-    (in_all > tolerated).then(|| {
+/// The failures that no person has resumed over, of one wave.
+fn failures<'a>(rollout: &'a Rollout, changes: &'a [Change], wave: usize) -> impl Iterator<Item = &'a Change> {
+    let accepted = |change: &Change| rollout.spec.accepted_failures.contains(&change.name);
+    changes.iter().filter(move |change| change.spec.wave == wave && change.failed() && !accepted(change))
+}
+
+/// What a wave may lose by its own `maxFailures`, before the rollout's are touched.
+fn allowance(rollout: &Rollout, wave: usize) -> usize {
+    rollout.spec.waves.get(wave).map_or(0, |record| record.max_failures)
+}
+
+/// More failures than the rollout tolerates. What a wave tolerates by a limit of its own does not count.
+fn too_many_failures(rollout: &Rollout, changes: &[Change]) -> Option<Reason> {
+    let tolerated = rollout.spec.strategy.max_failures.of_rounded_down(changes.len());
+    let beyond = |wave| failures(rollout, changes, wave).count().saturating_sub(allowance(rollout, wave));
+    let waves = changes.iter().map(|change| change.spec.wave + 1).max().unwrap_or(0);
+    let failed: usize = (0..waves).map(beyond).sum();
+    if failed <= tolerated {
+        return None;
+    }
+    let first = (0..waves).filter(|wave| beyond(*wave) > 0).find_map(|wave| failures(rollout, changes, wave).next());
+    let message = format!("{failed} of {} changes failed, {tolerated} are tolerated{}", changes.len(), example(first));
+    Some(Reason::of(ReasonCode::ChangeFailed, message))
+}
+
+/// A wave with more failures than it may have: the next does not start.
+fn wave_failed(rollout: &Rollout, changes: &[Change], wave: usize) -> Option<Reason> {
+    let (failed, allowed) = (failures(rollout, changes, wave).count(), allowance(rollout, wave));
+    let (record, _next) = (rollout.spec.waves.get(wave)?, rollout.spec.waves.get(wave + 1)?);
+    (failed > allowed).then(|| {
+        let first = example(failures(rollout, changes, wave).next());
         let message = format!(
-            "{in_all} of {} changes failed, {tolerated} are tolerated (wave {}); the first: `{}`: {why}",
-            changes.len(),
+            "{failed} changes of wave {} (`{}`) failed, {allowed} are tolerated before the next{first}",
             wave + 1,
-            failed.spec.resource.short()
+            record.name
         );
         Reason::of(ReasonCode::ChangeFailed, message)
     })
+}
+
+/// Which change failed, and why, in the words of the moment it did.
+fn example(failed: Option<&Change>) -> String {
+    let why = |change: &Change| {
+        let entry = change.history.iter().rev().find_map(|entry| entry.reason.as_ref());
+        entry.map_or_else(|| "no reason kept".to_owned(), |reason| reason.message.clone())
+    };
+    failed.map(|change| format!("; the first: `{}`: {}", change.spec.resource.short(), why(change))).unwrap_or_default()
 }
 
 fn on_failure(rollout: &Rollout, changes: &[Change], wave: usize, reason: Reason) -> Option<Decision> {
@@ -108,43 +149,46 @@ fn pending(changes: &[Change]) -> impl Iterator<Item = usize> {
 
 fn progressing(rollout: &Rollout, changes: &[Change], wave: usize, input: &Input<'_>) -> Decision {
     if let Some(decision) =
-        stopped(rollout, changes, wave).and_then(|reason| on_failure(rollout, changes, wave, reason))
+        too_many_failures(rollout, changes).and_then(|reason| on_failure(rollout, changes, wave, reason))
     {
         return decision;
     }
     let Some(record) = rollout.spec.waves.get(wave) else { return finish(changes, input.now) };
+    let state = RolloutState::Progressing { wave };
+    let join = replacements(rollout, changes, wave);
+    if !join.is_empty() {
+        return Decision { join, ..Decision::stay(state, None) };
+    }
     let members = || changes.iter().enumerate().filter(|(_, change)| change.spec.wave == wave);
     if members().all(|(_, change)| change.state.phase().is_final()) {
         return wave_over(rollout, changes, wave, input);
     }
-    let state = RolloutState::Progressing { wave };
-    if rollout.spec.strategy.approval != Approval::None && !is_approved(rollout, wave) {
-        let message = format!("wave {} (`{}`) waits for approval", wave + 1, record.name);
-        let reason = Reason::of(ReasonCode::ApprovalRequired, message);
-        return Decision::stay(state, Some(reason));
+    let name = &record.name;
+    if !is_approved(rollout, wave) {
+        let message = format!("wave {} (`{name}`) waits for approval", wave + 1);
+        return Decision::stay(state, Some(Reason::of(ReasonCode::ApprovalRequired, message)));
     }
-    let waiting: Vec<usize> =
-        members().filter(|(_, change)| change.state == State::Pending).map(|(index, _)| index).collect();
-    if let (Some(reason), false) = (input.forward, waiting.is_empty()) {
+    // Those that were tried and wait for something of their own do not keep the others from their places.
+    let pending = |tried: bool| {
+        let of = move |change: &Change| change.state == State::Pending && change.waiting.is_some() == tried;
+        members().filter(move |(_, change)| of(change)).map(|(index, _)| index)
+    };
+    let waiting: Vec<usize> = pending(false).chain(pending(true)).collect();
+    let busy = changes.iter().filter(|change| is_begun(change)).count();
+    let room = (record.max_in_flight as usize).saturating_sub(busy);
+    if waiting.is_empty() || room == 0 {
+        let message = format!("{busy} changes of wave {} (`{name}`) are in flight", wave + 1);
+        return Decision::stay(state, Some(Reason::of(ReasonCode::Progressing, message)));
+    }
+    if let Some(reason) = input.forward {
         return Decision::stay(state, Some(reason.clone()));
     }
-    let busy = changes.iter().filter(|change| is_begun(change)).count();
-    let limit = record.max_in_flight as usize;
-    let room = limit.saturating_sub(busy).min(input.day_budget);
-    let begin: Vec<usize> = waiting.iter().copied().take(room).collect();
-    let reason = if !begin.is_empty() {
-        None
-    } else if waiting.is_empty() || room == 0 && busy > 0 {
-        Some(Reason::of(
-            ReasonCode::Progressing,
-            format!("{busy} changes of wave {} (`{}`) are in flight", wave + 1, record.name),
-        ))
-    } else {
-        Some(Reason::of(
-            ReasonCode::MaxChangesPerDay,
-            "as many changes as maxChangesPerDay allows have begun in the last 24 hours",
-        ))
-    };
+    if input.day_budget == 0 {
+        let message = "as many changes as maxChangesPerDay allows have begun in the last 24 hours";
+        return Decision::stay(state, Some(Reason::of(ReasonCode::MaxChangesPerDay, message)));
+    }
+    let begin: Vec<usize> = waiting.into_iter().take(room.min(input.day_budget)).collect();
+    let reason = begin.first().and_then(|index| changes.get(*index)).and_then(|change| change.waiting.clone());
     Decision { begin, ..Decision::stay(state, reason) }
 }
 
@@ -162,6 +206,11 @@ fn is_approved(rollout: &Rollout, wave: usize) -> bool {
 }
 
 fn wave_over(rollout: &Rollout, changes: &[Change], wave: usize, input: &Input<'_>) -> Decision {
+    if let Some(decision) =
+        wave_failed(rollout, changes, wave).and_then(|reason| on_failure(rollout, changes, wave, reason))
+    {
+        return decision;
+    }
     let Some(record) = rollout.spec.waves.get(wave) else { return finish(changes, input.now) };
     let stands = changes.iter().any(|change| change.spec.wave == wave && change.stands());
     if record.bake_seconds > 0 && stands {
@@ -181,12 +230,14 @@ fn next_wave(rollout: &Rollout, changes: &[Change], wave: usize, input: &Input<'
 }
 
 fn baking(rollout: &Rollout, changes: &[Change], wave: usize, until: Timestamp, input: &Input<'_>) -> Decision {
-    if let Some(decision) =
-        stopped(rollout, changes, wave).and_then(|reason| on_failure(rollout, changes, wave, reason))
-    {
+    let failed = too_many_failures(rollout, changes).or_else(|| wave_failed(rollout, changes, wave));
+    if let Some(decision) = failed.and_then(|reason| on_failure(rollout, changes, wave, reason)) {
         return decision;
     }
-    if until <= input.now {
+    // A change that is being taken back holds the wave: it may yet turn out worse.
+    let settled =
+        changes.iter().filter(|change| change.spec.wave == wave).all(|change| change.state.phase().is_final());
+    if until <= input.now && settled {
         return next_wave(rollout, changes, wave, input);
     }
     let name = rollout.spec.waves.get(wave).map_or("", |record| record.name.as_str());
@@ -201,6 +252,13 @@ fn finish(changes: &[Change], now: Timestamp) -> Decision {
         let reason = Reason::of(ReasonCode::Progressing, "the last changes are being taken back");
         let wave = changes.iter().map(|change| change.spec.wave).max().unwrap_or(0);
         return Decision::stay(RolloutState::Progressing { wave }, Some(reason));
+    }
+    let dropped = |change: &Change| match &change.state {
+        State::Deferred { reason, .. } => reason.code == ReasonCode::Superseded,
+        _ => false,
+    };
+    if !changes.is_empty() && changes.iter().all(dropped) {
+        return Decision::stay(RolloutState::Superseded { at: now }, None);
     }
     if failed == 0 {
         return Decision::stay(RolloutState::Succeeded { at: now }, None);
@@ -219,7 +277,7 @@ fn rolling_back(rollout: &Rollout, changes: &[Change], cause: &Reason, input: &I
     standing.sort_by_key(|index| std::cmp::Reverse((changes.get(*index).map(|change| change.spec.wave), *index)));
     let underway = changes.iter().enumerate().filter(|(_, change)| {
         // What is on its way forward turns round at once: going back may start at any time.
-        matches!(change.state, State::Stabilizing { .. } | State::Verifying { .. })
+        matches!(change.state, State::Updating { .. } | State::Stabilizing { .. } | State::Verifying { .. })
     });
     let take_back: Vec<(usize, Reason)> = underway
         .map(|(index, _)| index)
@@ -234,9 +292,18 @@ fn rolling_back(rollout: &Rollout, changes: &[Change], cause: &Reason, input: &I
         .map(|(index, _)| (index, cause.clone()))
         .collect();
     if busy == 0 && standing.is_empty() && drop.is_empty() {
+        let left = changes.iter().filter(|change| change.state.phase() == Phase::Failed).count();
+        if left > 0 {
+            let message = format!("{left} changes could not be proved to be taken back; look at those services");
+            let reason = Reason::of(ReasonCode::ChangeFailed, message);
+            return Decision::stay(RolloutState::Failed { reason: reason.clone(), at: input.now }, Some(reason));
+        }
         return Decision::stay(RolloutState::RolledBack { cause: cause.clone(), at: input.now }, Some(cause.clone()));
     }
     let message = format!("{} changes are still to be taken back", busy + standing.len());
     let reason = Reason::of(ReasonCode::RollbackInProgress, message);
     Decision { take_back, drop, ..Decision::stay(rollout.state.clone(), Some(reason)) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,11 +7,11 @@
 use std::time::Duration;
 
 use super::back;
-use super::landing::{Expected, Facts, Landing, judge};
+use super::landing::{CLOCK_SLACK, Expected, Facts, Landing, judge, rolled_back, started_by_us};
 use super::record::{Change, Registration, RegistrationState};
-use super::state::{Back, Phase, Progress, State};
+use super::state::{Back, Progress, State};
 use crate::model::ChangeKind;
-use crate::model::observed::Service;
+use crate::model::observed::{Deployment, Service};
 use crate::model::spec::HealthSpec;
 use crate::model::{Observed, Reason, ReasonCode, ServiceDeploymentArn, TaskDefinitionArn, Timestamp};
 use crate::plan::eligibility::{Ineligible, Touch, eligible};
@@ -104,7 +104,8 @@ pub fn step(change: &Change, input: &Input<'_>) -> Step {
             )
         }
         State::RollingBack { cause, deployment, intent, back } => {
-            back::step(change, &back::Taking { cause, deployment, intent: *intent, back }, input)
+            let taking = back::Taking { cause, deployment: deployment.as_deref(), intent: *intent, back };
+            back::step(change, &taking, input)
         }
         State::Blocked { reason, .. } | State::Deferred { reason, .. } | State::Quarantined { reason, .. } => {
             wait(reason.clone())
@@ -184,12 +185,6 @@ fn not_as_planned(change: &Change, service: &Service, now: Timestamp) -> Option<
 /// Its revision is being made; when it is there, the service is told.
 fn registering(change: &Change, input: &Input<'_>) -> Step {
     let arn = match input.registration.map(|registration| &registration.state) {
-        None | Some(RegistrationState::Intended { .. }) => {
-            // Finding out what became of an intended call is allowed while nothing may be written forward; the
-            // controller asks again before it writes.
-            return Step::act(change.state.clone(), Action::Register);
-        }
-        Some(RegistrationState::Registered { arn }) => arn,
         Some(RegistrationState::Quarantined { reason, .. }) => {
             let state = State::Quarantined { reason: reason.clone(), at: input.now };
             return Step::to(state, Some(reason.clone()));
@@ -202,18 +197,19 @@ fn registering(change: &Change, input: &Input<'_>) -> Step {
             let reason = Reason::of(ReasonCode::Superseded, message);
             return Step::to(State::Deferred { reason: reason.clone(), at: input.now }, Some(reason));
         }
+        None | Some(RegistrationState::Intended { .. }) => None,
+        Some(RegistrationState::Registered { arn }) => Some(arn),
     };
+    // Registering is a write too: everything that names the family without a revision gets the new one at once.
     if let Some(reason) = input.forward {
         return Step::to(change.state.clone(), Some(reason.clone()));
     }
+    let Some(arn) = arn else { return Step::act(change.state.clone(), Action::Register) };
     let service = match service(change, input) {
         Ok(service) => service,
         Err(step) => return *step,
     };
-    // A newer revision that equals what we want was adopted and runs already.
-    if service.task_definition.as_ref() != Some(arn)
-        && let Some(step) = not_as_planned(change, service, input.now)
-    {
+    if let Some(step) = not_as_planned(change, service, input.now) {
         return step;
     }
     let before = service.primary().map(|primary| primary.id.clone());
@@ -229,21 +225,20 @@ fn updating(
     intent: Timestamp,
 ) -> Step {
     let now = input.now;
+    let timeout = input.health.progress_timeout;
+    let wait = |reason| Step::to(change.state.clone(), Some(reason));
     let unknown = || Reason::of(ReasonCode::OutcomeUnknown, "whether ECS made the last call is not known yet");
     let repeat = |action| {
         if intent + READ_LAG > now {
-            return Step::to(change.state.clone(), Some(unknown().until(intent + READ_LAG)));
+            return wait(unknown().until(intent + READ_LAG));
         }
         if let Some(reason) = input.forward {
-            return Step::to(change.state.clone(), Some(reason.clone()));
+            return wait(reason.clone());
         }
-        let entered = change.history.iter().rev().find(|entry| entry.phase == Phase::Updating);
-        let since = entered.map_or(intent, |entry| entry.at);
-        let timeout = input.health.progress_timeout;
-        // After a stop of ours the first intent may be old: it is given at least one more chance.
-        if since < intent && since + timeout.0 <= now {
-            let message = format!("ECS takes the call, but shows nothing of it for {timeout}");
-            return fail(before.unwrap_or_default(), intent, Reason::of(ReasonCode::ProgressTimeout, message));
+        // Calls were repeated for that long. Time in which none was made, such as a freeze, does not count.
+        if change.entered().is_some_and(|entered| entered + timeout.0 <= intent) {
+            let message = format!("ECS was told again and again for {timeout}, and nothing came of it");
+            return fail(None, intent, Reason::of(ReasonCode::ProgressTimeout, message));
         }
         // SAFETY of repeat: nothing came of the call in all that time, and it says the same again: the same revision,
         // or the same value. ECS starts no second deployment for what the service already has.
@@ -256,25 +251,57 @@ fn updating(
         Ok(service) => service,
         Err(step) => return *step,
     };
-    let Some(primary) = service.primary() else { return Step::to(change.state.clone(), Some(unknown())) };
-    let made_since = Some(primary.id.as_str()) != before;
-    match (change.spec.kind, to) {
-        (ChangeKind::Revision, Some(to)) if &primary.task_definition == to => {
-            Step::to(stabilizing(Some(to.clone()), &primary.id, intent, now), None)
+    let (moves_to, action) = match (change.spec.kind, to) {
+        (ChangeKind::Revision, Some(to)) => (Some(to), Action::MoveTo(to.clone())),
+        (ChangeKind::DeployingSetting, _) => (None, Action::Set),
+        // Starts no deployment: nothing shows it but the reply, and that was lost.
+        (ChangeKind::Revision | ChangeKind::QuietSetting | ChangeKind::ClusterSetting, _) => {
+            return repeat(Action::Set);
         }
-        (ChangeKind::Revision, Some(to)) if !made_since => repeat(Action::MoveTo(to.clone())),
-        (ChangeKind::DeployingSetting, _) if made_since && primary.created_at + READ_LAG >= intent => {
-            Step::to(stabilizing(None, &primary.id, intent, now), None)
-        }
-        (ChangeKind::DeployingSetting | ChangeKind::QuietSetting, _) if !made_since => repeat(Action::Set),
-        _ => {
-            let found = primary.task_definition.short();
-            let message =
-                format!("somebody deployed `{found}` (deployment `{}`) while ours was being started", primary.id);
-            let reason = Reason::of(ReasonCode::Overtaken, message);
-            Step::to(State::Overtaken { reason: reason.clone(), at: now }, Some(reason))
+    };
+    if let Some(ours) = begun(service, change.spec.kind, to, before, intent) {
+        return Step::to(stabilizing(moves_to.cloned(), &ours.id, intent, now), None);
+    }
+    let Some(primary) = service.primary() else { return wait(unknown()) };
+    // It may have been made, and taken back by ECS, before anybody looked.
+    let record =
+        started_by_us(input.facts, moves_to, intent).filter(|record| moves_to.is_some() || record.created_at >= intent);
+    if let Some(reason) = record.and_then(rolled_back) {
+        return fail(None, intent, reason);
+    }
+    if Some(primary.id.as_str()) != before {
+        let found = primary.task_definition.short();
+        let message = format!("somebody deployed `{found}` (deployment `{}`) while ours was being started", primary.id);
+        let reason = Reason::of(ReasonCode::Overtaken, message);
+        return Step::to(State::Overtaken { reason: reason.clone(), at: now }, Some(reason));
+    }
+    match record {
+        None => repeat(action),
+        // ECS has a record of the call: the service does not show it yet.
+        Some(_) if intent + timeout.0 > now => wait(unknown()),
+        Some(_) => {
+            let message = format!("ECS has a record of the deployment, and no sign of it for {timeout}");
+            fail(None, intent, Reason::of(ReasonCode::ProgressTimeout, message))
         }
     }
+}
+
+/// The deployment that the call began, if the service shows it: the primary one, or one that ECS took back since.
+fn begun<'a>(
+    service: &'a Service,
+    kind: ChangeKind,
+    to: Option<&TaskDefinitionArn>,
+    before: Option<&str>,
+    intent: Timestamp,
+) -> Option<&'a Deployment> {
+    // A new revision is enough to tell ours by. A setting keeps the revision: then only time can tell.
+    let told = |deployment: &Deployment| kind == ChangeKind::Revision && deployment.status == "PRIMARY";
+    let ours = |deployment: &&Deployment| {
+        Some(&deployment.task_definition) == to
+            && Some(deployment.id.as_str()) != before
+            && (told(deployment) || deployment.created_at + CLOCK_SLACK >= intent)
+    };
+    service.deployments.iter().find(ours)
 }
 
 /// A move that ECS has begun.
@@ -293,6 +320,12 @@ struct Moving<'a> {
 }
 
 impl Moving<'_> {
+    /// Time in which all tasks were ours was no time without progress.
+    fn progress_until(&self, now: Timestamp) -> Progress {
+        let steady = self.steady_since.map_or(Duration::ZERO, |since| now.since(since));
+        Progress { at: self.progress.at + steady, ..self.progress }
+    }
+
     fn stabilizing(&self, progress: Progress) -> State {
         let deployment = self.deployment.to_owned();
         State::Stabilizing { to: self.to.cloned(), deployment, intent: self.intent, progress }
@@ -332,40 +365,30 @@ fn moving(change: &Change, input: &Input<'_>, moving: &Moving<'_>) -> Step {
             Step::to(State::Unverified { at: now, deployment, reason: reason.clone() }, Some(reason))
         }
         Landing::Underway { reason, moved, left, native } => {
-            let seen = moving.progress.seen(moved, left, now);
-            let progress = if native { Progress { at: now, ..seen } } else { seen };
+            let progress = moving.progress_until(now).seen(moved, left, now);
+            let progress = if native { Progress { at: now, ..progress } } else { progress };
             let deadline = progress.at + timeout;
             if deadline <= now {
                 let message = format!("no progress for {}: {}", input.health.progress_timeout, reason.message);
-                return fail(moving.deployment, moving.intent, Reason::of(ReasonCode::ProgressTimeout, message));
+                let cause = Reason::of(ReasonCode::ProgressTimeout, message);
+                return fail(Some(moving.deployment), moving.intent, cause);
             }
             Step::to(moving.stabilizing(progress), Some(reason.until(deadline)))
         }
-        Landing::Failed(reason) => fail(moving.deployment, moving.intent, reason),
+        Landing::Failed(reason) => fail(Some(moving.deployment), moving.intent, reason),
         Landing::Overtaken(reason) => Step::to(State::Overtaken { reason: reason.clone(), at: now }, Some(reason)),
         Landing::Gone => Step::to(State::Gone { at: now }, None),
         Landing::Unknown(reason) => Step::to(change.state.clone(), Some(reason)),
     }
 }
 
-/// It went wrong: take it back.
+/// It went wrong: take it back. `deployment` is none where no reply said which is ours.
 #[must_use]
-pub fn fail(deployment: &str, intent: Timestamp, cause: Reason) -> Step {
-    let state =
-        State::RollingBack { cause: cause.clone(), deployment: deployment.to_owned(), intent, back: Back::Deciding };
+pub fn fail(deployment: Option<&str>, intent: Timestamp, cause: Reason) -> Step {
+    let deployment = deployment.map(ToOwned::to_owned);
+    let state = State::RollingBack { cause: cause.clone(), deployment, intent, back: Back::Deciding };
     Step::to(state, Some(cause))
 }
 
-/// What a baking wave's change looks like now: a reason to take it back, if there is one.
-///
-/// Only what is ours and primary is judged: a service that somebody deployed since is theirs.
-#[must_use]
-pub fn relapse(change: &Change, facts: &Facts) -> Option<Reason> {
-    let State::Succeeded { deployment: Some(deployment), .. } = &change.state else { return None };
-    let service = facts.service.known().filter(|service| service.created_at == change.spec.created_at)?;
-    let primary = service.primary().filter(|primary| &primary.id == deployment)?;
-    (primary.failed_tasks >= super::landing::FAILED_TASKS_IN_A_ROW).then(|| {
-        let message = format!("{} tasks failed in a row while the wave was being watched", primary.failed_tasks);
-        Reason::of(ReasonCode::TasksFail, message)
-    })
-}
+#[cfg(test)]
+mod tests;

@@ -105,11 +105,13 @@ pub fn carry_out(
             rollout.state = RolloutState::Scheduled;
             Ok(())
         }
-        (
-            Request::Approve { .. },
-            RolloutState::Scheduled | RolloutState::Progressing { .. } | RolloutState::Baking { .. },
-        ) => {
-            rollout.approved_waves = rollout.approved_waves.max(rollout.state.wave().unwrap_or(0) + 1);
+        // Asking twice is asking once: what waits is approved, or the wave after the one that is being watched.
+        (Request::Approve { .. }, RolloutState::Progressing { wave }) if rollout.approved_waves <= *wave => {
+            rollout.approved_waves = wave + 1;
+            Ok(())
+        }
+        (Request::Approve { .. }, RolloutState::Baking { wave, .. }) => {
+            rollout.approved_waves = rollout.approved_waves.max(wave + 2);
             Ok(())
         }
         (Request::Pause, RolloutState::Scheduled | RolloutState::Progressing { .. } | RolloutState::Baking { .. }) => {
@@ -119,13 +121,15 @@ pub fn carry_out(
             Ok(())
         }
         (Request::Resume, RolloutState::Paused { wave, .. }) => {
-            rollout.spec.accepted_failures = changes.iter().filter(|change| change.failed()).count();
+            rollout.spec.accepted_failures =
+                changes.iter().filter(|change| change.failed()).map(|change| change.name.clone()).collect();
             rollout.state = RolloutState::Progressing { wave: *wave };
             Ok(())
         }
         (Request::Retry, RolloutState::Paused { wave, .. }) => {
             let wave = *wave;
             for change in changes.iter_mut().filter(|change| change.failed() && change.state.phase().is_final()) {
+                rollout.spec.accepted_failures.retain(|name| *name != change.name);
                 change.enter(State::Pending, None, now);
                 change.spec.wave = wave;
             }
@@ -141,16 +145,20 @@ pub fn carry_out(
             | RolloutState::Paused { .. },
         ) => {
             let reason = Reason::of(ReasonCode::AbortedByPerson, format!("aborted by `{by}`"));
-            drop_pending(changes, &reason, now);
+            drop_unstarted(changes.iter_mut(), &reason, now);
             rollout.state = RolloutState::Aborted { reason, at: now };
             Ok(())
         }
         (Request::Undo { service: Some(service) }, _) => {
             let cause = Reason::of(ReasonCode::UndoneByPerson, format!("undone by `{by}`"));
             let of_service = |change: &&mut Change| change.spec.resource.service() == Some(service);
-            let taken: usize =
-                changes.iter_mut().filter(of_service).map(|change| usize::from(take_back(change, &cause, now))).sum();
-            if taken == 0 {
+            let mut taken = false;
+            for change in changes.iter_mut().filter(of_service) {
+                taken |= take_back(change, &cause, now);
+            }
+            if taken {
+                drop_unstarted(changes.iter_mut().filter(of_service), &cause, now);
+            } else {
                 return Err(RefusedRequest::NoSuchChange { rollout: rollout.name.clone(), service: service.clone() });
             }
             Ok(())
@@ -160,7 +168,7 @@ pub fn carry_out(
         }
         (Request::Undo { service: None }, _) => {
             let cause = Reason::of(ReasonCode::UndoneByPerson, format!("undone by `{by}`"));
-            drop_pending(changes, &cause, now);
+            drop_unstarted(changes.iter_mut(), &cause, now);
             for change in changes.iter_mut().filter(|change| !change.stands()) {
                 take_back(change, &cause, now);
             }
@@ -173,26 +181,25 @@ pub fn carry_out(
     }
 }
 
-fn drop_pending(changes: &mut [Change], reason: &Reason, now: Timestamp) {
-    for change in changes.iter_mut().filter(|change| change.state == State::Pending) {
+/// Drops what has not touched its resource.
+fn drop_unstarted<'a>(changes: impl Iterator<Item = &'a mut Change>, reason: &Reason, now: Timestamp) {
+    for change in changes.filter(|change| matches!(change.state, State::Pending | State::Registering { .. })) {
         change.enter(State::Deferred { reason: reason.clone(), at: now }, Some(reason.clone()), now);
     }
 }
 
 /// Starts taking a change back, where there is something to take back. Says whether there was.
 ///
-/// What is being told to ECS right now is not touched: it is taken back once it is known what became of it.
+/// What ECS is being told right now may have arrived or not: then its deployment is not known, and is looked for.
 pub fn take_back(change: &mut Change, cause: &Reason, now: Timestamp) -> bool {
     let (deployment, intent) = match &change.state {
+        State::Updating { intent, .. } => (None, *intent),
         State::Stabilizing { deployment, intent, .. } | State::Verifying { deployment, intent, .. } => {
-            (deployment.clone(), *intent)
+            (Some(deployment.clone()), *intent)
         }
-        State::Succeeded { at, deployment } | State::Unverified { at, deployment, .. } => {
-            (deployment.clone().unwrap_or_default(), *at)
-        }
+        State::Succeeded { at, deployment } | State::Unverified { at, deployment, .. } => (deployment.clone(), *at),
         State::Pending
         | State::Registering { .. }
-        | State::Updating { .. }
         | State::RollingBack { .. }
         | State::RolledBack { .. }
         | State::Failed { .. }
@@ -207,3 +214,6 @@ pub fn take_back(change: &mut Change, cause: &Reason, now: Timestamp) -> bool {
     change.enter(state, Some(cause.clone()), now);
     true
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,11 @@
 //! `services_stable` is not proof: it ignores which task definition runs and is true after a rollback
 //! (hashicorp/terraform-provider-aws#19519, aws-actions/amazon-ecs-deploy-task-definition#191).
 
-use crate::model::observed::{Service, ServiceDeployment, Task};
+use super::change::READ_LAG;
+use super::record::Change;
+use super::state::State;
+use crate::model::observed::{Deployment, Service, ServiceDeployment, Task};
+use crate::model::spec::LaunchType;
 use crate::model::{Observed, Reason, ReasonCode, TaskDefinitionArn, Timestamp};
 
 /// What was just read of the resource a change is about.
@@ -90,167 +94,184 @@ pub enum Landing {
 /// breaker works": clamp(…, 3, 200)); services without a breaker would otherwise crash-loop until `progressTimeout`.
 pub const FAILED_TASKS_IN_A_ROW: u32 = 3;
 
+/// How far this machine's clock and ECS's may be apart when an intent is compared with ECS's timestamps.
+pub(super) const CLOCK_SLACK: std::time::Duration = std::time::Duration::from_secs(30);
+
 /// How the move that `expected` describes stands, by `facts`.
 #[must_use]
 pub fn judge(facts: &Facts, expected: &Expected<'_>) -> Landing {
-    let service = match &facts.service {
-        Observed::Known { value, .. } => value,
+    let (service, at) = match &facts.service {
+        Observed::Known { value, at } => (value, *at),
         Observed::Absent { .. } => return Landing::Gone,
-        Observed::Unknown { why, .. } => {
-            return Landing::Unknown(Reason::of(
-                ReasonCode::NotObserved,
-                format!("the service could not be read: {why}"),
-            ));
-        }
+        Observed::Unknown { why, .. } => return not_observed(format!("the service could not be read: {why}")),
     };
-    if service.created_at != expected.created_at || service.status == "INACTIVE" {
+    if service.created_at != expected.created_at || matches!(service.status.as_str(), "DRAINING" | "INACTIVE") {
         return Landing::Gone;
     }
-    if service.status == "DRAINING" {
-        return Landing::Gone;
-    }
-    let ours = our_service_deployment(facts, expected);
-    if let Some(reason) = ours.and_then(|known| service_deployment_failure(&known.deployment)) {
+    let ours = started_by_us(facts, expected.to, expected.intent);
+    if let Some(reason) = ours.and_then(rolled_back) {
         return Landing::Failed(reason);
     }
     let Some(primary) = service.primary() else {
-        return Landing::Unknown(Reason::of(ReasonCode::NotObserved, "the service shows no primary deployment"));
+        return not_observed("the service shows no primary deployment".to_owned());
     };
     if primary.id != expected.deployment {
-        return not_primary(service, expected);
+        return not_primary(service, primary, expected, at);
+    }
+    // Only now: ECS also stops a service deployment that another one replaces, and that is no failure.
+    if let Some(reason) = ours.and_then(stopped) {
+        return Landing::Failed(reason);
     }
     if primary.rollout_state.as_deref() == Some("FAILED") {
-        return Landing::Failed(Reason::of(
-            ReasonCode::DeploymentFailed,
-            format!(
-                "ECS says deployment `{}` failed: {}",
-                primary.id,
-                primary.rollout_state_reason.as_deref().unwrap_or("no reason given")
-            ),
-        ));
+        let words = primary.rollout_state_reason.as_deref().unwrap_or("no reason given");
+        let message = format!("ECS says deployment `{}` failed: {words}", primary.id);
+        return Landing::Failed(Reason::of(ReasonCode::DeploymentFailed, message));
     }
     if primary.failed_tasks >= FAILED_TASKS_IN_A_ROW {
-        return Landing::Failed(Reason::of(
-            ReasonCode::TasksFail,
-            format!(
-                "{} tasks of deployment `{}` failed in a row{}",
-                primary.failed_tasks,
-                primary.id,
-                last_words(facts, &primary.id)
-            ),
-        ));
+        let (failed, id) = (primary.failed_tasks, &primary.id);
+        let message = format!("{failed} tasks of deployment `{id}` failed in a row{}", last_words(facts, id));
+        return Landing::Failed(Reason::of(ReasonCode::TasksFail, message));
     }
     let Observed::Known { value: tasks, .. } = &facts.tasks else {
-        return Landing::Unknown(Reason::of(ReasonCode::NotObserved, "the tasks of the service could not be read"));
+        return not_observed("the tasks of the service could not be read".to_owned());
     };
-    count(service, tasks, ours.map(|known| &known.deployment), expected)
+    count(service, primary, tasks, ours, expected)
 }
 
-/// Our service deployment: the oldest one made since the intent that brings our revision.
-fn our_service_deployment<'a>(facts: &'a Facts, expected: &Expected<'_>) -> Option<&'a KnownDeployment> {
+fn not_observed(message: String) -> Landing {
+    Landing::Unknown(Reason::of(ReasonCode::NotObserved, message))
+}
+
+/// The service deployment that brings `to` and was intended at `intent`, in whatever status, where ECS keeps such
+/// records. For a setting (`to` is none) whatever was made since.
+///
+/// Of several that bring the same revision, the one made closest to the intent: an earlier attempt that was taken back,
+/// or somebody's later redeployment, is not it.
+#[must_use]
+pub fn started_by_us<'a>(
+    facts: &'a Facts,
+    to: Option<&TaskDefinitionArn>,
+    intent: Timestamp,
+) -> Option<&'a ServiceDeployment> {
     let ServiceDeployments::Known(list) = &facts.deployments else { return None };
     list.iter()
-        .filter(|known| known.deployment.created_at + CLOCK_SLACK >= expected.intent)
-        .filter(|known| expected.to.is_none() || known.task_definition.as_ref() == expected.to)
-        .min_by_key(|known| known.deployment.created_at)
+        .filter(|known| to.is_none() || known.task_definition.as_ref() == to)
+        .map(|known| &known.deployment)
+        .filter(|deployment| deployment.created_at + CLOCK_SLACK >= intent)
+        .min_by_key(|deployment| deployment.created_at.since(intent).max(intent.since(deployment.created_at)))
 }
 
-/// How far this machine's clock and ECS's may be apart when an intent is compared with ECS's timestamps.
-const CLOCK_SLACK: std::time::Duration = std::time::Duration::from_secs(30);
-
-/// The service deployment we started, where ECS keeps such records.
+/// Why a service deployment will not land: ECS goes, or went, back from it.
 #[must_use]
-pub fn started_by_us<'a>(facts: &'a Facts, expected: &Expected<'_>) -> Option<&'a ServiceDeployment> {
-    our_service_deployment(facts, expected).map(|known| &known.deployment)
-}
-
-fn service_deployment_failure(deployment: &ServiceDeployment) -> Option<Reason> {
+pub fn rolled_back(deployment: &ServiceDeployment) -> Option<Reason> {
+    let what = match deployment.status.as_str() {
+        "ROLLBACK_REQUESTED" | "ROLLBACK_IN_PROGRESS" => "is rolling back",
+        "ROLLBACK_SUCCESSFUL" => "rolled back",
+        "ROLLBACK_FAILED" => "failed to roll back",
+        _ => return None,
+    };
     let words = deployment.status_reason.as_deref().unwrap_or("no reason given");
-    let failure = |code, what: &str| Some(Reason::of(code, format!("ECS {what} the service deployment: {words}")));
-    match deployment.status.as_str() {
-        "ROLLBACK_REQUESTED" | "ROLLBACK_IN_PROGRESS" => failure(ReasonCode::RolledBackByEcs, "is rolling back"),
-        "ROLLBACK_SUCCESSFUL" => failure(ReasonCode::RolledBackByEcs, "rolled back"),
-        "ROLLBACK_FAILED" => failure(ReasonCode::RolledBackByEcs, "failed to roll back"),
-        "STOPPED" | "STOP_REQUESTED" => failure(ReasonCode::DeploymentFailed, "stopped"),
-        _ => None,
-    }
+    Some(Reason::of(ReasonCode::RolledBackByEcs, format!("ECS {what} the service deployment: {words}")))
 }
 
-/// Our deployment is not the primary one: ECS went back, or somebody deployed.
-fn not_primary(service: &Service, expected: &Expected<'_>) -> Landing {
+/// Why a service deployment will not land: it was stopped. (A circuit breaker without rollback does this; so does a
+/// newer deployment, with the reason "Superseded by a new service deployment".)
+fn stopped(deployment: &ServiceDeployment) -> Option<Reason> {
+    let words = deployment.status_reason.as_deref().unwrap_or("no reason given");
+    matches!(deployment.status.as_str(), "STOPPED" | "STOP_REQUESTED")
+        .then(|| Reason::of(ReasonCode::DeploymentFailed, format!("ECS stopped the service deployment: {words}")))
+}
+
+/// Our deployment is not the primary one: reads lag, ECS went back, or somebody deployed.
+fn not_primary(service: &Service, primary: &Deployment, expected: &Expected<'_>, at: Timestamp) -> Landing {
     let ours = service.deployments.iter().find(|deployment| deployment.id == expected.deployment);
-    let failed = ours.is_some_and(|deployment| deployment.rollout_state.as_deref() == Some("FAILED"));
-    let Some(primary) = service.primary() else { return Landing::Gone };
-    let back = Some(&primary.task_definition) == expected.from && expected.to.is_some();
-    // The circuit breaker goes back by a deployment of the old revision that is older than ours, or is made while ours
-    // shows FAILED.
-    let older = primary.created_at + CLOCK_SLACK < expected.intent;
-    if failed || (back && older) {
-        return Landing::Failed(Reason::of(
-            ReasonCode::RolledBackByEcs,
-            format!(
-                "ECS took deployment `{}` back to `{}`: {}",
-                expected.deployment,
-                primary.task_definition.short(),
-                ours.and_then(|deployment| deployment.rollout_state_reason.as_deref()).unwrap_or("no reason given")
-            ),
-        ));
+    if ours.is_none() && at < expected.intent + READ_LAG {
+        let message = "the deployment that was just begun cannot be seen yet".to_owned();
+        return Landing::Unknown(Reason::of(ReasonCode::OutcomeUnknown, message).until(expected.intent + READ_LAG));
     }
-    Landing::Overtaken(Reason::of(
-        ReasonCode::Overtaken,
-        format!("somebody deployed `{}` (deployment `{}`) over ours", primary.task_definition.short(), primary.id),
-    ))
+    let failed = ours.is_some_and(|deployment| deployment.rollout_state.as_deref() == Some("FAILED"));
+    // ECS goes back by making the deployment that was COMPLETED last the primary one again: it is older than ours
+    // (aws/copilot-cli#4838). Nobody else can bring an older deployment back.
+    let older = match ours {
+        Some(ours) => primary.created_at < ours.created_at,
+        None => primary.created_at + CLOCK_SLACK < expected.intent,
+    };
+    if failed || (older && Some(&primary.task_definition) == expected.from) {
+        let words = ours.and_then(|deployment| deployment.rollout_state_reason.as_deref()).unwrap_or("no reason given");
+        let (id, back) = (expected.deployment, primary.task_definition.short());
+        let message = format!("ECS took deployment `{id}` back to `{back}`: {words}");
+        return Landing::Failed(Reason::of(ReasonCode::RolledBackByEcs, message));
+    }
+    let message =
+        format!("somebody deployed `{}` (deployment `{}`) over ours", primary.task_definition.short(), primary.id);
+    Landing::Overtaken(Reason::of(ReasonCode::Overtaken, message))
 }
 
-fn count(service: &Service, tasks: &[Task], ours: Option<&ServiceDeployment>, expected: &Expected<'_>) -> Landing {
+/// Where the tasks are.
+fn count(
+    service: &Service,
+    primary: &Deployment,
+    tasks: &[Task],
+    ours: Option<&ServiceDeployment>,
+    expected: &Expected<'_>,
+) -> Landing {
     let belongs = |task: &&Task| match expected.to {
         Some(to) => &task.task_definition == to,
         None => task.started_by.as_deref() == Some(expected.deployment),
     };
+    // A task that drains has desiredStatus STOPPED and still runs: only lastStatus says that it is gone.
     let alive = || tasks.iter().filter(|task| task.last_status != "STOPPED");
     let left = alive().filter(|task| !belongs(task)).count();
-    let ours_alive: Vec<&Task> = alive().filter(belongs).collect();
-    let moved = ours_alive
-        .iter()
-        .filter(|task| task.last_status == "RUNNING" && task.desired_status == "RUNNING" && task.health != "UNHEALTHY")
-        .count();
+    let serves =
+        |task: &&Task| task.last_status == "RUNNING" && task.desired_status == "RUNNING" && task.health != "UNHEALTHY";
+    let moved = alive().filter(belongs).filter(serves).count();
     let underway =
         |code, message: String, native| Landing::Underway { reason: Reason::of(code, message), moved, left, native };
-    if ours
-        .is_some_and(|deployment| deployment.hook_waiting || deployment.lifecycle_stage.as_deref() == Some("BAKE_TIME"))
-    {
-        let stage = ours.and_then(|deployment| deployment.lifecycle_stage.as_deref()).unwrap_or("a lifecycle hook");
+    if let Some(stage) = ours.and_then(native_wait) {
         return underway(ReasonCode::NativeWait, format!("ECS waits at {stage}"), true);
     }
-    let Some(primary) = service.primary() else { return Landing::Gone };
     let done = match (ours, primary.rollout_state.as_deref()) {
-        // Where both are told, both must agree: earlySuccessCriteria can end a deployment while old tasks run.
+        // The record of the move itself is unambiguous; either way the tasks have the last word, because
+        // earlySuccessCriteria can end a deployment while old tasks run.
         (Some(deployment), _) => deployment.status == "SUCCESSFUL",
         (None, Some(state)) => state == "COMPLETED",
+        // Behind a Classic Load Balancer there is no rolloutState.
         (None, None) => service.running_count == service.desired_count && service.pending_count == 0,
     };
     let wanted = service.desired_count as usize;
+    let provisioning = alive().filter(belongs).filter(|task| task.last_status == "PROVISIONING").count();
+    // On instances a task is PROVISIONING while its capacity provider gets one; on Fargate every task is, for a moment.
+    if provisioning > 0 && primary.failed_tasks == 0 && service.launch_type != Some(LaunchType::Fargate) {
+        let message = format!("{provisioning} tasks wait for capacity to be provisioned");
+        return underway(ReasonCode::NativeWait, message, true);
+    }
     if left > 0 {
-        return underway(
-            ReasonCode::Draining,
-            format!("{moved} of {wanted} tasks are on the new side, {left} old ones run or drain"),
-            false,
-        );
+        let message = format!("{moved} of {wanted} tasks are on the new side, {left} old ones run or drain");
+        return underway(ReasonCode::Draining, message, false);
     }
     if moved < wanted || !done {
         let failed = primary.failed_tasks;
         let failures = if failed > 0 { format!(", {failed} failed in a row") } else { String::new() };
-        return underway(
-            ReasonCode::Progressing,
-            format!("{moved} of {wanted} tasks run on the new side{failures}"),
-            false,
-        );
+        let message = format!("{moved} of {wanted} tasks run on the new side{failures}");
+        return underway(ReasonCode::Progressing, message, false);
     }
     if moved == 0 {
         let message = "the service runs no task that could prove it".to_owned();
         return Landing::NothingRuns(Reason::of(ReasonCode::NothingRuns, message));
     }
     Landing::Landed { moved }
+}
+
+/// What ECS itself waits for in the middle of a deployment: a bake, a step of traffic, a hook (PAUSE too).
+///
+/// Linear and canary deployments bake between the steps of `PRODUCTION_TRAFFIC_SHIFT`, up to a day in all (botocore
+/// ecs/2014-11-13 `LinearConfiguration`, `CanaryConfiguration`): no task moves meanwhile, and nothing is wrong.
+fn native_wait(deployment: &ServiceDeployment) -> Option<&str> {
+    let stage = deployment.lifecycle_stage.as_deref();
+    let ongoing = matches!(deployment.status.as_str(), "PENDING" | "IN_PROGRESS");
+    let waits = deployment.hook_waiting
+        || matches!(stage, Some("TEST_TRAFFIC_SHIFT" | "PRODUCTION_TRAFFIC_SHIFT" | "BAKE_TIME"));
+    (ongoing && waits).then(|| stage.unwrap_or("a lifecycle hook"))
 }
 
 /// Why the last task of our deployment stopped, in ECS's words. Spot and scale-in stops are no failures.
@@ -265,3 +286,20 @@ fn last_words(facts: &Facts, deployment: &str) -> String {
         .map(|words| format!(", the last one with: {words}"))
         .unwrap_or_default()
 }
+
+/// What a baking wave's change looks like now: a reason to take it back, if there is one.
+///
+/// Only what is ours and primary is judged: a service that somebody deployed since is theirs.
+#[must_use]
+pub fn relapse(change: &Change, facts: &Facts) -> Option<Reason> {
+    let State::Succeeded { deployment: Some(deployment), .. } = &change.state else { return None };
+    let service = facts.service.known().filter(|service| service.created_at == change.spec.created_at)?;
+    let primary = service.primary().filter(|primary| &primary.id == deployment)?;
+    (primary.failed_tasks >= FAILED_TASKS_IN_A_ROW).then(|| {
+        let message = format!("{} tasks failed in a row while the wave was being watched", primary.failed_tasks);
+        Reason::of(ReasonCode::TasksFail, message)
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -47,7 +47,7 @@ pub fn records(
             strategy: campaign.strategy.clone(),
             fixes,
             services: making.services,
-            accepted_failures: 0,
+            accepted_failures: Vec::new(),
             waves: campaign.waves.iter().map(|wave| wave.record.clone()).collect(),
         },
         state,

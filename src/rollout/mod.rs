@@ -7,8 +7,13 @@ pub mod back;
 pub mod campaign;
 pub mod change;
 pub mod command;
+#[cfg(test)]
+mod fixture;
 pub mod landing;
+#[cfg(test)]
+mod laws;
 pub mod make;
+pub mod membership;
 pub mod record;
 pub mod state;
 pub mod window;

@@ -45,10 +45,10 @@ pub struct RolloutSpec {
     pub fixes: Vec<String>,
     /// How many services the target has: what shares of all are counted from.
     pub services: usize,
-    /// Failed changes that a person has resumed over.
+    /// The names of the failed changes that a person has resumed over: they stop it no more.
     #[serde(default)]
-    pub accepted_failures: usize,
-    /// The names of its waves, and how many changes each has.
+    pub accepted_failures: Vec<String>,
+    /// Its waves, with how many resources each was planned with.
     pub waves: Vec<WaveRecord>,
 }
 
@@ -126,16 +126,41 @@ impl Change {
         self.state = state;
     }
 
+    /// When it entered the phase it is in.
+    #[must_use]
+    pub fn entered(&self) -> Option<Timestamp> {
+        self.history.last().map(|entry| entry.at)
+    }
+
     /// Whether it failed: it went wrong, and not because a person took it back.
+    ///
+    /// What failed and was then deployed over, or deleted, while it was being taken back, has failed all the same.
     #[must_use]
     pub fn failed(&self) -> bool {
-        let by_person = match &self.state {
+        match &self.state {
             State::RollingBack { cause, .. } | State::RolledBack { cause, .. } | State::Failed { cause, .. } => {
-                cause.code == ReasonCode::UndoneByPerson
+                cause.code != ReasonCode::UndoneByPerson
             }
-            _ => false,
-        };
-        self.state.phase().is_failure() && !by_person
+            State::Quarantined { .. } | State::Clobbered { .. } => true,
+            State::Overtaken { .. } | State::Gone { .. } => self.was_being_taken_back(),
+            State::Pending
+            | State::Registering { .. }
+            | State::Updating { .. }
+            | State::Stabilizing { .. }
+            | State::Verifying { .. }
+            | State::Succeeded { .. }
+            | State::Unverified { .. }
+            | State::Blocked { .. }
+            | State::Deferred { .. } => false,
+        }
+    }
+
+    /// Since it last began: it was being taken back, and nobody had asked for that.
+    fn was_being_taken_back(&self) -> bool {
+        let latest = self.history.iter().rev().take_while(|entry| entry.phase != Phase::Pending);
+        latest
+            .filter(|entry| entry.phase == Phase::RollingBack)
+            .any(|entry| entry.reason.as_ref().is_none_or(|reason| reason.code != ReasonCode::UndoneByPerson))
     }
 
     /// Whether it has moved its resource and stands.

@@ -69,8 +69,9 @@ pub enum State {
     RollingBack {
         /// Why.
         cause: Reason,
-        /// Our deployment: only while it is the primary one is there anything to take back.
-        deployment: String,
+        /// Our deployment: only while it is the primary one is there anything to take back. None where no reply said
+        /// which it is, and for settings that start none.
+        deployment: Option<String>,
         /// When our deployment was intended.
         intent: Timestamp,
         /// How far.
@@ -140,6 +141,8 @@ pub enum State {
 pub enum Back {
     /// To be looked at: how is it best taken back?
     Deciding,
+    /// ECS would not stop our deployment: the previous revision replaces it instead.
+    Replacing,
     /// ECS is being told to stop our deployment and go back. Recorded before the call.
     Stopping {
         /// Our service deployment.
@@ -255,14 +258,6 @@ impl Phase {
     #[must_use]
     pub const fn is_in_flight(self) -> bool {
         matches!(self, Self::Updating | Self::Stabilizing | Self::Verifying | Self::RollingBack)
-    }
-
-    /// It went wrong: what `maxFailures` counts. (An undo ends in RolledBack too; see [`Change::failed`].)
-    ///
-    /// [`Change::failed`]: super::Change::failed
-    #[must_use]
-    pub const fn is_failure(self) -> bool {
-        matches!(self, Self::RollingBack | Self::RolledBack | Self::Failed | Self::Quarantined | Self::Clobbered)
     }
 }
 

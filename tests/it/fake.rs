@@ -79,6 +79,11 @@ impl Fake {
         self.requests().iter().map(|request| request.operation().to_owned()).collect()
     }
 
+    /// Where it answers.
+    pub(crate) fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
     pub(crate) fn connection(&self, timeouts: Timeouts) -> Connection {
         Connection::to_endpoint(&format!("http://{}", self.address), "us-east-1", timeouts)
     }

@@ -9,6 +9,7 @@
 )]
 
 mod architecture;
+mod cli;
 mod contract;
 mod fake;
 mod loops;

@@ -180,7 +180,7 @@ mod tests {
             &[entry(DiffOp::Add, "/a/-", Some(json!("x")))],
             "{\n  \"a\": [\n    \"x\"\n  ]\n}",
         );
-        check("{}", "", &[entry(DiffOp::Add, "/a", Some(json!("x")))], "{\"a\":\"x\"}");
+        check("{}", "", &[entry(DiffOp::Add, "/a", Some(json!("x")))], "{\"a\": \"x\"}");
     }
 
     #[test]

@@ -348,6 +348,7 @@ fn a_start_period_is_waited_for_before_a_task_is_unhealthy() {
     );
     stage.pass(390);
     assert_eq!(stage.tasks("RUNNING")[0]["healthStatus"], "UNKNOWN");
+    assert!(stage.tasks("STOPPED").is_empty(), "it is still the first one");
     stage.pass(120);
     assert_eq!(stage.tasks("STOPPED")[0]["stoppedReason"], "Task failed container health checks");
 }

@@ -1,0 +1,283 @@
+use serde_json::json;
+
+use crate::model::{ChangeKind, ReasonCode, TaskDefinitionArn};
+use crate::rollout::Change;
+use crate::rollout::fixture::{Given, INTENT, Scene, at, change, entered, reason, revision, told, unreadable};
+use crate::rollout::state::{Back, Progress, State};
+
+const FAILED_AT: i64 = INTENT + 60;
+const NOW: i64 = INTENT + 90;
+const TIMEOUT: i64 = 20 * 60;
+
+fn going(kind: ChangeKind, cause: ReasonCode, deployment: Option<&str>, back: Back) -> Change {
+    let mut change = change(kind);
+    if kind == ChangeKind::Revision {
+        change.spec.to = Some(revision(2));
+    }
+    let deployment = deployment.map(ToOwned::to_owned);
+    entered(change, State::RollingBack { cause: reason(cause), deployment, intent: at(INTENT), back }, FAILED_AT)
+}
+
+fn revision_going(back: Back) -> Change {
+    going(ChangeKind::Revision, ReasonCode::TasksFail, Some("ours"), back)
+}
+
+fn setting_going(back: Back) -> Change {
+    going(ChangeKind::DeployingSetting, ReasonCode::TasksFail, Some("ours"), back)
+}
+
+fn stopping(second: i64) -> Back {
+    let arn = "arn:aws:ecs:eu-west-1:1:service-deployment/prod/web/d0".parse().unwrap();
+    Back::Stopping { arn, intent: at(second) }
+}
+
+fn updating(second: i64) -> Back {
+    Back::Updating { to: Some(revision(1)), before: "ours".to_owned(), intent: at(second) }
+}
+
+fn watching(second: i64) -> Back {
+    Back::Watching { to: Some(revision(1)), progress: Progress::start(at(second)) }
+}
+
+/// A deployment of a setting keeps the revision.
+fn setting_during() -> Scene {
+    Scene::empty()
+        .deployment("ours", "PRIMARY", 1, INTENT + 1, "IN_PROGRESS")
+        .deployment("old", "ACTIVE", 1, -9000, "COMPLETED")
+        .record("IN_PROGRESS", 1, INTENT + 1)
+}
+
+/// Somebody deployed the very revision that ran before.
+fn theirs_at_home() -> Scene {
+    Scene::empty().deployment("theirs", "PRIMARY", 1, INTENT + 50, "COMPLETED").tasks(2, 1, "theirs")
+}
+
+#[track_caller]
+fn check_given(change: &Change, given: &Given, second: i64, expected: &str) {
+    let step = given.step(change, at(second));
+    let how = match &step.state {
+        State::RollingBack { back: Back::Deciding, .. } => " Deciding",
+        State::RollingBack { back: Back::Replacing, .. } => " Replacing",
+        State::RollingBack { back: Back::Stopping { .. }, .. } => " Stopping",
+        State::RollingBack { back: Back::Updating { .. }, .. } => " Updating",
+        State::RollingBack { back: Back::Watching { .. }, .. } => " Watching",
+        _ => "",
+    };
+    assert_eq!(told(&step).replacen(" |", &format!("{how} |"), 1), expected);
+}
+
+#[track_caller]
+fn check_with(change: &Change, scene: &Scene, previous: Option<TaskDefinitionArn>, second: i64, expected: &str) {
+    check_given(change, &Given { previous, ..Given::of(scene.facts(second)) }, second, expected);
+}
+
+#[track_caller]
+fn check(change: &Change, scene: &Scene, expected: &str) {
+    check_with(change, scene, Some(revision(1)), NOW, expected);
+}
+
+#[test]
+fn a_deployment_in_progress_is_stopped_and_a_finished_one_replaced() {
+    let deciding = revision_going(Back::Deciding);
+    check(&deciding, &Scene::during(), "RollingBack Stopping | Stop | -");
+    check(&deciding, &Scene::during().no_records().record("PENDING", 2, INTENT + 1), "RollingBack Stopping | Stop | -");
+    check(&deciding, &Scene::landed(), "RollingBack Updating | MoveTo web:1 | -");
+    check(&deciding, &Scene::during().records_unavailable(), "RollingBack Updating | MoveTo web:1 | -");
+    check(&setting_going(Back::Deciding), &setting_during(), "RollingBack Stopping | Stop | -");
+    check(&setting_going(Back::Deciding), &setting_during().no_records(), "RollingBack Updating | Unset | -");
+}
+
+#[test]
+fn the_previous_revision_is_restored_before_a_service_is_pointed_at_it() {
+    let deciding = revision_going(Back::Deciding);
+    check_with(&deciding, &Scene::landed(), None, NOW, "RollingBack Deciding | RestorePrevious | -");
+    check_with(&deciding, &Scene::landed(), Some(revision(3)), NOW, "RollingBack Updating | MoveTo web:3 | -");
+    // Stopping needs none: ECS goes back to its own service revision.
+    check_with(&deciding, &Scene::during(), None, NOW, "RollingBack Stopping | Stop | -");
+}
+
+#[test]
+fn nothing_is_ever_written_during_a_rollback() {
+    for status in ["STOP_REQUESTED", "ROLLBACK_REQUESTED", "ROLLBACK_IN_PROGRESS"] {
+        let scene = Scene::during().no_records().record(status, 2, INTENT + 1);
+        check(&revision_going(Back::Deciding), &scene, "RollingBack Watching | - | -");
+        check(&revision_going(Back::Replacing), &scene, "RollingBack Watching | - | -");
+        check(&revision_going(watching(FAILED_AT)), &scene, "RollingBack Watching | - | RollbackInProgress");
+    }
+    check(&revision_going(Back::Deciding), &Scene::taken_back(), "RollingBack Watching | - | -");
+}
+
+#[test]
+fn a_rollback_that_ecs_could_not_finish_is_finished_with_the_previous_revision() {
+    for status in ["ROLLBACK_FAILED", "STOPPED"] {
+        let scene = Scene::during().no_records().record(status, 2, INTENT + 1);
+        check(&revision_going(Back::Deciding), &scene, "RollingBack Updating | MoveTo web:1 | -");
+    }
+}
+
+#[test]
+fn a_deployment_that_ecs_would_not_stop_is_replaced() {
+    check(&revision_going(Back::Replacing), &Scene::during(), "RollingBack Updating | MoveTo web:1 | -");
+}
+
+#[test]
+fn a_service_that_somebody_deployed_since_is_left_alone() {
+    for back in [Back::Deciding, Back::Replacing, updating(FAILED_AT), watching(FAILED_AT)] {
+        check(&revision_going(back), &Scene::overtaken(), "Overtaken | - | MovedOn");
+    }
+    // Stopped in vain: looked at again, and then left alone.
+    check(&revision_going(stopping(NOW - 20)), &Scene::overtaken(), "RollingBack Deciding | - | -");
+    check(&setting_going(Back::Deciding), &theirs_at_home(), "Overtaken | - | MovedOn");
+    check(&setting_going(watching(FAILED_AT)), &Scene::overtaken(), "Overtaken | - | MovedOn");
+}
+
+#[test]
+fn going_back_is_stopped_only_by_a_freeze_that_includes_it() {
+    let with = |scene: Scene, forward: bool, backward: bool| Given {
+        forward: forward.then(|| reason(ReasonCode::Frozen)),
+        backward: backward.then(|| reason(ReasonCode::Frozen)),
+        previous: Some(revision(1)),
+        ..Given::of(scene.facts(NOW))
+    };
+    let deciding = revision_going(Back::Deciding);
+    check_given(&deciding, &with(Scene::during(), true, false), NOW, "RollingBack Stopping | Stop | -");
+    check_given(&deciding, &with(Scene::during(), false, true), NOW, "RollingBack Deciding | - | Frozen");
+    check_given(&deciding, &with(Scene::landed(), false, true), NOW, "RollingBack Deciding | - | Frozen");
+    let quiet = going(ChangeKind::QuietSetting, ReasonCode::UndoneByPerson, None, Back::Deciding);
+    check_given(&quiet, &with(Scene::before(), true, false), NOW, "RollingBack Updating | Unset | -");
+    check_given(&quiet, &with(Scene::before(), false, true), NOW, "RollingBack Deciding | - | Frozen");
+    // What ECS does already is watched to its end.
+    let watched = revision_going(watching(FAILED_AT));
+    check_given(&watched, &with(Scene::taken_back(), true, true), NOW, "RolledBack | - | TasksFail");
+}
+
+#[test]
+fn what_was_asked_is_waited_for_until_reads_have_caught_up_and_then_looked_at_again() {
+    check(&revision_going(stopping(NOW - 19)), &Scene::during(), "RollingBack Stopping | - | OutcomeUnknown");
+    check(&revision_going(stopping(NOW - 20)), &Scene::during(), "RollingBack Deciding | - | -");
+    check(&revision_going(updating(NOW - 19)), &Scene::landed(), "RollingBack Updating | - | OutcomeUnknown");
+    check(&revision_going(updating(NOW - 20)), &Scene::landed(), "RollingBack Deciding | - | -");
+    let quiet = |second| {
+        let back = Back::Updating { to: None, before: String::new(), intent: at(second) };
+        going(ChangeKind::QuietSetting, ReasonCode::UndoneByPerson, None, back)
+    };
+    check(&quiet(NOW - 19), &Scene::before(), "RollingBack Updating | - | OutcomeUnknown");
+    check(&quiet(NOW - 20), &Scene::before(), "RollingBack Updating | Unset | -");
+}
+
+#[test]
+fn what_is_asked_in_vain_again_and_again_ends() {
+    let late = FAILED_AT + TIMEOUT;
+    let previous = || Some(revision(1));
+    check_with(
+        &revision_going(stopping(late)),
+        &Scene::during(),
+        previous(),
+        late + 20,
+        "Failed | - | ProgressTimeout",
+    );
+    check_with(
+        &revision_going(updating(late)),
+        &Scene::landed(),
+        previous(),
+        late + 20,
+        "Failed | - | ProgressTimeout",
+    );
+    let back = Back::Updating { to: None, before: String::new(), intent: at(late) };
+    let quiet = going(ChangeKind::QuietSetting, ReasonCode::UndoneByPerson, None, back);
+    check_with(&quiet, &Scene::before(), previous(), late + 20, "Failed | - | ProgressTimeout");
+}
+
+#[test]
+fn ecs_that_heard_is_watched() {
+    for status in ["STOP_REQUESTED", "ROLLBACK_REQUESTED", "ROLLBACK_IN_PROGRESS", "ROLLBACK_SUCCESSFUL"] {
+        let scene = Scene::during().no_records().record(status, 2, INTENT + 1);
+        check(&revision_going(stopping(NOW - 5)), &scene, "RollingBack Watching | - | -");
+    }
+    check(&revision_going(stopping(NOW - 5)), &Scene::before().no_records(), "RollingBack Watching | - | -");
+    check(&revision_going(updating(NOW - 5)), &theirs_at_home(), "RollingBack Watching | - | -");
+    // A setting keeps the revision: that alone is no sign.
+    check(&setting_going(stopping(NOW - 5)), &setting_during(), "RollingBack Stopping | - | OutcomeUnknown");
+}
+
+#[test]
+fn a_change_is_taken_back_when_every_task_is() {
+    let watched = revision_going(watching(FAILED_AT));
+    check(&watched, &Scene::taken_back(), "RolledBack | - | TasksFail");
+    let drains = Scene::taken_back().tasks(1, 2, "ours");
+    check(&watched, &drains, "RollingBack Watching | - | Draining");
+    check(&watched, &Scene::taken_back().tasks_unknown(), "RollingBack Watching | - | NotObserved");
+    check(
+        &watched,
+        &Scene::before().desired(0).edit(|service| service["runningCount"] = json!(0)),
+        "RolledBack | - | TasksFail",
+    );
+    let failing = Scene::taken_back().primary(|primary| primary["failedTasks"] = json!(3));
+    check(&watched, &failing, "Failed | - | TasksFail");
+    let stuck = Scene::taken_back().tasks(1, 2, "ours");
+    let mut long = revision_going(watching(FAILED_AT));
+    if let State::RollingBack { back: Back::Watching { progress, .. }, .. } = &mut long.state {
+        *progress = Progress { moved: 2, left: 1, at: at(NOW - TIMEOUT) };
+    }
+    check(&long, &stuck, "Failed | - | ProgressTimeout");
+}
+
+#[test]
+fn ecs_may_go_back_to_its_own_revision_though_ours_was_made_again() {
+    for back in [Back::Deciding, stopping(NOW - 5), updating(NOW - 5)] {
+        let scene = Scene::taken_back();
+        check_with(&revision_going(back), &scene, Some(revision(3)), NOW, "RollingBack Watching | - | -");
+    }
+    let watched = revision_going(watching(FAILED_AT));
+    check_with(&watched, &Scene::taken_back(), Some(revision(3)), NOW, "RolledBack | - | TasksFail");
+}
+
+#[test]
+fn a_read_that_lagged_does_not_leave_a_deployment_unasked() {
+    // Decided on a stale read that showed the service as it was before: ours is the primary one all the same.
+    let watched = |second| revision_going(watching(second));
+    check(&watched(NOW - 19), &Scene::during(), "RollingBack Watching | - | OutcomeUnknown");
+    check(&watched(NOW - 20), &Scene::during(), "RollingBack Deciding | - | -");
+}
+
+#[test]
+fn a_setting_that_ecs_took_back_itself_is_a_failure_and_not_moved_on() {
+    let taken_back = Scene::before().record("ROLLBACK_SUCCESSFUL", 1, INTENT + 1);
+    check(&setting_going(Back::Deciding), &taken_back, "RollingBack Watching | - | -");
+    let unavailable = Scene::before().records_unavailable();
+    check(&setting_going(Back::Deciding), &unavailable, "RollingBack Watching | - | -");
+    let told = going(ChangeKind::DeployingSetting, ReasonCode::RolledBackByEcs, Some("ours"), Back::Deciding);
+    check(&told, &theirs_at_home().records_unavailable(), "RollingBack Watching | - | -");
+}
+
+#[test]
+fn a_deployment_whose_reply_was_lost_is_looked_for_before_it_is_given_up() {
+    let lost = |second: i64| {
+        let mut change = going(ChangeKind::Revision, ReasonCode::UndoneByPerson, None, Back::Deciding);
+        if let State::RollingBack { intent, .. } = &mut change.state {
+            *intent = at(second);
+        }
+        change
+    };
+    let step = Given::of(Scene::during().facts(NOW)).step(&lost(INTENT), at(NOW));
+    assert!(matches!(step.state, State::RollingBack { deployment: Some(found), .. } if found == "ours"));
+    check(&lost(NOW - 5), &Scene::before(), "RollingBack Deciding | - | OutcomeUnknown");
+    check(&lost(NOW - 20), &Scene::before(), "RollingBack Watching | - | -");
+    check(&lost(NOW - 60), &Scene::overtaken(), "Overtaken | - | MovedOn");
+    // It lands late, while the old tasks are being counted.
+    let mut watched = lost(NOW - 60);
+    if let State::RollingBack { back, .. } = &mut watched.state {
+        *back = watching(NOW - 10);
+    }
+    check(&watched, &Scene::during(), "RollingBack Deciding | - | -");
+}
+
+#[test]
+fn a_service_that_is_gone_or_cannot_be_read_is_not_written_to() {
+    for back in [Back::Deciding, stopping(NOW - 60), updating(NOW - 60), watching(NOW - 60)] {
+        check(&revision_going(back.clone()), &Scene::absent(), "Gone | - | -");
+        let step = Given::of(unreadable(NOW)).step(&revision_going(back.clone()), at(NOW));
+        assert!(matches!(&step.state, State::RollingBack { back: same, .. } if *same == back));
+        assert_eq!(step.action, None);
+    }
+}

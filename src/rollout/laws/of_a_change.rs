@@ -1,0 +1,221 @@
+//! Of one change: whatever is read of its service, in whatever order, and whatever is in the way.
+
+use proptest::prelude::*;
+use proptest::sample::select;
+use serde_json::json;
+
+use crate::model::{ChangeKind, ReasonCode};
+use crate::rollout::change::Action;
+use crate::rollout::fixture::{
+    Given, INTENT, Scene, at, change, entered, reason, registration, revision, told, unreadable,
+};
+use crate::rollout::{Back, Change, Progress, RegistrationState, State};
+
+/// Everything that a service was seen to look like. The first ones end by themselves: nobody else is at work there.
+fn scene(number: usize) -> Scene {
+    let busy = |scene: Scene| scene.primary(|primary| primary["rolloutState"] = json!("IN_PROGRESS"));
+    match number {
+        0 => Scene::before(),
+        1 => Scene::during(),
+        2 => Scene::during().tasks(1, 2, "ours").tasks(1, 1, "old"),
+        3 => Scene::landed(),
+        4 => Scene::landed().tasks(1, 1, "old"),
+        5 => Scene::taken_back(),
+        6 => Scene::taken_back().records_unavailable(),
+        7 => Scene::during().records_unavailable(),
+        8 => Scene::overtaken(),
+        9 => Scene::absent(),
+        10 => Scene::landed().created(INTENT),
+        11 => Scene::during().desired(0),
+        12 => Scene::landed().records_unavailable(),
+        13 => Scene::during().primary(|primary| primary["failedTasks"] = json!(3)),
+        14 => Scene::during().no_records().record("ROLLBACK_IN_PROGRESS", 2, INTENT + 1),
+        15 => Scene::during().no_records().record("STOPPED", 2, INTENT + 1),
+        16 => Scene::before().record("IN_PROGRESS", 2, INTENT + 1),
+        17 => Scene::empty().deployment("theirs", "PRIMARY", 1, INTENT + 50, "COMPLETED").tasks(2, 1, "theirs"),
+        18 => Scene::during().no_records().record("ROLLBACK_FAILED", 2, INTENT + 1),
+        19 => Scene::before().deployment("ours", "ACTIVE", 2, INTENT + 1, "FAILED").records_unavailable(),
+        20 => busy(Scene::before()),
+        21 => Scene::landed().tasks_unknown(),
+        22 => Scene::empty(),
+        _ => Scene::landed()
+            .no_records()
+            .record_with("IN_PROGRESS", 2, INTENT + 1, |record| record["lifecycleStage"] = json!("BAKE_TIME")),
+    }
+}
+
+const SCENES: usize = 24;
+const SETTLED: usize = 20;
+
+fn kinds() -> impl Strategy<Value = ChangeKind> {
+    select(vec![
+        ChangeKind::Revision,
+        ChangeKind::DeployingSetting,
+        ChangeKind::QuietSetting,
+        ChangeKind::ClusterSetting,
+    ])
+}
+
+/// A state that is not final, as a change of that kind may have it.
+fn state(kind: ChangeKind, number: usize) -> State {
+    let target = (kind == ChangeKind::Revision).then(|| revision(2));
+    let told = if kind == ChangeKind::Revision { revision(2) } else { revision(1) };
+    let (deployment, intent) = ("ours".to_owned(), at(INTENT));
+    let progress = Progress::start(at(INTENT));
+    let back = |deployment: Option<&str>, back: Back| State::RollingBack {
+        cause: reason(ReasonCode::TasksFail),
+        deployment: deployment.map(ToOwned::to_owned),
+        intent,
+        back,
+    };
+    let home = (kind == ChangeKind::Revision).then(|| revision(1));
+    match number {
+        0 => State::Pending,
+        1 if kind == ChangeKind::Revision => State::Registering { since: intent },
+        2 => State::Stabilizing { to: target, deployment, intent, progress },
+        3 => State::Verifying { to: target, deployment, intent, steady_since: at(INTENT + 30), progress },
+        4 => back(Some("ours"), Back::Deciding),
+        5 => back(None, Back::Deciding),
+        6 => back(Some("ours"), Back::Replacing),
+        7 => {
+            let arn = "arn:aws:ecs:eu-west-1:1:service-deployment/prod/web/d0".parse().unwrap();
+            back(Some("ours"), Back::Stopping { arn, intent: at(INTENT + 60) })
+        }
+        8 => back(Some("ours"), Back::Updating { to: home, before: "ours".to_owned(), intent: at(INTENT + 60) }),
+        9 => back(Some("ours"), Back::Watching { to: home, progress }),
+        _ => State::Updating { to: Some(told), before: Some("old".to_owned()), intent },
+    }
+}
+
+const STATES: usize = 11;
+
+/// Those that are being taken back.
+const BACK: std::ops::Range<usize> = 4..10;
+
+fn a_change() -> impl Strategy<Value = Change> {
+    (kinds(), 0..STATES).prop_map(|(kind, number)| begun(kind, number))
+}
+
+fn begun(kind: ChangeKind, number: usize) -> Change {
+    let mut change = change(kind);
+    if kind == ChangeKind::Revision {
+        change.spec.to = Some(revision(2));
+    }
+    entered(change, state(kind, number), INTENT)
+}
+
+fn given() -> impl Strategy<Value = Given> {
+    let registrations = select(vec![
+        None,
+        Some(RegistrationState::Intended { last: 1, at: at(50) }),
+        Some(RegistrationState::Registered { arn: revision(2) }),
+    ]);
+    (0..=SCENES, INTENT..INTENT + 100, registrations, prop::option::of(select(vec![1, 3]))).prop_map(
+        |(number, second, state, previous)| Given {
+            registration: state.map(registration),
+            previous: previous.map(revision),
+            ..Given::of(if number == SCENES { unreadable(second) } else { scene(number).facts(second) })
+        },
+    )
+}
+
+const fn is_forward(change: &Change) -> bool {
+    !matches!(change.state, State::RollingBack { .. })
+}
+
+/// As the controller does it: the state, and its reason, are recorded.
+fn take(change: &mut Change, given: &Given, second: i64) -> Option<Action> {
+    let step = given.step(change, at(second));
+    change.enter(step.state, step.reason, at(second));
+    change.spec.to = match &change.state {
+        State::Updating { to, .. } if change.spec.kind == ChangeKind::Revision => to.clone(),
+        _ => change.spec.to.clone(),
+    };
+    step.action
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    #[test]
+    fn nothing_is_written_against_a_freeze(change in a_change(), given in given(), second in INTENT..INTENT + 9000) {
+        let frozen = Some(reason(ReasonCode::Frozen));
+        let given = if is_forward(&change) { Given { forward: frozen, ..given } } else { Given { backward: frozen, ..given } };
+        let step = given.step(&change, at(second));
+        prop_assert_eq!(step.action, None);
+    }
+
+    #[test]
+    fn a_freeze_of_the_way_forward_does_not_bind_the_way_back(kind in kinds(), number in BACK, given in given(), second in INTENT..INTENT + 9000) {
+        let change = begun(kind, number);
+        let frozen = Given { forward: Some(reason(ReasonCode::Frozen)), ..given.clone() };
+        prop_assert_eq!(frozen.step(&change, at(second)), given.step(&change, at(second)));
+    }
+
+    #[test]
+    fn no_call_is_made_twice_on_the_same_sight(change in a_change(), given in given(), second in INTENT..INTENT + 9000) {
+        let mut change = change;
+        let Some(first) = take(&mut change, &given, second) else { return Ok(()) };
+        // Both look before they write.
+        prop_assume!(!matches!(first, Action::Register | Action::RestorePrevious));
+        let again = given.step(&change, at(second));
+        prop_assert_eq!(again.action, None, "after {:?}", first);
+    }
+
+    #[test]
+    fn a_change_that_stands_still_says_why(change in a_change(), given in given(), second in INTENT..INTENT + 9000) {
+        let step = given.step(&change, at(second));
+        prop_assert!(step.state != change.state || step.action.is_some() || step.reason.is_some(), "{}", told(&step));
+    }
+
+    #[test]
+    fn what_failed_is_never_moved_forward_again(
+        start in a_change(), seen in prop::collection::vec((0..SCENES, 1..600i64), 1..12)
+    ) {
+        let (mut change, mut second, mut failed) = (start, INTENT, false);
+        for (number, later) in seen {
+            second += later;
+            let given = Given {
+                registration: Some(registration(RegistrationState::Registered { arn: revision(2) })),
+                previous: Some(revision(1)),
+                ..Given::of(scene(number).facts(second))
+            };
+            failed |= change.failed();
+            let was_final = change.state.phase().is_final();
+            let action = take(&mut change, &given, second);
+            prop_assert!(!was_final || action.is_none());
+            if failed {
+                let forward = match &action {
+                    Some(Action::MoveTo(arn)) => *arn == revision(2),
+                    Some(Action::Register | Action::Set) => true,
+                    Some(Action::Stop(_) | Action::RestorePrevious | Action::Unset) | None => false,
+                };
+                prop_assert!(!forward && !change.stands(), "{action:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_state_comes_to_an_end_once_nothing_more_happens(
+        kind in kinds(), number in 2..STATES,
+        seen in prop::collection::vec((0..SCENES, 1..600i64), 0..8), last in 0..SETTLED
+    ) {
+        let (mut change, mut second) = (begun(kind, number), INTENT);
+        let known = |number: usize, second: i64| Given {
+            registration: Some(registration(RegistrationState::Registered { arn: revision(2) })),
+            previous: Some(revision(1)),
+            ..Given::of(scene(number).facts(second))
+        };
+        for (number, later) in seen {
+            second += later;
+            let _ = take(&mut change, &known(number, second), second);
+        }
+        let mut passes = 0;
+        while !change.state.phase().is_final() {
+            second += 15;
+            passes += 1;
+            let _ = take(&mut change, &known(last, second), second);
+            prop_assert!(passes < 1000, "stuck in {:?} at {}", change.state, last);
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! `plan` and `apply` against the simulated endpoint, through the SDK and HTTP.
+
+use std::io::{BufRead, BufReader};
+use std::process::Child;
+
+use serde_json::{Value, json};
+
+use super::{POLICIES, Plimsoll};
+
+/// A simulated endpoint in a process of its own; ended when dropped.
+struct Sim(Child);
+
+impl Drop for Sim {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Two services: one that shares its host's processes, one that does not. Every value that may be a secret says so.
+fn fleet() -> Value {
+    let definition = |family: &str, pid: Option<&str>| {
+        let mut input = json!({
+            "family": family, "networkMode": "bridge", "requiresCompatibilities": ["EC2"], "memory": "512",
+            "containerDefinitions": [{
+                "name": "app", "image": "app:1.0", "user": "1000", "essential": true, "memory": 128,
+                "command": ["--password", "CANARY"], "environment": [{ "name": "TOKEN", "value": "CANARY" }],
+                "dockerLabels": { "token": "CANARY" }
+            }]
+        });
+        if let Some(pid) = pid {
+            input["pidMode"] = json!(pid);
+        }
+        json!({ "operation": "RegisterTaskDefinition", "input": input })
+    };
+    let service = |name: &str| {
+        json!({ "operation": "CreateService", "input": {
+            "cluster": "prod", "serviceName": name, "taskDefinition": name, "desiredCount": 1, "launchType": "EC2"
+        } })
+    };
+    json!({
+        "start": "2026-11-23T09:00:00Z",
+        "steps": [
+            { "operation": "CreateCluster", "input": { "clusterName": "prod" } },
+            definition("web", Some("host")), definition("api", None), service("web"), service("api")
+        ]
+    })
+}
+
+fn with_fleet() -> (Plimsoll, Sim) {
+    let mut plimsoll = Plimsoll::with_store();
+    plimsoll.write("fleet.json", &fleet().to_string());
+    plimsoll.write("policies/all.yaml", POLICIES);
+    let arguments = ["sim", "--listen", "127.0.0.1:0", "--fleet", "fleet.json"];
+    let mut child = plimsoll.command(&arguments).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let mut address = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut address).unwrap();
+    let sim = Sim(child);
+    assert!(address.starts_with("http://127.0.0.1:"), "{address:?}");
+    plimsoll.set("AWS_ENDPOINT_URL", address.trim());
+    plimsoll.set("AWS_REGION", "eu-west-1");
+    plimsoll.set("AWS_ACCESS_KEY_ID", "a");
+    plimsoll.set("AWS_SECRET_ACCESS_KEY", "b");
+    (plimsoll, sim)
+}
+
+#[test]
+fn a_plan_says_what_would_change_and_why_the_rest_would_not() {
+    let (plimsoll, _sim) = with_fleet();
+    plimsoll.run(&["apply", "-f", "policies"]).exits(0).prints("2 services: 1 to change, 1 compliant");
+    let run = plimsoll.run(&["plan", "-o", "json", "--out", "plan.json", "--patches", "patches"]).exits(1);
+    let plan = run.json();
+    assert_eq!(
+        plan["summary"],
+        json!({ "services": 2, "change": 1, "compliant": 1, "blocked": 0, "deferred": 0, "waived": 0, "audit": 0, "unknown": 0 })
+    );
+    let web = plan["services"].as_array().unwrap().iter().find(|one| one["outcome"] == "change").unwrap();
+    assert_eq!(web["service"], "arn:aws:ecs:eu-west-1:123456789012:service/prod/web");
+    assert_eq!(
+        (&web["enforcement"], &web["wave"], &web["policies"][0]),
+        (&"enforce".into(), &1.into(), &"no-host-pid".into())
+    );
+    let diff = &web["diff"][0];
+    assert_eq!(
+        (&diff["document"], &diff["op"], &diff["path"], &diff["from"]),
+        (&"taskDefinition".into(), &"remove".into(), &"/pidMode".into(), &"host".into())
+    );
+    assert_eq!(plan["waves"][0]["services"][0], web["service"]);
+    assert_eq!((&plan["cost"]["registerTaskDefinition"], &plan["cost"]["updateService"]), (&1.into(), &1.into()));
+    let file: Value = serde_json::from_str(&plimsoll.read("plan.json")).unwrap();
+    assert_eq!(file, plan);
+    let patch: Value = serde_json::from_str(&plimsoll.read("patches/web.patch.json")).unwrap();
+    assert_eq!(
+        patch,
+        json!([{ "op": "test", "path": "/pidMode", "value": "host" }, { "op": "remove", "path": "/pidMode" }])
+    );
+    let input: Value = serde_json::from_str(&plimsoll.read("patches/web.json")).unwrap();
+    assert_eq!((&input["pidMode"], &input["containerDefinitions"][0]["command"][1]), (&Value::Null, &"CANARY".into()));
+}
+
+#[test]
+fn no_value_that_may_be_a_secret_is_in_a_plan() {
+    let (plimsoll, _sim) = with_fleet();
+    // A fix that takes the whole list away: its old value would be in the diff.
+    let greedy = POLICIES.replace("remove: /pidMode", "remove: /containerDefinitions/0/environment");
+    let greedy = greedy.replace(
+        "taskDefinition.?pidMode.orValue('') != 'host'",
+        "!has(taskDefinition.containerDefinitions[0].environment)",
+    );
+    plimsoll.write("policies/all.yaml", &greedy);
+    for arguments in [
+        &["plan", "-f", "policies"][..],
+        &["plan", "-f", "policies", "-o", "wide"],
+        &["plan", "-f", "policies", "-o", "json", "--out", "plan.json", "-vvv"],
+    ] {
+        let run = plimsoll.run(arguments);
+        assert!(run.code < 2 && !run.stdout.contains("CANARY") && !run.stderr.contains("CANARY"), "{run:#?}");
+    }
+    assert!(!plimsoll.read("plan.json").contains("CANARY"));
+}
+
+#[test]
+fn nothing_to_do_is_a_yes() {
+    let (plimsoll, _sim) = with_fleet();
+    plimsoll
+        .write("policies/all.yaml", &POLICIES.replace("enforcement: enforce, strategy: gentle", "enforcement: audit"));
+    plimsoll.run(&["apply", "-f", "policies"]).exits(0);
+    plimsoll.run(&["plan"]).exits(0).prints("audit (1)").prints("- /pidMode \"host\"");
+    plimsoll.run(&["plan", "--target", "999999999999/eu-west-1"]).exits(2).says("not to `999999999999/eu-west-1`");
+}
+
+#[test]
+fn a_server_ends_cleanly_when_it_is_told_to() {
+    let (_plimsoll, mut sim) = with_fleet();
+    let killed = std::process::Command::new("/bin/kill").args(["-TERM", &sim.0.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    assert_eq!(sim.0.wait().unwrap().code(), Some(0));
+}

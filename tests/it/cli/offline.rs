@@ -1,0 +1,188 @@
+//! `check`, `fix` and `test`, with neither AWS nor a store.
+
+use super::{POLICIES, Plimsoll, repository};
+
+/// Every text that may be a secret says so.
+const TASK: &str = r#"{
+    "family": "web",
+    "pidMode" : "host",
+
+    "containerDefinitions": [
+        { "name": "app", "image": "app:1", "user": "root",
+          "command": ["--password", "CANARY"], "entryPoint": ["CANARY"],
+          "environment": [ { "name": "TOKEN", "value": "CANARY" } ],
+          "dockerLabels": { "token": "CANARY" },
+          "logConfiguration": { "logDriver": "splunk", "options": { "splunk-token": "CANARY" } } }
+    ],
+    "memberOfTomorrow": "CANARY"
+}
+"#;
+
+fn with_files() -> Plimsoll {
+    let plimsoll = Plimsoll::new();
+    plimsoll.write("policies/all.yaml", POLICIES);
+    plimsoll.write("task.json", TASK);
+    plimsoll
+}
+
+#[test]
+fn check_says_what_fails_and_where() {
+    let plimsoll = with_files();
+    let report = plimsoll.run(&["check", "task.json", "-o", "json"]).exits(1).json();
+    assert_eq!(report["kind"], "CheckReport");
+    assert_eq!(report["policySet"]["source"], "policies/");
+    assert_eq!(report["policySet"]["policies"], 2);
+    assert_eq!(
+        report["summary"],
+        serde_json::json!({ "resources": 1, "pass": 0, "fail": 2, "waived": 0, "skip": 0, "unknown": 0 })
+    );
+    let pid = &report["results"][0];
+    assert_eq!(
+        (&pid["resource"], &pid["file"], &pid["policy"], &pid["verdict"]),
+        (&"task.json#web".into(), &"task.json".into(), &"no-host-pid".into(), &"fail".into())
+    );
+    assert_eq!((&pid["reason"], &pid["waiver"]), (&serde_json::Value::Null, &serde_json::Value::Null));
+    let finding = &pid["findings"][0];
+    assert_eq!(
+        (&finding["check"], &finding["path"], &finding["line"], &finding["fixable"]),
+        (&"pid-mode".into(), &"/pidMode".into(), &3.into(), &true.into())
+    );
+    let user = &report["results"][1]["findings"][0];
+    assert_eq!(
+        (&user["path"], &user["line"], &user["container"]),
+        (&"/containerDefinitions/0/user".into(), &6.into(), &"app".into())
+    );
+}
+
+#[test]
+fn the_exit_code_is_the_same_whatever_the_format() {
+    let plimsoll = with_files();
+    for format in ["table", "wide", "json", "yaml", "sarif", "junit", "github"] {
+        plimsoll.run(&["check", "task.json", "-o", format]).exits(1);
+    }
+}
+
+#[test]
+fn no_value_that_may_be_a_secret_is_shown() {
+    let plimsoll = with_files();
+    for format in ["table", "wide", "json", "yaml", "sarif", "junit", "github"] {
+        let run = plimsoll.run(&["check", "task.json", "-o", format, "-vvv"]);
+        assert!(!run.stdout.contains("CANARY") && !run.stderr.contains("CANARY"), "{run:#?}");
+    }
+    for arguments in [&["fix", "task.json"][..], &["fix", "task.json", "--diff"], &["fix", "task.json", "-o", "json"]] {
+        let run = plimsoll.run(arguments);
+        assert!(!run.stdout.contains("CANARY") && !run.stderr.contains("CANARY"), "{run:#?}");
+    }
+}
+
+#[test]
+fn fix_changes_what_it_names_and_no_other_byte() {
+    let plimsoll = with_files();
+    plimsoll.run(&["fix", "task.json", "--write"]).exits(1).prints("- /pidMode \"host\"").prints("runs as root");
+    assert_eq!(plimsoll.read("task.json"), TASK.replace("\"pidMode\" : \"host\",\n\n    ", ""));
+    let again = plimsoll.run(&["fix", "task.json", "--write"]).exits(1);
+    assert!(again.stdout.contains("nothing to change"), "{again:?}");
+}
+
+#[test]
+fn fix_answers_yes_once_nothing_is_left() {
+    let plimsoll = with_files();
+    plimsoll.write("task.json", &TASK.replace("\"root\"", "\"1000\""));
+    let diff = plimsoll.run(&["fix", "task.json", "--diff"]).exits(0).prints("-    \"pidMode\" : \"host\",");
+    assert!(diff.stdout.starts_with("--- task.json\n+++ task.json\n"), "{diff:?}");
+    let piped = plimsoll.run_with(&["fix", "-", "--write"], &plimsoll.read("task.json")).exits(0);
+    assert!(
+        piped.stdout.contains("CANARY") && !piped.stdout.contains("pidMode"),
+        "the whole document comes back: {piped:?}"
+    );
+    plimsoll.run(&["fix", "task.json", "--write"]).exits(0);
+    plimsoll.run(&["check", "task.json"]).exits(0);
+}
+
+#[test]
+fn what_depends_on_where_it_runs_is_unknown_until_assumed() {
+    let plimsoll = with_files();
+    plimsoll.write("task.json", &TASK.replace("\"root\"", "\"1000\""));
+    let waiver = "---\napiVersion: plimsoll/v1\nkind: Waiver\nmetadata: { name: agents }\nspec: { policies: [no-host-pid], scope: { include: { clusters: [tools] } }, owner: me, reason: needs it, expiresAt: 2999-01-01T00:00:00Z }\n";
+    plimsoll.write("policies/all.yaml", &format!("{POLICIES}{waiver}"));
+    let verdict = |arguments: &[&str], code| {
+        plimsoll.run(&[&["check", "task.json", "-o", "json"], arguments].concat()).exits(code).json()["results"][0]["verdict"].clone()
+    };
+    assert_eq!(verdict(&["--assume", "cluster=prod"], 1), "fail");
+    assert_eq!(verdict(&["--assume", "cluster=tools"], 0), "waived");
+    assert_ne!(verdict(&[], 1), "waived");
+    plimsoll.run(&["check", "task.json", "--assume", "cluster=prod-*"]).exits(2).says("is a glob");
+}
+
+#[test]
+fn a_member_of_the_wrong_type_is_unknown_and_unknown_is_no() {
+    let plimsoll = with_files();
+    plimsoll.write("task.json", r#"{ "family": "web", "pidMode": ["host"], "containerDefinitions": "none" }"#);
+    let report = plimsoll.run(&["check", "task.json", "-o", "json"]).exits(1).json();
+    assert_eq!(report["summary"]["unknown"], 2, "{report}");
+}
+
+#[test]
+fn what_is_no_task_definition_is_refused() {
+    let plimsoll = with_files();
+    for (text, told) in [
+        ("{ \"a\": ", "task.json:1:"),
+        ("{ \"family\": \"a\", \"family\": \"b\" }", "is there twice"),
+        ("{ \"AWSTemplateFormatVersion\": \"2010-09-09\" }", "CloudFormation"),
+        ("{ \"terraform_version\": \"1\" }", "Terraform"),
+        ("[]", "empty list"),
+        ("{}", "no `containerDefinitions`"),
+    ] {
+        plimsoll.write("task.json", text);
+        plimsoll.run(&["check", "task.json"]).exits(2).says(told).says("help:");
+        plimsoll.run(&["fix", "task.json"]).exits(2).says(told);
+    }
+    plimsoll.run(&["check", "missing.json"]).exits(2).says("failed to read `missing.json`");
+}
+
+#[test]
+fn described_and_listed_task_definitions_are_judged_too() {
+    let plimsoll = with_files();
+    plimsoll.write("described.json", &format!("{{ \"taskDefinition\": {TASK}, \"tags\": [] }}"));
+    plimsoll.write("listed.json", &format!("[{TASK}, {TASK}]"));
+    let report = plimsoll.run(&["check", "described.json", "listed.json", "-o", "json"]).exits(1).json();
+    assert_eq!((&report["summary"]["resources"], &report["summary"]["fail"]), (&3.into(), &6.into()));
+    plimsoll.run(&["fix", "listed.json", "--write"]).exits(1);
+    assert_eq!(plimsoll.read("listed.json").matches("pidMode").count(), 0);
+    assert_eq!(plimsoll.read("listed.json").matches("CANARY").count(), 12);
+}
+
+#[test]
+fn without_policies_of_ones_own_those_built_in_are_used() {
+    let plimsoll = Plimsoll::new();
+    plimsoll.write("task.json", TASK);
+    let report = plimsoll.run(&["check", "task.json", "-o", "json"]).exits(1).json();
+    assert_eq!(report["policySet"]["source"], "built-in");
+    plimsoll.write(
+        "none/freeze.yaml",
+        "apiVersion: plimsoll/v1\nkind: Freeze\nmetadata: { name: a }\nspec: { reason: x }\n",
+    );
+    plimsoll.run(&["check", "task.json", "-f", "none"]).exits(2).says("no policy is in effect");
+}
+
+#[test]
+fn the_policies_that_are_shipped_pass_their_own_examples() {
+    let plimsoll = Plimsoll::new();
+    let folder = repository().join("policies");
+    let report = plimsoll.run(&["test", &folder.display().to_string(), "-o", "json"]).exits(0).json();
+    assert_eq!(report["summary"]["failed"], 0);
+    assert!(report["summary"]["passed"].as_u64().unwrap() > 50, "{report}");
+}
+
+#[test]
+fn an_example_that_does_not_hold_is_a_no() {
+    let plimsoll = with_files();
+    let wrong = POLICIES.replacen(
+        "        - edits: [{ remove: /pidMode }]\n",
+        "        - edits: [{ remove: /pidMode }]\n  examples: [{ name: wrong, given: { pidMode: host }, expect: pass }]\n",
+        1,
+    );
+    plimsoll.write("policies/all.yaml", &wrong);
+    plimsoll.run(&["test"]).exits(1).prints("FAIL  no-host-pid: wrong");
+    plimsoll.run(&["test", "-o", "junit"]).exits(1).prints("failures=\"1\"");
+}

@@ -1,0 +1,75 @@
+//! Help, pipes, colours, completion.
+
+use std::io::Read;
+use std::process::Stdio;
+
+use super::{Plimsoll, repository};
+
+#[track_caller]
+pub(crate) fn snapshot(name: &str, text: &str) {
+    insta::with_settings!({ snapshot_path => "../../snapshots", prepend_module_to_snapshot => false, omit_expression => true }, {
+        insta::assert_snapshot!(format!("cli-{name}"), text);
+    });
+}
+
+#[test]
+fn help_reads_as_it_did() {
+    let plimsoll = Plimsoll::new();
+    snapshot("help", &plimsoll.run(&["-h"]).exits(0).stdout);
+    for verb in ["apply", "plan", "check", "fix", "controller", "demo", "freeze", "sim"] {
+        snapshot(&format!("help-{verb}"), &plimsoll.run(&[verb, "-h"]).exits(0).stdout);
+    }
+    snapshot("help-rollout", &plimsoll.run(&["rollout", "-h"]).exits(0).stdout);
+}
+
+#[test]
+fn every_verb_of_the_contract_has_help() {
+    let plimsoll = Plimsoll::new();
+    let verbs = "demo controller apply delete get describe explain plan rollout hold freeze unfreeze events audit check fix test sim store completion version";
+    for verb in verbs.split(' ') {
+        plimsoll.run(&[verb, "--help"]).exits(0).prints("Usage: plimsoll");
+    }
+    plimsoll.run(&[]).exits(2);
+    plimsoll.run(&["--version"]).exits(0).prints("plimsoll 0.");
+    assert_eq!(plimsoll.run(&["version", "-o", "json"]).exits(0).json()["kind"], "Version");
+    plimsoll.run(&["completion", "bash"]).exits(0).prints("_plimsoll()");
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let plimsoll = Plimsoll::new();
+    // More than any pipe holds.
+    let mut child = plimsoll.command(&["completion", "zsh"]).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let mut stderr = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+    assert!(child.wait().unwrap().success(), "{stderr}");
+    assert_eq!(stderr, "");
+}
+
+#[test]
+fn nothing_is_coloured_where_nobody_watches() {
+    let mut plimsoll = Plimsoll::with_store();
+    plimsoll.write("bad.yaml", "apiVersion: plimsoll/v1\nkind: Polcy\n");
+    let folder = repository().join("policies").display().to_string();
+    for no_color in ["", "1"] {
+        plimsoll.set("NO_COLOR", no_color);
+        let runs = [
+            plimsoll.run(&["apply", "-f", "bad.yaml"]),
+            plimsoll.run(&["get", "policies"]),
+            plimsoll.run(&["test", &folder]),
+            plimsoll.run(&["-h"]),
+        ];
+        for run in runs {
+            assert!(!run.stdout.contains('\u{1b}') && !run.stderr.contains('\u{1b}'), "{run:#?}");
+        }
+    }
+}
+
+#[test]
+fn kinds_and_fields_are_explained() {
+    let plimsoll = Plimsoll::new();
+    plimsoll.run(&["explain", "Policy.spec.checks.require"]).exits(0).prints("Policy.spec.checks.require <string>");
+    plimsoll.run(&["explain", "functions"]).exits(0).prints("isFargate(service)");
+    assert_eq!(plimsoll.run(&["explain", "Binding", "-o", "json"]).exits(0).json()["title"], "Binding");
+}
