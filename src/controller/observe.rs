@@ -240,11 +240,28 @@ pub async fn definition(ecs: &dyn Ecs, name: &str, now: Timestamp) -> Observed<A
     }
 }
 
+/// The latest ACTIVE revision of a family.
+///
+/// ECS answers with it where only the family is named; ministack answers with the last one, deregistered or not.
+pub async fn latest_of(ecs: &dyn Ecs, family: &str, now: Timestamp) -> Observed<Arc<TaskDefinition>> {
+    let latest = definition(ecs, family, now).await;
+    if latest.known().is_none_or(|definition| definition.status == "ACTIVE") {
+        return latest;
+    }
+    match revisions_above(ecs, family, 0).await {
+        Ok(active) => match active.last() {
+            Some(arn) => definition(ecs, arn.as_str(), now).await,
+            None => Observed::Absent { at: now },
+        },
+        Err(error) => Observed::Unknown { since: now, why: chain(&error) },
+    }
+}
+
 /// The latest ACTIVE revision of each family, into the fleet.
 pub async fn latest(ecs: &dyn Ecs, families: Vec<String>, fleet: &mut Fleet, now: Timestamp) {
     let mut described = stream::iter(families)
         .map(|family| async move {
-            let observed = definition(ecs, &family, now).await;
+            let observed = latest_of(ecs, &family, now).await;
             (family, observed)
         })
         .buffered(CONCURRENT);

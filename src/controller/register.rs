@@ -105,7 +105,7 @@ impl Executor<'_> {
         keys: &ScopeKeys,
         now: Timestamp,
     ) -> Result<Registered, ControllerError> {
-        match observe::definition(self.ecs, &registration.family, now).await {
+        match observe::latest_of(self.ecs, &registration.family, now).await {
             Observed::Known { value, .. } if value.arn == registration.from => {}
             Observed::Known { value, .. } => {
                 // A newer one that equals what we want is adopted, not in the way.

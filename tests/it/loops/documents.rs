@@ -22,6 +22,14 @@ pub(crate) fn own() -> Vec<Document> {
     documents
 }
 
+/// Those of them that are in these files.
+pub(crate) fn named(files: &[&str]) -> Vec<Document> {
+    let mut documents = own();
+    documents.retain(|document| files.contains(&document.file.as_str()));
+    assert_eq!(documents.len(), files.len());
+    documents
+}
+
 /// Real ones, where there is a folder of them, and what is no JSON object there. Its folder `unparsable` is skipped.
 pub(crate) fn real() -> Option<(Vec<Document>, Vec<String>)> {
     #[expect(clippy::disallowed_methods, reason = "the edge of a test")]

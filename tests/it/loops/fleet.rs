@@ -20,6 +20,7 @@ pub(crate) struct Fleet {
     endpoint: String,
     /// How many tasks each service that is deployed from now on is to run.
     pub(crate) tasks: usize,
+    families: BTreeSet<String>,
     pub(crate) services: Vec<Deployed>,
     /// In sentences.
     pub(crate) refused: Vec<String>,
@@ -76,7 +77,8 @@ impl Seen {
 impl Fleet {
     /// Nothing but clusters.
     pub(crate) async fn empty(peer: &Peer) -> Self {
-        let fleet = Self { endpoint: peer.endpoint(), tasks: TASKS, services: Vec::new(), refused: Vec::new() };
+        let (families, services, refused) = Default::default();
+        let fleet = Self { endpoint: peer.endpoint(), tasks: TASKS, families, services, refused };
         let insights = json!([{ "name": "containerInsights", "value": "enabled" }]);
         for name in CLUSTERS {
             fleet.call("CreateCluster", json!({ "clusterName": name, "settings": insights })).await.unwrap();
@@ -86,10 +88,9 @@ impl Fleet {
 
     /// A service for each document. Families that two documents share, or that ECS would not take, are told apart.
     pub(crate) async fn deploy(&mut self, documents: &[Document]) {
-        let mut families: BTreeSet<String> = self.services.iter().map(|service| service.arn.clone()).collect();
         for (number, document) in documents.iter().enumerate() {
             let mut input = document.input.clone();
-            let name = name_of(&input, &document.file, &mut families);
+            let name = name_of(&input, &document.file, &mut self.families);
             input.insert("family".to_owned(), json!(name));
             let registered = match self.call("RegisterTaskDefinition", Value::Object(input.clone())).await {
                 Ok(answer) => answer["taskDefinition"]["taskDefinitionArn"].clone(),
@@ -177,8 +178,8 @@ fn service_of(input: &Map<String, Value>, cluster: &str, name: &str, revision: &
             json!({ "subnets": ["subnet-1", "subnet-2"], "securityGroups": [], "assignPublicIp": "DISABLED" });
         members.insert("networkConfiguration".to_owned(), json!({ "awsvpcConfiguration": network }));
     }
-    if number % 2 == 0 {
-        let breaker = json!({ "enable": true, "rollback": number % 4 == 0 });
+    if number.is_multiple_of(2) {
+        let breaker = json!({ "enable": true, "rollback": number.is_multiple_of(4) });
         let configuration =
             json!({ "minimumHealthyPercent": 50, "maximumPercent": 150, "deploymentCircuitBreaker": breaker });
         members.insert("deploymentConfiguration".to_owned(), configuration);

@@ -3,6 +3,9 @@
 use plimsoll::manifest;
 use plimsoll::model::spec::Object;
 
+/// How long [`SWIFT`] lets a deployment stand still: what goes well there ends long before, however busy the machine.
+pub(crate) const PATIENCE: &str = "progressTimeout: 1h";
+
 /// Everything at once, without bakes.
 pub(crate) const SWIFT: &str = r#"
 apiVersion: plimsoll/v1

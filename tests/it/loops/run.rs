@@ -26,8 +26,8 @@ use crate::peers::Peer;
 /// Seconds of the controller in one of ours. Reads may lag 20 seconds, says the controller: that is one of ours.
 const SPEED: f64 = 20.0;
 
-/// Of the controller's time. What the servers take counts twentyfold.
-const LEASE: Duration = Duration::from_secs(100);
+/// Of the controller's time, as all that it waits for: what the servers take counts twentyfold.
+const LEASE: Duration = Duration::from_secs(15 * 60);
 
 /// Nothing that goes well takes as long in real time, on a busy machine too.
 const AT_MOST: Duration = Duration::from_secs(480);
@@ -77,6 +77,7 @@ pub(crate) struct Loop {
     pub(crate) ecs: Arc<Counted>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) target: TargetId,
+    lease: Duration,
     clock: Arc<TokioClock>,
     controller: Controller,
 }
@@ -84,6 +85,11 @@ pub(crate) struct Loop {
 impl Loop {
     /// On what the peer has, with the policies that `text` names.
     pub(crate) async fn on(peer: &Peer, store: Arc<dyn Store>, text: &str) -> Self {
+        Self::on_lease(peer, store, text, LEASE).await
+    }
+
+    /// The same, with leases so long, in the controller's time.
+    pub(crate) async fn on_lease(peer: &Peer, store: Arc<dyn Store>, text: &str, lease: Duration) -> Self {
         let identity = peer.connection().identity().await.unwrap();
         let target = TargetId { account: identity.account, region: peer.connection().region().to_owned() };
         let ecs = Arc::new(Counted { ecs: Some(peer.connection().ecs()), ..Counted::default() });
@@ -93,14 +99,14 @@ impl Loop {
         let clock = Arc::new(TokioClock::scaled(now, SPEED));
         let application = Application { objects: policies::objects(text), ..Application::default() };
         Configurations::of(store.as_ref()).apply(&application, clock.now(), false).await.unwrap();
-        let controller = controller(&ecs, &store, &clock, &target, ("one", LEASE));
-        Self { ecs, store, target, clock, controller }
+        let controller = controller(&ecs, &store, &clock, &target, ("one", lease));
+        Self { ecs, store, target, lease, clock, controller }
     }
 
     /// Another controller takes the place of this one, as after the end of its process, with `store` opened anew.
     pub(crate) fn starts_again(&mut self, holder: &str, store: Arc<dyn Store>) {
         self.store = store;
-        self.controller = controller(&self.ecs, &self.store, &self.clock, &self.target, (holder, LEASE));
+        self.controller = controller(&self.ecs, &self.store, &self.clock, &self.target, (holder, self.lease));
     }
 
     /// Pass after pass, until nothing is left to do: what does not comply, and why.
@@ -164,7 +170,7 @@ fn controller(
         holder: holder.to_owned(),
         lease,
         call_timeout: Duration::from_secs(2),
-        resync: Some(Duration::from_secs(1)),
+        resync: None,
         poll: Duration::from_secs(5),
         allow_edit: vec![],
     };
