@@ -48,6 +48,21 @@ pub enum TelemetryError {
     },
 }
 
+/// Whose debug and trace lines carry requests and answers, and with them environment values. However much is asked for,
+/// these say no more than warnings.
+const CARRIES_BODIES: [&str; 10] = [
+    "aws_config",
+    "aws_runtime",
+    "aws_sdk_dynamodb",
+    "aws_sdk_ecs",
+    "aws_sdk_sts",
+    "aws_sigv4",
+    "aws_smithy_http_client",
+    "aws_smithy_runtime",
+    "aws_smithy_runtime_api",
+    "hyper",
+];
+
 /// Sends the process's log lines to stderr, from now on and for good.
 ///
 /// `filter` is in the language of `tracing_subscriber::EnvFilter`: `info`, `warn,plimsoll=debug`.
@@ -71,8 +86,9 @@ pub fn subscriber<W>(
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
+    let quiet = CARRIES_BODIES.iter().fold(filter.to_owned(), |filter, target| format!("{filter},{target}=warn"));
     let parsed = EnvFilter::builder()
-        .parse(filter)
+        .parse(quiet)
         .map_err(|source| TelemetryError::Filter { filter: filter.to_owned(), source })?;
     let builder = tracing_subscriber::fmt().with_env_filter(parsed).with_writer(writer);
     Ok(match format {
@@ -98,6 +114,19 @@ mod tests {
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
         }
+    }
+
+    #[test]
+    fn what_carries_bodies_is_quiet_however_much_is_asked_for() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = subscriber("trace", LogFormat::Json, move || writer.clone()).unwrap();
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::trace!(target: "aws_smithy_runtime::client", "canary-body");
+            tracing::trace!(target: "plimsoll", "ours");
+        });
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        assert!(text.contains("ours") && !text.contains("canary-body"), "{text}");
     }
 
     fn logged(filter: &str, format: LogFormat) -> String {
