@@ -96,14 +96,14 @@ impl Executor<'_> {
     ///
     /// # Errors
     /// The store's, and a lost lease.
-    pub async fn advance(&mut self, books: &mut Books<'_>) -> Result<(), ControllerError> {
+    pub async fn advance(&mut self, books: &mut Books) -> Result<(), ControllerError> {
         for index in 0..books.campaigns.len() {
             self.advance_campaign(books, index).await?;
         }
         books.write_record().await
     }
 
-    async fn advance_campaign(&mut self, books: &mut Books<'_>, index: usize) -> Result<(), ControllerError> {
+    async fn advance_campaign(&mut self, books: &mut Books, index: usize) -> Result<(), ControllerError> {
         // Taken out while it is worked on: its records are written through `books`.
         let Some(slot) = books.campaigns.get_mut(index) else { return Ok(()) };
         let mut campaign = slot.clone();
@@ -114,7 +114,7 @@ impl Executor<'_> {
         result
     }
 
-    async fn work_on(&mut self, books: &mut Books<'_>, campaign: &mut Campaign) -> Result<(), ControllerError> {
+    async fn work_on(&mut self, books: &mut Books, campaign: &mut Campaign) -> Result<(), ControllerError> {
         // What is under way first: its places may become free.
         for place in 0..campaign.changes.len() {
             if campaign.changes.get(place).is_some_and(|change| is_under_way(&change.value)) {
@@ -134,7 +134,7 @@ impl Executor<'_> {
     }
 
     /// Takes one decision about the rollout and carries it out. True where another may follow at once.
-    async fn decide(&mut self, books: &mut Books<'_>, campaign: &mut Campaign) -> Result<bool, ControllerError> {
+    async fn decide(&mut self, books: &mut Books, campaign: &mut Campaign) -> Result<bool, ControllerError> {
         let now = self.now();
         let changes: Vec<Change> = campaign.changes.iter().map(|change| change.value.clone()).collect();
         let day_budget = day_budget(books, campaign, now);
@@ -205,7 +205,7 @@ impl Executor<'_> {
     /// Moves one change as far as it goes now.
     async fn move_change(
         &mut self,
-        books: &mut Books<'_>,
+        books: &mut Books,
         campaign: &mut Campaign,
         place: usize,
     ) -> Result<(), ControllerError> {
@@ -251,7 +251,7 @@ impl Executor<'_> {
     /// Records a change's state. What goes wrong is held off first: a crash in between must not bring it back.
     async fn record(
         &self,
-        books: &mut Books<'_>,
+        books: &mut Books,
         change: &mut crate::records::Versioned<Change>,
         state: State,
         reason: Option<Reason>,
@@ -280,7 +280,7 @@ impl Executor<'_> {
     /// While a wave bakes, its changes must stay healthy.
     async fn watch_bake(
         &mut self,
-        books: &mut Books<'_>,
+        books: &mut Books,
         campaign: &mut Campaign,
         wave: usize,
     ) -> Result<(), ControllerError> {
@@ -336,7 +336,7 @@ fn held_for(state: &State) -> Option<Reason> {
 }
 
 /// How many changes may still begin in these 24 hours.
-fn day_budget(books: &mut Books<'_>, campaign: &Campaign, now: Timestamp) -> usize {
+fn day_budget(books: &mut Books, campaign: &Campaign, now: Timestamp) -> usize {
     let day = Duration::from_secs(24 * 60 * 60);
     books.record.begun.retain(|begun| *begun + day > now);
     match campaign.rollout.value.spec.strategy.max_changes_per_day {

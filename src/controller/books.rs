@@ -1,8 +1,10 @@
 //! The records of one target in hand during a pass, each with the version it was read at.
 //!
-//! Every write is conditional on that version: a controller that has lost its lease is refused here.
+//! Every write is conditional on that version: a controller that has lost its lease is refused here. While the lease is
+//! held nobody else writes them, so they are read once and kept from pass to pass; after any error they are read again.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::error::ControllerError;
 use crate::model::{Hold, Reason, Resource, TargetId, Timestamp};
@@ -14,9 +16,9 @@ use crate::records::{RecordError, Versioned};
 use crate::rollout::{Change, Registration, Rollout, RolloutState, State};
 
 /// The records of one target.
-pub struct Books<'a> {
-    store: &'a dyn Store,
-    target: &'a TargetId,
+pub struct Books {
+    store: Arc<dyn Store>,
+    target: TargetId,
     /// The epoch of our lease: it goes onto everything we write.
     pub epoch: u64,
     /// Every rollout that is not final, and those whose changes are not.
@@ -33,15 +35,16 @@ pub struct Books<'a> {
     record_read: TargetRecord,
 }
 
-impl<'a> Books<'a> {
+impl Books {
     /// Reads everything of a target.
     ///
     /// # Errors
     /// The store's.
-    pub async fn read(store: &'a dyn Store, target: &'a TargetId, epoch: u64) -> Result<Self, ControllerError> {
-        let campaigns = Campaigns::of(store, target);
+    pub async fn read(store: Arc<dyn Store>, target: TargetId, epoch: u64) -> Result<Self, ControllerError> {
+        let campaigns = Campaigns::of(store.as_ref(), &target);
         let (open, ended) = campaigns.campaigns().await?.into_iter().partition(is_open);
-        let record = Targets::of(store).read(target).await?;
+        let (registrations, holds) = (campaigns.registrations().await?, campaigns.holds().await?);
+        let record = Targets::of(store.as_ref()).read(&target).await?;
         let record_version = record.as_ref().map(|record| record.version);
         let record = record.map(|record| record.value).unwrap_or_default();
         Ok(Self {
@@ -50,16 +53,22 @@ impl<'a> Books<'a> {
             epoch,
             campaigns: open,
             ended,
-            registrations: campaigns.registrations().await?,
-            holds: campaigns.holds().await?,
+            registrations,
+            holds,
             record_read: record.clone(),
             record,
             record_version,
         })
     }
 
-    fn kept(&self) -> Campaigns<'a> {
-        Campaigns::of(self.store, self.target)
+    fn kept(&self) -> Campaigns<'_> {
+        Campaigns::of(self.store.as_ref(), &self.target)
+    }
+
+    /// Puts every campaign where it belongs by now: among the open ones or the ended ones.
+    pub fn sort_out(&mut self) {
+        let all = std::mem::take(&mut self.campaigns).into_iter().chain(std::mem::take(&mut self.ended));
+        (self.campaigns, self.ended) = all.partition(is_open);
     }
 
     /// Stamps our epoch on every open record, so that whoever held the lease before can write none of them.
@@ -67,7 +76,8 @@ impl<'a> Books<'a> {
     /// # Errors
     /// The store's; a conflict where somebody else writes still: read again.
     pub async fn stamp(&mut self) -> Result<(), ControllerError> {
-        let (kept, epoch) = (self.kept(), self.epoch);
+        let (store, target, epoch) = (Arc::clone(&self.store), self.target.clone(), self.epoch);
+        let kept = Campaigns::of(store.as_ref(), &target);
         for campaign in &mut self.campaigns {
             stamp(&kept, &mut campaign.rollout, epoch).await?;
             for change in &mut campaign.changes {
@@ -162,7 +172,8 @@ impl<'a> Books<'a> {
         changes: Vec<Change>,
         now: Timestamp,
     ) -> Result<(), ControllerError> {
-        let kept = self.kept();
+        let (store, target) = (Arc::clone(&self.store), self.target.clone());
+        let kept = Campaigns::of(store.as_ref(), &target);
         let mut stored = Vec::with_capacity(changes.len());
         for change in changes {
             // A change left by a controller that died before its rollout was written is replaced.
@@ -304,7 +315,7 @@ impl<'a> Books<'a> {
     /// # Errors
     /// The store's.
     pub async fn event(&self, entry: Entry) -> Result<(), ControllerError> {
-        Events::of(self.store, self.target).append(entry).await?;
+        Events::of(self.store.as_ref(), &self.target).append(entry).await?;
         Ok(())
     }
 
@@ -316,10 +327,23 @@ impl<'a> Books<'a> {
         if self.record == self.record_read {
             return Ok(());
         }
-        let version = Targets::of(self.store).write(self.target, &self.record, self.record_version).await?;
+        let version = Targets::of(self.store.as_ref()).write(&self.target, &self.record, self.record_version).await?;
         self.record_version = Some(version);
         self.record_read = self.record.clone();
         Ok(())
+    }
+
+    /// How often each fix has landed on each resource, as far back as the records go.
+    #[must_use]
+    pub fn landed(&self) -> BTreeMap<(Resource, String), usize> {
+        let mut landed = BTreeMap::new();
+        let all = self.campaigns.iter().chain(&self.ended).flat_map(|campaign| &campaign.changes);
+        for change in all.map(|change| &change.value).filter(|change| matches!(change.state, State::Succeeded { .. })) {
+            for fix in &change.spec.fixes {
+                *landed.entry((change.spec.resource.clone(), fix.clone())).or_default() += 1;
+            }
+        }
+        landed
     }
 
     /// Resources that an open rollout has, with why each stands where it stands; and those that were just moved, whose

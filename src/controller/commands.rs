@@ -1,5 +1,7 @@
 //! Carrying out what people asked, once each, and answering.
 
+use std::collections::BTreeSet;
+
 use super::books::Books;
 use super::error::ControllerError;
 use super::execute::Executor;
@@ -14,9 +16,9 @@ impl Executor<'_> {
     ///
     /// # Errors
     /// The store's, and a lost lease.
-    pub async fn obey(&mut self, books: &mut Books<'_>) -> Result<usize, ControllerError> {
+    pub async fn obey(&mut self, books: &mut Books, answered: &mut BTreeSet<String>) -> Result<usize, ControllerError> {
         let commands = Commands::of(self.store, self.target);
-        let open = commands.open().await?;
+        let open = commands.open_besides(answered).await?;
         for command in &open {
             let now = self.now();
             let answer = match self.carry_out(books, command, now).await? {
@@ -25,13 +27,14 @@ impl Executor<'_> {
             };
             tracing::info!(target_id = %self.target, command = %command.id, by = %command.by, done = answer.done, answer = %answer.message, "command");
             commands.reply(&command.id, &answer).await?;
+            answered.insert(command.id.clone());
         }
         Ok(open.len())
     }
 
     async fn carry_out(
         &self,
-        books: &mut Books<'_>,
+        books: &mut Books,
         command: &Command,
         now: Timestamp,
     ) -> Result<Result<String, String>, ControllerError> {
@@ -54,7 +57,7 @@ impl Executor<'_> {
 
     async fn ask_rollout(
         &self,
-        books: &mut Books<'_>,
+        books: &mut Books,
         name: &str,
         request: &Request,
         by: &str,
@@ -116,7 +119,7 @@ impl Executor<'_> {
     /// A rollout that has ended is not begun again: its fixes are set free, and the next plan takes them up.
     async fn retry_ended(
         &self,
-        books: &mut Books<'_>,
+        books: &mut Books,
         campaign: &Campaign,
         by: &str,
         now: Timestamp,

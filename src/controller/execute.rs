@@ -81,7 +81,7 @@ impl Executor<'_> {
     /// The store's, and a lost lease. What ECS answers is an effect, not an error.
     pub async fn perform(
         &mut self,
-        books: &mut Books<'_>,
+        books: &mut Books,
         change: &Change,
         action: &Action,
         facts: &Facts,
@@ -92,7 +92,16 @@ impl Executor<'_> {
             Action::Register => self.perform_register(books, change, keys, now).await,
             Action::MoveTo(arn) => {
                 let members = Map::from_iter([("taskDefinition".to_owned(), json!(arn))]);
-                self.update_service(change, members, keys, facts).await
+                let effect = self.update_service(change, members, keys, facts).await?;
+                // It was ACTIVE when it was looked at, which may be long ago: what was known of it is not any more, and
+                // the next attempt looks, or registers its document again.
+                if let (State::Failed { .. }, State::RollingBack { .. }, Some(from), true) =
+                    (&effect.state, &change.state, &change.spec.from, is_inactive(effect.reason.as_ref()))
+                {
+                    books.record.restored.remove(from);
+                    return Ok(Effect { state: before_call(change, now), ..effect });
+                }
+                Ok(effect)
             }
             Action::Set => {
                 let members = change.spec.setting.as_ref().map(|setting| setting.forward.clone()).unwrap_or_default();
@@ -119,7 +128,7 @@ impl Executor<'_> {
 
     async fn perform_register(
         &mut self,
-        books: &mut Books<'_>,
+        books: &mut Books,
         change: &Change,
         keys: &ScopeKeys,
         now: Timestamp,
@@ -276,14 +285,16 @@ impl Executor<'_> {
     /// Makes sure there is an ACTIVE revision to go back to: the one it came from, else its recorded document again.
     async fn restore_previous(
         &mut self,
-        books: &mut Books<'_>,
+        books: &mut Books,
         change: &Change,
         keys: &ScopeKeys,
         now: Timestamp,
     ) -> Result<Effect, ControllerError> {
         let stay = |reason| Ok(Effect::wait(change.state.clone(), reason));
+        // What will not become possible by waiting needs a person.
+        let give_up = |message| Ok(not_taken_back(change, message, now));
         let Some(from) = change.spec.from.clone() else {
-            return stay(Reason::of(ReasonCode::NotObserved, "the change does not say where it came from"));
+            return give_up("the change does not say where it came from");
         };
         let known = books.record.restored.get(&from).cloned();
         for candidate in known.iter().chain([&from]) {
@@ -298,7 +309,9 @@ impl Executor<'_> {
         }
         let previous = change.spec.documents.as_ref().map(|documents| documents.previous.clone()).unwrap_or_default();
         let Some(document) = Documents::of(self.store, self.target).get(&previous).await? else {
-            return stay(Reason::of(ReasonCode::NotObserved, "its recorded document is not in the store any more"));
+            return give_up(
+                "its previous revision is INACTIVE, and its recorded document is not in the store any more",
+            );
         };
         if let Some(reason) = self.closed(Operation::RegisterTaskDefinition, keys, Direction::Back).await? {
             return stay(reason);
@@ -338,6 +351,22 @@ pub const fn direction(change: &Change) -> Direction {
     match change.state {
         State::RollingBack { .. } => Direction::Back,
         _ => Direction::Forward,
+    }
+}
+
+/// ECS's words for a revision that was deregistered: "TaskDefinition is inactive" (ecs-facts, headline 5).
+fn is_inactive(reason: Option<&Reason>) -> bool {
+    reason.is_some_and(|reason| reason.message.contains("TaskDefinition is inactive"))
+}
+
+/// A change that cannot be taken back, and why.
+fn not_taken_back(change: &Change, message: &str, now: Timestamp) -> Effect {
+    let reason = Reason::of(ReasonCode::NotObserved, message);
+    match &change.state {
+        State::RollingBack { cause, .. } => {
+            Effect::wait(State::Failed { cause: cause.clone(), reason: reason.clone(), at: now }, reason)
+        }
+        other => Effect::wait(other.clone(), reason),
     }
 }
 
@@ -392,6 +421,6 @@ fn contains(shown: Option<&Value>, wanted: &Value) -> bool {
 
 /// The revision to go back to, where that is known to be ACTIVE.
 #[must_use]
-pub fn previous<'a>(books: &'a Books<'_>, change: &Change) -> Option<&'a TaskDefinitionArn> {
+pub fn previous<'a>(books: &'a Books, change: &Change) -> Option<&'a TaskDefinitionArn> {
     books.record.restored.get(change.spec.from.as_ref()?)
 }

@@ -7,7 +7,7 @@
 //! Level-triggered: a pass knows nothing of why it was asked for. It may be stopped anywhere; what it did is recorded,
 //! and the next pass, of this controller or another, goes on from there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -95,6 +95,9 @@ pub struct Controller {
     cache: Cache,
     configuration: Option<(Generation, Arc<PolicySet>, Configuration)>,
     written: Option<report::Written>,
+    books: Option<Books>,
+    /// Commands known to be answered: not asked about again.
+    answered: BTreeSet<String>,
     stamped: Option<u64>,
     announced: bool,
     trigger: Trigger,
@@ -113,6 +116,8 @@ impl Controller {
             cache: Cache::default(),
             configuration: None,
             written: None,
+            books: None,
+            answered: BTreeSet::new(),
             stamped: None,
             announced: false,
             trigger: Trigger::default(),
@@ -160,7 +165,11 @@ impl Controller {
         let edited = self.read_configuration().await?;
         let depth = if edited { Depth::Full } else { depth };
         self.gate.refresh(store.as_ref()).await?;
-        let mut books = Books::read(store.as_ref(), &target, epoch).await?;
+        // Kept from the pass before, unless that failed or the lease was somebody else's in between.
+        let mut books = match self.books.take().filter(|books| books.epoch == epoch) {
+            Some(books) => books,
+            None => Books::read(Arc::clone(&store), target.clone(), epoch).await?,
+        };
         if self.stamped != Some(epoch) {
             books.stamp().await?;
             self.stamped = Some(epoch);
@@ -173,7 +182,7 @@ impl Controller {
             gate: &mut self.gate,
             cache: &mut self.cache,
         };
-        let commands = executor.obey(&mut books).await?;
+        let commands = executor.obey(&mut books, &mut self.answered).await?;
         executor.advance(&mut books).await?;
         let mut plan = None;
         let mut created = 0;
@@ -205,7 +214,11 @@ impl Controller {
             books.write_record().await?;
             plan = Some(made);
         }
-        Ok(PassReport { plan, campaigns: books.campaigns.clone(), ended: books.ended.clone(), commands, created })
+        books.sort_out();
+        let report =
+            PassReport { plan, campaigns: books.campaigns.clone(), ended: books.ended.clone(), commands, created };
+        self.books = Some(books);
+        Ok(report)
     }
 
     /// What would change now, by what is stored, or as if `objects` were applied too. Writes nothing and needs no lease.
@@ -225,7 +238,7 @@ impl Controller {
         }
         let Some((_, set, configuration)) = self.configuration.clone() else { return Err(ControllerError::NoPolicies) };
         let freezes = freezes_of(&configuration.objects);
-        let books = Books::read(store.as_ref(), &target, 0).await?;
+        let books = Books::read(Arc::clone(&store), target.clone(), 0).await?;
         let mut fleet = observe::fleet(ecs.as_ref(), &target, &mut self.cache, clock.now()).await?;
         let plan =
             make_plan(&mut fleet, ecs.as_ref(), &set, &configuration, &books, &freezes, &self.settings, clock.now())
@@ -297,7 +310,7 @@ async fn make_plan(
     ecs: &dyn Ecs,
     set: &PolicySet,
     configuration: &Configuration,
-    books: &Books<'_>,
+    books: &Books,
     freezes: &[(String, FreezeSpec)],
     settings: &Settings,
     now: Timestamp,
@@ -305,6 +318,7 @@ async fn make_plan(
     let target = target_context(&settings.target, configuration);
     let holds: Vec<_> = books.holds.iter().map(|hold| hold.value.clone()).collect();
     let taken = books.taken(now);
+    let landed = books.landed();
     let default_strategy = StrategySpec::default();
     let context = Context {
         set,
@@ -313,6 +327,7 @@ async fn make_plan(
         freezes,
         stopped_fixes: &books.record.stopped_fixes,
         taken: &taken,
+        landed: &landed,
         allow_edit: &settings.allow_edit,
         default_strategy: &default_strategy,
         now,
@@ -323,7 +338,7 @@ async fn make_plan(
 }
 
 /// Drops what open rollouts have not begun and the policies no longer ask for; what is under way finishes.
-async fn reconsider(books: &mut Books<'_>, plan: &Plan, now: Timestamp) -> Result<(), ControllerError> {
+async fn reconsider(books: &mut Books, plan: &Plan, now: Timestamp) -> Result<(), ControllerError> {
     for index in 0..books.campaigns.len() {
         let Some(mut campaign) = books.campaigns.get(index).cloned() else { continue };
         if matches!(campaign.rollout.value.state, RolloutState::Proposed { .. }) {
@@ -361,7 +376,7 @@ async fn reconsider(books: &mut Books<'_>, plan: &Plan, now: Timestamp) -> Resul
 
 /// Makes rollouts of the plan's campaigns that have none yet, and says how many.
 async fn begin_campaigns(
-    books: &mut Books<'_>,
+    books: &mut Books,
     store: &dyn Store,
     target: &TargetId,
     plan: &Plan,
@@ -415,7 +430,7 @@ async fn keep_documents(
 }
 
 /// A proposal that says something else than the plan now does is replaced; approval is bound to what was proposed.
-async fn supersede_proposals(books: &mut Books<'_>, plan: &Plan, now: Timestamp) -> Result<(), ControllerError> {
+async fn supersede_proposals(books: &mut Books, plan: &Plan, now: Timestamp) -> Result<(), ControllerError> {
     for index in 0..books.campaigns.len() {
         let Some(mut campaign) = books.campaigns.get(index).cloned() else { continue };
         if !matches!(campaign.rollout.value.state, RolloutState::Proposed { .. }) {
@@ -461,7 +476,7 @@ fn same_changes(planned: &PlannedCampaign, open: &Campaign) -> bool {
 
 /// Deregisters revisions of ours that did not stand, once nothing runs on them and nothing names them: they must not
 /// stay *latest*.
-async fn clear_away(executor: &mut Executor<'_>, books: &mut Books<'_>, fleet: &Fleet) -> Result<(), ControllerError> {
+async fn clear_away(executor: &mut Executor<'_>, books: &mut Books, fleet: &Fleet) -> Result<(), ControllerError> {
     if !fleet.gaps.is_empty() || fleet.services.values().any(|service| matches!(service, Observed::Unknown { .. })) {
         return Ok(());
     }

@@ -38,7 +38,7 @@ impl Executor<'_> {
     /// The store's, and a lost lease. What ECS answers is an outcome, not an error.
     pub async fn register(
         &mut self,
-        books: &mut Books<'_>,
+        books: &mut Books,
         change: &Change,
         keys: &ScopeKeys,
         now: Timestamp,
@@ -82,7 +82,7 @@ impl Executor<'_> {
     /// A revision made earlier, perhaps by another rollout: still ACTIVE and still what is wanted?
     async fn still_there(
         &mut self,
-        books: &mut Books<'_>,
+        books: &mut Books,
         blank: Registration,
         arn: &TaskDefinitionArn,
         wanted: &Map<String, Value>,
@@ -99,7 +99,7 @@ impl Executor<'_> {
     /// Nothing was made yet: look at the family, record the intent, make the call.
     async fn begin(
         &mut self,
-        books: &mut Books<'_>,
+        books: &mut Books,
         registration: Registration,
         wanted: &Map<String, Value>,
         keys: &ScopeKeys,
@@ -140,7 +140,7 @@ impl Executor<'_> {
     #[expect(clippy::too_many_arguments, reason = "the intent's members, each once")]
     async fn recover(
         &mut self,
-        books: &mut Books<'_>,
+        books: &mut Books,
         registration: Registration,
         last: u32,
         at: Timestamp,
@@ -176,7 +176,7 @@ impl Executor<'_> {
 
     async fn call_register(
         &mut self,
-        books: &mut Books<'_>,
+        books: &mut Books,
         registration: Registration,
         last: u32,
         wanted: &Map<String, Value>,
@@ -208,7 +208,7 @@ impl Executor<'_> {
     /// ECS has made it: read it again, as ECS will run it.
     async fn look_at(
         &mut self,
-        books: &mut Books<'_>,
+        books: &mut Books,
         registration: Registration,
         last: u32,
         answer: &Value,
@@ -231,7 +231,7 @@ impl Executor<'_> {
     /// Is what ECS made what was asked for, and nobody's revision in between?
     async fn judge(
         &mut self,
-        books: &mut Books<'_>,
+        books: &mut Books,
         registration: Registration,
         last: u32,
         made: &TaskDefinition,
@@ -259,7 +259,7 @@ impl Executor<'_> {
     /// The store's, and a lost lease.
     pub async fn deregister(
         &mut self,
-        books: &mut Books<'_>,
+        books: &mut Books,
         registration: &Registration,
         arn: &TaskDefinitionArn,
     ) -> Result<(), ControllerError> {

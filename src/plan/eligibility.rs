@@ -186,6 +186,34 @@ mod tests {
     }
 
     #[test]
+    fn a_service_that_runs_nothing_or_shifts_traffic_itself_needs_no_headroom() {
+        let tight = json!({ "minimumHealthyPercent": 100, "maximumPercent": 100 });
+        check(None, |s| {
+            s["desiredCount"] = json!(0);
+            s["runningCount"] = json!(0);
+            s["deploymentConfiguration"] = tight.clone();
+        });
+        for strategy in ["BLUE_GREEN", "LINEAR", "CANARY"] {
+            check(None, |s| {
+                s["deploymentConfiguration"] = tight.clone();
+                s["deploymentConfiguration"]["strategy"] = json!(strategy);
+            });
+        }
+    }
+
+    #[test]
+    fn what_stays_is_told_before_what_passes() {
+        check(Some((ReasonCode::CodeDeployController, true)), |s| {
+            s["deploymentController"] = json!({ "type": "CODE_DEPLOY" });
+            s["deployments"][0]["rolloutState"] = json!("IN_PROGRESS");
+        });
+        check(Some((ReasonCode::ServiceNotActive, true)), |s| {
+            s["status"] = json!("DRAINING");
+            s["deploymentController"] = json!({ "type": "EXTERNAL" });
+        });
+    }
+
+    #[test]
     fn a_quiet_setting_asks_for_no_headroom_and_no_controller() {
         let service = service(|s| s["deploymentController"] = json!({ "type": "CODE_DEPLOY" }));
         assert_eq!(eligible(&service, Touch::Quiet), Ok(()));

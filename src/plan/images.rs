@@ -60,11 +60,22 @@ mod tests {
             ("nginx:1.27", false, true),
             ("localhost:5000/nginx", true, true),
             ("localhost:5000/nginx:1", false, true),
+            ("registry.example.com/team/nginx:latest", true, true),
+            ("nginx:1.27@sha256:0000000000000000000000000000000000000000000000000000000000000000", false, false),
+            ("nginx:latest@sha256:0000000000000000000000000000000000000000000000000000000000000000", false, false),
             ("nginx@sha256:0000000000000000000000000000000000000000000000000000000000000000", false, false),
         ] {
             assert_eq!(refuses(ImagePolicy::RefuseLatest, image), latest, "{image}");
             assert_eq!(refuses(ImagePolicy::Refuse, image), any, "{image}");
             assert!(!refuses(ImagePolicy::Allow, image));
         }
+    }
+    #[test]
+    fn one_container_that_is_refused_is_enough_and_is_named() {
+        let document =
+            json!({ "containerDefinitions": [{ "name": "app", "image": "a:1" }, { "name": "sidecar", "image": "b" }] });
+        let reason = check(document.as_object().unwrap(), ImagePolicy::RefuseLatest).unwrap_err();
+        assert_eq!(reason.code, ReasonCode::MutableImage);
+        assert!(reason.message.starts_with("container `sidecar` runs `b`"), "{}", reason.message);
     }
 }

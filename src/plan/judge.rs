@@ -204,7 +204,9 @@ pub fn service(fleet: &Fleet, service: &Service, context: &Context<'_>) -> Judge
         judged.planned.reason = Some(reason);
     }
     if judged.proposed.is_none() && !judged.moves.is_empty() {
-        judged.proposed = managed_by_stack(service, strategy_of(context, judged.strategy.as_deref()));
+        let strategy = strategy_of(context, judged.strategy.as_deref());
+        judged.proposed = managed_by_stack(service, strategy)
+            .or_else(|| contested(&judged.moves, &resource, definition, strategy, context));
     }
     judged
 }
@@ -235,6 +237,31 @@ fn eligible_to_be_called_compliant(service: &Service) -> Result<(), Ineligible> 
 
 fn may_touch(service: &Service, touch: Touch) -> Result<(), Ineligible> {
     eligible(service, touch)
+}
+
+/// A fix that has landed here so often, and is wanted again: somebody keeps putting the violation back. Deploying
+/// against them for ever helps nobody; they are shown, and a person decides.
+fn contested(
+    moves: &[Move],
+    resource: &Resource,
+    definition: Option<&TaskDefinition>,
+    strategy: &StrategySpec,
+    context: &Context<'_>,
+) -> Option<Reason> {
+    let times = |fix: &String| context.landed.get(&(resource.clone(), fix.clone())).copied().unwrap_or(0);
+    let most = moves.iter().flat_map(|change| &change.fixes).map(times).max().unwrap_or(0);
+    if most == 0 || most < strategy.contested_after as usize {
+        return None;
+    }
+    let who = definition.map_or_else(String::new, |definition| {
+        let by = definition.registered_by.as_deref().unwrap_or("somebody unknown");
+        let at = definition.registered_at.map_or_else(String::new, |at| format!(" at {at}"));
+        format!("; last `{}`, registered by `{by}`{at}", definition.arn.short())
+    });
+    let message = format!(
+        "the fix has landed here {most} times and the violation was put back each time{who}: change it at its source, or approve"
+    );
+    Some(Reason::of(ReasonCode::Contested, message))
 }
 
 /// A service that carries CloudFormation's tags is a stack's (task definitions carry none:

@@ -28,6 +28,8 @@ pub struct Context<'a> {
     pub stopped_fixes: &'a BTreeSet<String>,
     /// Resources that an open rollout has already, and why it stands where it stands.
     pub taken: &'a BTreeMap<Resource, Reason>,
+    /// How often each fix has landed on each resource.
+    pub landed: &'a BTreeMap<(Resource, String), usize>,
     /// Members that fixes may edit though they are guarded.
     pub allow_edit: &'a [String],
     /// Where no Binding names one.

@@ -74,3 +74,79 @@ pub fn setting(
     };
     Ok((kind, setting))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::DocumentKind;
+    use crate::plan::compare;
+
+    fn of(kind: ChangeKind, old: &Value, new: &Value) -> Result<(ChangeKind, Setting), ReasonCode> {
+        let diff = compare::diff(DocumentKind::Service, old, new);
+        setting(kind, old, new, &diff).map_err(|reason| reason.code)
+    }
+
+    #[track_caller]
+    fn check(old: Value, new: Value, kind: ChangeKind, forward: Value, back: Value) {
+        let asked = if kind == ChangeKind::ClusterSetting { kind } else { ChangeKind::QuietSetting };
+        let (found, setting) = of(asked, &old, &new).unwrap();
+        assert_eq!((found, json!(setting.forward), json!(setting.back)), (kind, forward, back));
+    }
+
+    #[test]
+    fn the_enclosing_member_is_sent_whole_there_and_back() {
+        let network = |assign: &str| json!({ "networkConfiguration": { "awsvpcConfiguration": { "subnets": ["s-1"], "assignPublicIp": assign } }, "desiredCount": 3 });
+        let member = |assign: &str| json!({ "networkConfiguration": { "awsvpcConfiguration": { "subnets": ["s-1"], "assignPublicIp": assign } } });
+        check(
+            network("ENABLED"),
+            network("DISABLED"),
+            ChangeKind::DeployingSetting,
+            member("DISABLED"),
+            member("ENABLED"),
+        );
+    }
+
+    #[test]
+    fn a_setting_deploys_if_any_of_its_members_does() {
+        check(
+            json!({ "platformVersion": "1.3.0", "enableExecuteCommand": true }),
+            json!({ "platformVersion": "LATEST", "enableExecuteCommand": false }),
+            ChangeKind::DeployingSetting,
+            json!({ "platformVersion": "LATEST", "enableExecuteCommand": false }),
+            json!({ "platformVersion": "1.3.0", "enableExecuteCommand": true }),
+        );
+        check(
+            json!({ "enableExecuteCommand": true }),
+            json!({ "enableExecuteCommand": false }),
+            ChangeKind::QuietSetting,
+            json!({ "enableExecuteCommand": false }),
+            json!({ "enableExecuteCommand": true }),
+        );
+    }
+
+    #[test]
+    fn a_member_that_was_absent_is_remembered_as_absent() {
+        check(
+            json!({}),
+            json!({ "settings": [{ "name": "containerInsights", "value": "enabled" }] }),
+            ChangeKind::ClusterSetting,
+            json!({ "settings": [{ "name": "containerInsights", "value": "enabled" }] }),
+            json!({ "settings": null }),
+        );
+    }
+
+    #[test]
+    fn what_no_call_changes_is_not_fixable() {
+        for (old, new) in [
+            (json!({ "desiredCount": 3 }), json!({ "desiredCount": 0 })),
+            (json!({ "launchType": "EC2" }), json!({ "launchType": "FARGATE" })),
+            (json!({ "networkConfiguration": {} }), json!({})),
+        ] {
+            assert_eq!(of(ChangeKind::QuietSetting, &old, &new), Err(ReasonCode::NotFixable), "{new}");
+        }
+        let cluster = of(ChangeKind::ClusterSetting, &json!({ "tags": [] }), &json!({ "tags": [1] }));
+        assert_eq!(cluster, Err(ReasonCode::NotFixable));
+    }
+}

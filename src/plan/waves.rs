@@ -180,6 +180,22 @@ mod tests {
         assert_eq!(names(&waves), [("canary", vec!["s02"]), ("quarter", vec!["s01"])]);
     }
 
+    #[test]
+    fn a_wave_says_how_many_are_to_be_proved_and_whether_others_may_take_their_places() {
+        let mut changes: Vec<_> = (1..=4).map(|number| change(number, Severity::Low, &["a"])).collect();
+        changes.push(PlannedChange { kind: ChangeKind::QuietSetting, ..change(1, Severity::Low, &["b"]) });
+        let chosen = WaveSpec { size: "2".parse().unwrap(), selector: Some(Default::default()), ..WaveSpec::default() };
+        let strategy = StrategySpec { waves: vec![chosen, WaveSpec::default()], ..StrategySpec::default() };
+        let waves = assign(&mut changes, &strategy, |_, _| true);
+        // Two changes of one service are one place.
+        let told: Vec<_> = waves.iter().map(|wave| (wave.record.size, wave.record.selective)).collect();
+        assert_eq!(told, [(2, true), (2, false)]);
+        let with_own = WaveSpec { max_failures: Some("50%".parse().unwrap()), ..WaveSpec::default() };
+        let strategy = StrategySpec { waves: vec![with_own], ..StrategySpec::default() };
+        let waves = assign(&mut changes, &strategy, |_, _| true);
+        assert_eq!(waves[0].record.max_failures, 2);
+    }
+
     proptest! {
         #[test]
         fn every_change_is_in_exactly_one_wave(fixes in prop::collection::vec(prop::collection::vec(0..3u8, 1..3), 0..30)) {

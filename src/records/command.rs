@@ -1,5 +1,8 @@
 //! What people ask of the controller, and what it answered.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::typed::{self, RecordError};
@@ -58,6 +61,9 @@ pub struct Answer {
     pub at: Timestamp,
 }
 
+/// How long a Command is kept: long enough for any controller to come back, short enough for the inbox to stay small.
+const KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
 /// The Commands of one target.
 #[derive(Clone, Copy)]
 pub struct Commands<'a> {
@@ -85,7 +91,9 @@ impl<'a> Commands<'a> {
     /// # Errors
     /// The store's.
     pub async fn ask(&self, command: &Command) -> Result<(), RecordError> {
-        typed::put(self.store, &Key::new(self.inbox(), command.id.clone()), command, Expect::Absent).await.map(|_| ())
+        let key = Key::new(self.inbox(), command.id.clone());
+        let expires = Some(command.at + KEPT);
+        typed::put_until(self.store, &key, command, Expect::Absent, expires).await.map(|_| ())
     }
 
     /// Commands that were not answered yet, oldest first.
@@ -93,11 +101,33 @@ impl<'a> Commands<'a> {
     /// # Errors
     /// The store's.
     pub async fn open(&self) -> Result<Vec<Command>, RecordError> {
-        let commands = typed::all::<Command>(self.store, &self.inbox(), "").await?;
+        self.open_besides(&mut BTreeSet::new()).await
+    }
+
+    /// The same, without asking again about those that are `answered`; it learns of others, and forgets those that
+    /// are no longer kept.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn open_besides(&self, answered: &mut BTreeSet<String>) -> Result<Vec<Command>, RecordError> {
+        let commands: Vec<Command> = typed::all::<Command>(self.store, &self.inbox(), "")
+            .await?
+            .into_iter()
+            .map(|(_, command)| command.value)
+            .collect();
+        answered.retain(|id| commands.iter().any(|command| command.id == *id));
+        let unsure: Vec<&Command> = commands.iter().filter(|command| !answered.contains(&command.id)).collect();
         let mut open = Vec::new();
-        for (_, command) in commands {
-            if self.answer(&command.value.id).await?.is_none() {
-                open.push(command.value);
+        for batch in unsure.chunks(100) {
+            let keys: Vec<Key> = batch.iter().map(|command| self.answer_key(&command.id)).collect();
+            let answers = self.store.get(&keys).await.map_err(typed::failed("reading answers"))?;
+            for (command, answer) in batch.iter().zip(answers) {
+                match answer {
+                    Some(_) => {
+                        answered.insert(command.id.clone());
+                    }
+                    None => open.push((*command).clone()),
+                }
             }
         }
         Ok(open)
@@ -108,7 +138,9 @@ impl<'a> Commands<'a> {
     /// # Errors
     /// A conflict where it was answered before.
     pub async fn reply(&self, id: &str, answer: &Answer) -> Result<(), RecordError> {
-        typed::put(self.store, &self.answer_key(id), answer, Expect::Absent).await.map(|_| ())
+        // Kept longer than its Command, which would otherwise be carried out again.
+        let expires = Some(answer.at + KEPT + KEPT);
+        typed::put_until(self.store, &self.answer_key(id), answer, Expect::Absent, expires).await.map(|_| ())
     }
 
     /// The answer to a Command, if there is one yet.

@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use crate::model::Timestamp;
 use crate::ports::store::{Expect, Item, Key};
 use crate::ports::{Store, StoreError};
 
@@ -79,8 +80,19 @@ pub(super) async fn put<T: Serialize>(
     value: &T,
     expect: Expect,
 ) -> Result<u64, RecordError> {
+    put_until(store, key, value, expect, None).await
+}
+
+/// The same, of what may disappear after a time.
+pub(super) async fn put_until<T: Serialize>(
+    store: &dyn Store,
+    key: &Key,
+    value: &T,
+    expect: Expect,
+    expires: Option<Timestamp>,
+) -> Result<u64, RecordError> {
     let body = body(key, value)?;
-    store.put(key, &body, expect, None).await.map_err(failed(format!("writing `{}`", key.sort)))
+    store.put(key, &body, expect, expires).await.map_err(failed(format!("writing `{}`", key.sort)))
 }
 
 /// All values of a partition whose sort keys start with `prefix`, with those keys.

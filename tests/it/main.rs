@@ -9,6 +9,7 @@
 )]
 
 mod architecture;
+mod binary;
 mod cli;
 mod contract;
 mod fake;

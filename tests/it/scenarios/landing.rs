@@ -1,7 +1,9 @@
 //! Fixes that land, fixes that do not, and the way back.
 
+use plimsoll::model::ReasonCode;
+use plimsoll::model::spec::Kind;
 use plimsoll::rollout::command::Request;
-use plimsoll::sim::{Condition, Effect, Misbehaviour};
+use plimsoll::sim::{Condition, Effect, Fault, Misbehaviour};
 use serde_json::json;
 
 use super::world::{NO_HOST_PID, Story, host_pid};
@@ -113,4 +115,93 @@ async fn a_controller_that_dies_in_the_middle_is_followed_by_one_that_goes_on() 
     story.passes_for(20 * 60).await;
     assert_eq!(story.phases("default-1").await.0, "Succeeded");
     assert_eq!(story.runs("prod", "web"), ["web:2", "web:2"], "and no third revision");
+}
+
+#[tokio::test]
+async fn a_violation_that_is_put_back_twice_is_only_proposed_the_third_time() {
+    let mut story = Story::begin();
+    story.cluster("prod");
+    story.violating_service("prod", "web");
+    story.apply(NO_HOST_PID).await;
+    story.settle(300);
+    for round in 1..=2 {
+        story.passes_for(20 * 60).await;
+        assert_eq!(story.phases(&format!("default-{round}")).await.0, "Succeeded");
+        let next = story.register(host_pid("web"));
+        story.call("UpdateService", json!({ "cluster": "prod", "service": "web", "taskDefinition": next }));
+    }
+    let report = story.passes_for(20 * 60).await;
+    assert_eq!(story.phases("default-3").await.0, "Proposed");
+    let reason = report.plan.unwrap().services[0].reason.clone().unwrap();
+    assert_eq!(reason.code, ReasonCode::Contested);
+    assert!(reason.message.contains("`web:5`"), "the evidence names the revision: {}", reason.message);
+    assert_eq!(story.runs("prod", "web"), ["web:5", "web:5"]);
+    story.ask("default-3", Request::Approve { plan: None }).await;
+    story.passes_for(20 * 60).await;
+    assert_eq!(story.runs("prod", "web"), ["web:6", "web:6"], "a person may insist");
+}
+
+#[tokio::test]
+async fn a_freeze_stops_a_rollout_at_once_and_lifting_it_lets_it_go_on() {
+    let mut story = Story::begin();
+    story.cluster("prod");
+    for name in ["one", "two", "three"] {
+        story.violating_service("prod", name);
+    }
+    story.apply(NO_HOST_PID).await;
+    story.settle(300);
+    story.passes_for(60).await;
+    story
+        .apply("{ apiVersion: plimsoll/v1, kind: Freeze, metadata: { name: stop }, spec: { reason: incident } }")
+        .await;
+    story.ecs.forget_calls();
+    story.passes_for(30 * 60).await;
+    assert_eq!(story.writes(), [""; 0], "nothing is written forward under a freeze");
+    let (_, changes) = story.phases("default-1").await;
+    assert!(changes.iter().filter(|(_, phase)| phase == "Pending").count() >= 1, "{changes:?}");
+    story.delete(Kind::Freeze, "stop").await;
+    story.passes_for(30 * 60).await;
+    assert_eq!(story.phases("default-1").await.0, "Succeeded");
+}
+
+#[tokio::test]
+async fn services_on_one_revision_share_the_new_one_and_a_family_that_is_ahead_is_left_alone() {
+    let mut story = Story::begin();
+    story.cluster("prod");
+    let shared = story.violating_service("prod", "web");
+    story.service("prod", "web-worker", &shared, json!({}));
+    let old = story.violating_service("prod", "ahead");
+    story.register(host_pid("ahead"));
+    story.apply(NO_HOST_PID).await;
+    story.settle(300);
+    let report = story.passes_for(40 * 60).await;
+    assert_eq!(
+        (story.runs("prod", "web"), story.runs("prod", "web-worker")),
+        (vec!["web:2".to_owned(); 2], vec!["web:2".to_owned(); 2])
+    );
+    let plan = report.plan.unwrap();
+    let ahead = plan.services.iter().find(|service| service.resource.ends_with("prod/ahead")).unwrap();
+    assert_eq!(ahead.reason.as_ref().unwrap().code, ReasonCode::FamilyAhead);
+    assert!(old.ends_with(":1") && story.runs("prod", "ahead") == ["ahead:1", "ahead:1"]);
+}
+
+#[tokio::test]
+async fn a_lost_reply_makes_no_second_revision_and_no_second_deployment() {
+    for lost in ["RegisterTaskDefinition", "UpdateService"] {
+        let mut story = Story::begin();
+        story.cluster("prod");
+        story.violating_service("prod", "web");
+        story.apply(NO_HOST_PID).await;
+        story.settle(300);
+        let mut left = 1;
+        story.ecs.set_faults(move |call| {
+            let hit = call.operation.as_str() == lost && left > 0;
+            left -= i32::from(hit);
+            hit.then_some(Fault::LostReply)
+        });
+        story.passes_for(20 * 60).await;
+        assert_eq!(story.phases("default-1").await.0, "Succeeded", "{lost}");
+        let calls = story.writes().iter().filter(|name| *name == lost).count();
+        assert_eq!((calls, story.runs("prod", "web")), (1, vec!["web:2".to_owned(); 2]), "{lost}");
+    }
 }

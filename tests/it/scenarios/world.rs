@@ -7,6 +7,7 @@ use plimsoll::controller::reconcile::Depth;
 use plimsoll::controller::{Controller, Parts, PassReport, Settings};
 use plimsoll::embedded::EmbeddedStore;
 use plimsoll::manifest;
+use plimsoll::model::spec::Kind;
 use plimsoll::model::{TargetId, TaskDefinitionArn, Timestamp, wire};
 use plimsoll::ports::Clock;
 use plimsoll::records::campaign::{Campaign, Campaigns};
@@ -83,6 +84,11 @@ impl Story {
         let objects = manifest::parse("story.yaml", yaml).unwrap_or_else(|found| panic!("{found:#?}"));
         let objects = objects.into_iter().map(|sourced| sourced.object).collect();
         let application = Application { objects, ..Application::default() };
+        Configurations::of(self.store.as_ref()).apply(&application, self.clock.now(), false).await.unwrap();
+    }
+
+    pub(crate) async fn delete(&self, kind: Kind, name: &str) {
+        let application = Application { delete: vec![(kind, name.to_owned())], ..Application::default() };
         Configurations::of(self.store.as_ref()).apply(&application, self.clock.now(), false).await.unwrap();
     }
 

@@ -1,0 +1,78 @@
+//! Two controllers on one store: one works, the other stands by, and neither writes what the other has written.
+
+use std::time::Duration;
+
+use super::process::{self, Process};
+use super::{CONTROLLER, Once, Stage, eventually, within};
+use crate::cli::repository;
+use crate::fake::Reply;
+
+/// The holder of the lease, and the one that stands by.
+struct Pair {
+    holder: Process,
+    other: Process,
+}
+
+/// Both run, with nothing to enforce yet.
+fn pair(stage: &Stage) -> Pair {
+    let policies = repository().join("policies");
+    stage.plimsoll.run(&["apply", "-f", policies.to_str().unwrap()]).exits(0);
+    let (one, two) = (stage.start(&CONTROLLER), stage.start(&CONTROLLER));
+    let stands_by = |process: &Process| process.said().iter().any(|line| line.contains("standing by"));
+    let first_waits = eventually("one of two stands by", || match (stands_by(&one), stands_by(&two)) {
+        (true, _) => Some(true),
+        (_, true) => Some(false),
+        (false, false) => None,
+    });
+    let (holder, other) = if first_waits { (two, one) } else { (one, two) };
+    Pair { holder, other }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_other_takes_over_when_the_holder_is_killed() {
+    let stage = Stage::new().await;
+    let Pair { mut holder, mut other } = pair(&stage);
+    stage.plimsoll.run(&["apply", "-f", "mine.yaml"]).exits(0);
+    holder.says(r#""phase":"Stabilizing""#);
+    let before = other.said();
+    assert!(!before.iter().any(|line| line.contains(r#""phase""#)), "it only stood by: {before:#?}");
+    holder.signal("KILL");
+    holder.end().was_killed();
+    // The lease's five seconds, and at most 15 more.
+    within(Duration::from_secs(20), "the other takes over", || {
+        other.said().iter().any(|line| line.contains(r#""phase""#)).then_some(())
+    });
+    other.says(r#""rollout":"quick-1","phase":"Succeeded""#);
+    stage.is_fixed();
+    other.signal("TERM");
+    other.end().exits(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_holder_that_was_suspended_past_its_lease_writes_nothing_more() {
+    let stage = Stage::new().await;
+    let Pair { holder, mut other } = pair(&stage);
+    let (id, server, suspended) = (holder.id(), stage.ecs.0, Once::<()>::default());
+    // In the middle of its first move: ECS does it, and the answer finds nobody.
+    stage.script(move |request| {
+        if request.operation() == "UpdateService" && suspended.set(()).is_ok() {
+            process::signal(id, "STOP");
+            return Some(Reply::LoseAnswerOf(server));
+        }
+        None
+    });
+    stage.plimsoll.run(&["apply", "-f", "mine.yaml"]).exits(0);
+    other.says(r#""rollout":"quick-1","phase":"Succeeded""#);
+    stage.is_fixed();
+    let (writes, said) = (stage.writes().len(), holder.said().len());
+    holder.signal("CONT");
+    eventually("it learns that it is no longer the holder", || {
+        holder.said()[said..].iter().any(|line| line.contains("standing by")).then_some(())
+    });
+    assert_eq!(stage.writes()[writes..], []);
+    stage.is_fixed();
+    for process in [holder, other] {
+        process.signal("TERM");
+        process.end().exits(0);
+    }
+}
