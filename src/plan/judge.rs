@@ -191,10 +191,15 @@ pub fn service(fleet: &Fleet, service: &Service, context: &Context<'_>) -> Judge
         Ok(moves)
     });
     judged.planned.task_definition = service.task_definition.as_ref().map(ToString::to_string);
-    // What runs may not yet be what the service names: then it is not compliant yet.
-    if matches!(judged.planned.outcome, PlanOutcome::Compliant | PlanOutcome::Waived)
-        && let Err(Ineligible::Deferred(reason)) = eligible_to_be_called_compliant(service)
-    {
+    // What runs may not yet be what the service names: then it is not compliant yet. What is only audited may stay as
+    // it is, but what else passes is said to hold.
+    let held_to = of_revision.iter().chain(&of_setting).any(|result| result.enforcement >= Enforcement::Propose);
+    let said_to_pass = match judged.planned.outcome {
+        PlanOutcome::Compliant | PlanOutcome::Waived => true,
+        PlanOutcome::Audit => held_to,
+        PlanOutcome::Change | PlanOutcome::Blocked | PlanOutcome::Deferred | PlanOutcome::Unknown => false,
+    };
+    if said_to_pass && let Err(Ineligible::Deferred(reason)) = eligible_to_be_called_compliant(service) {
         judged.planned.outcome = PlanOutcome::Deferred;
         judged.planned.reason = Some(reason);
     }
@@ -208,6 +213,14 @@ pub fn service(fleet: &Fleet, service: &Service, context: &Context<'_>) -> Judge
 
 /// Whether everything that runs is what the service names.
 fn eligible_to_be_called_compliant(service: &Service) -> Result<(), Ineligible> {
+    if let (Some(named), Some(primary)) = (&service.task_definition, service.primary())
+        && *named != primary.task_definition
+    {
+        let (service, found) = (service.arn.short(), primary.task_definition.short());
+        let message =
+            format!("service `{service}` names `{}`, and its deployment still brings `{found}`", named.short());
+        return Err(Ineligible::Deferred(Reason::of(ReasonCode::DeploymentInProgress, message)));
+    }
     let deploys = Service {
         // Only whether a deployment is under way counts here.
         configuration: crate::model::observed::DeploymentConfiguration {

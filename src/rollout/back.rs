@@ -149,6 +149,16 @@ impl Going<'_> {
         service.deployments.iter().find(ours)
     }
 
+    /// The service took our revision's name, and no deployment of it ever showed (moto stores the name and does
+    /// nothing): left so, it would pass for fixed, and whoever deploys it next would get our revision.
+    fn is_only_named(&self) -> bool {
+        let named = self.input.facts.service.known().and_then(|service| service.task_definition.as_ref());
+        self.change.spec.kind == ChangeKind::Revision
+            && self.taking.deployment.is_none()
+            && self.record().is_none()
+            && named.is_some_and(|named| self.change.spec.to.as_ref() == Some(named))
+    }
+
     /// ECS's own record of our deployment.
     fn record(&self) -> Option<&ServiceDeployment> {
         let revision = self.change.spec.kind == ChangeKind::Revision;
@@ -192,6 +202,11 @@ impl Going<'_> {
                 _ => {}
             }
         }
+        self.send_back(primary)
+    }
+
+    /// By a deployment of what the service had.
+    fn send_back(&self, primary: &Deployment) -> Step {
         let (before, intent) = (primary.id.clone(), self.input.now);
         match (self.change.spec.kind, self.input.previous) {
             (ChangeKind::Revision, Some(to)) => {
@@ -212,6 +227,9 @@ impl Going<'_> {
         }
         if self.taking.deployment.is_none() && self.taking.intent + READ_LAG > self.input.now {
             return self.wait(unknown_until(self.taking.intent + READ_LAG));
+        }
+        if self.is_only_named() {
+            return self.input.backward.map_or_else(|| self.send_back(primary), |reason| self.wait(reason.clone()));
         }
         // A setting keeps the revision: only what is older than ours, or ECS's word, tells going back from deploying.
         let went_back = self.change.spec.kind == ChangeKind::Revision

@@ -88,7 +88,7 @@ fn hostile_files_are_refused_with_one_clear_sentence() {
         ("expected an object, found a string", vec![b'a'; 1_000_000]),
         (
             "more than 50000 values in one file, aliases expanded",
-            "[a,".repeat(1).into_bytes().into_iter().chain("a,".repeat(60_000).into_bytes()).collect(),
+            b"[a,".to_vec().into_iter().chain("a,".repeat(60_000).into_bytes()).collect(),
         ),
     ];
     for (message, bytes) in cases {

@@ -116,6 +116,19 @@ fn a_rollback_that_ecs_could_not_finish_is_finished_with_the_previous_revision()
 }
 
 #[test]
+fn a_service_that_only_took_our_revisions_name_is_given_back_the_old_one() {
+    let nameless = |back| going(ChangeKind::Revision, ReasonCode::ProgressTimeout, None, back);
+    let old = || Scene::empty().deployment("old", "PRIMARY", 1, -9000, "COMPLETED").tasks(2, 1, "old");
+    let named = || old().edit(|service| service["taskDefinition"] = json!(revision(2)));
+    check(&nameless(Back::Deciding), &named(), "RollingBack Updating | MoveTo web:1 | -");
+    check_with(&nameless(Back::Deciding), &named(), None, NOW, "RollingBack Deciding | RestorePrevious | -");
+    check(&nameless(Back::Deciding), &old(), "RollingBack Watching | - | -");
+    // ECS knows of it: then ECS is at work.
+    let known = named().record("ROLLBACK_IN_PROGRESS", 2, INTENT + 1);
+    check(&nameless(Back::Deciding), &known, "RollingBack Watching | - | -");
+}
+
+#[test]
 fn a_deployment_that_ecs_would_not_stop_is_replaced() {
     check(&revision_going(Back::Replacing), &Scene::during(), "RollingBack Updating | MoveTo web:1 | -");
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use plimsoll::controller::RunEnd;
+use plimsoll::model::ReasonCode;
 use plimsoll::plan::PlanOutcome;
 use plimsoll::ports::ecs::{Ecs, Operation};
-use plimsoll::rollout::RolloutState;
-use plimsoll::rollout::State;
+use plimsoll::rollout::{RolloutState, State};
 use serde_json::json;
 
 use super::documents;
@@ -41,7 +41,7 @@ async fn what_never_lands_is_no_success_it_is_taken_back_held_and_explained() {
     store.create_table().await.unwrap();
     let fleet = fleet_on(&peer).await;
     let [first, second, stuck] = [0, 1, 2].map(|place| fleet.services[place].arn.clone());
-    let swift = SWIFT.replace(PATIENCE, "progressTimeout: 1m");
+    let swift = SWIFT.replace(PATIENCE, "progressTimeout: 2m");
     let mut run = Loop::on(&peer, Arc::new(store), &swift).await;
     let ecs = run.ecs.clone();
     let deployments = json!({ "cluster": "prod-a", "service": first });
@@ -57,7 +57,7 @@ async fn what_never_lands_is_no_success_it_is_taken_back_held_and_explained() {
     let RunEnd::Settled { problems } = run.runs(Duration::from_secs(5 * 60)).await else { panic!("it was stopped") };
     let problem = |arn: &str| problems.iter().find(|problem| problem.contains(arn)).unwrap().as_str();
     assert_eq!(problems.len(), 3, "{problems:#?}");
-    assert!(problem(&first).contains("Held") && problem(&first).contains("1m"), "{problems:#?}");
+    assert!(problem(&first).contains("Held") && problem(&first).contains("2m"), "{problems:#?}");
     assert!(problem(&second).contains("ChangeFailed"), "the rollout has stopped at the first: {problems:#?}");
     assert!(problem(&stuck).contains("DeploymentInProgress"), "{problems:#?}");
 
@@ -66,9 +66,10 @@ async fn what_never_lands_is_no_success_it_is_taken_back_held_and_explained() {
     assert!(matches!(campaign.rollout.value.state, RolloutState::Paused { .. }), "{:?}", campaign.rollout.value.state);
     let [tried, pending] = [0, 1].map(|place| &campaign.changes[place].value.state);
     let State::Failed { cause, reason, .. } = tried else { panic!("{tried:?}") };
-    // It could not be moved, and it cannot be seen to have come back.
-    assert!(cause.message.contains("shows nothing of it"), "{cause}");
-    assert!(reason.message.contains("taken back, but without progress"), "{reason}");
+    // It could not be moved, and it cannot be seen to have come back. How that is said depends on how slow this is.
+    assert_eq!((cause.code, reason.code), (ReasonCode::ProgressTimeout, ReasonCode::ProgressTimeout));
+    assert!(cause.message.contains("nothing came of it"), "{cause}");
+    assert!(reason.message.contains("back"), "{reason}");
     assert_eq!(pending, &State::Pending);
 
     // Taken back as far as this server goes: every service names what it named, and the made revision is not the latest.
