@@ -169,7 +169,11 @@ async fn plan_target(
 /// What ended a pass, with what to do about it.
 pub(super) fn controller_error(error: ControllerError) -> Error {
     match error {
-        ControllerError::Ecs { action, source } => Error::from(source).context(format!("{action} failed")),
+        // The source names the operation too; with what input is for whoever asks for more.
+        ControllerError::Ecs { action, source } => {
+            tracing::debug!(action, "failed");
+            Error::from(source)
+        }
         ControllerError::Record(source) => Error::from(source),
         ControllerError::Wire { .. } => {
             Error::new(chain(&error)).help("the endpoint does not answer as ECS does; check AWS_ENDPOINT_URL")

@@ -68,7 +68,8 @@ pub struct Settings {
 pub enum Depth {
     /// The whole fleet.
     Full,
-    /// Changes in flight, Commands and the configuration; the whole fleet only where the configuration has changed.
+    /// Changes in flight, Commands and the configuration; the whole fleet only where the configuration has changed or a
+    /// Command was carried out.
     InFlight,
 }
 
@@ -183,6 +184,8 @@ impl Controller {
             cache: &mut self.cache,
         };
         let commands = executor.obey(&mut books, &mut self.answered).await?;
+        // What a person asked for shows in the plan and the reports at once, not at the next resync.
+        let depth = if commands > 0 { Depth::Full } else { depth };
         executor.advance(&mut books).await?;
         let mut plan = None;
         let mut created = 0;

@@ -11,7 +11,7 @@ use crate::controller::run::Watcher;
 use crate::model::Timestamp;
 use crate::model::mask::clean_text;
 use crate::records::campaign::Campaign;
-use crate::rollout::{Change, Phase};
+use crate::rollout::{Change, Phase, RolloutState};
 
 /// Lines and bars.
 pub(super) struct Screen {
@@ -124,6 +124,18 @@ impl Screen {
         self.line(&self.paint(code, &text));
     }
 
+    /// Takes away the bars of rollouts that have ended.
+    fn keep_bars(&mut self, moving: &[&Campaign]) {
+        let Some(bars) = &self.bars else { return };
+        self.waves.retain(|(rollout, _), bar| {
+            let stays = moving.iter().any(|campaign| &campaign.rollout.value.name == rollout);
+            if !stays {
+                bars.remove(bar);
+            }
+            stays
+        });
+    }
+
     fn show_bars(&mut self, campaign: &Campaign) {
         let Some(bars) = self.bars.clone() else { return };
         let rollout = &campaign.rollout.value;
@@ -131,7 +143,7 @@ impl Screen {
             let of_wave =
                 || campaign.changes.iter().map(|change| &change.value).filter(|change| change.spec.wave == number);
             let bar = self.waves.entry((rollout.name.clone(), number)).or_insert_with(|| {
-                let template = "  {prefix:18} [{bar:30}] {pos}/{len} {msg}";
+                let template = "  {prefix:18} [{bar:30}] {pos}/{len} {wide_msg}";
                 let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
                 let bar = bars.add(ProgressBar::new(of_wave().count() as u64));
                 bar.set_style(style.progress_chars("=> "));
@@ -149,6 +161,10 @@ impl Screen {
     }
 }
 
+const fn is_proposed(campaign: &Campaign) -> bool {
+    matches!(campaign.rollout.value.state, RolloutState::Proposed { .. })
+}
+
 impl Watcher for Screen {
     fn passed(&mut self, report: &PassReport, now: Timestamp) {
         let in_flight = |campaign: &Campaign| {
@@ -161,11 +177,11 @@ impl Watcher for Screen {
             }
             self.show_rollout(campaign, now);
         }
-        for campaign in &report.campaigns {
+        // A proposal waits for a person, perhaps for days: a bar would promise that it moves.
+        let moving: Vec<&Campaign> = report.campaigns.iter().filter(|campaign| !is_proposed(campaign)).collect();
+        self.keep_bars(&moving);
+        for campaign in moving {
             self.show_bars(campaign);
-        }
-        if report.campaigns.is_empty() {
-            self.clear();
         }
     }
 }

@@ -91,8 +91,9 @@ impl Story {
         let failed = self.paused().await?;
         if let Some((rollout, service)) = &failed {
             self.screen.heading(&format!(
-                "{service} broke with its fix. It was taken back, the fix is held off it, and nothing more started. You say: go on without it."
+                "{service} broke with its fix. It was taken back, the fix is held off it, and nothing more started."
             ));
+            self.screen.line("You say: go on without it.");
             self.command(&format!("plimsoll rollout resume {rollout}"));
             self.ask(rollout, Request::Resume).await?;
             self.run().await?;

@@ -1,10 +1,13 @@
 //! The real binary against whole fleets, as a person at a terminal uses it: every call over HTTP, every controller a
 //! process of its own that can be signalled, killed and stopped.
 
+mod circumstances;
+mod demo;
 mod faults;
 mod fleet;
 mod journey;
 mod pair;
+mod person;
 mod process;
 mod wire;
 
