@@ -278,7 +278,7 @@ pub async fn last_revision(ecs: &dyn Ecs, family: &str) -> Result<u32, Controlle
     let mut last = 0;
     for status in ["ACTIVE", "INACTIVE"] {
         let action = || format!("listing the {status} revisions of `{family}`");
-        let input = json!({ "familyPrefix": family, "status": status, "sort": "DESC", "maxResults": 1 });
+        let input = json!({ "familyPrefix": family, "status": status, "sort": "DESC", "maxResults": 100 });
         let answer = ecs.call(Operation::ListTaskDefinitions, input).await.map_err(ecs_failed(action()))?;
         let arns = wire::arns::<TaskDefinitionArn>(&answer, "taskDefinitionArns").map_err(wire_failed(action()))?;
         let highest = arns.iter().filter(|arn| arn.family() == family).map(|arn| arn.revision().get()).max();
