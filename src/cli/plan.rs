@@ -180,6 +180,9 @@ pub(super) fn controller_error(error: ControllerError) -> Error {
         }
         ControllerError::NotHolder { .. } => Error::new(error.to_string())
             .help("wait for it to stop, or let it do the work; `plimsoll get leases` shows who holds what"),
+        ControllerError::WrongTarget { .. } => {
+            Error::new(error.to_string()).help("set AWS_REGION and the credentials to those of the endpoint")
+        }
         ControllerError::NoPolicies => {
             Error::new("no policy is in effect").help("apply some with `plimsoll apply -f policies/`")
         }

@@ -45,7 +45,14 @@ fn write(text: &mut String, plan: &Plan, policies: usize, wide: bool) -> std::fm
         if resources.is_empty() {
             continue;
         }
-        writeln!(text, "\n{} ({})", outcome.as_str(), resources.len())?;
+        let clusters =
+            resources.iter().filter(|one| one.task_definition.is_none() && one.resource.contains(":cluster/")).count();
+        let count = |number: usize, what: &str| {
+            (number > 0).then(|| format!("{number} {what}{}", if number == 1 { "" } else { "s" }))
+        };
+        let counts: Vec<String> =
+            [count(resources.len() - clusters, "service"), count(clusters, "cluster")].into_iter().flatten().collect();
+        writeln!(text, "\n{}: {}", outcome.as_str(), counts.join(", "))?;
         if outcome == PlanOutcome::Compliant && !wide {
             continue;
         }

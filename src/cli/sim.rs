@@ -24,7 +24,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["services", "seed"])]
     fleet: Option<PathBuf>,
     /// How many services the generated fleet has
-    #[arg(long, value_name = "N", default_value_t = 60)]
+    #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u32).range(60..=5000))]
     services: u32,
     /// Makes the generated fleet repeatable
     #[arg(long, value_name = "N", default_value_t = 1)]

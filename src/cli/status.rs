@@ -181,7 +181,10 @@ fn next(rollout: &Rollout, counts: &Counts) -> String {
     let undo = format!("`plimsoll rollout undo {name}` takes it back");
     match &rollout.state {
         RolloutState::Proposed { .. } => {
-            format!("`plimsoll rollout approve {name} --plan {}` starts it, `plimsoll rollout abort {name}` drops it", rollout.spec.plan)
+            format!(
+                "`plimsoll rollout approve {name} --plan {}` starts it, `plimsoll rollout abort {name}` drops it",
+                rollout.spec.plan
+            )
         }
         RolloutState::Scheduled | RolloutState::Progressing { .. } | RolloutState::Baking { .. } => {
             let approval = rollout.waiting.as_ref().is_some_and(|reason| reason.code == ReasonCode::ApprovalRequired);
@@ -194,14 +197,20 @@ fn next(rollout: &Rollout, counts: &Counts) -> String {
         RolloutState::Paused { .. } if counts.failed + counts.rolled_back > 0 => format!(
             "`plimsoll rollout resume {name}` goes on without what failed, `retry` tries it again, `abort` ends it here, {undo}"
         ),
-        RolloutState::Paused { .. } => format!("`plimsoll rollout resume {name}` goes on, `abort` ends it here, {undo}"),
+        RolloutState::Paused { .. } => {
+            format!("`plimsoll rollout resume {name}` goes on, `abort` ends it here, {undo}")
+        }
         RolloutState::RollingBack { .. } => "nothing is needed: it is being taken back".to_owned(),
         RolloutState::RolledBack { .. } => {
-            "the fix is held off these services; `plimsoll hold list` shows it, `plimsoll hold release SERVICE` lets it come again".to_owned()
+            format!(
+                "the fix stays off; `plimsoll hold list` shows where, `plimsoll rollout retry {name}` lets it come again"
+            )
         }
         RolloutState::Succeeded { .. } => format!("nothing is needed; {undo}"),
         RolloutState::Failed { .. } => format!("see why above and in `plimsoll events --for Rollout/{name}`; {undo}"),
-        RolloutState::Aborted { .. } => format!("what was changed stands; {undo}"),
+        RolloutState::Aborted { .. } => {
+            format!("what was changed stands; `plimsoll rollout retry {name}` lets the rest go on, {undo}")
+        }
         RolloutState::Superseded { .. } => "nothing: the policies no longer ask for it".to_owned(),
     }
 }

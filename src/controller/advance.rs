@@ -147,11 +147,13 @@ impl Executor<'_> {
         rollout.state = decision.state;
         rollout.waiting = decision.reason;
         if differs {
-            books.write_rollout(&mut campaign.rollout, &before, now, BY).await?;
             let taken_back = matches!(before, RolloutState::RollingBack { .. });
             if taken_back && campaign.rollout.value.state.is_final() {
-                books.record.stopped_fixes.extend(campaign.rollout.value.spec.fixes.iter().cloned());
+                // First: a crash in between must not let the next plan begin it under another name.
+                books.stop_fixes(&campaign.rollout.value);
+                books.write_record().await?;
             }
+            books.write_rollout(&mut campaign.rollout, &before, now, BY).await?;
         }
         for place in &decision.join {
             if let (Some(change), Some(wave)) = (campaign.changes.get_mut(*place), campaign.rollout.value.state.wave())

@@ -333,6 +333,12 @@ impl Books {
         Ok(())
     }
 
+    /// The fixes of this rollout begin under no other name until a person says so.
+    pub fn stop_fixes(&mut self, rollout: &Rollout) {
+        let fixes = rollout.spec.fixes.iter().map(|fix| (fix.clone(), rollout.name.clone()));
+        self.record.stopped_fixes.extend(fixes);
+    }
+
     /// How often each fix has landed on each resource, as far back as the records go.
     #[must_use]
     pub fn landed(&self) -> BTreeMap<(Resource, String), usize> {

@@ -99,7 +99,7 @@ impl Executor<'_> {
             }
         }
         if matches!(request, Request::Abort) {
-            books.record.stopped_fixes.extend(campaign.rollout.value.spec.fixes.iter().cloned());
+            books.stop_fixes(&campaign.rollout.value);
         }
         campaign.rollout.value.waiting = None;
         books.write_rollout(&mut campaign.rollout, &before, now, by).await?;
@@ -126,7 +126,7 @@ impl Executor<'_> {
     ) -> Result<String, ControllerError> {
         let rollout = &campaign.rollout.value;
         let released = books.release(|hold| hold.rollout.as_deref() == Some(&rollout.name), now, by).await?;
-        books.record.stopped_fixes.retain(|fix| !rollout.spec.fixes.contains(fix));
+        books.record.stopped_fixes.retain(|fix, _| !rollout.spec.fixes.contains(fix));
         books.write_record().await?;
         Ok(format!(
             "the fixes of rollout `{}` may go on: {released} holds released; the next pass plans them anew",

@@ -36,6 +36,14 @@ pub enum ControllerError {
         /// Who, as far as is known.
         holder: String,
     },
+    /// ECS answered for another account or region than the credentials are for.
+    #[error("the endpoint answers for `{answered}`, not for `{target}`")]
+    WrongTarget {
+        /// What was asked about.
+        target: String,
+        /// What the clusters' ARNs say.
+        answered: String,
+    },
     /// There are no policies to hold the fleet to.
     #[error("no policy is in effect: `plimsoll apply -f policies/` brings some")]
     NoPolicies,

@@ -78,6 +78,11 @@ pub async fn fleet(
         gaps: Vec::new(),
     };
     let arns: Vec<ClusterArn> = list(ecs, Operation::ListClusters, json!({ "maxResults": 100 }), "clusterArns").await?;
+    if let Some(stranger) = arns.iter().find(|arn| arn.account() != target.account || arn.region() != target.region) {
+        // An endpoint override that answers for another region: holds and records are kept by target, and would not apply.
+        let answered = format!("{}/{}", stranger.account(), stranger.region());
+        return Err(ControllerError::WrongTarget { target: target.to_string(), answered });
+    }
     for batch in arns.chunks(100) {
         clusters(ecs, batch, &mut fleet, now).await;
     }

@@ -1,5 +1,6 @@
 //! Pass after pass, until told to stop or until nothing is left to do.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -190,24 +191,32 @@ fn settling_of(report: &PassReport) -> Settling {
     }
     let mut problems: Vec<String> = plan.gaps.clone();
     let mut deferred = false;
+    let mut alike: BTreeMap<(&'static str, String), Vec<&str>> = BTreeMap::new();
     for planned in plan.services.iter().chain(&plan.clusters) {
-        let why = planned.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
-        match planned.outcome {
-            PlanOutcome::Compliant | PlanOutcome::Waived | PlanOutcome::Audit => {}
+        let what = match planned.outcome {
+            PlanOutcome::Compliant | PlanOutcome::Waived | PlanOutcome::Audit => continue,
             PlanOutcome::Deferred => {
-                let frozen = planned.reason.as_ref().is_some_and(|reason| reason.code == ReasonCode::Frozen);
-                deferred |= !frozen;
-                problems.push(format!("{} is deferred{why}", planned.resource));
+                deferred |= planned.reason.as_ref().is_none_or(|reason| reason.code != ReasonCode::Frozen);
+                "deferred"
             }
-            PlanOutcome::Change => problems.push(format!("{} waits{why}", planned.resource)),
-            outcome => problems.push(format!("{} is {}{why}", planned.resource, outcome.as_str())),
-        }
+            PlanOutcome::Change => "waiting",
+            PlanOutcome::Blocked => "blocked",
+            PlanOutcome::Unknown => "unknown",
+        };
+        let why = planned.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
+        alike.entry((what, why)).or_default().push(short(&planned.resource));
     }
+    problems.extend(alike.into_iter().map(|((what, why), names)| format!("{what}{why}: {}", names.join(", "))));
     let ended = report.campaigns.iter().chain(&report.ended).flat_map(|campaign| &campaign.changes);
     let unverified =
         ended.filter(|change| matches!(change.value.state, State::Unverified { .. })).map(|change| &change.value);
-    problems.extend(unverified.map(|change| format!("{} is unverified", change.spec.resource.as_str())));
+    problems.extend(unverified.map(|change| format!("unverified: {}", change.spec.resource.short())));
     if deferred { Settling::Deferred(problems) } else { Settling::Idle(problems) }
+}
+
+/// `CLUSTER/NAME` of a service's ARN, the name of a cluster's.
+fn short(arn: &str) -> &str {
+    arn.splitn(6, ':').nth(5).and_then(|resource| resource.split_once('/')).map_or(arn, |(_, name)| name)
 }
 
 /// Whether a campaign goes on without anybody's help.

@@ -415,7 +415,10 @@ fn without_wish(
                 planned.diff = moves.into_iter().flat_map(|change| change.diff).collect()
             }
             Ok(_) => {}
-            Err(Ineligible::Blocked(reason) | Ineligible::Deferred(reason)) => planned.reason = Some(reason),
+            // Audited policies that want different things are nobody's problem until both are enforced.
+            Err(Ineligible::Blocked(reason) | Ineligible::Deferred(reason)) => {
+                planned.reason = Some(reason).filter(|reason| reason.code != ReasonCode::FixConflict);
+            }
         }
     } else if opinion.with(Verdict::Waived).next().is_some() {
         planned.outcome = PlanOutcome::Waived;
@@ -463,9 +466,11 @@ fn allowed<'a>(
         let reason = if let Some(hold) = held {
             let message = format!("the fix of `{}` is held off it: {}", fix.policy, hold.reason.message);
             Some(Reason { code: ReasonCode::Held, message, until: hold.until })
-        } else if context.stopped_fixes.contains(&fix.id.0) {
-            let message =
-                format!("a rollout of the fix of `{}` stopped on failures and waits for a person", fix.policy);
+        } else if let Some(rollout) = context.stopped_fixes.get(&fix.id.0) {
+            let message = format!(
+                "rollout `{rollout}` of the fix of `{}` was ended; `plimsoll rollout retry {rollout}` lets it go on",
+                fix.policy
+            );
             Some(Reason::of(ReasonCode::FixStopped, message))
         } else if !guarded.is_empty() {
             let message = format!(

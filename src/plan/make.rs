@@ -24,8 +24,8 @@ pub struct Context<'a> {
     pub holds: &'a [Hold],
     /// Freezes, by name.
     pub freezes: &'a [(String, FreezeSpec)],
-    /// Fixes that wait for a person.
-    pub stopped_fixes: &'a BTreeSet<String>,
+    /// Fixes that wait for a person, and the rollout that stopped.
+    pub stopped_fixes: &'a BTreeMap<String, String>,
     /// Resources that an open rollout has already, and why it stands where it stands.
     pub taken: &'a BTreeMap<Resource, Reason>,
     /// How often each fix has landed on each resource.

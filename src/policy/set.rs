@@ -256,9 +256,24 @@ fn check_binding(
     warnings: &mut Vec<PolicyError>,
 ) {
     let matched: Vec<&CompiledPolicy> = policies.iter().filter(|policy| binding.names(policy)).collect();
-    if matched.is_empty() {
+    if matched.is_empty() && binding.spec.policies.iter().all(|name| name.contains(['*', '?', '[', '{'])) {
         let message = "this Binding matches no policy";
         warnings.push(PolicyError::of(Kind::Binding, &binding.name, "/policies", message));
+    }
+    for (index, name) in binding.spec.policies.iter().enumerate() {
+        let literal = !name.contains(['*', '?', '[', '{']);
+        if literal && !policies.iter().any(|policy| policy.name == *name) {
+            let message = format!("there is no policy `{name}`");
+            let error =
+                PolicyError::of(Kind::Binding, &binding.name, &below("/policies", &[&index.to_string()]), &message);
+            let near =
+                policies.iter().find(|policy| policy.name.starts_with(name.as_str()) || name.starts_with(&policy.name));
+            let help = near.map(|policy| format!("did you mean `{}`?", policy.name));
+            warnings.push(PolicyError {
+                help: help.or_else(|| Some("`plimsoll get policies` lists them".to_owned())),
+                ..error
+            });
+        }
     }
     for (name, value) in &binding.spec.params {
         let pointer = below("/params", &[name]);

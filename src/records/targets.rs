@@ -1,6 +1,6 @@
 //! Which targets there are, and their counters.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -27,9 +27,9 @@ pub struct TargetRecord {
     /// Revisions that changes go back to, and the ACTIVE revision that stands for each: itself, or its document again.
     #[serde(default)]
     pub restored: BTreeMap<TaskDefinitionArn, TaskDefinitionArn>,
-    /// Fixes whose rollout stopped on failures: they wait for a person.
+    /// Fixes whose rollout was ended or taken back, and its name: they wait for a person.
     #[serde(default)]
-    pub stopped_fixes: BTreeSet<String>,
+    pub stopped_fixes: BTreeMap<String, String>,
 }
 
 /// Reads and writes what is kept of targets.
