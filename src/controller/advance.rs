@@ -148,7 +148,8 @@ impl Executor<'_> {
         rollout.waiting = decision.reason;
         if differs {
             let taken_back = matches!(before, RolloutState::RollingBack { .. });
-            if taken_back && campaign.rollout.value.state.is_final() {
+            let stopped = matches!(&campaign.rollout.value.state, RolloutState::Paused { reason, .. } if reason.code == ReasonCode::ChangeFailed);
+            if stopped || taken_back && campaign.rollout.value.state.is_final() {
                 // First: a crash in between must not let the next plan begin it under another name.
                 books.stop_fixes(&campaign.rollout.value);
                 books.write_record().await?;
@@ -318,7 +319,13 @@ fn held_for(state: &State) -> Option<Reason> {
     match state {
         State::RollingBack { cause, .. } => Some(cause.clone()),
         State::Quarantined { reason, .. } | State::Clobbered { reason, .. } => Some(reason.clone()),
-        State::Blocked { reason, .. } if matches!(reason.code, ReasonCode::Refused | ReasonCode::RegisteredDiffers) => {
+        // What no plan can foresee would be tried again by every one.
+        State::Blocked { reason, .. }
+            if matches!(
+                reason.code,
+                ReasonCode::Refused | ReasonCode::RegisteredDiffers | ReasonCode::AccessDenied
+            ) =>
+        {
             Some(reason.clone())
         }
         State::Blocked { .. }

@@ -5,15 +5,19 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::error::ControllerError;
-use crate::model::{Hold, Reason, Resource, TargetId, Timestamp};
+use crate::model::{Hold, Reason, ReasonCode, Resource, TargetId, Timestamp};
 use crate::ports::Store;
 use crate::records::campaign::{Campaign, CampaignRecord, Campaigns};
 use crate::records::events::{Entry, Events};
 use crate::records::targets::{TargetRecord, Targets};
 use crate::records::{RecordError, Versioned};
 use crate::rollout::{Change, Registration, Rollout, RolloutState, State};
+
+/// How long a fix rests where ECS denied access to make it.
+const ACCESS_DENIED_FOR: Duration = Duration::from_secs(60 * 60);
 
 /// The records of one target.
 pub struct Books {
@@ -239,6 +243,8 @@ impl Books {
     /// # Errors
     /// The store's.
     pub async fn hold(&mut self, change: &Change, reason: &Reason, now: Timestamp) -> Result<(), ControllerError> {
+        // Rights are granted without anybody telling: looked at again after a while.
+        let until = (reason.code == ReasonCode::AccessDenied).then(|| now + ACCESS_DENIED_FOR);
         for fix in &change.spec.fixes {
             let hold = Hold {
                 resource: change.spec.resource.clone(),
@@ -247,7 +253,7 @@ impl Books {
                 reason: reason.clone(),
                 rollout: Some(change.spec.rollout.clone()),
                 created_at: now,
-                until: None,
+                until,
             };
             self.add_hold(hold, now, "plimsoll").await?;
         }
@@ -330,6 +336,23 @@ impl Books {
         let version = Targets::of(self.store.as_ref()).write(&self.target, &self.record, self.record_version).await?;
         self.record_version = Some(version);
         self.record_read = self.record.clone();
+        Ok(())
+    }
+
+    /// Puts a change into another state, wherever it is.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn enter(&mut self, name: &str, state: State, now: Timestamp) -> Result<(), ControllerError> {
+        let all = || self.campaigns.iter().chain(&self.ended).flat_map(|campaign| &campaign.changes);
+        let Some(mut change) = all().find(|change| change.value.name == name).cloned() else { return Ok(()) };
+        let was = change.value.state.clone();
+        change.value.enter(state, None, now);
+        self.write_change(&mut change, &was, now, "plimsoll").await?;
+        let all = self.campaigns.iter_mut().chain(&mut self.ended).flat_map(|campaign| &mut campaign.changes);
+        for slot in all.filter(|slot| slot.value.name == name) {
+            *slot = change.clone();
+        }
         Ok(())
     }
 

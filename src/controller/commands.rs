@@ -82,6 +82,9 @@ impl Executor<'_> {
         if let Err(refused) = carry_out(&mut campaign.rollout.value, &mut changes, request, by, now) {
             return Ok(Err(refused.to_string()));
         }
+        if matches!(request, Request::Resume | Request::Retry) {
+            books.record.stopped_fixes.retain(|_, rollout| rollout != name);
+        }
         if let Request::Retry = request {
             books.release(|hold| hold.rollout.as_deref() == Some(name), now, by).await?;
         }

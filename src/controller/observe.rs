@@ -34,13 +34,16 @@ async fn pages(ecs: &dyn Ecs, operation: Operation, input: &Value) -> Result<Vec
             members.insert("nextToken".to_owned(), Value::String(token.clone()));
         }
         let answer = ecs.call(operation, input).await?;
-        let next = wire::next_token(&answer).ok().flatten().map(ToOwned::to_owned);
-        // A server that answers with the same token again would be asked for ever.
-        let looping = next.is_some() && next == token;
+        let unusable = |message: String| EcsError::NoAnswer { operation, message };
+        let next = wire::next_token(&answer).map_err(|error| unusable(error.to_string()))?.map(ToOwned::to_owned);
+        if next.is_some() && next == token {
+            // It would be asked for ever, and what is left would be missed.
+            return Err(unusable("the same page was answered twice".to_owned()));
+        }
         answers.push(answer);
         match next {
-            Some(next) if !looping => token = Some(next),
-            _ => return Ok(answers),
+            Some(next) => token = Some(next),
+            None => return Ok(answers),
         }
     }
 }
@@ -53,6 +56,11 @@ where
     let action = || format!("{} of {input}", operation.as_str());
     let mut found = Vec::new();
     for answer in pages(ecs, operation, &input).await.map_err(ecs_failed(action()))? {
+        if answer.get(member).is_none() {
+            // An empty list is written out: without one, nobody can say that there is nothing.
+            let message = format!("the answer has no `{member}`");
+            return Err(ecs_failed(action())(EcsError::NoAnswer { operation, message }));
+        }
         found.extend(wire::arns::<T>(&answer, member).map_err(wire_failed(action()))?);
     }
     Ok(found)

@@ -31,7 +31,7 @@ use crate::records::configuration::{Configuration, Configurations, Generation};
 use crate::records::documents::Documents;
 use crate::records::targets::Targets;
 use crate::rollout::make::{self, Making};
-use crate::rollout::{RegistrationState, RolloutState, State};
+use crate::rollout::{RegistrationState, Rollout, RolloutState, State};
 
 /// What a controller works with.
 #[derive(Clone)]
@@ -163,8 +163,12 @@ impl Controller {
             Targets::of(store.as_ref()).announce(&target).await?;
             self.announced = true;
         }
-        let edited = self.read_configuration().await?;
-        let depth = if edited { Depth::Full } else { depth };
+        // Without policies nothing new is planned; what is under way still moves, and Commands are still obeyed.
+        let configured = match self.read_configuration().await {
+            Err(error @ (ControllerError::NoPolicies | ControllerError::Policies { .. })) => Err(error),
+            read => Ok(read?),
+        };
+        let depth = if matches!(configured, Ok(true)) { Depth::Full } else { depth };
         self.gate.refresh(store.as_ref()).await?;
         // Kept from the pass before, unless that failed or the lease was somebody else's in between.
         let mut books = match self.books.take().filter(|books| books.epoch == epoch) {
@@ -187,14 +191,15 @@ impl Controller {
         // What a person asked for shows in the plan and the reports at once, not at the next resync.
         let depth = if commands > 0 { Depth::Full } else { depth };
         executor.advance(&mut books).await?;
+        configured?;
         let mut plan = None;
         let mut created = 0;
         if depth == Depth::Full {
             let Some((_, set, configuration)) = self.configuration.clone() else {
                 return Err(ControllerError::NoPolicies);
             };
-            let mut fleet = observe::fleet(ecs.as_ref(), &target, executor.cache, clock.now()).await?;
-            let made = make_plan(
+            let mut fleet = observe_and_renew(&mut executor, self.settings.lease).await?;
+            let mut made = make_plan(
                 &mut fleet,
                 ecs.as_ref(),
                 &set,
@@ -206,7 +211,8 @@ impl Controller {
             )
             .await;
             reconsider(&mut books, &made, clock.now()).await?;
-            created = begin_campaigns(&mut books, store.as_ref(), &target, &made, clock.now()).await?;
+            reverify(&mut executor, &mut books, &fleet).await?;
+            created = begin_campaigns(&mut books, store.as_ref(), &target, &mut made, clock.now()).await?;
             if created > 0 {
                 executor.advance(&mut books).await?;
             }
@@ -247,16 +253,6 @@ impl Controller {
             make_plan(&mut fleet, ecs.as_ref(), &set, &configuration, &books, &freezes, &self.settings, clock.now())
                 .await;
         Ok((plan, set))
-    }
-
-    /// Renews the lease while a pass or a wait goes on.
-    ///
-    /// # Errors
-    /// The store's.
-    pub async fn renew(&mut self) -> Result<(), ControllerError> {
-        let Parts { store, clock, .. } = self.parts.clone();
-        let target = self.settings.target.clone();
-        self.gate.keeper.ensure(store.as_ref(), &target, clock.as_ref()).await.map(|_| ())
     }
 
     /// Gives the lease up: a clean stop hands over at once.
@@ -340,6 +336,54 @@ async fn make_plan(
     plan::plan(fleet, &context)
 }
 
+/// Observes the fleet, and renews the lease meanwhile: within ECS's rates a large fleet takes longer than a lease.
+async fn observe_and_renew(executor: &mut Executor<'_>, lease: Duration) -> Result<Fleet, ControllerError> {
+    let Executor { ecs, store, clock, target, gate, cache } = executor;
+    let observed = observe::fleet(*ecs, target, cache, clock.now());
+    tokio::pin!(observed);
+    loop {
+        tokio::select! {
+            biased;
+            fleet = &mut observed => return fleet,
+            () = clock.sleep(lease / 3) => match gate.keeper.ensure(*store, target, *clock).await? {
+                Held::Still { .. } => {}
+                Held::Taken { .. } | Held::Elsewhere { .. } => {
+                    let holder = "it was lost while the fleet was being read".to_owned();
+                    return Err(ControllerError::NotHolder { target: target.to_string(), holder });
+                }
+            },
+        }
+    }
+}
+
+/// Looks again at what was moved while nothing ran that could prove it.
+async fn reverify(executor: &mut Executor<'_>, books: &mut Books, fleet: &Fleet) -> Result<(), ControllerError> {
+    let mut all: Vec<&mut crate::records::Versioned<crate::rollout::Change>> =
+        books.campaigns.iter_mut().chain(&mut books.ended).flat_map(|campaign| &mut campaign.changes).collect();
+    let mut looked_at = Vec::new();
+    for change in &mut all {
+        let State::Unverified { .. } = change.value.state else { continue };
+        let Some(service) = change.value.spec.resource.service() else { continue };
+        let runs = match fleet.services.get(service) {
+            Some(Observed::Known { value, .. }) => value.desired_count > 0,
+            Some(Observed::Absent { .. }) => true,
+            Some(Observed::Unknown { .. }) => false,
+            None => fleet.gaps.is_empty(),
+        };
+        if runs {
+            let facts = executor.facts(&change.value).await;
+            if let Some(state) = crate::rollout::landing::verified_since(&change.value, &facts, executor.now()) {
+                looked_at.push((change.value.name.clone(), state));
+            }
+        }
+    }
+    drop(all);
+    for (name, state) in looked_at {
+        books.enter(&name, state, executor.now()).await?;
+    }
+    Ok(())
+}
+
 /// Drops what open rollouts have not begun and the policies no longer ask for; what is under way finishes.
 async fn reconsider(books: &mut Books, plan: &Plan, now: Timestamp) -> Result<(), ControllerError> {
     for index in 0..books.campaigns.len() {
@@ -351,18 +395,20 @@ async fn reconsider(books: &mut Books, plan: &Plan, now: Timestamp) -> Result<()
             if change.value.state != State::Pending {
                 continue;
             }
-            let wish = plan.wishes.get(&change.value.spec.resource);
-            let still = wish.is_some_and(|wish| {
+            // What was not seen may be there: the change itself finds out whether its service is gone.
+            let Some(wish) = plan.wishes.get(&change.value.spec.resource) else { continue };
+            let still = {
                 matches!(wish.outcome, PlanOutcome::Deferred | PlanOutcome::Unknown)
+                    || wish.code == Some(ReasonCode::FixStopped)
                     || wish
                         .moves
                         .iter()
                         .any(|(kind, fixes)| *kind == change.value.spec.kind && *fixes == change.value.spec.fixes)
-            });
+            };
             if still {
                 continue;
             }
-            let outcome = wish.map_or("gone", |wish| wish.outcome.as_str());
+            let outcome = wish.outcome.as_str();
             let message =
                 format!("the policies no longer ask for it: `{}` is {outcome}", change.value.spec.resource.short());
             let reason = Reason::of(ReasonCode::Superseded, message);
@@ -382,20 +428,15 @@ async fn begin_campaigns(
     books: &mut Books,
     store: &dyn Store,
     target: &TargetId,
-    plan: &Plan,
+    plan: &mut Plan,
     now: Timestamp,
 ) -> Result<usize, ControllerError> {
     supersede_proposals(books, plan, now).await?;
     let mut created = 0;
-    for campaign in &plan.campaigns {
-        let of_strategy = |open: &&Campaign| {
-            let rollout = &open.rollout.value;
-            let proposed = matches!(rollout.state, RolloutState::Proposed { .. });
-            rollout.spec.strategy_name == campaign.strategy_name
-                && !rollout.state.is_final()
-                && proposed == campaign.proposed.is_some()
-        };
-        if books.campaigns.iter().any(|open| of_strategy(&open)) {
+    let campaigns = plan.campaigns.clone();
+    for campaign in &campaigns {
+        if let Some(open) = books.campaigns.iter().find(|open| goes_with(campaign, &open.rollout.value)) {
+            say_who_is_first(plan, campaign, &open.rollout.value);
             continue;
         }
         books.record.rollouts += 1;
@@ -410,6 +451,33 @@ async fn begin_campaigns(
         created += 1;
     }
     Ok(created)
+}
+
+/// Whether a campaign has to wait for this rollout: of the same strategy, both enforced, or proposed for the same reason.
+fn goes_with(campaign: &PlannedCampaign, rollout: &Rollout) -> bool {
+    let proposed = match &rollout.state {
+        RolloutState::Proposed { reason } => Some(reason.code),
+        _ => None,
+    };
+    rollout.spec.strategy_name == campaign.strategy_name
+        && !rollout.state.is_final()
+        && proposed == campaign.proposed.as_ref().map(|reason| reason.code)
+}
+
+/// What has to wait for an open rollout says so.
+fn say_who_is_first(plan: &mut Plan, campaign: &PlannedCampaign, rollout: &Rollout) {
+    for change in &campaign.changes {
+        let name = change.resource.as_str();
+        let planned = plan.services.iter_mut().chain(&mut plan.clusters).find(|planned| planned.resource == name);
+        if let Some(planned) = planned.filter(|planned| planned.reason.is_none()) {
+            let message = format!(
+                "rollout `{}` of the same strategy is {}: this is planned when it has ended",
+                rollout.name,
+                rollout.state.phase()
+            );
+            planned.reason = Some(Reason::of(ReasonCode::OtherRollout, message));
+        }
+    }
 }
 
 /// Both documents of every revision change are kept before anything is replaced.
@@ -439,13 +507,15 @@ async fn supersede_proposals(books: &mut Books, plan: &Plan, now: Timestamp) -> 
         if !matches!(campaign.rollout.value.state, RolloutState::Proposed { .. }) {
             continue;
         }
-        let still = plan.campaigns.iter().any(|planned| {
-            planned.proposed.is_some()
-                && planned.strategy_name == campaign.rollout.value.spec.strategy_name
-                && planned.strategy == campaign.rollout.value.spec.strategy
-                && same_changes(planned, &campaign)
+        let planned = plan.campaigns.iter().find(|planned| {
+            goes_with(planned, &campaign.rollout.value) && planned.strategy == campaign.rollout.value.spec.strategy
         });
-        if still {
+        // What could not be judged just now is no reason to take a proposal back.
+        let unsure = |change: &crate::records::Versioned<crate::rollout::Change>| {
+            let wish = plan.wishes.get(&change.value.spec.resource);
+            wish.is_none_or(|wish| matches!(wish.outcome, PlanOutcome::Deferred | PlanOutcome::Unknown))
+        };
+        if planned.is_some_and(|planned| same_changes(planned, &campaign)) || campaign.changes.iter().any(unsure) {
             continue;
         }
         let before = campaign.rollout.value.state.clone();

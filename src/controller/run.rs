@@ -144,7 +144,13 @@ impl Controller {
                 Err(error) if error.is_conflict() => {
                     tracing::info!(error = %chain(&error), "the record changed under the pass; reading again")
                 }
-                Err(error @ ControllerError::NotHolder { .. }) => tracing::info!(error = %chain(&error), "standing by"),
+                Err(error @ ControllerError::NotHolder { .. }) => {
+                    tracing::info!(error = %chain(&error), "standing by");
+                    let waited = clock.monotonic().saturating_sub(began);
+                    if matches!(mode, Mode::UntilSettled { timeout } if waited >= timeout) {
+                        return Err(error);
+                    }
+                }
                 Err(error) => {
                     failures += 1;
                     tracing::warn!(error = %chain(&error), failures, "the pass failed");
@@ -190,7 +196,7 @@ fn settling_of(report: &PassReport) -> Settling {
         return Settling::Busy;
     }
     let mut problems: Vec<String> = plan.gaps.clone();
-    let mut deferred = false;
+    let mut deferred = report.campaigns.iter().any(passes_by_itself);
     let mut alike: BTreeMap<(&'static str, String), Vec<&str>> = BTreeMap::new();
     for planned in plan.services.iter().chain(&plan.clusters) {
         let what = match planned.outcome {
@@ -219,6 +225,12 @@ fn short(arn: &str) -> &str {
     arn.splitn(6, ':').nth(5).and_then(|resource| resource.split_once('/')).map_or(arn, |(_, name)| name)
 }
 
+/// Whether a campaign waits for a window, or for tomorrow's budget.
+fn passes_by_itself(campaign: &Campaign) -> bool {
+    let waiting = campaign.rollout.value.waiting.as_ref();
+    waiting.is_some_and(|reason| matches!(reason.code, ReasonCode::OutsideWindow | ReasonCode::MaxChangesPerDay))
+}
+
 /// Whether a campaign goes on without anybody's help.
 fn moves_by_itself(campaign: &Campaign) -> bool {
     let rollout = &campaign.rollout.value;
@@ -227,10 +239,11 @@ fn moves_by_itself(campaign: &Campaign) -> bool {
         .iter()
         .any(|change| !change.value.state.phase().is_final() && change.value.state != State::Pending);
     let frozen = |reason: &crate::model::Reason| reason.code == ReasonCode::Frozen;
-    let stuck = rollout
-        .waiting
-        .as_ref()
-        .is_some_and(|reason| matches!(reason.code, ReasonCode::Frozen | ReasonCode::ApprovalRequired))
+    let stuck = passes_by_itself(campaign)
+        || rollout
+            .waiting
+            .as_ref()
+            .is_some_and(|reason| matches!(reason.code, ReasonCode::Frozen | ReasonCode::ApprovalRequired))
         || campaign
             .changes
             .iter()

@@ -146,6 +146,16 @@ pub fn service(fleet: &Fleet, service: &Service, context: &Context<'_>) -> Judge
             None => return unknown(arn, format!("task definition `{}` was not read", revision.short())),
         },
     };
+    if definition.is_none() {
+        // Its task sets name what runs, and they are not read: nothing is known of it, so nothing passes.
+        let message =
+            format!("service `{}` names its task definitions in task sets, which are not judged", service.arn.short());
+        let mut planned = blank(arn, PlanOutcome::Blocked, Some(Reason::of(ReasonCode::ExternalController, message)));
+        if service.controller != crate::model::observed::DeploymentController::External {
+            planned.outcome = PlanOutcome::Unknown;
+        }
+        return Judged { planned, moves: Vec::new(), strategy: None, proposed: None, severity: Severity::Low };
+    }
     let document = definition.map(|definition| Value::Object(definition.document.clone()));
     let tags = definition.map(tags_of);
     let of_definition = document.as_ref().map(|document| Subject {
@@ -558,10 +568,8 @@ fn family_is_not_ahead(
             let message = format!("the latest revision of family `{}` could not be read: {why}", from.family());
             Err(Ineligible::Deferred(Reason::of(ReasonCode::NotObserved, message)))
         }
-        None => {
-            let message = format!("the latest revision of family `{}` was not read", from.family());
-            Err(Ineligible::Deferred(Reason::of(ReasonCode::NotObserved, message)))
-        }
+        // Read only where something is to be changed; whoever registers looks again.
+        None => Ok(()),
     }
 }
 

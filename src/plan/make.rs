@@ -89,7 +89,7 @@ pub fn families_to_look_up(fleet: &Fleet, context: &Context<'_>) -> FamiliesToLo
             scope: &keys,
         };
         let results = evaluate(context.set, &subject, context.now);
-        if results.iter().any(|result| result.verdict == Verdict::Fail && result.enforcement >= Enforcement::Audit) {
+        if results.iter().any(|result| result.verdict == Verdict::Fail && result.enforcement > Enforcement::Audit) {
             families.insert(revision.family().to_owned());
         }
     }
@@ -158,7 +158,8 @@ pub fn plan(fleet: &Fleet, context: &Context<'_>) -> Plan {
 
 fn wish(judged: &Judged) -> Wish {
     let moves = judged.moves.iter().map(|change| (change.kind, change.fixes.clone())).collect();
-    Wish { outcome: judged.planned.outcome, moves }
+    let code = judged.planned.reason.as_ref().map(|reason| reason.code);
+    Wish { outcome: judged.planned.outcome, code, moves }
 }
 
 enum Changed<'a> {

@@ -40,6 +40,13 @@ impl Message {
                 help: Some("braces in a message hold an expression".to_owned()),
             })?;
             let source: String = chars.get(at + 1..at + 1 + length).unwrap_or_default().iter().collect();
+            if let Some(member) = may_be_secret(&source) {
+                return Err(ExpressionError {
+                    message: format!("a message may not quote `{member}`: it may hold a secret"),
+                    column: at + 2,
+                    help: Some("quote names; findings are kept, logged and shown".to_owned()),
+                });
+            }
             let expression = Expression::value(&source, scope)
                 .map_err(|why| ExpressionError { column: why.column + at + 1, ..why })?;
             parts.push(Part::Text(std::mem::take(&mut plain)));
@@ -72,6 +79,24 @@ impl Message {
         }
         said
     }
+}
+
+/// Members whose values are, or may hold, secrets; named as a whole word in an expression.
+const MAY_BE_SECRET: [&str; 9] = [
+    "value",
+    "environment",
+    "command",
+    "entryPoint",
+    "options",
+    "dockerLabels",
+    "healthCheck",
+    "systemControls",
+    "valueFrom",
+];
+
+fn may_be_secret(source: &str) -> Option<&'static str> {
+    let mut words = source.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    words.find_map(|word| MAY_BE_SECRET.iter().copied().find(|member| *member == word))
 }
 
 /// How many characters until the brace that closes, past strings and braces of the expression's own.

@@ -260,8 +260,15 @@ fn finish(changes: &[Change], now: Timestamp) -> Decision {
     if !changes.is_empty() && changes.iter().all(dropped) {
         return Decision::stay(RolloutState::Superseded { at: now }, None);
     }
-    if failed == 0 {
+    if failed == 0 && (changes.is_empty() || changes.iter().any(Change::stands)) {
         return Decision::stay(RolloutState::Succeeded { at: now }, None);
+    }
+    if failed == 0 {
+        let why = changes.iter().find_map(|change| change.history.last().and_then(|entry| entry.reason.as_ref()));
+        let why = why.map_or("no reason kept", |reason| reason.message.as_str());
+        let message = format!("none of {} changes was made; the first: {why}", changes.len());
+        let reason = Reason::of(ReasonCode::ChangeFailed, message);
+        return Decision::stay(RolloutState::Failed { reason: reason.clone(), at: now }, Some(reason));
     }
     let message = format!("{failed} of {} changes failed; their fixes are held off those services", changes.len());
     let reason = Reason::of(ReasonCode::ChangeFailed, message);

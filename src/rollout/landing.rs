@@ -287,6 +287,25 @@ fn last_words(facts: &Facts, deployment: &str) -> String {
         .unwrap_or_default()
 }
 
+/// What has become of a change that nothing ran to prove: proved by now, overtaken, or gone. `None`: still unverified.
+#[must_use]
+pub fn verified_since(change: &Change, facts: &Facts, now: Timestamp) -> Option<State> {
+    let State::Unverified { at, deployment, .. } = &change.state else { return None };
+    let expected = Expected {
+        created_at: change.spec.created_at,
+        to: change.spec.to.as_ref(),
+        from: change.spec.from.as_ref(),
+        deployment: deployment.as_deref().unwrap_or_default(),
+        intent: *at,
+    };
+    match judge(facts, &expected) {
+        Landing::Landed { .. } => Some(State::Succeeded { at: now, deployment: deployment.clone() }),
+        Landing::Gone => Some(State::Gone { at: now }),
+        Landing::Overtaken(reason) => Some(State::Overtaken { reason, at: now }),
+        Landing::NothingRuns(_) | Landing::Underway { .. } | Landing::Failed(_) | Landing::Unknown(_) => None,
+    }
+}
+
 /// What a baking wave's change looks like now: a reason to take it back, if there is one.
 ///
 /// Only what is ours and primary is judged: a service that somebody deployed since is theirs.
