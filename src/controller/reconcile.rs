@@ -7,10 +7,11 @@
 //! Level-triggered: a pass knows nothing of why it was asked for. It may be stopped anywhere; what it did is recorded,
 //! and the next pass, of this controller or another, goes on from there.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::begin;
 use super::books::Books;
 use super::error::ControllerError;
 use super::execute::Executor;
@@ -19,19 +20,16 @@ use super::lease::{Held, Keeper};
 use super::observe::{self, Cache};
 use super::report;
 use super::run::Trigger;
-use crate::model::change::Documents as DocumentHashes;
 use crate::model::observed::Fleet;
 use crate::model::spec::{FreezeSpec, Object, Spec, StrategySpec};
 use crate::model::{Observed, Reason, ReasonCode, TargetId, Timestamp};
-use crate::plan::{self, Context, Plan, PlanOutcome, PlannedCampaign};
+use crate::plan::{self, Context, Plan};
 use crate::policy::{PolicySet, TargetContext};
 use crate::ports::{Clock, Ecs, Store};
 use crate::records::campaign::Campaign;
 use crate::records::configuration::{Configuration, Configurations, Generation};
-use crate::records::documents::Documents;
 use crate::records::targets::Targets;
-use crate::rollout::make::{self, Making};
-use crate::rollout::{RegistrationState, Rollout, RolloutState, State};
+use crate::rollout::{RegistrationState, State};
 
 /// What a controller works with.
 #[derive(Clone)]
@@ -210,9 +208,9 @@ impl Controller {
                 clock.now(),
             )
             .await;
-            reconsider(&mut books, &made, clock.now()).await?;
+            begin::reconsider(&mut books, &made, clock.now()).await?;
             reverify(&mut executor, &mut books, &fleet).await?;
-            created = begin_campaigns(&mut books, store.as_ref(), &target, &mut made, clock.now()).await?;
+            created = begin::begin_campaigns(&mut books, store.as_ref(), &target, &mut made, clock.now()).await?;
             if created > 0 {
                 executor.advance(&mut books).await?;
             }
@@ -382,169 +380,6 @@ async fn reverify(executor: &mut Executor<'_>, books: &mut Books, fleet: &Fleet)
         books.enter(&name, state, executor.now()).await?;
     }
     Ok(())
-}
-
-/// Drops what open rollouts have not begun and the policies no longer ask for; what is under way finishes.
-async fn reconsider(books: &mut Books, plan: &Plan, now: Timestamp) -> Result<(), ControllerError> {
-    for index in 0..books.campaigns.len() {
-        let Some(mut campaign) = books.campaigns.get(index).cloned() else { continue };
-        if matches!(campaign.rollout.value.state, RolloutState::Proposed { .. }) {
-            continue;
-        }
-        for change in &mut campaign.changes {
-            if change.value.state != State::Pending {
-                continue;
-            }
-            // What was not seen may be there: the change itself finds out whether its service is gone.
-            let Some(wish) = plan.wishes.get(&change.value.spec.resource) else { continue };
-            let still = {
-                matches!(wish.outcome, PlanOutcome::Deferred | PlanOutcome::Unknown)
-                    || wish.code == Some(ReasonCode::FixStopped)
-                    || wish
-                        .moves
-                        .iter()
-                        .any(|(kind, fixes)| *kind == change.value.spec.kind && *fixes == change.value.spec.fixes)
-            };
-            if still {
-                continue;
-            }
-            let outcome = wish.outcome.as_str();
-            let message =
-                format!("the policies no longer ask for it: `{}` is {outcome}", change.value.spec.resource.short());
-            let reason = Reason::of(ReasonCode::Superseded, message);
-            let was = change.value.state.clone();
-            change.value.enter(State::Deferred { reason: reason.clone(), at: now }, Some(reason), now);
-            books.write_change(change, &was, now, "plimsoll").await?;
-        }
-        if let Some(slot) = books.campaigns.get_mut(index) {
-            *slot = campaign;
-        }
-    }
-    Ok(())
-}
-
-/// Makes rollouts of the plan's campaigns that have none yet, and says how many.
-async fn begin_campaigns(
-    books: &mut Books,
-    store: &dyn Store,
-    target: &TargetId,
-    plan: &mut Plan,
-    now: Timestamp,
-) -> Result<usize, ControllerError> {
-    supersede_proposals(books, plan, now).await?;
-    let mut created = 0;
-    let campaigns = plan.campaigns.clone();
-    for campaign in &campaigns {
-        if let Some(open) = books.campaigns.iter().find(|open| goes_with(campaign, &open.rollout.value)) {
-            say_who_is_first(plan, campaign, &open.rollout.value);
-            continue;
-        }
-        books.record.rollouts += 1;
-        let name = format!("{}-{}", campaign.strategy_name, books.record.rollouts);
-        // The number is taken before the name is used: a crash in between loses a number, never a rollout.
-        books.write_record().await?;
-        let hashes = keep_documents(store, target, campaign).await?;
-        let making =
-            Making { name: &name, target, plan: &plan.id, services: plan.services.len(), epoch: books.epoch, now };
-        let (rollout, changes) = make::records(campaign, &hashes, &making);
-        books.create(rollout, changes, now).await?;
-        created += 1;
-    }
-    Ok(created)
-}
-
-/// Whether a campaign has to wait for this rollout: of the same strategy, both enforced, or proposed for the same reason.
-fn goes_with(campaign: &PlannedCampaign, rollout: &Rollout) -> bool {
-    let proposed = match &rollout.state {
-        RolloutState::Proposed { reason } => Some(reason.code),
-        _ => None,
-    };
-    rollout.spec.strategy_name == campaign.strategy_name
-        && !rollout.state.is_final()
-        && proposed == campaign.proposed.as_ref().map(|reason| reason.code)
-}
-
-/// What has to wait for an open rollout says so.
-fn say_who_is_first(plan: &mut Plan, campaign: &PlannedCampaign, rollout: &Rollout) {
-    for change in &campaign.changes {
-        let name = change.resource.as_str();
-        let planned = plan.services.iter_mut().chain(&mut plan.clusters).find(|planned| planned.resource == name);
-        if let Some(planned) = planned.filter(|planned| planned.reason.is_none()) {
-            let message = format!(
-                "rollout `{}` of the same strategy is {}: this is planned when it has ended",
-                rollout.name,
-                rollout.state.phase()
-            );
-            planned.reason = Some(Reason::of(ReasonCode::OtherRollout, message));
-        }
-    }
-}
-
-/// Both documents of every revision change are kept before anything is replaced.
-async fn keep_documents(
-    store: &dyn Store,
-    target: &TargetId,
-    campaign: &PlannedCampaign,
-) -> Result<Vec<Option<DocumentHashes>>, ControllerError> {
-    let documents = Documents::of(store, target);
-    let mut hashes = Vec::with_capacity(campaign.changes.len());
-    for change in &campaign.changes {
-        hashes.push(match &change.documents {
-            Some(planned) => Some(DocumentHashes {
-                previous: documents.keep(&planned.previous).await?,
-                wanted: documents.keep(&planned.wanted).await?,
-            }),
-            None => None,
-        });
-    }
-    Ok(hashes)
-}
-
-/// A proposal that says something else than the plan now does is replaced; approval is bound to what was proposed.
-async fn supersede_proposals(books: &mut Books, plan: &Plan, now: Timestamp) -> Result<(), ControllerError> {
-    for index in 0..books.campaigns.len() {
-        let Some(mut campaign) = books.campaigns.get(index).cloned() else { continue };
-        if !matches!(campaign.rollout.value.state, RolloutState::Proposed { .. }) {
-            continue;
-        }
-        let planned = plan.campaigns.iter().find(|planned| {
-            goes_with(planned, &campaign.rollout.value) && planned.strategy == campaign.rollout.value.spec.strategy
-        });
-        // What could not be judged just now is no reason to take a proposal back.
-        let unsure = |change: &crate::records::Versioned<crate::rollout::Change>| {
-            let wish = plan.wishes.get(&change.value.spec.resource);
-            wish.is_none_or(|wish| matches!(wish.outcome, PlanOutcome::Deferred | PlanOutcome::Unknown))
-        };
-        if planned.is_some_and(|planned| same_changes(planned, &campaign)) || campaign.changes.iter().any(unsure) {
-            continue;
-        }
-        let before = campaign.rollout.value.state.clone();
-        campaign.rollout.value.state = RolloutState::Superseded { at: now };
-        campaign.rollout.value.waiting = None;
-        books.write_rollout(&mut campaign.rollout, &before, now, "plimsoll").await?;
-        for change in &mut campaign.changes {
-            let was = change.value.state.clone();
-            let reason = Reason::of(ReasonCode::Superseded, "the plan has changed since it was proposed");
-            change.value.enter(State::Deferred { reason: reason.clone(), at: now }, Some(reason), now);
-            books.write_change(change, &was, now, "plimsoll").await?;
-        }
-        if let Some(slot) = books.campaigns.get_mut(index) {
-            *slot = campaign;
-        }
-    }
-    Ok(())
-}
-
-fn same_changes(planned: &PlannedCampaign, open: &Campaign) -> bool {
-    let one: BTreeMap<_, _> =
-        planned.changes.iter().map(|change| ((&change.resource, change.kind), (&change.fixes, &change.from))).collect();
-    let other: BTreeMap<_, _> = open
-        .changes
-        .iter()
-        .map(|change| &change.value.spec)
-        .map(|spec| ((&spec.resource, spec.kind), (&spec.fixes, &spec.from)))
-        .collect();
-    one == other
 }
 
 /// Deregisters revisions of ours that did not stand, once nothing runs on them and nothing names them: they must not

@@ -106,6 +106,12 @@ async fn a_proposal_keeps_its_name_while_its_services_cannot_be_judged() {
     story.call("UpdateService", json!({ "cluster": "prod", "service": "web", "taskDefinition": next }));
     story.pass().await;
     assert_eq!(story.phases("default-1").await.0, "Proposed", "a deployment in progress is no reason to take it back");
+    story.passes_for(10 * 60).await;
+    assert_eq!(story.phases("default-1").await.0, "Proposed", "and neither is another base");
+    story.ask("default-1", Request::Approve { plan: None }).await;
+    story.passes_for(15 * 60).await;
+    assert_eq!(story.phases("default-1").await.0, "Succeeded");
+    assert_eq!(story.runs("prod", "web"), ["web:3", "web:3"]);
 }
 
 #[tokio::test]

@@ -1,0 +1,223 @@
+//! From a plan to rollouts: what begins, what is dropped, what is replaced.
+
+use std::collections::BTreeMap;
+
+use super::books::Books;
+use super::error::ControllerError;
+use crate::model::change::Documents as DocumentHashes;
+use crate::model::{Reason, ReasonCode, TargetId, Timestamp};
+use crate::plan::{Plan, PlanOutcome, PlannedCampaign};
+use crate::ports::Store;
+use crate::records::Versioned;
+use crate::records::campaign::Campaign;
+use crate::records::documents::Documents;
+use crate::rollout::make::{self, Making};
+use crate::rollout::{Change, Rollout, RolloutState, State};
+
+/// Drops what open rollouts have not begun and the policies no longer ask for; what is under way finishes.
+pub(super) async fn reconsider(books: &mut Books, plan: &Plan, now: Timestamp) -> Result<(), ControllerError> {
+    for index in 0..books.campaigns.len() {
+        let Some(mut campaign) = books.campaigns.get(index).cloned() else { continue };
+        if matches!(campaign.rollout.value.state, RolloutState::Proposed { .. }) {
+            continue;
+        }
+        for change in &mut campaign.changes {
+            if change.value.state != State::Pending {
+                continue;
+            }
+            // What was not seen may be there: the change itself finds out whether its service is gone.
+            let Some(wish) = plan.wishes.get(&change.value.spec.resource) else { continue };
+            let still = {
+                matches!(wish.outcome, PlanOutcome::Deferred | PlanOutcome::Unknown)
+                    || wish.code == Some(ReasonCode::FixStopped)
+                    || wish
+                        .moves
+                        .iter()
+                        .any(|(kind, fixes)| *kind == change.value.spec.kind && *fixes == change.value.spec.fixes)
+            };
+            if still {
+                continue;
+            }
+            let outcome = wish.outcome.as_str();
+            let message =
+                format!("the policies no longer ask for it: `{}` is {outcome}", change.value.spec.resource.short());
+            let reason = Reason::of(ReasonCode::Superseded, message);
+            let was = change.value.state.clone();
+            change.value.enter(State::Deferred { reason: reason.clone(), at: now }, Some(reason), now);
+            books.write_change(change, &was, now, "plimsoll").await?;
+        }
+        if let Some(slot) = books.campaigns.get_mut(index) {
+            *slot = campaign;
+        }
+    }
+    Ok(())
+}
+
+/// Makes rollouts of the plan's campaigns that have none yet, and says how many.
+pub(super) async fn begin_campaigns(
+    books: &mut Books,
+    store: &dyn Store,
+    target: &TargetId,
+    plan: &mut Plan,
+    now: Timestamp,
+) -> Result<usize, ControllerError> {
+    supersede_proposals(books, store, target, plan, now).await?;
+    let mut created = 0;
+    let campaigns = plan.campaigns.clone();
+    for campaign in &campaigns {
+        if let Some(open) = books.campaigns.iter().find(|open| goes_with(campaign, &open.rollout.value)) {
+            say_who_is_first(plan, campaign, &open.rollout.value);
+            continue;
+        }
+        books.record.rollouts += 1;
+        let name = format!("{}-{}", campaign.strategy_name, books.record.rollouts);
+        // The number is taken before the name is used: a crash in between loses a number, never a rollout.
+        books.write_record().await?;
+        let hashes = keep_documents(store, target, campaign).await?;
+        let making =
+            Making { name: &name, target, plan: &plan.id, services: plan.services.len(), epoch: books.epoch, now };
+        let (rollout, changes) = make::records(campaign, &hashes, &making);
+        books.create(rollout, changes, now).await?;
+        created += 1;
+    }
+    Ok(created)
+}
+
+/// Whether a campaign has to wait for this rollout: of the same strategy, both enforced, or proposed for the same reason.
+fn goes_with(campaign: &PlannedCampaign, rollout: &Rollout) -> bool {
+    let proposed = match &rollout.state {
+        RolloutState::Proposed { reason } => Some(reason.code),
+        _ => None,
+    };
+    rollout.spec.strategy_name == campaign.strategy_name
+        && !rollout.state.is_final()
+        && proposed == campaign.proposed.as_ref().map(|reason| reason.code)
+}
+
+/// What has to wait for an open rollout says so.
+fn say_who_is_first(plan: &mut Plan, campaign: &PlannedCampaign, rollout: &Rollout) {
+    for change in &campaign.changes {
+        let name = change.resource.as_str();
+        let planned = plan.services.iter_mut().chain(&mut plan.clusters).find(|planned| planned.resource == name);
+        if let Some(planned) = planned.filter(|planned| planned.reason.is_none()) {
+            let message = format!(
+                "rollout `{}` of the same strategy is {}: this is planned when it has ended",
+                rollout.name,
+                rollout.state.phase()
+            );
+            planned.reason = Some(Reason::of(ReasonCode::OtherRollout, message));
+        }
+    }
+}
+
+/// Both documents of every revision change are kept before anything is replaced.
+async fn keep_documents(
+    store: &dyn Store,
+    target: &TargetId,
+    campaign: &PlannedCampaign,
+) -> Result<Vec<Option<DocumentHashes>>, ControllerError> {
+    let documents = Documents::of(store, target);
+    let mut hashes = Vec::with_capacity(campaign.changes.len());
+    for change in &campaign.changes {
+        hashes.push(match &change.documents {
+            Some(planned) => Some(DocumentHashes {
+                previous: documents.keep(&planned.previous).await?,
+                wanted: documents.keep(&planned.wanted).await?,
+            }),
+            None => None,
+        });
+    }
+    Ok(hashes)
+}
+
+/// A proposal that says something else than the plan now does is replaced; approval is bound to what was proposed.
+async fn supersede_proposals(
+    books: &mut Books,
+    store: &dyn Store,
+    target: &TargetId,
+    plan: &Plan,
+    now: Timestamp,
+) -> Result<(), ControllerError> {
+    for index in 0..books.campaigns.len() {
+        let Some(mut campaign) = books.campaigns.get(index).cloned() else { continue };
+        if !matches!(campaign.rollout.value.state, RolloutState::Proposed { .. }) {
+            continue;
+        }
+        let planned = plan.campaigns.iter().find(|planned| {
+            goes_with(planned, &campaign.rollout.value) && planned.strategy == campaign.rollout.value.spec.strategy
+        });
+        // What could not be judged just now is no reason to take a proposal back.
+        let unsure = |change: &Versioned<Change>| {
+            let wish = plan.wishes.get(&change.value.spec.resource);
+            wish.is_none_or(|wish| matches!(wish.outcome, PlanOutcome::Deferred | PlanOutcome::Unknown))
+        };
+        if campaign.changes.iter().any(unsure) {
+            continue;
+        }
+        if let Some(planned) = planned.filter(|planned| same_changes(planned, &campaign)) {
+            rebase(books, store, target, planned, &mut campaign, now).await?;
+            if let Some(slot) = books.campaigns.get_mut(index) {
+                *slot = campaign;
+            }
+            continue;
+        }
+        // The rollout last: a crash in between leaves it open, and the next pass does the same again.
+        for change in &mut campaign.changes {
+            let was = change.value.state.clone();
+            let reason = Reason::of(ReasonCode::Superseded, "the plan has changed since it was proposed");
+            change.value.enter(State::Deferred { reason: reason.clone(), at: now }, Some(reason), now);
+            books.write_change(change, &was, now, "plimsoll").await?;
+        }
+        let before = campaign.rollout.value.state.clone();
+        campaign.rollout.value.state = RolloutState::Superseded { at: now };
+        campaign.rollout.value.waiting = None;
+        books.write_rollout(&mut campaign.rollout, &before, now, "plimsoll").await?;
+        if let Some(slot) = books.campaigns.get_mut(index) {
+            *slot = campaign;
+        }
+    }
+    Ok(())
+}
+
+/// Puts what was proposed onto what its services run by now: approval is of the edit, not of the base it is made on.
+async fn rebase(
+    books: &mut Books,
+    store: &dyn Store,
+    target: &TargetId,
+    planned: &PlannedCampaign,
+    open: &mut Campaign,
+    now: Timestamp,
+) -> Result<(), ControllerError> {
+    let hashes = keep_documents(store, target, planned).await?;
+    for (wanted, documents) in planned.changes.iter().zip(hashes) {
+        let same = |change: &&mut Versioned<Change>| {
+            change.value.spec.resource == wanted.resource && change.value.spec.kind == wanted.kind
+        };
+        let Some(change) = open.changes.iter_mut().find(same) else { continue };
+        let spec = &change.value.spec;
+        if spec.from == wanted.from && spec.documents == documents && spec.setting == wanted.setting {
+            continue;
+        }
+        change.value.spec.from = wanted.from.clone();
+        change.value.spec.created_at = wanted.created_at;
+        change.value.spec.diff = make::masked(&wanted.diff);
+        change.value.spec.documents = documents;
+        change.value.spec.setting = wanted.setting.clone();
+        let state = change.value.state.clone();
+        books.write_change(change, &state, now, "plimsoll").await?;
+    }
+    Ok(())
+}
+
+/// Whether both make the same edits to the same resources, whatever those run by now.
+fn same_changes(planned: &PlannedCampaign, open: &Campaign) -> bool {
+    let one: BTreeMap<_, _> =
+        planned.changes.iter().map(|change| ((&change.resource, change.kind), &change.fixes)).collect();
+    let other: BTreeMap<_, _> = open
+        .changes
+        .iter()
+        .map(|change| &change.value.spec)
+        .map(|spec| ((&spec.resource, spec.kind), &spec.fixes))
+        .collect();
+    one == other
+}
