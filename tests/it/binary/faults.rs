@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::process::{self, Process};
-use super::{Once, Stage, UNTIL_SETTLED, eventually};
+use super::{Once, Stage, UNTIL_SETTLED, case, eventually, side_by_side};
 use crate::fake::Reply;
 
 /// What the call that meets the fault comes to.
@@ -44,24 +44,14 @@ async fn killed_at(operation: &'static str, nth: usize, call: Call) {
     stage.plimsoll.run(&["audit", "verify"]).exits(0);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn killed_before_a_revision_is_registered() {
-    killed_at("RegisterTaskDefinition", 1, Call::Lost).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn killed_after_a_revision_is_registered() {
-    killed_at("RegisterTaskDefinition", 2, Call::Done).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn killed_before_a_service_moves() {
-    killed_at("UpdateService", 1, Call::Lost).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn killed_after_the_first_service_moves() {
-    killed_at("UpdateService", 1, Call::Done).await;
+#[test]
+fn killed_around_any_call() {
+    side_by_side([
+        case("Lost RegisterTaskDefinition 1", killed_at("RegisterTaskDefinition", 1, Call::Lost)),
+        case("Done RegisterTaskDefinition 2", killed_at("RegisterTaskDefinition", 2, Call::Done)),
+        case("Lost UpdateService 1", killed_at("UpdateService", 1, Call::Lost)),
+        case("Done UpdateService 1", killed_at("UpdateService", 1, Call::Done)),
+    ]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -90,19 +80,16 @@ async fn told_to_stop(signal: &str) {
     first.says(r#""phase":"Stabilizing""#);
     first.signal(signal);
     first.end().exits(0);
+    let lease = stage.plimsoll.run(&["get", "leases", "-o", "json"]).exits(0).json();
+    assert_eq!(lease["items"][0]["spec"]["holder"], serde_json::Value::Null, "{lease:#}");
     let next = stage.start(&["controller", "--until-settled", "--poll", "1s", "--lease", "10m"]).end().exits(0);
     assert!(!next.said.iter().any(|line| line.contains("standing by")), "{next:#?}");
     stage.is_fixed();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn sigterm_hands_over() {
-    told_to_stop("TERM").await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn ctrl_c_hands_over() {
-    told_to_stop("INT").await;
+#[test]
+fn sigterm_and_ctrl_c_hand_over() {
+    side_by_side([case("TERM", told_to_stop("TERM")), case("INT", told_to_stop("INT"))]);
 }
 
 /// Told twice, while ECS keeps it waiting.
@@ -127,12 +114,7 @@ async fn told_twice(signal: &str, code: i32) {
     process.end().exits(code);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_second_sigterm_stops_at_once() {
-    told_twice("TERM", 143).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_second_ctrl_c_stops_at_once() {
-    told_twice("INT", 130).await;
+#[test]
+fn a_second_signal_stops_at_once() {
+    side_by_side([case("TERM", told_twice("TERM", 143)), case("INT", told_twice("INT", 130))]);
 }

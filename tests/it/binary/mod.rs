@@ -6,12 +6,14 @@ mod demo;
 mod faults;
 mod fleet;
 mod journey;
+mod ministack;
 mod pair;
 mod person;
 mod process;
 mod wire;
 
 use std::sync::{Arc, Mutex, OnceLock};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -53,7 +55,7 @@ const CONTROLLER: [&str; 5] = ["controller", "--poll", "1s", "--lease", "5s"];
 
 /// So many of these tests at once: each is several processes, and a starved controller loses its lease, which is right
 /// but slow.
-static PLACES: Semaphore = Semaphore::const_new(4);
+static PLACES: Semaphore = Semaphore::const_new(6);
 
 type Script = dyn Fn(&Request) -> Option<Reply> + Send + Sync;
 
@@ -150,6 +152,24 @@ fn within<T>(most: Duration, what: &str, mut look: impl FnMut() -> Option<T>) ->
         }
         assert!(began.elapsed() < most, "not within {most:?}: {what}");
         std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// One of several cases that [`side_by_side`] waits for, in a runtime of its own: it blocks its thread, and the
+/// endpoint before its fleet must not wait for that.
+fn case(name: &str, case: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+    let run = || {
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        runtime.worker_threads(2).enable_all().build().unwrap().block_on(case);
+    };
+    std::thread::Builder::new().name(name.to_owned()).spawn(run).unwrap()
+}
+
+/// Most of the time of these tests is waiting: leases, bakes, reads that may lag. The first one that fails tells why.
+fn side_by_side<const N: usize>(cases: [JoinHandle<()>; N]) {
+    let ends = cases.map(JoinHandle::join);
+    for end in ends {
+        end.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     }
 }
 

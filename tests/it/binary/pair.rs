@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::process::{self, Process};
-use super::{CONTROLLER, Once, Stage, eventually, within};
+use super::{CONTROLLER, Once, Stage, case, eventually, side_by_side, within};
 use crate::cli::repository;
 use crate::fake::Reply;
 
@@ -28,7 +28,17 @@ fn pair(stage: &Stage) -> Pair {
     Pair { holder, other }
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test]
+fn two_controllers_are_one() {
+    side_by_side([
+        case("the_other_takes_over_when_the_holder_is_killed", the_other_takes_over_when_the_holder_is_killed()),
+        case(
+            "a_holder_that_was_suspended_past_its_lease_writes_nothing_more",
+            a_holder_that_was_suspended_past_its_lease_writes_nothing_more(),
+        ),
+    ]);
+}
+
 async fn the_other_takes_over_when_the_holder_is_killed() {
     let stage = Stage::new().await;
     let Pair { mut holder, mut other } = pair(&stage);
@@ -48,7 +58,6 @@ async fn the_other_takes_over_when_the_holder_is_killed() {
     other.end().exits(0);
 }
 
-#[tokio::test(flavor = "multi_thread")]
 async fn a_holder_that_was_suspended_past_its_lease_writes_nothing_more() {
     let stage = Stage::new().await;
     let Pair { holder, mut other } = pair(&stage);

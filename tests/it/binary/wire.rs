@@ -93,7 +93,11 @@ impl Ecs {
     #[track_caller]
     pub(super) fn definitions(&self) -> Vec<String> {
         let list = self.call("ListTaskDefinitions", json!({}));
-        list["taskDefinitionArns"].as_array().unwrap().iter().map(|arn| short(arn.as_str().unwrap())).collect()
+        let arns = list["taskDefinitionArns"].as_array().unwrap();
+        let mut names: Vec<String> = arns.iter().map(|arn| short(arn.as_str().unwrap())).collect();
+        // ECS sorts them; not every server does.
+        names.sort();
+        names
     }
 }
 
