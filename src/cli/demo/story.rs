@@ -354,8 +354,8 @@ impl Story {
         for line in [
             "plimsoll demo --seed 2                          another run",
             "plimsoll check task-definition.json             your own task definitions, offline",
-            "plimsoll sim --listen 127.0.0.1:4566            this fleet as an endpoint: AWS_ENDPOINT_URL=http://127.0.0.1:4566",
-            "plimsoll store init --store file:plimsoll.db    then apply -f policies/, plan, controller --until-settled",
+            "plimsoll sim --listen 127.0.0.1:4566            such a fleet as an endpoint; README.md says how to use it",
+            "plimsoll plan -f policies/                      what is wrong with a fleet; writes nothing",
             "plimsoll --help                                 everything else; README.md has the way to production",
         ] {
             self.screen.line(&format!("  {line}"));
