@@ -263,6 +263,10 @@ fn finish(changes: &[Change], now: Timestamp) -> Decision {
     if failed == 0 && (changes.is_empty() || changes.iter().any(Change::stands)) {
         return Decision::stay(RolloutState::Succeeded { at: now }, None);
     }
+    if failed == 0 && !changes.iter().any(|change| matches!(change.state, State::Blocked { .. })) {
+        // Others deployed, or deleted, what it was about: there is nothing left of it to succeed or fail.
+        return Decision::stay(RolloutState::Superseded { at: now }, None);
+    }
     if failed == 0 {
         let why = changes.iter().find_map(|change| change.history.last().and_then(|entry| entry.reason.as_ref()));
         let why = why.map_or("no reason kept", |reason| reason.message.as_str());

@@ -152,7 +152,7 @@ fn a_wave_that_landed_is_watched_before_the_next_begins() {
     check(&baking(NOW), &undone, "Baking 0 (Baking)");
     // There is nothing to watch where nothing stands.
     let nothing = in_states(&[1], &[blocked()]);
-    check(&with(rollout(&[1]), |rollout| rollout.spec.waves[0].bake_seconds = 300), &nothing, "Succeeded");
+    check(&with(rollout(&[1]), |rollout| rollout.spec.waves[0].bake_seconds = 300), &nothing, "Failed (ChangeFailed)");
 }
 
 #[test]
@@ -275,7 +275,10 @@ fn what_ends_without_proof_is_replaced_and_the_wave_stays_a_proof() {
     joined[1].spec.wave = 0;
     check(&rollout(&sizes), &joined, "Progressing 0 begin [1]");
     let nobody_left = in_states(&sizes, &[blocked(), blocked(), blocked()]);
-    check(&rollout(&sizes), &nobody_left, "Succeeded");
+    check(&rollout(&sizes), &nobody_left, "Failed (ChangeFailed)");
+    let all_gone =
+        in_states(&sizes, &[State::Gone { at: at(900) }, State::Gone { at: at(900) }, State::Gone { at: at(900) }]);
+    check(&rollout(&sizes), &all_gone, "Superseded");
 }
 
 #[test]
