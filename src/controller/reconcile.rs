@@ -489,6 +489,9 @@ async fn clear_away(executor: &mut Executor<'_>, books: &mut Books, fleet: &Flee
         else {
             continue;
         };
+        if registration.adopted {
+            continue;
+        }
         let made_for = |change: &&crate::records::Versioned<crate::rollout::Change>| {
             let documents = change.value.spec.documents.as_ref();
             documents.is_some_and(|documents| documents.wanted == registration.wanted)
@@ -500,8 +503,9 @@ async fn clear_away(executor: &mut Executor<'_>, books: &mut Books, fleet: &Flee
             service.task_definition.as_ref() == Some(arn)
                 || service.deployments.iter().any(|deployment| &deployment.task_definition == arn)
         });
-        let adopted = all().next().is_none();
-        if needed || named || adopted {
+        // What a change goes back to was registered for no change to move to.
+        let moved_to = all().next().is_some();
+        if needed || named || !moved_to {
             continue;
         }
         let mut runs = false;

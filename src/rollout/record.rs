@@ -170,7 +170,8 @@ impl Change {
     }
 }
 
-/// A task definition that is to be made: shared by all changes of a rollout that want the same.
+/// A task definition that is to be made: shared by all changes that want the same, forward or, where `wanted` is the
+/// document that `from` itself was made of, back.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Registration {
@@ -182,6 +183,9 @@ pub struct Registration {
     pub wanted: String,
     /// The rollout that asked for it first.
     pub rollout: String,
+    /// It was there already, and somebody else's: never deregistered by us.
+    #[serde(default)]
+    pub adopted: bool,
     /// How far it has come.
     pub state: RegistrationState,
     /// The lease epoch under which it was last written.

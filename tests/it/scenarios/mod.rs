@@ -1,4 +1,5 @@
 //! The whole loop in virtual time, over the simulated ECS and an in-memory store.
 
+mod families;
 mod landing;
 pub(crate) mod world;

@@ -1,0 +1,208 @@
+//! Families that several services, and other people, have a hand in; and what a crash in the middle leaves.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use plimsoll::controller::reconcile::Depth;
+use plimsoll::controller::{Controller, Parts, Settings};
+use plimsoll::embedded::EmbeddedStore;
+use plimsoll::model::{ServiceArn, TargetId, Timestamp};
+use plimsoll::ports::StoreError;
+use plimsoll::ports::ecs::Operation;
+use plimsoll::ports::store::{Expect, Item, Key, Page, Store};
+use plimsoll::rollout::command::Request;
+use plimsoll::sim::{Fault, WorldConfig};
+use serde_json::{Map, Value, json};
+
+use super::world::{NO_HOST_PID, Story, host_pid};
+
+/// Whether a write is the last one its process tries.
+type Dies = Box<dyn FnMut(&Key, &Map<String, Value>) -> bool + Send>;
+
+/// A store that refuses the writes a script names: to the controller, as if it had been ended right before.
+struct Interrupted {
+    inner: Arc<EmbeddedStore>,
+    dies: Mutex<Option<Dies>>,
+}
+
+impl Interrupted {
+    /// Puts it between the story's controller and its store.
+    fn under(story: &mut Story) -> Arc<Self> {
+        let store = Arc::new(Self { inner: story.store.clone(), dies: Mutex::new(None) });
+        let settings = Settings {
+            target: target(),
+            holder: "interrupted".to_owned(),
+            lease: Duration::from_secs(30),
+            call_timeout: Duration::from_secs(2),
+            resync: Some(Duration::from_secs(60)),
+            poll: Duration::from_secs(15),
+            allow_edit: vec![],
+        };
+        let parts = Parts { ecs: story.ecs.clone(), store: store.clone(), clock: story.clock.clone() };
+        story.controller = Controller::new(parts, settings);
+        store
+    }
+
+    fn dies_at(&self, script: impl FnMut(&Key, &Map<String, Value>) -> bool + Send + 'static) {
+        *self.dies.lock().unwrap() = Some(Box::new(script));
+    }
+
+    fn lives(&self) {
+        *self.dies.lock().unwrap() = None;
+    }
+}
+
+impl Store for Interrupted {
+    fn get<'a>(&'a self, keys: &'a [Key]) -> BoxFuture<'a, Result<Vec<Option<Item>>, StoreError>> {
+        self.inner.get(keys)
+    }
+
+    fn put<'a>(
+        &'a self,
+        key: &'a Key,
+        body: &'a Map<String, Value>,
+        expect: Expect,
+        expires: Option<Timestamp>,
+    ) -> BoxFuture<'a, Result<u64, StoreError>> {
+        if self.dies.lock().unwrap().as_mut().is_some_and(|dies| dies(key, body)) {
+            let error = StoreError::Unavailable { store: "story".to_owned(), message: "interrupted".to_owned() };
+            return Box::pin(async { Err(error) });
+        }
+        self.inner.put(key, body, expect, expires)
+    }
+
+    fn delete<'a>(&'a self, key: &'a Key, expect: Expect) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.inner.delete(key, expect)
+    }
+
+    fn query<'a>(
+        &'a self,
+        partition: &'a str,
+        prefix: &'a str,
+        after: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Page, StoreError>> {
+        self.inner.query(partition, prefix, after)
+    }
+
+    fn describe(&self) -> String {
+        "story".to_owned()
+    }
+}
+
+fn target() -> TargetId {
+    let WorldConfig { account, region, .. } = WorldConfig::default();
+    TargetId { account, region }
+}
+
+fn service(name: &str) -> ServiceArn {
+    let TargetId { account, region } = target();
+    format!("arn:aws:ecs:{region}:{account}:service/prod/{name}").parse().unwrap()
+}
+
+fn undo() -> Request {
+    Request::Undo { service: None }
+}
+
+fn undo_of(name: &str) -> Request {
+    Request::Undo { service: Some(service(name)) }
+}
+
+/// Two services on one revision that breaks the policy.
+fn siblings() -> Story {
+    let story = Story::begin();
+    story.cluster("prod");
+    let revision = story.register(host_pid("web"));
+    for name in ["a", "b"] {
+        story.service("prod", name, &revision, json!({}));
+    }
+    story
+}
+
+/// Every change of the rollout is in this phase.
+async fn assert_changes(story: &Story, rollout: &str, phase: &str) {
+    let (_, changes) = story.phases(rollout).await;
+    assert!(!changes.is_empty() && changes.iter().all(|(_, found)| found == phase), "{changes:?}");
+}
+
+#[tokio::test]
+async fn what_is_gone_back_to_is_made_again_where_it_was_deregistered_since_a_sibling_went_back() {
+    let mut story = siblings();
+    story.apply(NO_HOST_PID).await;
+    story.settle(300);
+    story.passes_for(30 * 60).await;
+    assert_changes(&story, "default-1", "Succeeded").await;
+    story.ask("default-1", undo_of("a")).await;
+    story.passes_for(10 * 60).await;
+    assert_eq!(story.runs("prod", "a"), ["web:1", "web:1"]);
+    story.call("DeregisterTaskDefinition", json!({ "taskDefinition": "web:1" }));
+    story.settle(900);
+    story.ask("default-1", undo_of("b")).await;
+    story.passes_for(20 * 60).await;
+    assert_changes(&story, "default-1", "RolledBack").await;
+    assert_eq!(story.runs("prod", "b"), ["web:3", "web:3"]);
+    assert_eq!(story.task_definition("web:3")["taskDefinition"]["pidMode"], "host");
+}
+
+#[tokio::test]
+async fn what_is_gone_back_to_is_made_again_even_if_it_was_deregistered_twice() {
+    let mut story = siblings();
+    story.apply(NO_HOST_PID).await;
+    story.settle(300);
+    story.passes_for(30 * 60).await;
+    story.call("DeregisterTaskDefinition", json!({ "taskDefinition": "web:1" }));
+    story.settle(900);
+    story.ask("default-1", undo_of("a")).await;
+    story.passes_for(20 * 60).await;
+    assert_eq!(story.runs("prod", "a"), ["web:3", "web:3"]);
+    story.call("DeregisterTaskDefinition", json!({ "taskDefinition": "web:3" }));
+    story.settle(900);
+    story.ask("default-1", undo_of("b")).await;
+    story.passes_for(20 * 60).await;
+    assert_changes(&story, "default-1", "RolledBack").await;
+    assert_eq!(story.runs("prod", "b"), ["web:4", "web:4"]);
+}
+
+#[tokio::test]
+async fn a_revision_made_again_before_a_crash_is_found_and_not_taken_for_somebodys() {
+    let mut story = Story::begin();
+    story.cluster("prod");
+    story.violating_service("prod", "web");
+    story.apply(NO_HOST_PID).await;
+    story.settle(300);
+    let store = Interrupted::under(&mut story);
+    story.passes_for(30 * 60).await;
+    story.call("DeregisterTaskDefinition", json!({ "taskDefinition": "web:1" }));
+    story.settle(900);
+    story.ask("default-1", undo()).await;
+    // Ended after ECS made the revision and before that was recorded.
+    store.dies_at(|key, body| key.sort.starts_with("registration#web:1#") && body["state"]["phase"] == "Registered");
+    story.settle(15);
+    story.controller.pass(Depth::Full).await.unwrap_err();
+    assert_eq!(story.status_of("web:3"), "ACTIVE");
+    store.lives();
+    story.passes_for(20 * 60).await;
+    assert_changes(&story, "default-1", "RolledBack").await;
+    assert_eq!(story.runs("prod", "web"), ["web:3", "web:3"]);
+    let listed = story.call("ListTaskDefinitions", json!({ "familyPrefix": "web", "status": "ACTIVE" }));
+    let named = |arn: &Value| arn.as_str().unwrap().ends_with("web:4");
+    assert!(!listed["taskDefinitionArns"].as_array().unwrap().iter().any(named), "made once: {listed}");
+}
+
+#[tokio::test]
+async fn somebodys_revision_that_was_adopted_stays_theirs() {
+    let mut story = Story::begin();
+    story.cluster("prod");
+    story.violating_service("prod", "web");
+    let mut fixed = host_pid("web");
+    fixed.as_object_mut().unwrap().shift_remove("pidMode");
+    story.register(fixed);
+    story.apply(NO_HOST_PID).await;
+    story.settle(300);
+    story.passes_for(30 * 60).await;
+    assert_eq!(story.runs("prod", "web"), ["web:2", "web:2"]);
+    story.ask("default-1", undo()).await;
+    story.passes_for(20 * 60).await;
+    assert_eq!(story.runs("prod", "web"), ["web:1", "web:1"]);
+    assert_eq!(story.status_of("web:2"), "ACTIVE");
+}
