@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::record::{Change, Rollout};
-use super::state::{Back, RolloutState, State};
+use super::state::{Back, Phase, RolloutState, State};
 use crate::model::{Reason, ReasonCode, ServiceArn, Timestamp};
 
 /// What a person asks of a rollout.
@@ -198,11 +198,12 @@ pub fn take_back(change: &mut Change, cause: &Reason, now: Timestamp) -> bool {
             (Some(deployment.clone()), *intent)
         }
         State::Succeeded { at, deployment } | State::Unverified { at, deployment, .. } => (deployment.clone(), *at),
+        // It was being taken back, and that could not be done: which deployment is ours is looked for again.
+        State::Failed { at, .. } => (None, change.last_entered(Phase::Updating).unwrap_or(*at)),
         State::Pending
         | State::Registering { .. }
         | State::RollingBack { .. }
         | State::RolledBack { .. }
-        | State::Failed { .. }
         | State::Quarantined { .. }
         | State::Blocked { .. }
         | State::Deferred { .. }

@@ -132,6 +132,12 @@ impl Change {
         self.history.last().map(|entry| entry.at)
     }
 
+    /// When it last entered that phase, if it ever did.
+    #[must_use]
+    pub fn last_entered(&self, phase: Phase) -> Option<Timestamp> {
+        self.history.iter().rev().find(|entry| entry.phase == phase).map(|entry| entry.at)
+    }
+
     /// Whether it failed: it went wrong, and not because a person took it back.
     ///
     /// What failed and was then deployed over, or deleted, while it was being taken back, has failed all the same.

@@ -1,7 +1,7 @@
 use super::*;
 use crate::model::ChangeKind;
 use crate::rollout::fixture::{at, changes, entered, numbered, reason, revision, rollout};
-use crate::rollout::state::{Phase, Progress};
+use crate::rollout::state::Progress;
 
 fn approve() -> Request {
     Request::Approve { plan: None }
@@ -201,4 +201,19 @@ fn one_service_can_be_undone_long_after_the_rollout_ended() {
     let request = undo_of(&list[0]);
     carry_out(&mut rollout, &mut list, &request, "alice", at(1000)).unwrap();
     assert_eq!((rollout.state.phase(), list[0].state.phase()), ("Succeeded", Phase::RollingBack));
+}
+
+#[test]
+fn an_undo_that_failed_is_tried_again_from_when_the_change_was_made() {
+    let (mut rollout, mut list) = (rollout(&[1]), changes(&[1]));
+    rollout.state = RolloutState::Failed { reason: reason(ReasonCode::ChangeFailed), at: at(950) };
+    let failed =
+        State::Failed { cause: reason(ReasonCode::TasksFail), reason: reason(ReasonCode::Refused), at: at(940) };
+    list[0] = entered(entered(list[0].clone(), updating(), 900), failed, 940);
+    let request = undo_of(&list[0]);
+    carry_out(&mut rollout, &mut list, &request, "alice", at(1000)).unwrap();
+    assert!(matches!(
+        list[0].state,
+        State::RollingBack { deployment: None, intent, back: Back::Deciding, .. } if intent == at(900)
+    ));
 }
