@@ -234,6 +234,22 @@ impl Books {
         self.registrations.iter().map(|registration| &registration.value).find(matches)
     }
 
+    /// Revisions that our registrations made, and the revision that each was made from.
+    #[must_use]
+    pub fn made(&self) -> BTreeMap<TaskDefinitionArn, TaskDefinitionArn> {
+        let made = self.registrations.iter().map(|registration| &registration.value).filter(|made| !made.adopted);
+        let made = made.filter_map(|registration| match &registration.state {
+            RegistrationState::Registered { arn } | RegistrationState::Deregistered { arn } => {
+                Some((arn.clone(), registration.from.clone()))
+            }
+            // Where somebody registered in between, it is in front of theirs.
+            RegistrationState::Quarantined { .. }
+            | RegistrationState::Intended { .. }
+            | RegistrationState::Refused { .. } => None,
+        });
+        made.collect()
+    }
+
     /// What a change goes back to: the revision it came from, or its document registered again, if that was begun.
     #[must_use]
     pub fn restoration(&self, change: &Change) -> Option<&Registration> {

@@ -322,6 +322,7 @@ async fn make_plan(
     let holds: Vec<_> = books.holds.iter().map(|hold| hold.value.clone()).collect();
     let taken = books.taken(now);
     let landed = books.landed();
+    let ours = books.made();
     let default_strategy = StrategySpec::default();
     let context = Context {
         set,
@@ -331,6 +332,7 @@ async fn make_plan(
         stopped_fixes: &books.record.stopped_fixes,
         taken: &taken,
         landed: &landed,
+        ours: &ours,
         allow_edit: &settings.allow_edit,
         default_strategy: &default_strategy,
         now,

@@ -14,6 +14,7 @@ use crate::model::document::{self, register_input};
 use crate::model::observed::TaskDefinition;
 use crate::model::{Observed, Reason, ReasonCode, TaskDefinitionArn, Timestamp, wire};
 use crate::plan::compare::{same_task_definition, task_definition_diff};
+use crate::plan::judge::same_origin;
 use crate::policy::ScopeKeys;
 use crate::ports::ecs::{Outcome, Retry};
 use crate::ports::{EcsError, Operation};
@@ -157,13 +158,17 @@ impl Executor<'_> {
     ) -> Result<Registered, ControllerError> {
         match observe::latest_of(self.ecs, &registration.family, order.now).await {
             Observed::Known { value, .. } if value.arn == registration.from => {}
+            // A newer one that equals what we want is adopted, not in the way. It stays its maker's.
+            Observed::Known { value, .. }
+                if register_input(&value).is_ok_and(|input| same_task_definition(&input, order.document)) =>
+            {
+                let state = RegistrationState::Registered { arn: value.arn.clone() };
+                books.write_registration(Registration { state, adopted: true, ..registration }).await?;
+                return Ok(Registered::Settled);
+            }
+            // A sibling's fix is no newer code.
+            Observed::Known { value, .. } if same_origin(&books.made(), &value.arn, &registration.from) => {}
             Observed::Known { value, .. } => {
-                // A newer one that equals what we want is adopted, not in the way. It stays its maker's.
-                if register_input(&value).is_ok_and(|input| same_task_definition(&input, order.document)) {
-                    let state = RegistrationState::Registered { arn: value.arn.clone() };
-                    books.write_registration(Registration { state, adopted: true, ..registration }).await?;
-                    return Ok(Registered::Settled);
-                }
                 let message = format!(
                     "the family's latest revision is `{}`, newer than `{}`",
                     value.arn.short(),

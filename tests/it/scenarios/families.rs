@@ -164,6 +164,29 @@ async fn what_is_gone_back_to_is_made_again_even_if_it_was_deregistered_twice() 
 }
 
 #[tokio::test]
+async fn an_undo_that_failed_can_be_asked_for_again() {
+    let mut story = Story::begin();
+    story.cluster("prod");
+    story.violating_service("prod", "web");
+    story.apply(NO_HOST_PID).await;
+    story.settle(300);
+    story.passes_for(30 * 60).await;
+    story.ecs.set_faults(|call| {
+        let refuse = || Fault::Refuse { code: "AccessDeniedException".to_owned(), message: "no".to_owned() };
+        (call.operation == Operation::UpdateService).then(refuse)
+    });
+    story.ask("default-1", undo()).await;
+    story.passes_for(10 * 60).await;
+    assert_changes(&story, "default-1", "Failed").await;
+    story.ecs.clear_faults();
+    let id = story.ask("default-1", undo_of("web")).await;
+    story.passes_for(20 * 60).await;
+    assert!(story.answer(&id).await.unwrap().done);
+    assert_changes(&story, "default-1", "RolledBack").await;
+    assert_eq!(story.runs("prod", "web"), ["web:1", "web:1"]);
+}
+
+#[tokio::test]
 async fn a_revision_made_again_before_a_crash_is_found_and_not_taken_for_somebodys() {
     let mut story = Story::begin();
     story.cluster("prod");
@@ -205,4 +228,65 @@ async fn somebodys_revision_that_was_adopted_stays_theirs() {
     story.passes_for(20 * 60).await;
     assert_eq!(story.runs("prod", "web"), ["web:1", "web:1"]);
     assert_eq!(story.status_of("web:2"), "ACTIVE");
+}
+
+/// A second policy, in force on service `b` only.
+const READ_ONLY_ON_B: &str = r#"
+apiVersion: plimsoll/v1
+kind: Policy
+metadata: { name: read-only }
+spec:
+  title: Root file systems are read-only
+  severity: low
+  resource: TaskDefinition
+  checks:
+    - name: root
+      forEach: /containerDefinitions/*
+      as: [container]
+      require: "container.?readonlyRootFilesystem.orValue(false)"
+      message: "the root file system can be written"
+      fix: [{ edits: [{ set: /readonlyRootFilesystem, value: true, on: container }] }]
+---
+apiVersion: plimsoll/v1
+kind: Binding
+metadata: { name: read-only-on-b }
+spec: { policies: [read-only], enforcement: enforce, scope: { include: { services: [b] } } }
+"#;
+
+#[tokio::test]
+async fn siblings_that_want_different_fixes_both_get_theirs_and_more_later() {
+    let mut story = siblings();
+    story.apply(NO_HOST_PID).await;
+    story.apply(READ_ONLY_ON_B).await;
+    story.settle(300);
+    story.passes_for(60 * 60).await;
+    let mut revisions = [story.runs("prod", "a"), story.runs("prod", "b")].concat();
+    revisions.sort();
+    assert_eq!(revisions, ["web:2", "web:2", "web:3", "web:3"]);
+    // The sibling's revision is the family's latest now, and no more in the way than before.
+    let another = READ_ONLY_ON_B
+        .replace("read-only", "terminal")
+        .replace("readonlyRootFilesystem", "pseudoTerminal")
+        .replace("services: [b]", "services: [a]");
+    story.apply(&another).await;
+    story.passes_for(60 * 60).await;
+    assert_eq!(story.runs("prod", "a"), ["web:4", "web:4"]);
+    assert_eq!(story.runs("prod", "b"), ["web:3", "web:3"]);
+    let made = story.task_definition("web:4")["taskDefinition"]["containerDefinitions"][0].clone();
+    assert_eq!((&made["pseudoTerminal"], made.get("readonlyRootFilesystem")), (&json!(true), None));
+}
+
+#[tokio::test]
+async fn somebodys_newer_revision_is_in_the_way_of_siblings_all_the_same() {
+    let mut story = siblings();
+    story.apply(NO_HOST_PID).await;
+    story.settle(300);
+    story.passes_for(30 * 60).await;
+    let mut theirs = host_pid("web");
+    theirs["containerDefinitions"][0]["image"] = json!("registry.example.com/app:2");
+    story.register(theirs);
+    story.apply(READ_ONLY_ON_B).await;
+    story.passes_for(30 * 60).await;
+    assert_eq!(story.runs("prod", "b"), ["web:2", "web:2"]);
+    assert_eq!(story.status_of("web:3"), "ACTIVE");
 }
