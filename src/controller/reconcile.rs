@@ -451,15 +451,16 @@ async fn supersede_proposals(books: &mut Books, plan: &Plan, now: Timestamp) -> 
             continue;
         }
         let before = campaign.rollout.value.state.clone();
-        campaign.rollout.value.state = RolloutState::Superseded { at: now };
-        campaign.rollout.value.waiting = None;
-        books.write_rollout(&mut campaign.rollout, &before, now, "plimsoll").await?;
+        // The rollout last: where a crash comes in between, it is a proposal still, and superseded again.
         for change in &mut campaign.changes {
             let was = change.value.state.clone();
             let reason = Reason::of(ReasonCode::Superseded, "the plan has changed since it was proposed");
             change.value.enter(State::Deferred { reason: reason.clone(), at: now }, Some(reason), now);
             books.write_change(change, &was, now, "plimsoll").await?;
         }
+        campaign.rollout.value.state = RolloutState::Superseded { at: now };
+        campaign.rollout.value.waiting = None;
+        books.write_rollout(&mut campaign.rollout, &before, now, "plimsoll").await?;
         if let Some(slot) = books.campaigns.get_mut(index) {
             *slot = campaign;
         }

@@ -129,10 +129,12 @@ pub fn carry_out(
         (Request::Retry, RolloutState::Paused { wave, .. }) => {
             let wave = *wave;
             for change in changes.iter_mut().filter(|change| change.failed() && change.state.phase().is_final()) {
-                rollout.spec.accepted_failures.retain(|name| *name != change.name);
                 change.enter(State::Pending, None, now);
                 change.spec.wave = wave;
             }
+            // Also those that an attempt, ended before it had written the rollout, has set free.
+            let failed = |name: &String| changes.iter().any(|change| change.name == *name && change.failed());
+            rollout.spec.accepted_failures.retain(failed);
             rollout.state = RolloutState::Progressing { wave };
             Ok(())
         }
@@ -154,7 +156,8 @@ pub fn carry_out(
             let of_service = |change: &&mut Change| change.spec.resource.service() == Some(service);
             let mut taken = false;
             for change in changes.iter_mut().filter(of_service) {
-                taken |= take_back(change, &cause, now);
+                // Asking twice is asking once.
+                taken |= take_back(change, &cause, now) || is_being_undone(change);
             }
             if taken {
                 drop_unstarted(changes.iter_mut().filter(of_service), &cause, now);
@@ -179,6 +182,10 @@ pub fn carry_out(
             Err(refused)
         }
     }
+}
+
+fn is_being_undone(change: &Change) -> bool {
+    matches!(&change.state, State::RollingBack { cause, .. } if cause.code == ReasonCode::UndoneByPerson)
 }
 
 /// Drops what has not touched its resource.

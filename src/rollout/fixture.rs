@@ -312,6 +312,7 @@ pub(super) fn rollout(sizes: &[usize]) -> Rollout {
         approved_waves: 0,
         created_at: at(0),
         waiting: None,
+        carried_out: None,
     }
 }
 

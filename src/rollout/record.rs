@@ -27,6 +27,9 @@ pub struct Rollout {
     pub created_at: Timestamp,
     /// Why it stands where it stands, as last seen.
     pub waiting: Option<Reason>,
+    /// The Command that was last carried out on it: read again after a crash, it is answered and not repeated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub carried_out: Option<String>,
 }
 
 /// What a rollout was made to do.

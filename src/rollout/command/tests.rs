@@ -189,7 +189,12 @@ fn undo_of_one_service_takes_back_that_one_and_begins_nothing_more_on_it() {
     assert_eq!(phases, [Phase::RollingBack, Phase::Succeeded, Phase::Deferred]);
     assert_eq!(rollout.state.phase(), "Progressing");
 
-    let again = carry_out(&mut rollout, &mut list, &request, "alice", at(1001));
+    let once = (rollout.clone(), list.clone());
+    carry_out(&mut rollout, &mut list, &request, "alice", at(1001)).unwrap();
+    assert_eq!((&rollout, &list), (&once.0, &once.1), "asking twice is asking once");
+    list[0] =
+        entered(list[0].clone(), State::RolledBack { cause: reason(ReasonCode::UndoneByPerson), at: at(1002) }, 1002);
+    let again = carry_out(&mut rollout, &mut list, &request, "alice", at(1003));
     assert!(matches!(again, Err(RefusedRequest::NoSuchChange { .. })));
 }
 

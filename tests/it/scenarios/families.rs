@@ -8,9 +8,11 @@ use plimsoll::controller::reconcile::Depth;
 use plimsoll::controller::{Controller, Parts, Settings};
 use plimsoll::embedded::EmbeddedStore;
 use plimsoll::model::{ServiceArn, TargetId, Timestamp};
-use plimsoll::ports::StoreError;
 use plimsoll::ports::ecs::Operation;
 use plimsoll::ports::store::{Expect, Item, Key, Page, Store};
+use plimsoll::ports::{Clock, StoreError};
+use plimsoll::records::campaign::Campaigns;
+use plimsoll::rollout::RolloutState;
 use plimsoll::rollout::command::Request;
 use plimsoll::sim::{Fault, WorldConfig};
 use serde_json::{Map, Value, json};
@@ -289,4 +291,101 @@ async fn somebodys_newer_revision_is_in_the_way_of_siblings_all_the_same() {
     story.passes_for(30 * 60).await;
     assert_eq!(story.runs("prod", "b"), ["web:2", "web:2"]);
     assert_eq!(story.status_of("web:3"), "ACTIVE");
+}
+
+/// Four services that want the same fix, and the canary under way.
+async fn under_way() -> (Story, Arc<Interrupted>) {
+    let mut story = Story::begin();
+    story.cluster("prod");
+    for name in ["one", "two", "three", "four"] {
+        story.violating_service("prod", name);
+    }
+    story.apply(NO_HOST_PID).await;
+    story.settle(300);
+    let store = Interrupted::under(&mut story);
+    story.passes_for(30).await;
+    (story, store)
+}
+
+fn is_answer(_: &Key, body: &Map<String, Value>) -> bool {
+    body.contains_key("done")
+}
+
+fn drops_a_change(key: &Key, body: &Map<String, Value>) -> bool {
+    key.sort.starts_with("change#") && body["phase"] == "Deferred"
+}
+
+fn ends_a_rollout(key: &Key, body: &Map<String, Value>) -> bool {
+    key.sort.starts_with("rollout#") && matches!(body["phase"].as_str(), Some("Aborted" | "Superseded"))
+}
+
+#[tokio::test]
+async fn what_was_carried_out_and_not_answered_is_answered_and_not_refused() {
+    for request in [Request::Pause, Request::Abort, undo()] {
+        let (mut story, store) = under_way().await;
+        let id = story.ask("default-1", request.clone()).await;
+        store.dies_at(is_answer);
+        story.controller.pass(Depth::Full).await.unwrap_err();
+        assert_eq!(story.answer(&id).await, None);
+        store.lives();
+        story.pass().await;
+        let answer = story.answer(&id).await.unwrap();
+        assert!(answer.done, "{request:?}: {}", answer.message);
+    }
+}
+
+#[tokio::test]
+async fn an_abort_that_was_interrupted_anywhere_leaves_nothing_that_waits_for_the_rollout() {
+    for dies in [drops_a_change, ends_a_rollout] {
+        let (mut story, store) = under_way().await;
+        let id = story.ask("default-1", Request::Abort).await;
+        store.dies_at(dies);
+        story.controller.pass(Depth::Full).await.unwrap_err();
+        store.lives();
+        story.passes_for(20 * 60).await;
+        assert!(story.answer(&id).await.unwrap().done);
+        let (rollout, changes) = story.phases("default-1").await;
+        assert_eq!(rollout, "Aborted");
+        assert!(changes.iter().all(|(_, phase)| ["Succeeded", "Deferred"].contains(&phase.as_str())), "{changes:?}");
+        assert_eq!(story.writes().iter().filter(|call| *call == "UpdateService").count(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_proposal_whose_replacement_was_interrupted_is_replaced_all_the_same() {
+    for dies in [drops_a_change, ends_a_rollout] {
+        let mut story = Story::begin();
+        story.cluster("prod");
+        story.violating_service("prod", "one");
+        story.apply(&NO_HOST_PID.replace("enforcement: enforce", "enforcement: propose")).await;
+        story.settle(300);
+        let store = Interrupted::under(&mut story);
+        story.passes_for(30).await;
+        story.violating_service("prod", "two");
+        story.settle(300);
+        store.dies_at(dies);
+        story.controller.pass(Depth::Full).await.unwrap_err();
+        store.lives();
+        story.passes_for(60).await;
+        let (rollout, changes) = story.phases("default-1").await;
+        assert_eq!((rollout.as_str(), changes[0].1.as_str()), ("Superseded", "Deferred"));
+        let (rollout, changes) = story.phases("default-2").await;
+        assert_eq!((rollout.as_str(), changes.len()), ("Proposed", 2));
+    }
+}
+
+#[tokio::test]
+async fn what_an_ended_rollout_never_began_waits_for_it_no_more() {
+    let (mut story, _) = under_way().await;
+    story.controller.release().await;
+    let mut rollout = story.campaign("default-1").await.rollout;
+    rollout.value.state = RolloutState::Superseded { at: story.clock.now() };
+    Campaigns::of(story.store.as_ref(), &target()).put(&rollout.value, Some(rollout.version)).await.unwrap();
+    story.controller = story.another_controller("another");
+    story.settle(60);
+    story.passes_for(30 * 60).await;
+    let (_, changes) = story.phases("default-1").await;
+    assert!(changes.iter().all(|(_, phase)| ["Succeeded", "Deferred"].contains(&phase.as_str())), "{changes:?}");
+    let (rollout, changes) = story.phases("default-2").await;
+    assert_eq!((rollout.as_str(), changes.len()), ("Succeeded", 3));
 }
