@@ -115,6 +115,9 @@ impl Executor<'_> {
     }
 
     async fn work_on(&mut self, books: &mut Books, campaign: &mut Campaign) -> Result<(), ControllerError> {
+        if campaign.rollout.value.state.is_final() {
+            self.drop_unbegun(books, campaign).await?;
+        }
         // What is under way first: its places may become free.
         for place in 0..campaign.changes.len() {
             if campaign.changes.get(place).is_some_and(|change| is_under_way(&change.value)) {
@@ -129,6 +132,23 @@ impl Executor<'_> {
             if campaign.rollout.value.state.is_final() || !self.decide(books, campaign).await? {
                 break;
             }
+        }
+        Ok(())
+    }
+
+    /// What a rollout that has ended has not begun, it never will: nothing may wait for it. (A controller may have ended
+    /// between writing the rollout and writing its changes.)
+    async fn drop_unbegun(&mut self, books: &Books, campaign: &mut Campaign) -> Result<(), ControllerError> {
+        let (now, ended) = (self.now(), campaign.rollout.value.state.phase());
+        for change in &mut campaign.changes {
+            if !matches!(change.value.state, State::Pending | State::Registering { .. }) {
+                continue;
+            }
+            let message = format!("rollout `{}` has ended: {ended}", campaign.rollout.value.name);
+            let reason = Reason::of(ReasonCode::Superseded, message);
+            let was = change.value.state.clone();
+            change.value.enter(State::Deferred { reason: reason.clone(), at: now }, Some(reason), now);
+            books.write_change(change, &was, now, BY).await?;
         }
         Ok(())
     }

@@ -8,13 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::ControllerError;
-use crate::model::{Hold, Reason, ReasonCode, Resource, TargetId, Timestamp};
+use crate::model::{Hold, Reason, ReasonCode, Resource, TargetId, TaskDefinitionArn, Timestamp};
 use crate::ports::Store;
 use crate::records::campaign::{Campaign, CampaignRecord, Campaigns};
 use crate::records::events::{Entry, Events};
 use crate::records::targets::{TargetRecord, Targets};
 use crate::records::{RecordError, Versioned};
-use crate::rollout::{Change, Registration, Rollout, RolloutState, State};
+use crate::rollout::{Change, Registration, RegistrationState, Rollout, RolloutState, State};
 
 /// How long a fix rests where ECS denied access to make it.
 const ACCESS_DENIED_FOR: Duration = Duration::from_secs(60 * 60);
@@ -236,6 +236,49 @@ impl Books {
         let matches =
             |registration: &&Registration| registration.wanted == documents.wanted && &registration.from == from;
         self.registrations.iter().map(|registration| &registration.value).find(matches)
+    }
+
+    /// Revisions that our registrations made, and the revision that each was made from.
+    #[must_use]
+    pub fn made(&self) -> BTreeMap<TaskDefinitionArn, TaskDefinitionArn> {
+        let made = self.registrations.iter().map(|registration| &registration.value).filter(|made| !made.adopted);
+        let made = made.filter_map(|registration| match &registration.state {
+            RegistrationState::Registered { arn } | RegistrationState::Deregistered { arn } => {
+                Some((arn.clone(), registration.from.clone()))
+            }
+            // Where somebody registered in between, it is in front of theirs.
+            RegistrationState::Quarantined { .. }
+            | RegistrationState::Intended { .. }
+            | RegistrationState::Refused { .. } => None,
+        });
+        made.collect()
+    }
+
+    /// What a change goes back to: the revision it came from, or its document registered again, if that was begun.
+    #[must_use]
+    pub fn restoration(&self, change: &Change) -> Option<&Registration> {
+        let documents = change.spec.documents.as_ref()?;
+        let from = change.spec.from.as_ref()?;
+        let matches =
+            |registration: &&Registration| registration.wanted == documents.previous && &registration.from == from;
+        self.registrations.iter().map(|registration| &registration.value).find(matches)
+    }
+
+    /// Nobody can go back to `arn` any more: what stood for the revision that the change came from is to be made anew.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn forget_restoration(
+        &mut self,
+        change: &Change,
+        arn: &TaskDefinitionArn,
+    ) -> Result<(), ControllerError> {
+        let Some(known) = self.restoration(change).cloned() else { return Ok(()) };
+        if !matches!(&known.state, RegistrationState::Registered { arn: stood } if stood == arn) {
+            return Ok(());
+        }
+        let state = RegistrationState::Deregistered { arn: arn.clone() };
+        self.write_registration(Registration { state, ..known }).await
     }
 
     /// Holds the fixes of a change off its resource.

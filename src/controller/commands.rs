@@ -39,7 +39,7 @@ impl Executor<'_> {
         now: Timestamp,
     ) -> Result<Result<String, String>, ControllerError> {
         match &command.ask {
-            Ask::Rollout { name, request } => self.ask_rollout(books, name, request, &command.by, now).await,
+            Ask::Rollout { name, request } => self.ask_rollout(books, name, request, command, now).await,
             Ask::Hold { hold } => {
                 books.add_hold(hold.clone(), now, &command.by).await?;
                 Ok(Ok(format!("fixes are held off `{}`", hold.resource.short())))
@@ -60,9 +60,10 @@ impl Executor<'_> {
         books: &mut Books,
         name: &str,
         request: &Request,
-        by: &str,
+        command: &Command,
         now: Timestamp,
     ) -> Result<Result<String, String>, ControllerError> {
+        let by = command.by.as_str();
         let of_name = |campaign: &Campaign| campaign.rollout.value.name == name;
         // An ended rollout that is undone or tried again is open again.
         if let Some(place) = books.ended.iter().position(of_name) {
@@ -75,6 +76,11 @@ impl Executor<'_> {
         let Some(mut campaign) = books.campaigns.get(place).cloned() else { return Ok(Err(String::new())) };
         if let (Request::Retry, true) = (request, campaign.rollout.value.state.is_final()) {
             return self.retry_ended(books, &campaign, by, now).await.map(Ok);
+        }
+        let done = format!("{} of rollout `{name}` was carried out", request.verb());
+        // Carried out by a controller that ended before it could answer.
+        if campaign.rollout.value.carried_out.as_ref() == Some(&command.id) {
+            return Ok(Ok(done));
         }
         let before = campaign.rollout.value.state.clone();
         let states: Vec<State> = campaign.changes.iter().map(|change| change.value.state.clone()).collect();
@@ -104,19 +110,21 @@ impl Executor<'_> {
         if matches!(request, Request::Abort) {
             books.stop_fixes(&campaign.rollout.value);
         }
-        campaign.rollout.value.waiting = None;
-        books.write_rollout(&mut campaign.rollout, &before, now, by).await?;
+        books.write_record().await?;
+        // The rollout last: where a crash comes in between, the Command is open still and fits it as before.
         for ((stored, change), was) in campaign.changes.iter_mut().zip(changes).zip(&states) {
             if stored.value != change {
                 stored.value = change;
                 books.write_change(stored, was, now, by).await?;
             }
         }
+        campaign.rollout.value.waiting = None;
+        campaign.rollout.value.carried_out = Some(command.id.clone());
+        books.write_rollout(&mut campaign.rollout, &before, now, by).await?;
         if let Some(slot) = books.campaigns.get_mut(place) {
             *slot = campaign;
         }
-        books.write_record().await?;
-        Ok(Ok(format!("{} of rollout `{name}` was carried out", request.verb())))
+        Ok(Ok(done))
     }
 
     /// A rollout that has ended is not begun again: its fixes are set free, and the next plan takes them up.

@@ -13,10 +13,9 @@ use crate::model::{Observed, Reason, ReasonCode, TargetId, TaskDefinitionArn, Ti
 use crate::policy::ScopeKeys;
 use crate::ports::ecs::{Outcome, Retry};
 use crate::ports::{Clock, Ecs, EcsError, Operation, Store};
-use crate::records::documents::Documents;
 use crate::rollout::change::{self, Action};
 use crate::rollout::landing::Facts;
-use crate::rollout::{Back, Change, State};
+use crate::rollout::{Back, Change, RegistrationState, State};
 
 /// What a pass writes with.
 pub struct Executor<'a> {
@@ -91,14 +90,15 @@ impl Executor<'_> {
         match action {
             Action::Register => self.perform_register(books, change, keys, now).await,
             Action::MoveTo(arn) => {
+                let back = direction(change) == Direction::Back;
+                if back && let Some(effect) = self.not_active(books, change, arn, now).await? {
+                    return Ok(effect);
+                }
                 let members = Map::from_iter([("taskDefinition".to_owned(), json!(arn))]);
                 let effect = self.update_service(change, members, keys, facts).await?;
-                // It was ACTIVE when it was looked at, which may be long ago: what was known of it is not any more, and
-                // the next attempt looks, or registers its document again.
-                if let (State::Failed { .. }, State::RollingBack { .. }, Some(from), true) =
-                    (&effect.state, &change.state, &change.spec.from, is_inactive(effect.reason.as_ref()))
-                {
-                    books.record.restored.remove(from);
+                // It was ACTIVE a moment ago, and is not any more: its document is registered again.
+                if back && matches!(effect.state, State::Failed { .. }) && is_inactive(effect.reason.as_ref()) {
+                    books.forget_restoration(change, arn).await?;
                     return Ok(Effect { state: before_call(change, now), ..effect });
                 }
                 Ok(effect)
@@ -282,6 +282,26 @@ impl Executor<'_> {
         }
     }
 
+    /// What to do instead of going back to a revision that is not ACTIVE right now. None where it is.
+    async fn not_active(
+        &mut self,
+        books: &mut Books,
+        change: &Change,
+        arn: &TaskDefinitionArn,
+        now: Timestamp,
+    ) -> Result<Option<Effect>, ControllerError> {
+        match observe::definition(self.ecs, arn.as_str(), now).await {
+            Observed::Known { value, .. } if value.status == "ACTIVE" => Ok(None),
+            Observed::Known { .. } | Observed::Absent { .. } => {
+                books.forget_restoration(change, arn).await?;
+                Ok(Some(Effect::on(before_call(change, now))))
+            }
+            Observed::Unknown { why, .. } => {
+                Ok(Some(Effect::wait(before_call(change, now), Reason::of(ReasonCode::NotObserved, why))))
+            }
+        }
+    }
+
     /// Makes sure there is an ACTIVE revision to go back to: the one it came from, else its recorded document again.
     async fn restore_previous(
         &mut self,
@@ -290,45 +310,18 @@ impl Executor<'_> {
         keys: &ScopeKeys,
         now: Timestamp,
     ) -> Result<Effect, ControllerError> {
-        let stay = |reason| Ok(Effect::wait(change.state.clone(), reason));
         // What will not become possible by waiting needs a person.
-        let give_up = |message| Ok(not_taken_back(change, message, now));
-        let Some(from) = change.spec.from.clone() else {
-            return give_up("the change does not say where it came from");
-        };
-        let known = books.record.restored.get(&from).cloned();
-        for candidate in known.iter().chain([&from]) {
-            match observe::definition(self.ecs, candidate.as_str(), now).await {
-                Observed::Known { value, .. } if value.status == "ACTIVE" => {
-                    books.record.restored.insert(from.clone(), candidate.clone());
-                    return Ok(Effect::on(change.state.clone()));
+        let reason = match self.restore(books, change, keys, now).await? {
+            Registered::Waiting(reason) => return Ok(Effect::wait(change.state.clone(), reason)),
+            Registered::Blocked(reason) => reason,
+            Registered::Settled => match books.restoration(change).map(|known| &known.state) {
+                Some(RegistrationState::Quarantined { reason, .. } | RegistrationState::Refused { reason }) => {
+                    reason.clone()
                 }
-                Observed::Known { .. } | Observed::Absent { .. } => {}
-                Observed::Unknown { why, .. } => return stay(Reason::of(ReasonCode::NotObserved, why)),
-            }
-        }
-        let previous = change.spec.documents.as_ref().map(|documents| documents.previous.clone()).unwrap_or_default();
-        let Some(document) = Documents::of(self.store, self.target).get(&previous).await? else {
-            return give_up(
-                "its previous revision is INACTIVE, and its recorded document is not in the store any more",
-            );
-        };
-        if let Some(reason) = self.closed(Operation::RegisterTaskDefinition, keys, Direction::Back).await? {
-            return stay(reason);
-        }
-        match self.ecs.call(Operation::RegisterTaskDefinition, Value::Object(document)).await {
-            Ok(answer) => match wire::task_definition(&answer) {
-                Ok(made) => {
-                    tracing::info!(target_id = %self.target, from = from.short(), made = made.arn.short(), "registered the previous document again");
-                    books.record.restored.insert(from, made.arn);
-                    Ok(Effect::on(change.state.clone()))
-                }
-                Err(error) => stay(Reason::of(ReasonCode::OutcomeUnknown, error.to_string())),
+                _ => return Ok(Effect::on(change.state.clone())),
             },
-            // An unknown outcome may leave a second copy of the same document: harmless, and named in ARCHITECTURE.md.
-            Err(error) if error.retry() != Retry::Stop => stay(Reason::of(code_of(&error), error.to_string())),
-            Err(error) => Ok(self.failed(change, &error, now)),
-        }
+        };
+        Ok(not_taken_back(change, reason, now))
     }
 
     /// What a change is decided from, read now.
@@ -360,8 +353,7 @@ fn is_inactive(reason: Option<&Reason>) -> bool {
 }
 
 /// A change that cannot be taken back, and why.
-fn not_taken_back(change: &Change, message: &str, now: Timestamp) -> Effect {
-    let reason = Reason::of(ReasonCode::NotObserved, message);
+fn not_taken_back(change: &Change, reason: Reason, now: Timestamp) -> Effect {
     match &change.state {
         State::RollingBack { cause, .. } => {
             Effect::wait(State::Failed { cause: cause.clone(), reason: reason.clone(), at: now }, reason)
@@ -419,8 +411,11 @@ fn contains(shown: Option<&Value>, wanted: &Value) -> bool {
     }
 }
 
-/// The revision to go back to, where that is known to be ACTIVE.
+/// The revision to go back to, where one was found or made. It was ACTIVE then, and is looked at again before it is used.
 #[must_use]
 pub fn previous<'a>(books: &'a Books, change: &Change) -> Option<&'a TaskDefinitionArn> {
-    books.record.restored.get(change.spec.from.as_ref()?)
+    match &books.restoration(change)?.state {
+        RegistrationState::Registered { arn } => Some(arn),
+        _ => None,
+    }
 }

@@ -316,6 +316,7 @@ async fn make_plan(
     let holds: Vec<_> = books.holds.iter().map(|hold| hold.value.clone()).collect();
     let taken = books.taken(now);
     let landed = books.landed();
+    let ours = books.made();
     let default_strategy = StrategySpec::default();
     let context = Context {
         set,
@@ -325,6 +326,7 @@ async fn make_plan(
         stopped_fixes: &books.record.stopped_fixes,
         taken: &taken,
         landed: &landed,
+        ours: &ours,
         allow_edit: &settings.allow_edit,
         default_strategy: &default_strategy,
         now,
@@ -394,6 +396,9 @@ async fn clear_away(executor: &mut Executor<'_>, books: &mut Books, fleet: &Flee
         else {
             continue;
         };
+        if registration.adopted {
+            continue;
+        }
         let made_for = |change: &&crate::records::Versioned<crate::rollout::Change>| {
             let documents = change.value.spec.documents.as_ref();
             documents.is_some_and(|documents| documents.wanted == registration.wanted)
@@ -405,8 +410,9 @@ async fn clear_away(executor: &mut Executor<'_>, books: &mut Books, fleet: &Flee
             service.task_definition.as_ref() == Some(arn)
                 || service.deployments.iter().any(|deployment| &deployment.task_definition == arn)
         });
-        let adopted = all().next().is_none();
-        if needed || named || adopted {
+        // What a change goes back to was registered for no change to move to.
+        let moved_to = all().next().is_some();
+        if needed || named || !moved_to {
             continue;
         }
         let mut runs = false;

@@ -14,6 +14,7 @@ use crate::model::document::{self, register_input};
 use crate::model::observed::TaskDefinition;
 use crate::model::{Observed, Reason, ReasonCode, TaskDefinitionArn, Timestamp, wire};
 use crate::plan::compare::{same_task_definition, task_definition_diff};
+use crate::plan::judge::same_origin;
 use crate::policy::ScopeKeys;
 use crate::ports::ecs::{Outcome, Retry};
 use crate::ports::{EcsError, Operation};
@@ -29,6 +30,15 @@ pub enum Registered {
     Waiting(Reason),
     /// The change cannot be made now, for this reason, and nothing was made.
     Blocked(Reason),
+}
+
+/// What is to be registered, for whom, and which way it goes.
+struct Order<'a> {
+    document: &'a Map<String, Value>,
+    keys: &'a ScopeKeys,
+    /// Going back, the document is one that ran already: it is not kept from being *latest*.
+    direction: Direction,
+    now: Timestamp,
 }
 
 impl Executor<'_> {
@@ -47,25 +57,17 @@ impl Executor<'_> {
             let message = "the change does not say what to register".to_owned();
             return Ok(Registered::Blocked(Reason::of(ReasonCode::InvalidResult, message)));
         };
-        let Some(wanted) = Documents::of(self.store, self.target).get(&documents.wanted).await? else {
+        let Some(document) = Documents::of(self.store, self.target).get(&documents.wanted).await? else {
             let message = "the document to register is not in the store any more".to_owned();
             return Ok(Registered::Blocked(Reason::of(ReasonCode::InvalidResult, message)));
         };
-        let blank = Registration {
-            family: from.family().to_owned(),
-            from: from.clone(),
-            wanted: documents.wanted.clone(),
-            rollout: change.spec.rollout.clone(),
-            state: RegistrationState::Intended { last: 0, at: now },
-            epoch: books.epoch,
-        };
+        let order = Order { document: &document, keys, direction: Direction::Forward, now };
+        let blank = blank(books, change, from, &documents.wanted, now);
         match books.registration(change).cloned() {
-            None => self.begin(books, blank, &wanted, keys, now).await,
+            None => self.begin(books, blank, &order).await,
             Some(known) => match known.state.clone() {
-                RegistrationState::Intended { last, at } => {
-                    self.recover(books, known, last, at, &wanted, keys, now).await
-                }
-                RegistrationState::Registered { arn } => self.still_there(books, blank, &arn, &wanted, keys, now).await,
+                RegistrationState::Intended { last, at } => self.recover(books, known, last, at, &order).await,
+                RegistrationState::Registered { arn } => self.still_there(books, blank, &arn, &order).await,
                 RegistrationState::Quarantined { .. } | RegistrationState::Refused { .. }
                     if known.rollout == change.spec.rollout =>
                 {
@@ -74,8 +76,61 @@ impl Executor<'_> {
                 // An earlier rollout's: a person has asked to try again since.
                 RegistrationState::Quarantined { .. }
                 | RegistrationState::Refused { .. }
-                | RegistrationState::Deregistered { .. } => self.begin(books, blank, &wanted, keys, now).await,
+                | RegistrationState::Deregistered { .. } => self.begin(books, blank, &order).await,
             },
+        }
+    }
+
+    /// Makes sure that there is an ACTIVE revision to go back to: the one that the change came from, or its document
+    /// again. Which, and whether, [`Books::restoration`] says where this is settled.
+    ///
+    /// # Errors
+    /// The store's, and a lost lease. What ECS answers is an outcome, not an error.
+    pub async fn restore(
+        &mut self,
+        books: &mut Books,
+        change: &Change,
+        keys: &ScopeKeys,
+        now: Timestamp,
+    ) -> Result<Registered, ControllerError> {
+        let (Some(documents), Some(from)) = (&change.spec.documents, &change.spec.from) else {
+            let message = "the change does not say where it came from".to_owned();
+            return Ok(Registered::Blocked(Reason::of(ReasonCode::InvalidResult, message)));
+        };
+        let blank = blank(books, change, from, &documents.previous, now);
+        let known = books.restoration(change).cloned();
+        let candidate = match known.as_ref().map(|known| &known.state) {
+            Some(RegistrationState::Registered { arn }) => arn,
+            _ => from,
+        };
+        match observe::definition(self.ecs, candidate.as_str(), now).await {
+            Observed::Known { value, .. } if value.status == "ACTIVE" => {
+                if candidate == from {
+                    let state = RegistrationState::Registered { arn: from.clone() };
+                    books.write_registration(Registration { state, adopted: true, ..blank }).await?;
+                }
+                return Ok(Registered::Settled);
+            }
+            Observed::Known { .. } | Observed::Absent { .. } => {}
+            Observed::Unknown { why, .. } => return Ok(Registered::Waiting(Reason::of(ReasonCode::NotObserved, why))),
+        }
+        let Some(document) = Documents::of(self.store, self.target).get(&documents.previous).await? else {
+            let message =
+                "its previous revision is INACTIVE, and its recorded document is not in the store any more".to_owned();
+            return Ok(Registered::Blocked(Reason::of(ReasonCode::NotObserved, message)));
+        };
+        let order = Order { document: &document, keys, direction: Direction::Back, now };
+        match known {
+            Some(known) => match known.state.clone() {
+                RegistrationState::Intended { last, at } => self.recover(books, known, last, at, &order).await,
+                // ECS does not make of it what it was: another try would make another that differs.
+                RegistrationState::Quarantined { .. } => Ok(Registered::Settled),
+                // What was refused failed its change: only a person's undo comes here again.
+                RegistrationState::Registered { .. }
+                | RegistrationState::Refused { .. }
+                | RegistrationState::Deregistered { .. } => self.intend(books, blank, &order).await,
+            },
+            None => self.intend(books, blank, &order).await,
         }
     }
 
@@ -85,13 +140,11 @@ impl Executor<'_> {
         books: &mut Books,
         blank: Registration,
         arn: &TaskDefinitionArn,
-        wanted: &Map<String, Value>,
-        keys: &ScopeKeys,
-        now: Timestamp,
+        order: &Order<'_>,
     ) -> Result<Registered, ControllerError> {
-        match observe::definition(self.ecs, arn.as_str(), now).await {
+        match observe::definition(self.ecs, arn.as_str(), order.now).await {
             Observed::Known { value, .. } if value.status == "ACTIVE" => Ok(Registered::Settled),
-            Observed::Known { .. } | Observed::Absent { .. } => self.begin(books, blank, wanted, keys, now).await,
+            Observed::Known { .. } | Observed::Absent { .. } => self.begin(books, blank, order).await,
             Observed::Unknown { why, .. } => Ok(Registered::Waiting(Reason::of(ReasonCode::NotObserved, why))),
         }
     }
@@ -101,19 +154,21 @@ impl Executor<'_> {
         &mut self,
         books: &mut Books,
         registration: Registration,
-        wanted: &Map<String, Value>,
-        keys: &ScopeKeys,
-        now: Timestamp,
+        order: &Order<'_>,
     ) -> Result<Registered, ControllerError> {
-        match observe::latest_of(self.ecs, &registration.family, now).await {
+        match observe::latest_of(self.ecs, &registration.family, order.now).await {
             Observed::Known { value, .. } if value.arn == registration.from => {}
+            // A newer one that equals what we want is adopted, not in the way. It stays its maker's.
+            Observed::Known { value, .. }
+                if register_input(&value).is_ok_and(|input| same_task_definition(&input, order.document)) =>
+            {
+                let state = RegistrationState::Registered { arn: value.arn.clone() };
+                books.write_registration(Registration { state, adopted: true, ..registration }).await?;
+                return Ok(Registered::Settled);
+            }
+            // A sibling's fix is no newer code.
+            Observed::Known { value, .. } if same_origin(&books.made(), &value.arn, &registration.from) => {}
             Observed::Known { value, .. } => {
-                // A newer one that equals what we want is adopted, not in the way.
-                if register_input(&value).is_ok_and(|input| same_task_definition(&input, wanted)) {
-                    let state = RegistrationState::Registered { arn: value.arn.clone() };
-                    books.write_registration(Registration { state, ..registration }).await?;
-                    return Ok(Registered::Settled);
-                }
                 let message = format!(
                     "the family's latest revision is `{}`, newer than `{}`",
                     value.arn.short(),
@@ -124,40 +179,48 @@ impl Executor<'_> {
             Observed::Absent { .. } => {}
             Observed::Unknown { why, .. } => return Ok(Registered::Waiting(Reason::of(ReasonCode::NotObserved, why))),
         }
+        self.intend(books, registration, order).await
+    }
+
+    /// Records the intent with the family's last number, and makes the call.
+    async fn intend(
+        &mut self,
+        books: &mut Books,
+        registration: Registration,
+        order: &Order<'_>,
+    ) -> Result<Registered, ControllerError> {
         let last = match observe::last_revision(self.ecs, &registration.family).await {
             Ok(last) => last.max(registration.from.revision().get()),
             Err(error) => return Ok(Registered::Waiting(Reason::of(ReasonCode::NotObserved, error.to_string()))),
         };
-        if let Some(reason) = self.closed(Operation::RegisterTaskDefinition, keys, Direction::Forward).await? {
+        if let Some(reason) = self.closed(Operation::RegisterTaskDefinition, order.keys, order.direction).await? {
             return Ok(Registered::Waiting(reason));
         }
-        let intended = Registration { state: RegistrationState::Intended { last, at: now }, ..registration };
+        let intended =
+            Registration { state: RegistrationState::Intended { last, at: order.now }, adopted: false, ..registration };
         books.write_registration(intended.clone()).await?;
-        self.call_register(books, intended, last, wanted, now).await
+        self.call_register(books, intended, last, order).await
     }
 
     /// The call was intended before, and nobody knows what became of it.
-    #[expect(clippy::too_many_arguments, reason = "the intent's members, each once")]
     async fn recover(
         &mut self,
         books: &mut Books,
         registration: Registration,
         last: u32,
         at: Timestamp,
-        wanted: &Map<String, Value>,
-        keys: &ScopeKeys,
-        now: Timestamp,
+        order: &Order<'_>,
     ) -> Result<Registered, ControllerError> {
         let above = match observe::revisions_above(self.ecs, &registration.family, last).await {
             Ok(above) => above,
             Err(error) => return Ok(Registered::Waiting(Reason::of(ReasonCode::NotObserved, error.to_string()))),
         };
         for arn in above {
-            match observe::definition(self.ecs, arn.as_str(), now).await {
+            match observe::definition(self.ecs, arn.as_str(), order.now).await {
                 Observed::Known { value, .. }
-                    if register_input(&value).is_ok_and(|input| same_task_definition(&input, wanted)) =>
+                    if register_input(&value).is_ok_and(|input| same_task_definition(&input, order.document)) =>
                 {
-                    return self.judge(books, registration, last, &value, wanted).await;
+                    return self.judge(books, registration, last, &value, order).await;
                 }
                 Observed::Known { .. } | Observed::Absent { .. } => {}
                 Observed::Unknown { why, .. } => {
@@ -165,13 +228,16 @@ impl Executor<'_> {
                 }
             }
         }
-        if at + READ_LAG > now {
+        if at + READ_LAG > order.now {
             let reason = Reason::of(ReasonCode::OutcomeUnknown, "whether ECS made the revision is not known yet");
             return Ok(Registered::Waiting(reason.until(at + READ_LAG)));
         }
         // SAFETY of repeat: reads have caught up, and no newer revision equals the wanted one: the call did not arrive.
         // Should it arrive late all the same, the number check finds it, and the left-over is deregistered.
-        self.begin(books, registration, wanted, keys, now).await
+        match order.direction {
+            Direction::Forward => self.begin(books, registration, order).await,
+            Direction::Back => self.intend(books, registration, order).await,
+        }
     }
 
     async fn call_register(
@@ -179,19 +245,18 @@ impl Executor<'_> {
         books: &mut Books,
         registration: Registration,
         last: u32,
-        wanted: &Map<String, Value>,
-        now: Timestamp,
+        order: &Order<'_>,
     ) -> Result<Registered, ControllerError> {
-        let answer = self.ecs.call(Operation::RegisterTaskDefinition, Value::Object(wanted.clone())).await;
+        let answer = self.ecs.call(Operation::RegisterTaskDefinition, Value::Object(order.document.clone())).await;
         let error = match answer {
-            Ok(answer) => return self.look_at(books, registration, last, &answer, wanted, now).await,
+            Ok(answer) => return self.look_at(books, registration, last, &answer, order).await,
             Err(error) => error,
         };
         tracing::warn!(target_id = %self.target, family = %registration.family, %error, "the revision was not registered");
         match (error.outcome(), error.retry()) {
-            (Outcome::Unknown, _) => {
-                Ok(Registered::Waiting(Reason::of(ReasonCode::OutcomeUnknown, error.to_string()).until(now + READ_LAG)))
-            }
+            (Outcome::Unknown, _) => Ok(Registered::Waiting(
+                Reason::of(ReasonCode::OutcomeUnknown, error.to_string()).until(order.now + READ_LAG),
+            )),
             (Outcome::NotApplied, Retry::Soon | Retry::Wait) => {
                 books.remove_registration(&registration).await?;
                 Ok(Registered::Waiting(Reason::of(code_of(&error), error.to_string())))
@@ -212,16 +277,15 @@ impl Executor<'_> {
         registration: Registration,
         last: u32,
         answer: &Value,
-        wanted: &Map<String, Value>,
-        now: Timestamp,
+        order: &Order<'_>,
     ) -> Result<Registered, ControllerError> {
         let unknown = |why: String| Ok(Registered::Waiting(Reason::of(ReasonCode::OutcomeUnknown, why)));
         let arn = match wire::task_definition(answer) {
             Ok(made) => made.arn,
             Err(error) => return unknown(error.to_string()),
         };
-        match observe::definition(self.ecs, arn.as_str(), now).await {
-            Observed::Known { value, .. } => self.judge(books, registration, last, &value, wanted).await,
+        match observe::definition(self.ecs, arn.as_str(), order.now).await {
+            Observed::Known { value, .. } => self.judge(books, registration, last, &value, order).await,
             // Reads lag: the intent stays, and the next pass finds it.
             Observed::Absent { .. } => unknown(format!("`{}` was made and cannot be read yet", arn.short())),
             Observed::Unknown { why, .. } => unknown(why),
@@ -235,12 +299,13 @@ impl Executor<'_> {
         registration: Registration,
         last: u32,
         made: &TaskDefinition,
-        wanted: &Map<String, Value>,
+        order: &Order<'_>,
     ) -> Result<Registered, ControllerError> {
         let arn = made.arn.clone();
-        let state = match differences(wanted, made) {
+        let state = match differences(order.document, made) {
             Err(reason) => RegistrationState::Quarantined { arn, reason },
-            Ok(()) if arn.revision().get() != last + 1 => {
+            // What a service is brought back to has run before: somebody's newer revision is no reason not to.
+            Ok(()) if order.direction == Direction::Forward && arn.revision().get() != last + 1 => {
                 let message = format!(
                     "`{}` was made, but the family stood at {last} right before: somebody registered in between; no service moves to it",
                     arn.short()
@@ -279,6 +344,19 @@ impl Executor<'_> {
                 Ok(())
             }
         }
+    }
+}
+
+/// A registration of which nothing is known yet.
+fn blank(books: &Books, change: &Change, from: &TaskDefinitionArn, document: &str, now: Timestamp) -> Registration {
+    Registration {
+        family: from.family().to_owned(),
+        from: from.clone(),
+        wanted: document.to_owned(),
+        rollout: change.spec.rollout.clone(),
+        adopted: false,
+        state: RegistrationState::Intended { last: 0, at: now },
+        epoch: books.epoch,
     }
 }
 

@@ -520,7 +520,7 @@ fn revision_move(
     let wanted = register_input(&TaskDefinition { document, ..definition.clone() })
         .map_err(|unknown| blocked(ReasonCode::UnknownMember, unknown.to_string()))?;
     let wanted = keep_tags(&previous, wanted);
-    family_is_not_ahead(fleet, &definition.arn, &wanted)?;
+    family_is_not_ahead(fleet, &definition.arn, &wanted, context.ours)?;
     Ok(Move {
         kind: ChangeKind::Revision,
         diff: fixed.diff,
@@ -547,9 +547,11 @@ fn family_is_not_ahead(
     fleet: &Fleet,
     from: &TaskDefinitionArn,
     wanted: &serde_json::Map<String, Value>,
+    ours: &BTreeMap<TaskDefinitionArn, TaskDefinitionArn>,
 ) -> Result<(), Ineligible> {
     match fleet.latest.get(from.family()) {
-        Some(Observed::Known { value, .. }) if value.arn == *from => Ok(()),
+        // A sibling's fix is no newer code.
+        Some(Observed::Known { value, .. }) if same_origin(ours, &value.arn, from) => Ok(()),
         Some(Observed::Known { value, .. }) => {
             let equals_wanted = register_input(value).is_ok_and(|latest| same_task_definition(&latest, wanted));
             if equals_wanted {
@@ -571,6 +573,30 @@ fn family_is_not_ahead(
         // Read only where something is to be changed; whoever registers looks again.
         None => Ok(()),
     }
+}
+
+/// Whether two revisions are the same one, or come from the same one by what we registered alone.
+///
+/// `ours` says which revision each of ours was made from. A revision is made after the one it comes from, so its number
+/// is higher: what says otherwise is not followed.
+#[must_use]
+pub fn same_origin(
+    ours: &BTreeMap<TaskDefinitionArn, TaskDefinitionArn>,
+    one: &TaskDefinitionArn,
+    other: &TaskDefinitionArn,
+) -> bool {
+    origin(ours, one) == origin(ours, other)
+}
+
+fn origin<'a>(
+    ours: &'a BTreeMap<TaskDefinitionArn, TaskDefinitionArn>,
+    revision: &'a TaskDefinitionArn,
+) -> &'a TaskDefinitionArn {
+    let mut origin = revision;
+    while let Some(from) = ours.get(origin).filter(|from| from.revision() < origin.revision()) {
+        origin = from;
+    }
+    origin
 }
 
 fn setting_move(

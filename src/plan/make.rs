@@ -10,7 +10,9 @@ use super::waves;
 use crate::model::observed::{Cluster, Fleet, Service};
 use crate::model::operation::Operation;
 use crate::model::spec::{Enforcement, FreezeSpec, ResourceKind, Scope, StrategySpec, WaveSpec};
-use crate::model::{ChangeKind, Hold, Observed, Reason, ReasonCode, Resource, Timestamp, Verdict, document};
+use crate::model::{
+    ChangeKind, Hold, Observed, Reason, ReasonCode, Resource, TaskDefinitionArn, Timestamp, Verdict, document,
+};
 use crate::policy::{Match, PolicySet, ScopeKeys, ScopeMatcher, Subject, TargetContext, evaluate};
 
 /// What a plan is made from, besides the fleet.
@@ -30,6 +32,8 @@ pub struct Context<'a> {
     pub taken: &'a BTreeMap<Resource, Reason>,
     /// How often each fix has landed on each resource.
     pub landed: &'a BTreeMap<(Resource, String), usize>,
+    /// Revisions that our registrations made, and the revision that each was made from.
+    pub ours: &'a BTreeMap<TaskDefinitionArn, TaskDefinitionArn>,
     /// Members that fixes may edit though they are guarded.
     pub allow_edit: &'a [String],
     /// Where no Binding names one.

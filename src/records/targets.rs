@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::typed::{self, RecordError, Versioned};
-use crate::model::{Reason, TargetId, TaskDefinitionArn, Timestamp};
+use crate::model::{Reason, TargetId, Timestamp};
 use crate::ports::Store;
 use crate::ports::store::{Expect, Key};
 
@@ -24,9 +24,6 @@ pub struct TargetRecord {
     /// When each change began, newest last, of the last 24 hours: `maxChangesPerDay`.
     #[serde(default)]
     pub begun: Vec<Timestamp>,
-    /// Revisions that changes go back to, and the ACTIVE revision that stands for each: itself, or its document again.
-    #[serde(default)]
-    pub restored: BTreeMap<TaskDefinitionArn, TaskDefinitionArn>,
     /// Fixes whose rollout was ended or taken back, and its name: they wait for a person.
     #[serde(default)]
     pub stopped_fixes: BTreeMap<String, String>,

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::record::{Change, Rollout};
-use super::state::{Back, RolloutState, State};
+use super::state::{Back, Phase, RolloutState, State};
 use crate::model::{Reason, ReasonCode, ServiceArn, Timestamp};
 
 /// What a person asks of a rollout.
@@ -129,10 +129,12 @@ pub fn carry_out(
         (Request::Retry, RolloutState::Paused { wave, .. }) => {
             let wave = *wave;
             for change in changes.iter_mut().filter(|change| change.failed() && change.state.phase().is_final()) {
-                rollout.spec.accepted_failures.retain(|name| *name != change.name);
                 change.enter(State::Pending, None, now);
                 change.spec.wave = wave;
             }
+            // Also those that an attempt, ended before it had written the rollout, has set free.
+            let failed = |name: &String| changes.iter().any(|change| change.name == *name && change.failed());
+            rollout.spec.accepted_failures.retain(failed);
             rollout.state = RolloutState::Progressing { wave };
             Ok(())
         }
@@ -154,7 +156,8 @@ pub fn carry_out(
             let of_service = |change: &&mut Change| change.spec.resource.service() == Some(service);
             let mut taken = false;
             for change in changes.iter_mut().filter(of_service) {
-                taken |= take_back(change, &cause, now);
+                // Asking twice is asking once.
+                taken |= take_back(change, &cause, now) || is_being_undone(change);
             }
             if taken {
                 drop_unstarted(changes.iter_mut().filter(of_service), &cause, now);
@@ -181,6 +184,10 @@ pub fn carry_out(
     }
 }
 
+fn is_being_undone(change: &Change) -> bool {
+    matches!(&change.state, State::RollingBack { cause, .. } if cause.code == ReasonCode::UndoneByPerson)
+}
+
 /// Drops what has not touched its resource.
 fn drop_unstarted<'a>(changes: impl Iterator<Item = &'a mut Change>, reason: &Reason, now: Timestamp) {
     for change in changes.filter(|change| matches!(change.state, State::Pending | State::Registering { .. })) {
@@ -198,11 +205,12 @@ pub fn take_back(change: &mut Change, cause: &Reason, now: Timestamp) -> bool {
             (Some(deployment.clone()), *intent)
         }
         State::Succeeded { at, deployment } | State::Unverified { at, deployment, .. } => (deployment.clone(), *at),
+        // It was being taken back, and that could not be done: which deployment is ours is looked for again.
+        State::Failed { at, .. } => (None, change.last_entered(Phase::Updating).unwrap_or(*at)),
         State::Pending
         | State::Registering { .. }
         | State::RollingBack { .. }
         | State::RolledBack { .. }
-        | State::Failed { .. }
         | State::Quarantined { .. }
         | State::Blocked { .. }
         | State::Deferred { .. }

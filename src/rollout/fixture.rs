@@ -279,6 +279,7 @@ pub(super) fn registration(state: RegistrationState) -> Registration {
         from: revision(1),
         wanted: "sha256:2".to_owned(),
         rollout: "careful-1".to_owned(),
+        adopted: false,
         state,
         epoch: 1,
     }
@@ -311,6 +312,7 @@ pub(super) fn rollout(sizes: &[usize]) -> Rollout {
         approved_waves: 0,
         created_at: at(0),
         waiting: None,
+        carried_out: None,
     }
 }
 

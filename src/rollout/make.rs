@@ -55,6 +55,7 @@ pub fn records(
         approved_waves: 0,
         created_at: making.now,
         waiting: campaign.proposed.clone(),
+        carried_out: None,
     };
     let changes = campaign
         .changes

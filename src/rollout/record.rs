@@ -27,6 +27,9 @@ pub struct Rollout {
     pub created_at: Timestamp,
     /// Why it stands where it stands, as last seen.
     pub waiting: Option<Reason>,
+    /// The Command that was last carried out on it: read again after a crash, it is answered and not repeated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub carried_out: Option<String>,
 }
 
 /// What a rollout was made to do.
@@ -132,6 +135,12 @@ impl Change {
         self.history.last().map(|entry| entry.at)
     }
 
+    /// When it last entered that phase, if it ever did.
+    #[must_use]
+    pub fn last_entered(&self, phase: Phase) -> Option<Timestamp> {
+        self.history.iter().rev().find(|entry| entry.phase == phase).map(|entry| entry.at)
+    }
+
     /// Whether it failed: it went wrong, and not because a person took it back.
     ///
     /// What failed and was then deployed over, or deleted, while it was being taken back, has failed all the same.
@@ -170,7 +179,8 @@ impl Change {
     }
 }
 
-/// A task definition that is to be made: shared by all changes of a rollout that want the same.
+/// A task definition that is to be made: shared by all changes that want the same, forward or, where `wanted` is the
+/// document that `from` itself was made of, back.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Registration {
@@ -182,6 +192,9 @@ pub struct Registration {
     pub wanted: String,
     /// The rollout that asked for it first.
     pub rollout: String,
+    /// It was there already, and somebody else's: never deregistered by us.
+    #[serde(default)]
+    pub adopted: bool,
     /// How far it has come.
     pub state: RegistrationState,
     /// The lease epoch under which it was last written.

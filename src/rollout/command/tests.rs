@@ -1,7 +1,7 @@
 use super::*;
 use crate::model::ChangeKind;
 use crate::rollout::fixture::{at, changes, entered, numbered, reason, revision, rollout};
-use crate::rollout::state::{Phase, Progress};
+use crate::rollout::state::Progress;
 
 fn approve() -> Request {
     Request::Approve { plan: None }
@@ -189,7 +189,12 @@ fn undo_of_one_service_takes_back_that_one_and_begins_nothing_more_on_it() {
     assert_eq!(phases, [Phase::RollingBack, Phase::Succeeded, Phase::Deferred]);
     assert_eq!(rollout.state.phase(), "Progressing");
 
-    let again = carry_out(&mut rollout, &mut list, &request, "alice", at(1001));
+    let once = (rollout.clone(), list.clone());
+    carry_out(&mut rollout, &mut list, &request, "alice", at(1001)).unwrap();
+    assert_eq!((&rollout, &list), (&once.0, &once.1), "asking twice is asking once");
+    list[0] =
+        entered(list[0].clone(), State::RolledBack { cause: reason(ReasonCode::UndoneByPerson), at: at(1002) }, 1002);
+    let again = carry_out(&mut rollout, &mut list, &request, "alice", at(1003));
     assert!(matches!(again, Err(RefusedRequest::NoSuchChange { .. })));
 }
 
@@ -201,4 +206,19 @@ fn one_service_can_be_undone_long_after_the_rollout_ended() {
     let request = undo_of(&list[0]);
     carry_out(&mut rollout, &mut list, &request, "alice", at(1000)).unwrap();
     assert_eq!((rollout.state.phase(), list[0].state.phase()), ("Succeeded", Phase::RollingBack));
+}
+
+#[test]
+fn an_undo_that_failed_is_tried_again_from_when_the_change_was_made() {
+    let (mut rollout, mut list) = (rollout(&[1]), changes(&[1]));
+    rollout.state = RolloutState::Failed { reason: reason(ReasonCode::ChangeFailed), at: at(950) };
+    let failed =
+        State::Failed { cause: reason(ReasonCode::TasksFail), reason: reason(ReasonCode::Refused), at: at(940) };
+    list[0] = entered(entered(list[0].clone(), updating(), 900), failed, 940);
+    let request = undo_of(&list[0]);
+    carry_out(&mut rollout, &mut list, &request, "alice", at(1000)).unwrap();
+    assert!(matches!(
+        list[0].state,
+        State::RollingBack { deployment: None, intent, back: Back::Deciding, .. } if intent == at(900)
+    ));
 }
