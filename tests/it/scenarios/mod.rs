@@ -1,4 +1,5 @@
 //! The whole loop in virtual time, over the simulated ECS and an in-memory store.
 
 mod landing;
+mod settings;
 pub(crate) mod world;
