@@ -294,6 +294,13 @@ impl Executor<'_> {
         {
             change.value.spec.to = Some(to.clone());
         }
+        // A setting keeps the revision that the service has when it begins, which a change of ours may have moved since
+        // the plan.
+        if let State::Updating { to: Some(kept), .. } = &state
+            && change.value.spec.kind == ChangeKind::DeployingSetting
+        {
+            change.value.spec.from = Some(kept.clone());
+        }
         let waiting = if state.phase().is_final() { None } else { reason.clone() };
         change.value.enter(state, reason, now);
         change.value.waiting = waiting;

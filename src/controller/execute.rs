@@ -183,7 +183,8 @@ impl Executor<'_> {
         if of == "service" {
             input.insert("service".to_owned(), json!(change.spec.resource));
         }
-        // Null members were absent before: ECS has no way to remove a setting, and its own default says the same.
+        // Null members were absent before: ECS has no way to remove a setting, and a change that would need one fails
+        // before it gets here.
         input.extend(members.into_iter().filter(|(_, value)| !value.is_null()));
         let answer = match self.ecs.call(operation, Value::Object(input.clone())).await {
             Ok(answer) => answer,
@@ -333,6 +334,7 @@ impl Executor<'_> {
                 service: Observed::Absent { at: now },
                 tasks: Observed::Absent { at: now },
                 deployments: crate::rollout::landing::ServiceDeployments::Known(Vec::new()),
+                cluster: observe::cluster(self.ecs, &change.spec.cluster, now).await,
             },
         }
     }

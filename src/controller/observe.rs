@@ -168,6 +168,26 @@ async fn clusters(ecs: &dyn Ecs, batch: &[ClusterArn], fleet: &mut Fleet, now: T
     }
 }
 
+/// A cluster as ECS shows it, with settings and configuration.
+pub async fn cluster(ecs: &dyn Ecs, arn: &ClusterArn, now: Timestamp) -> Observed<Value> {
+    // Both come only where they are asked for (botocore ecs/2014-11-13, `ClusterField`).
+    let input = json!({ "clusters": [arn], "include": ["SETTINGS", "CONFIGURATIONS"] });
+    let unknown = |why: String| Observed::Unknown { since: now, why };
+    let answer = match ecs.call(Operation::DescribeClusters, input).await {
+        Ok(answer) => answer,
+        Err(error) => return unknown(error.to_string()),
+    };
+    let is_it = |item: &&Value| item.get("clusterArn").is_some_and(|found| found == arn.as_str());
+    let found = wire::items(&answer, "clusters").map(|items| items.iter().find(is_it).cloned());
+    let missing = wire::failures(&answer).unwrap_or_default().iter().any(|(_, reason)| reason == "MISSING");
+    match found {
+        Ok(Some(value)) => Observed::Known { value, at: now },
+        Ok(None) if missing => Observed::Absent { at: now },
+        Ok(None) => unknown("it was asked for but not described".to_owned()),
+        Err(error) => unknown(error.to_string()),
+    }
+}
+
 /// Up to ten services of one cluster.
 async fn services(
     ecs: &dyn Ecs,
@@ -328,7 +348,7 @@ pub async fn facts(ecs: &dyn Ecs, cluster: &ClusterArn, arn: &ServiceArn, cache:
         Err(error) => Observed::Unknown { since: now, why: chain(&error) },
     };
     let deployments = deployments(ecs, cluster, arn, cache).await;
-    Facts { service, tasks, deployments }
+    Facts { service, tasks, deployments, cluster: Observed::Absent { at: now } }
 }
 
 /// All tasks of a service that run or lately did: the default filter of ListTasks hides those that drain.

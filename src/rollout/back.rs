@@ -6,6 +6,7 @@
 use super::change::{Action, Input, READ_LAG, Step};
 use super::landing::{CLOCK_SLACK, Expected, Facts, Landing, ServiceDeployments, judge, rolled_back, started_by_us};
 use super::record::Change;
+use super::setting::{self, Standing};
 use super::state::{Back, Progress, State};
 use crate::model::ChangeKind;
 use crate::model::observed::{Deployment, Service, ServiceDeployment};
@@ -166,6 +167,37 @@ impl Going<'_> {
         started_by_us(self.input.facts, to, self.taking.intent)
     }
 
+    /// A member that was not there before: ECS has no call that takes it out, and nothing sent would not be taken back.
+    fn irremovable(&self) -> Option<Step> {
+        let member = setting::irremovable(self.change)?;
+        let message =
+            format!("`{member}` was not set before, and ECS has no call that takes it out; it stays as it is");
+        Some(self.failed(Reason::of(ReasonCode::NotFixable, message)))
+    }
+
+    /// A setting that may not, or need not, be sent back.
+    fn not_sent_back(&self) -> Option<Step> {
+        let now = self.input.now;
+        let standing =
+            setting::document(self.change, self.input.facts).map(|document| setting::standing(self.change, document));
+        match standing {
+            // Nothing to compare with.
+            _ if self.change.spec.setting.is_none() => None,
+            Ok(Standing::Made) => self.irremovable(),
+            Ok(Standing::Before) if self.taking.intent + READ_LAG > now => {
+                Some(self.wait(unknown_until(self.taking.intent + READ_LAG)))
+            }
+            Ok(Standing::Before) => Some(self.done()),
+            Ok(Standing::Theirs(member)) => {
+                let message = format!("somebody changed `{member}` since; it is left alone");
+                let reason = Reason::of(ReasonCode::MovedOn, message);
+                Some(Step::to(State::Overtaken { reason: reason.clone(), at: now }, Some(reason)))
+            }
+            Err(Some(reason)) => Some(self.wait(reason)),
+            Err(None) => Some(Step::to(State::Gone { at: now }, None)),
+        }
+    }
+
     /// A setting that starts no deployment: sent back once; the controller reads it back and ends the change.
     fn unset_quietly(&self) -> Step {
         if let Some(reason) = self.input.backward {
@@ -178,6 +210,9 @@ impl Going<'_> {
             if let ended @ Step { state: State::Failed { .. }, .. } = self.again(*intent) {
                 return ended;
             }
+        }
+        if let Some(step) = self.not_sent_back() {
+            return step;
         }
         let back = Back::Updating { to: None, before: String::new(), intent: self.input.now };
         Step::act(self.at(back), Action::Unset)
@@ -216,7 +251,13 @@ impl Going<'_> {
             // Not yet known to be ACTIVE: "you can't update an existing service to reference an INACTIVE task
             // definition" (botocore ecs/2014-11-13, DeregisterTaskDefinition).
             (ChangeKind::Revision, None) => Step::act(self.at(self.taking.back.clone()), Action::RestorePrevious),
-            _ => Step::act(self.at(Back::Updating { to: None, before, intent }), Action::Unset),
+            _ => {
+                // Only its deployment proves one that deploys, not what the service shows.
+                let theirs = || self.not_sent_back().filter(|step| matches!(step.state, State::Overtaken { .. }));
+                self.irremovable()
+                    .or_else(theirs)
+                    .unwrap_or_else(|| Step::act(self.at(Back::Updating { to: None, before, intent }), Action::Unset))
+            }
         }
     }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::back;
 use super::landing::{CLOCK_SLACK, Expected, Facts, Landing, judge, rolled_back, started_by_us};
 use super::record::{Change, Registration, RegistrationState};
+use super::setting::{self, Standing};
 use super::state::{Back, Progress, State};
 use crate::model::ChangeKind;
 use crate::model::observed::{Deployment, Service};
@@ -142,13 +143,14 @@ fn begin(change: &Change, input: &Input<'_>) -> Step {
         return Step::to(change.state.clone(), Some(reason.clone()));
     }
     if change.spec.kind == ChangeKind::ClusterSetting {
-        return Step::act(State::Updating { to: None, before: None, intent: input.now }, Action::Set);
+        let updating = State::Updating { to: None, before: None, intent: input.now };
+        return setting_changed(change, input).unwrap_or_else(|| Step::act(updating, Action::Set));
     }
     let service = match service(change, input) {
         Ok(service) => service,
         Err(step) => return *step,
     };
-    if let Some(step) = not_as_planned(change, service, input.now) {
+    if let Some(step) = not_as_planned(change, service, input) {
         return step;
     }
     match change.spec.kind {
@@ -160,9 +162,29 @@ fn begin(change: &Change, input: &Input<'_>) -> Step {
     }
 }
 
+/// A setting is not what was planned for any more: what is sent would be wrong, or takes away what somebody set.
+fn setting_changed(change: &Change, input: &Input<'_>) -> Option<Step> {
+    let message = match setting::document(change, input.facts).map(|document| setting::standing(change, document)) {
+        Ok(Standing::Before) => return None,
+        // Nothing of it is ours, so nothing of it is ours to take back.
+        Ok(Standing::Made) => "somebody set it since the plan, as the plan would have".to_owned(),
+        Ok(Standing::Theirs(member)) => format!("somebody changed `{member}` since the plan"),
+        Err(Some(reason)) => return Some(Step::to(change.state.clone(), Some(reason))),
+        Err(None) => return Some(Step::to(State::Gone { at: input.now }, None)),
+    };
+    let reason = Reason::of(ReasonCode::Overtaken, message);
+    Some(Step::to(State::Overtaken { reason: reason.clone(), at: input.now }, Some(reason)))
+}
+
 /// Somebody moved the service since the plan, or it may not be touched.
-fn not_as_planned(change: &Change, service: &Service, now: Timestamp) -> Option<Step> {
-    if service.task_definition != change.spec.from {
+fn not_as_planned(change: &Change, service: &Service, input: &Input<'_>) -> Option<Step> {
+    let now = input.now;
+    // A setting is sent without a revision: which one the service has, perhaps by a change of ours, is nothing to it.
+    if change.spec.kind != ChangeKind::Revision {
+        if let Some(step) = setting_changed(change, input) {
+            return Some(step);
+        }
+    } else if service.task_definition != change.spec.from {
         let found = service.task_definition.as_ref().map_or("nothing", TaskDefinitionArn::short);
         let planned = change.spec.from.as_ref().map_or("nothing", TaskDefinitionArn::short);
         let message = format!("the service was moved to `{found}` since the plan, which was made for `{planned}`");
@@ -209,7 +231,7 @@ fn registering(change: &Change, input: &Input<'_>) -> Step {
         Ok(service) => service,
         Err(step) => return *step,
     };
-    if let Some(step) = not_as_planned(change, service, input.now) {
+    if let Some(step) = not_as_planned(change, service, input) {
         return step;
     }
     let before = service.primary().map(|primary| primary.id.clone());
@@ -229,6 +251,11 @@ fn updating(
     let wait = |reason| Step::to(change.state.clone(), Some(reason));
     let unknown = || Reason::of(ReasonCode::OutcomeUnknown, "whether ECS made the last call is not known yet");
     let repeat = |action| {
+        if action == Action::Set
+            && let Some(step) = already_sent(change, input)
+        {
+            return step;
+        }
         if intent + READ_LAG > now {
             return wait(unknown().until(intent + READ_LAG));
         }
@@ -283,6 +310,24 @@ fn updating(
             let message = format!("ECS has a record of the deployment, and no sign of it for {timeout}");
             fail(None, intent, Reason::of(ReasonCode::ProgressTimeout, message))
         }
+    }
+}
+
+/// A setting may have been sent. What is there now tells that it need not, or must not, be sent again.
+fn already_sent(change: &Change, input: &Input<'_>) -> Option<Step> {
+    let now = input.now;
+    match setting::document(change, input.facts).map(|document| setting::standing(change, document)) {
+        Ok(Standing::Before) => None,
+        // One that deploys is proved by its deployment, which nobody has seen.
+        Ok(Standing::Made) if change.spec.kind == ChangeKind::DeployingSetting => None,
+        Ok(Standing::Made) => Some(Step::to(State::Succeeded { at: now, deployment: None }, None)),
+        Ok(Standing::Theirs(member)) => {
+            let message = format!("somebody changed `{member}` while ours was being sent");
+            let reason = Reason::of(ReasonCode::Overtaken, message);
+            Some(Step::to(State::Overtaken { reason: reason.clone(), at: now }, Some(reason)))
+        }
+        Err(Some(reason)) => Some(Step::to(change.state.clone(), Some(reason))),
+        Err(None) => Some(Step::to(State::Gone { at: now }, None)),
     }
 }
 

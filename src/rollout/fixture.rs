@@ -211,6 +211,7 @@ impl Scene {
                 ),
                 None => ServiceDeployments::Unavailable { why: why() },
             },
+            cluster: Observed::Known { value: json!({ "status": "ACTIVE" }), at: now },
         }
     }
 }
@@ -219,6 +220,7 @@ impl Scene {
 pub(super) fn unreadable(second: i64) -> Facts {
     let mut facts = Scene::empty().records_unavailable().tasks_unknown().facts(second);
     facts.service = Observed::Unknown { since: at(second), why: "no answer".to_owned() };
+    facts.cluster = Observed::Unknown { since: at(second), why: "no answer".to_owned() };
     facts
 }
 

@@ -3,6 +3,8 @@
 //! `services_stable` is not proof: it ignores which task definition runs and is true after a rollback
 //! (hashicorp/terraform-provider-aws#19519, aws-actions/amazon-ecs-deploy-task-definition#191).
 
+use serde_json::Value;
+
 use super::change::READ_LAG;
 use super::record::Change;
 use super::state::State;
@@ -19,6 +21,8 @@ pub struct Facts {
     pub tasks: Observed<Vec<Task>>,
     /// Its service deployments, newest first, each with the task definition it brings.
     pub deployments: ServiceDeployments,
+    /// For a setting of a cluster: the cluster as ECS shows it, with settings and configuration. Absent for services.
+    pub cluster: Observed<Value>,
 }
 
 /// ECS's records of a service's moves.

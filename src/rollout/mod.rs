@@ -15,6 +15,7 @@ mod laws;
 pub mod make;
 pub mod membership;
 pub mod record;
+pub mod setting;
 pub mod state;
 pub mod window;
 

@@ -1,5 +1,6 @@
 use serde_json::json;
 
+use crate::model::change::Setting;
 use crate::model::{ChangeKind, ReasonCode, TaskDefinitionArn};
 use crate::rollout::Change;
 use crate::rollout::fixture::{Given, INTENT, Scene, at, change, entered, reason, revision, told, unreadable};
@@ -292,5 +293,36 @@ fn a_service_that_is_gone_or_cannot_be_read_is_not_written_to() {
         let step = Given::of(unreadable(NOW)).step(&revision_going(back.clone()), at(NOW));
         assert!(matches!(&step.state, State::RollingBack { back: same, .. } if *same == back));
         assert_eq!(step.action, None);
+    }
+}
+
+#[test]
+fn a_setting_goes_back_only_from_what_it_was_made() {
+    let members = |value: serde_json::Value| value.as_object().unwrap().clone();
+    let of = |kind, back: serde_json::Value| {
+        let mut change = going(kind, ReasonCode::UndoneByPerson, Some("ours"), Back::Deciding);
+        change.spec.setting = Some(Setting { forward: members(json!({ "m": { "a": 1 } })), back: members(back) });
+        change
+    };
+    let shown = |scene: Scene, value: serde_json::Value| scene.edit(|service| service["m"] = value);
+    let quiet = of(ChangeKind::QuietSetting, json!({ "m": { "a": 0 } }));
+    check(&quiet, &shown(Scene::before(), json!({ "a": 1 })), "RollingBack Updating | Unset | -");
+    check(&quiet, &shown(Scene::before(), json!({ "a": 0 })), "RolledBack | - | UndoneByPerson");
+    check(&quiet, &shown(Scene::before(), json!({ "a": 2 })), "Overtaken | - | MovedOn");
+    let landed = || setting_during().no_records();
+    let deploying = of(ChangeKind::DeployingSetting, json!({ "m": { "a": 0 } }));
+    check(&deploying, &shown(landed(), json!({ "a": 1 })), "RollingBack Updating | Unset | -");
+    check(&deploying, &shown(landed(), json!({ "a": 2 })), "Overtaken | - | MovedOn");
+}
+
+#[test]
+fn a_setting_that_was_not_there_before_cannot_be_taken_back() {
+    for kind in [ChangeKind::QuietSetting, ChangeKind::DeployingSetting] {
+        let mut change = going(kind, ReasonCode::UndoneByPerson, Some("ours"), Back::Deciding);
+        let members = |value: serde_json::Value| value.as_object().unwrap().clone();
+        change.spec.setting =
+            Some(Setting { forward: members(json!({ "m": 1 })), back: members(json!({ "m": null })) });
+        let scene = setting_during().no_records().edit(|service| service["m"] = json!(1));
+        check(&change, &scene, "Failed | - | NotFixable");
     }
 }

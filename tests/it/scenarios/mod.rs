@@ -2,5 +2,6 @@
 
 mod families;
 mod landing;
+mod settings;
 mod trouble;
 pub(crate) mod world;

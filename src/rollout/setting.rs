@@ -1,0 +1,154 @@
+//! Whether a setting is still what was planned for, is what we made it, or is somebody's.
+//!
+//! A setting is sent whole, member by member, and UpdateService and UpdateCluster have no condition (botocore
+//! ecs/2014-11-13): whoever changed another part of the member since would lose it. So what is there is compared first.
+//!
+//! Knows nothing of who changed what, and of deployments.
+
+use serde_json::Value;
+
+use super::landing::Facts;
+use super::record::Change;
+use crate::model::{ChangeKind, Observed, Reason, ReasonCode};
+
+/// How the members of a setting stand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// As they were when the change was planned.
+    Before,
+    /// As the change makes them.
+    Made,
+    /// Neither: somebody changed this member.
+    Theirs(String),
+}
+
+/// The document that the change's setting is a part of, as ECS shows it.
+///
+/// # Errors
+/// Why it cannot be told. None where the resource is not there any more.
+pub fn document<'a>(change: &Change, facts: &'a Facts) -> Result<&'a Value, Option<Reason>> {
+    let unknown = |what: &str, why: &str| {
+        Some(Reason::of(ReasonCode::NotObserved, format!("the {what} could not be read: {why}")))
+    };
+    if change.spec.kind == ChangeKind::ClusterSetting {
+        return match &facts.cluster {
+            // A deleted cluster stays INACTIVE for a while.
+            Observed::Known { value, .. } if value.get("status").is_some_and(|status| status == "INACTIVE") => {
+                Err(None)
+            }
+            Observed::Known { value, .. } => Ok(value),
+            Observed::Absent { .. } => Err(None),
+            Observed::Unknown { why, .. } => Err(unknown("cluster", why)),
+        };
+    }
+    match &facts.service {
+        Observed::Known { value, .. } => Ok(&value.document),
+        Observed::Absent { .. } => Err(None),
+        Observed::Unknown { why, .. } => Err(unknown("service", why)),
+    }
+}
+
+/// How the members of the change's setting stand in `document`.
+#[must_use]
+pub fn standing(change: &Change, document: &Value) -> Standing {
+    let Some(setting) = &change.spec.setting else { return Standing::Before };
+    let before = |name: &str| {
+        let (shown, back) = (document.get(name), setting.back.get(name));
+        let (shown, back) = (shown.unwrap_or(&Value::Null), back.unwrap_or(&Value::Null));
+        shows(shown, back) && shows(back, shown)
+    };
+    let made =
+        |name: &str, wanted: &Value| document.get(name).is_some_and(|shown| wanted.is_null() || shows(shown, wanted));
+    // What it was comes first: where a change takes something out, the old member has all of the new one too.
+    if setting.forward.keys().all(|name| before(name)) {
+        return Standing::Before;
+    }
+    if setting.forward.iter().all(|(name, wanted)| made(name, wanted)) {
+        return Standing::Made;
+    }
+    // One that is as it was among others that are made: a call that changes several changes them at once, so this too is
+    // somebody's.
+    let theirs = setting.forward.iter().find(|(name, wanted)| !made(name, wanted) && !before(name));
+    let mixed = || setting.forward.iter().find(|(name, wanted)| !made(name, wanted));
+    Standing::Theirs(theirs.or_else(mixed).map(|(name, _)| name.clone()).unwrap_or_default())
+}
+
+/// A member that the resource did not have before: no call takes it out again.
+#[must_use]
+pub fn irremovable(change: &Change) -> Option<&str> {
+    let setting = change.spec.setting.as_ref()?;
+    setting.back.iter().find(|(_, value)| value.is_null()).map(|(name, _)| name.as_str())
+}
+
+/// Whether `shown` has everything of `wanted`. Members that ECS adds to objects are its own; elements of lists are not.
+fn shows(shown: &Value, wanted: &Value) -> bool {
+    match (shown, wanted) {
+        (Value::Object(shown), Value::Object(wanted)) => {
+            wanted.iter().all(|(name, value)| shows(shown.get(name).unwrap_or(&Value::Null), value))
+        }
+        (Value::Array(shown), Value::Array(wanted)) => {
+            // ECS keeps no order of subnets, settings and the like.
+            shown.len() == wanted.len() && wanted.iter().all(|value| shown.iter().any(|shown| shows(shown, value)))
+        }
+        (shown, wanted) => shown == wanted,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::change::Setting;
+    use crate::rollout::fixture::change;
+
+    #[track_caller]
+    fn check(forward: Value, back: Value, shown: Value, expected: Standing) {
+        let mut change = change(ChangeKind::QuietSetting);
+        let members = |value: Value| value.as_object().unwrap().clone();
+        change.spec.setting = Some(Setting { forward: members(forward), back: members(back) });
+        assert_eq!(standing(&change, &shown), expected);
+    }
+
+    #[test]
+    fn a_setting_is_as_planned_made_or_somebodys() {
+        let member = |subnets: Value, ip: &str| json!({ "network": { "subnets": subnets, "ip": ip } });
+        let is = |shown: Value, expected| {
+            check(member(json!(["a", "b"]), "OFF"), member(json!(["a", "b"]), "ON"), shown, expected);
+        };
+        let theirs = || Standing::Theirs("network".to_owned());
+        is(member(json!(["a", "b"]), "ON"), Standing::Before);
+        is(member(json!(["b", "a"]), "ON"), Standing::Before);
+        is(member(json!(["b", "a"]), "OFF"), Standing::Made);
+        is(member(json!(["c"]), "ON"), theirs());
+        is(member(json!(["a", "b", "c"]), "ON"), theirs());
+        is(member(json!(["a", "b", "c"]), "OFF"), theirs());
+        is(json!({}), theirs());
+        is(json!({ "network": { "subnets": ["a", "b"], "ip": "ON", "more": 1 } }), theirs());
+        is(json!({ "network": { "subnets": ["a", "b"], "ip": "OFF", "more": 1 } }), Standing::Made);
+    }
+
+    #[test]
+    fn what_is_to_be_taken_out_is_not_made_while_it_is_there() {
+        let (with, without) = (json!({ "m": { "a": 1, "b": 2 } }), json!({ "m": { "a": 1 } }));
+        check(without.clone(), with.clone(), with.clone(), Standing::Before);
+        check(without.clone(), with, without, Standing::Made);
+    }
+
+    #[test]
+    fn what_was_absent_is_as_planned_while_it_is_absent() {
+        let (forward, back) = (json!({ "m": true }), json!({ "m": null }));
+        check(forward.clone(), back.clone(), json!({}), Standing::Before);
+        check(forward.clone(), back.clone(), json!({ "m": true }), Standing::Made);
+        check(forward, back, json!({ "m": false }), Standing::Theirs("m".to_owned()));
+    }
+
+    #[test]
+    fn several_members_stand_together() {
+        let (forward, back) = (json!({ "a": 1, "b": 1 }), json!({ "a": 0, "b": 0 }));
+        check(forward.clone(), back.clone(), json!({ "a": 0, "b": 0 }), Standing::Before);
+        check(forward.clone(), back.clone(), json!({ "a": 1, "b": 1 }), Standing::Made);
+        check(forward.clone(), back.clone(), json!({ "a": 1, "b": 0 }), Standing::Theirs("b".to_owned()));
+        check(forward, back, json!({ "a": 0, "b": 2 }), Standing::Theirs("b".to_owned()));
+    }
+}
