@@ -14,7 +14,7 @@ use crate::model::document::{self, register_input};
 use crate::model::observed::TaskDefinition;
 use crate::model::{Observed, Reason, ReasonCode, TaskDefinitionArn, Timestamp, wire};
 use crate::plan::compare::{same_task_definition, task_definition_diff};
-use crate::plan::judge::same_origin;
+use crate::plan::moves::same_origin;
 use crate::policy::ScopeKeys;
 use crate::ports::ecs::{Outcome, Retry};
 use crate::ports::{EcsError, Operation};

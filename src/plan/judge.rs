@@ -5,19 +5,16 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::eligibility::{Ineligible, Touch, eligible};
+use super::images;
 use super::make::Context;
+use super::moves::{revision_move, setting_move};
 use super::report::{PlanOutcome, PlannedDocuments, PlannedFinding, PlannedResource};
-use super::{images, settings};
 use crate::model::change::Setting;
-use crate::model::document::register_input;
 use crate::model::observed::{Fleet, Service, TaskDefinition};
 use crate::model::spec::{Enforcement, ResourceKind, StrategySpec};
 use crate::model::{ChangeKind, Resource};
-use crate::model::{DiffEntry, Observed, Reason, ReasonCode, Severity, TaskDefinitionArn, Verdict};
-use crate::plan::compare::same_task_definition;
-use crate::policy::{
-    PlannedFix, PolicyResult, ScopeKey, ScopeKeys, ScopeTags, Subject, apply_fixes, evaluate, guarded_members,
-};
+use crate::model::{DiffEntry, Observed, Reason, ReasonCode, Severity, Verdict};
+use crate::policy::{PlannedFix, PolicyResult, ScopeKey, ScopeKeys, ScopeTags, Subject, evaluate, guarded_members};
 
 /// What came of judging one resource: what to say of it, and the changes it would take.
 #[derive(Debug, Clone, PartialEq)]
@@ -496,135 +493,6 @@ fn allowed<'a>(
         refused = refused.or(reason);
     }
     (allowed, refused)
-}
-
-/// The new revision with all fixes in it.
-fn revision_move(
-    fleet: &Fleet,
-    definition: &TaskDefinition,
-    (subject, before): (&Subject<'_>, &[PolicyResult]),
-    fixes: &[&&PlannedFix],
-    strategy: &StrategySpec,
-    context: &Context<'_>,
-) -> Result<Move, Ineligible> {
-    let blocked = |code, message| Ineligible::Blocked(Reason::of(code, message));
-    let previous =
-        register_input(definition).map_err(|unknown| blocked(ReasonCode::UnknownMember, unknown.to_string()))?;
-    images::check(&previous, strategy.images).map_err(Ineligible::Blocked)?;
-    let fixes: Vec<&PlannedFix> = fixes.iter().map(|fix| **fix).collect();
-    let fixed = apply_fixes(context.set, subject, before, &fixes, context.now)
-        .map_err(|error| Ineligible::Blocked(error.reason()))?;
-    let Value::Object(document) = fixed.document else {
-        return Err(blocked(ReasonCode::InvalidResult, "the fixed task definition is not an object".to_owned()));
-    };
-    let wanted = register_input(&TaskDefinition { document, ..definition.clone() })
-        .map_err(|unknown| blocked(ReasonCode::UnknownMember, unknown.to_string()))?;
-    let wanted = keep_tags(&previous, wanted);
-    family_is_not_ahead(fleet, &definition.arn, &wanted, context.ours)?;
-    Ok(Move {
-        kind: ChangeKind::Revision,
-        diff: fixed.diff,
-        documents: Some(PlannedDocuments { previous, wanted }),
-        setting: None,
-        fixes: fixed.fixes.iter().map(|fix| fix.0.clone()).collect(),
-        policies: policies_of(&fixes),
-    })
-}
-
-/// Tags are no part of the document that fixes edit; they go along as they are.
-fn keep_tags(
-    previous: &serde_json::Map<String, Value>,
-    mut wanted: serde_json::Map<String, Value>,
-) -> serde_json::Map<String, Value> {
-    if let Some(tags) = previous.get("tags") {
-        wanted.insert("tags".to_owned(), tags.clone());
-    }
-    wanted
-}
-
-/// Registering is visible at once to whatever names the family without a revision: newer code must not be hidden.
-fn family_is_not_ahead(
-    fleet: &Fleet,
-    from: &TaskDefinitionArn,
-    wanted: &serde_json::Map<String, Value>,
-    ours: &BTreeMap<TaskDefinitionArn, TaskDefinitionArn>,
-) -> Result<(), Ineligible> {
-    match fleet.latest.get(from.family()) {
-        // A sibling's fix is no newer code.
-        Some(Observed::Known { value, .. }) if same_origin(ours, &value.arn, from) => Ok(()),
-        Some(Observed::Known { value, .. }) => {
-            let equals_wanted = register_input(value).is_ok_and(|latest| same_task_definition(&latest, wanted));
-            if equals_wanted {
-                return Ok(());
-            }
-            let message = format!(
-                "the family's latest revision is `{}`, newer than `{}` that runs; a fixed copy of the old one would hide it: deploy the newer one, or deregister it",
-                value.arn.short(),
-                from.short()
-            );
-            Err(Ineligible::Blocked(Reason::of(ReasonCode::FamilyAhead, message)))
-        }
-        // The one that runs is INACTIVE and no other is ACTIVE: nothing can be hidden.
-        Some(Observed::Absent { .. }) => Ok(()),
-        Some(Observed::Unknown { why, .. }) => {
-            let message = format!("the latest revision of family `{}` could not be read: {why}", from.family());
-            Err(Ineligible::Deferred(Reason::of(ReasonCode::NotObserved, message)))
-        }
-        // Read only where something is to be changed; whoever registers looks again.
-        None => Ok(()),
-    }
-}
-
-/// Whether two revisions are the same one, or come from the same one by what we registered alone.
-///
-/// `ours` says which revision each of ours was made from. A revision is made after the one it comes from, so its number
-/// is higher: what says otherwise is not followed.
-#[must_use]
-pub fn same_origin(
-    ours: &BTreeMap<TaskDefinitionArn, TaskDefinitionArn>,
-    one: &TaskDefinitionArn,
-    other: &TaskDefinitionArn,
-) -> bool {
-    origin(ours, one) == origin(ours, other)
-}
-
-fn origin<'a>(
-    ours: &'a BTreeMap<TaskDefinitionArn, TaskDefinitionArn>,
-    revision: &'a TaskDefinitionArn,
-) -> &'a TaskDefinitionArn {
-    let mut origin = revision;
-    while let Some(from) = ours.get(origin).filter(|from| from.revision() < origin.revision()) {
-        origin = from;
-    }
-    origin
-}
-
-fn setting_move(
-    kind: ChangeKind,
-    (subject, before): (&Subject<'_>, &[PolicyResult]),
-    fixes: &[&&PlannedFix],
-    context: &Context<'_>,
-) -> Result<Move, Ineligible> {
-    let fixes: Vec<&PlannedFix> = fixes.iter().map(|fix| **fix).collect();
-    let fixed = apply_fixes(context.set, subject, before, &fixes, context.now)
-        .map_err(|error| Ineligible::Blocked(error.reason()))?;
-    let (kind, setting) =
-        settings::setting(kind, subject.resource, &fixed.document, &fixed.diff).map_err(Ineligible::Blocked)?;
-    Ok(Move {
-        kind,
-        diff: fixed.diff,
-        documents: None,
-        setting: Some(setting),
-        fixes: fixed.fixes.iter().map(|fix| fix.0.clone()).collect(),
-        policies: policies_of(&fixes),
-    })
-}
-
-fn policies_of(fixes: &[&PlannedFix]) -> Vec<String> {
-    let mut policies: Vec<String> = fixes.iter().map(|fix| fix.policy.clone()).collect();
-    policies.sort();
-    policies.dedup();
-    policies
 }
 
 /// The tags of a task definition, by key.

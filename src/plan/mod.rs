@@ -9,6 +9,7 @@ pub mod eligibility;
 pub mod images;
 pub mod judge;
 mod make;
+pub mod moves;
 pub mod normalize;
 pub mod report;
 pub mod settings;
