@@ -44,6 +44,8 @@ pub struct KnownDeployment {
     pub deployment: ServiceDeployment,
     /// The task definition of its target revision, if that could be read.
     pub task_definition: Option<TaskDefinitionArn>,
+    /// The task definitions of its source revisions, of those that could be read.
+    pub source_definitions: Vec<TaskDefinitionArn>,
 }
 
 /// The move that is looked for.
