@@ -6,8 +6,6 @@
 use serde_json::Value;
 
 use super::change::READ_LAG;
-use super::record::Change;
-use super::state::State;
 use crate::model::observed::{Deployment, Service, ServiceDeployment, Task};
 use crate::model::spec::LaunchType;
 use crate::model::{Observed, Reason, ReasonCode, TaskDefinitionArn, Timestamp};
@@ -228,9 +226,7 @@ fn count(
     // A task that drains has desiredStatus STOPPED and still runs: only lastStatus says that it is gone.
     let alive = || tasks.iter().filter(|task| task.last_status != "STOPPED");
     let left = alive().filter(|task| !belongs(task)).count();
-    let serves =
-        |task: &&Task| task.last_status == "RUNNING" && task.desired_status == "RUNNING" && task.health != "UNHEALTHY";
-    let moved = alive().filter(belongs).filter(serves).count();
+    let moved = alive().filter(belongs).filter(|task| serves(task)).count();
     let underway =
         |code, message: String, native| Landing::Underway { reason: Reason::of(code, message), moved, left, native };
     if let Some(stage) = ours.and_then(native_wait) {
@@ -268,6 +264,11 @@ fn count(
     Landing::Landed { moved }
 }
 
+/// Whether a task runs, is to go on, and is not known to be ill.
+pub(super) fn serves(task: &Task) -> bool {
+    task.last_status == "RUNNING" && task.desired_status == "RUNNING" && task.health != "UNHEALTHY"
+}
+
 /// What ECS itself waits for in the middle of a deployment: a bake, a step of traffic, a hook (PAUSE too).
 ///
 /// Linear and canary deployments bake between the steps of `PRODUCTION_TRAFFIC_SHIFT`, up to a day in all (botocore
@@ -291,20 +292,6 @@ fn last_words(facts: &Facts, deployment: &str) -> String {
         .and_then(|task| task.stopped_reason.as_deref())
         .map(|words| format!(", the last one with: {words}"))
         .unwrap_or_default()
-}
-
-/// What a baking wave's change looks like now: a reason to take it back, if there is one.
-///
-/// Only what is ours and primary is judged: a service that somebody deployed since is theirs.
-#[must_use]
-pub fn relapse(change: &Change, facts: &Facts) -> Option<Reason> {
-    let State::Succeeded { deployment: Some(deployment), .. } = &change.state else { return None };
-    let service = facts.service.known().filter(|service| service.created_at == change.spec.created_at)?;
-    let primary = service.primary().filter(|primary| &primary.id == deployment)?;
-    (primary.failed_tasks >= FAILED_TASKS_IN_A_ROW).then(|| {
-        let message = format!("{} tasks failed in a row while the wave was being watched", primary.failed_tasks);
-        Reason::of(ReasonCode::TasksFail, message)
-    })
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 pub mod adoption;
 pub mod back;
+pub mod bake;
 pub mod campaign;
 pub mod change;
 pub mod command;
