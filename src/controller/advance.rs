@@ -11,8 +11,9 @@ use crate::model::change::ChangeKind;
 use crate::model::{Reason, ReasonCode, Resource, Timestamp};
 use crate::policy::{ScopeKey, ScopeKeys, ScopeTags};
 use crate::records::campaign::Campaign;
+use crate::rollout::bake::{self, Watch};
 use crate::rollout::change::{self, READ_LAG};
-use crate::rollout::landing::{self, Facts};
+use crate::rollout::landing::Facts;
 use crate::rollout::{Change, Rollout, RolloutState, State, campaign, command};
 
 /// How many steps one change may take in one pass: register, move, look.
@@ -124,12 +125,13 @@ impl Executor<'_> {
                 self.move_change(books, campaign, place).await?;
             }
         }
-        if let RolloutState::Baking { wave, .. } = campaign.rollout.value.state {
-            self.watch_bake(books, campaign, wave).await?;
-        }
+        let unwatched = match campaign.rollout.value.state {
+            RolloutState::Baking { wave, .. } => self.watch_bake(books, campaign, wave).await?,
+            _ => None,
+        };
         // One decision may end a wave and open the next; each is recorded before what follows from it.
         for _ in 0..=campaign.rollout.value.spec.waves.len() {
-            if campaign.rollout.value.state.is_final() || !self.decide(books, campaign).await? {
+            if campaign.rollout.value.state.is_final() || !self.decide(books, campaign, unwatched.as_ref()).await? {
                 break;
             }
         }
@@ -154,12 +156,17 @@ impl Executor<'_> {
     }
 
     /// Takes one decision about the rollout and carries it out. True where another may follow at once.
-    async fn decide(&mut self, books: &mut Books, campaign: &mut Campaign) -> Result<bool, ControllerError> {
+    async fn decide(
+        &mut self,
+        books: &mut Books,
+        campaign: &mut Campaign,
+        unwatched: Option<&Reason>,
+    ) -> Result<bool, ControllerError> {
         let now = self.now();
         let changes: Vec<Change> = campaign.changes.iter().map(|change| change.value.clone()).collect();
         let day_budget = day_budget(books, campaign, now);
         let window = window(&campaign.rollout.value, now);
-        let input = campaign::Input { forward: window.as_ref(), day_budget, now };
+        let input = campaign::Input { forward: window.as_ref(), unwatched, day_budget, now };
         let decision = campaign::decide(&campaign.rollout.value, &changes, &input);
         let before = campaign.rollout.value.state.clone();
         let rollout = &mut campaign.rollout.value;
@@ -307,13 +314,14 @@ impl Executor<'_> {
         books.write_change(change, &was, now, BY).await
     }
 
-    /// While a wave bakes, its changes must stay healthy.
+    /// While a wave bakes, its changes must stay healthy. Why that cannot be told, where it cannot.
     async fn watch_bake(
         &mut self,
         books: &mut Books,
         campaign: &mut Campaign,
         wave: usize,
-    ) -> Result<(), ControllerError> {
+    ) -> Result<Option<Reason>, ControllerError> {
+        let mut unwatched = None;
         for place in 0..campaign.changes.len() {
             let Some(change) = campaign.changes.get(place) else { continue };
             if change.value.spec.wave != wave
@@ -323,7 +331,14 @@ impl Executor<'_> {
                 continue;
             }
             let facts = self.facts(&change.value).await;
-            let Some(cause) = landing::relapse(&change.value, &facts) else { continue };
+            let cause = match bake::watch(&change.value, &facts) {
+                Watch::Stands => continue,
+                Watch::Relapsed(cause) => cause,
+                Watch::Unknown(reason) => {
+                    unwatched.get_or_insert(reason);
+                    continue;
+                }
+            };
             let now = self.now();
             if let Some(change) = campaign.changes.get_mut(place) {
                 books.hold(&change.value, &cause, now).await?;
@@ -333,7 +348,7 @@ impl Executor<'_> {
             }
             self.move_change(books, campaign, place).await?;
         }
-        Ok(())
+        Ok(unwatched)
     }
 }
 

@@ -364,9 +364,13 @@ fn not_taken_back(change: &Change, reason: Reason, now: Timestamp) -> Effect {
     }
 }
 
-/// The state to return to where the intended call is known not to have been made.
+/// The state to return to where the intended call is known not to have been made, nor any like it before.
 fn before_call(change: &Change, now: Timestamp) -> State {
     match &change.state {
+        // A repeat: an earlier attempt may still have its effect, and only its intent tells that it is ours.
+        State::Updating { intent, .. } if change.entered().is_some_and(|entered| entered < *intent) => {
+            change.state.clone()
+        }
         State::Updating { .. } if change.spec.kind == ChangeKind::Revision => State::Registering { since: now },
         State::Updating { .. } => State::Pending,
         State::RollingBack { cause, deployment, intent, .. } => State::RollingBack {

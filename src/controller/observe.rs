@@ -422,11 +422,15 @@ async fn deployments(
     };
     let unseen: Vec<String> = found
         .iter()
-        .filter_map(|deployment| deployment.target_revision.clone())
-        .filter(|revision| !cache.revisions.contains_key(revision))
+        .flat_map(|deployment| deployment.target_revision.iter().chain(&deployment.source_revisions))
+        .filter(|revision| !cache.revisions.contains_key(*revision))
+        .cloned()
+        .collect::<BTreeSet<_>>()
+        .into_iter()
         .collect();
-    if !unseen.is_empty() {
-        let input = json!({ "serviceRevisionArns": unseen });
+    // Twenty a call (botocore ecs/2014-11-13, DescribeServiceRevisions).
+    for batch in unseen.chunks(20) {
+        let input = json!({ "serviceRevisionArns": batch });
         if let Ok(answer) = ecs.call(Operation::DescribeServiceRevisions, input).await {
             let revisions = wire::items(&answer, "serviceRevisions")
                 .unwrap_or(&[])
@@ -436,8 +440,10 @@ async fn deployments(
         }
     }
     let known = |deployment: crate::model::observed::ServiceDeployment| {
-        let revision = deployment.target_revision.as_ref().and_then(|arn| cache.revisions.get(arn));
-        KnownDeployment { task_definition: revision.map(|revision| revision.task_definition.clone()), deployment }
+        let definition = |arn: &String| cache.revisions.get(arn).map(|revision| revision.task_definition.clone());
+        let task_definition = deployment.target_revision.as_ref().and_then(definition);
+        let source_definitions = deployment.source_revisions.iter().filter_map(definition).collect();
+        KnownDeployment { deployment, task_definition, source_definitions }
     };
     ServiceDeployments::Known(found.into_iter().map(known).collect())
 }

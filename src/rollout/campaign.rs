@@ -15,6 +15,8 @@ use crate::model::{Reason, ReasonCode, Timestamp};
 pub struct Input<'a> {
     /// Why nothing may begin now: a freeze over everything, a closed window, a day's budget that is used up.
     pub forward: Option<&'a Reason>,
+    /// Why it cannot be told how the changes of the wave that bakes are.
+    pub unwatched: Option<&'a Reason>,
     /// How many changes may still begin today.
     pub day_budget: usize,
     /// The clock.
@@ -238,6 +240,10 @@ fn baking(rollout: &Rollout, changes: &[Change], wave: usize, until: Timestamp, 
     let settled =
         changes.iter().filter(|change| change.spec.wave == wave).all(|change| change.state.phase().is_final());
     if until <= input.now && settled {
+        // What was not seen has not been watched: one look shows what died meanwhile, and without it no bake ends.
+        if let Some(reason) = input.unwatched {
+            return Decision::stay(RolloutState::Baking { wave, until }, Some(reason.clone()));
+        }
         return next_wave(rollout, changes, wave, input);
     }
     let name = rollout.spec.waves.get(wave).map_or("", |record| record.name.as_str());

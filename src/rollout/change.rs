@@ -6,13 +6,14 @@
 
 use std::time::Duration;
 
+use super::adoption::{begun, replaced};
 use super::back;
-use super::landing::{CLOCK_SLACK, Expected, Facts, Landing, judge, rolled_back, started_by_us};
+use super::landing::{Expected, Facts, Landing, judge, rolled_back, started_by_us};
 use super::record::{Change, Registration, RegistrationState};
 use super::setting::{self, Standing};
 use super::state::{Back, Progress, State};
 use crate::model::ChangeKind;
-use crate::model::observed::{Deployment, Service};
+use crate::model::observed::Service;
 use crate::model::spec::HealthSpec;
 use crate::model::{Observed, Reason, ReasonCode, ServiceDeploymentArn, TaskDefinitionArn, Timestamp};
 use crate::plan::eligibility::{Ineligible, Touch, eligible};
@@ -287,6 +288,9 @@ fn updating(
         }
     };
     if let Some(ours) = begun(service, change.spec.kind, to, before, intent) {
+        if let Some(reason) = replaced(change, service, input.facts, ours, before, intent) {
+            return Step::to(State::Clobbered { reason: reason.clone(), at: now }, Some(reason));
+        }
         return Step::to(stabilizing(moves_to.cloned(), &ours.id, intent, now), None);
     }
     let Some(primary) = service.primary() else { return wait(unknown()) };
@@ -329,24 +333,6 @@ fn already_sent(change: &Change, input: &Input<'_>) -> Option<Step> {
         Err(Some(reason)) => Some(Step::to(change.state.clone(), Some(reason))),
         Err(None) => Some(Step::to(State::Gone { at: now }, None)),
     }
-}
-
-/// The deployment that the call began, if the service shows it: the primary one, or one that ECS took back since.
-fn begun<'a>(
-    service: &'a Service,
-    kind: ChangeKind,
-    to: Option<&TaskDefinitionArn>,
-    before: Option<&str>,
-    intent: Timestamp,
-) -> Option<&'a Deployment> {
-    // A new revision is enough to tell ours by. A setting keeps the revision: then only time can tell.
-    let told = |deployment: &Deployment| kind == ChangeKind::Revision && deployment.status == "PRIMARY";
-    let ours = |deployment: &&Deployment| {
-        Some(&deployment.task_definition) == to
-            && Some(deployment.id.as_str()) != before
-            && (told(deployment) || deployment.created_at + CLOCK_SLACK >= intent)
-    };
-    service.deployments.iter().find(ours)
 }
 
 /// A move that ECS has begun.

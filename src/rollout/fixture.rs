@@ -206,6 +206,7 @@ impl Scene {
                         .map(|(record, number)| KnownDeployment {
                             deployment: wire::service_deployment(record).unwrap(),
                             task_definition: Some(revision(*number)),
+                            source_definitions: deployed_from(record),
                         })
                         .collect(),
                 ),
@@ -214,6 +215,12 @@ impl Scene {
             cluster: Observed::Known { value: json!({ "status": "ACTIVE" }), at: now },
         }
     }
+}
+
+/// The revisions that a record says it came from, where a test names any.
+fn deployed_from(record: &Value) -> Vec<TaskDefinitionArn> {
+    let sources = record.get("sources").and_then(Value::as_array).into_iter().flatten();
+    sources.filter_map(|number| Some(revision(u32::try_from(number.as_u64()?).ok()?))).collect()
 }
 
 /// Nothing can be read.

@@ -44,6 +44,8 @@ pub struct KnownDeployment {
     pub deployment: ServiceDeployment,
     /// The task definition of its target revision, if that could be read.
     pub task_definition: Option<TaskDefinitionArn>,
+    /// The task definitions of its source revisions, of those that could be read.
+    pub source_definitions: Vec<TaskDefinitionArn>,
 }
 
 /// The move that is looked for.
@@ -226,9 +228,7 @@ fn count(
     // A task that drains has desiredStatus STOPPED and still runs: only lastStatus says that it is gone.
     let alive = || tasks.iter().filter(|task| task.last_status != "STOPPED");
     let left = alive().filter(|task| !belongs(task)).count();
-    let serves =
-        |task: &&Task| task.last_status == "RUNNING" && task.desired_status == "RUNNING" && task.health != "UNHEALTHY";
-    let moved = alive().filter(belongs).filter(serves).count();
+    let moved = alive().filter(belongs).filter(|task| serves(task)).count();
     let underway =
         |code, message: String, native| Landing::Underway { reason: Reason::of(code, message), moved, left, native };
     if let Some(stage) = ours.and_then(native_wait) {
@@ -264,6 +264,11 @@ fn count(
         return Landing::NothingRuns(Reason::of(ReasonCode::NothingRuns, message));
     }
     Landing::Landed { moved }
+}
+
+/// Whether a task runs, is to go on, and is not known to be ill.
+pub(super) fn serves(task: &Task) -> bool {
+    task.last_status == "RUNNING" && task.desired_status == "RUNNING" && task.health != "UNHEALTHY"
 }
 
 /// What ECS itself waits for in the middle of a deployment: a bake, a step of traffic, a hook (PAUSE too).
@@ -308,20 +313,6 @@ pub fn verified_since(change: &Change, facts: &Facts, now: Timestamp) -> Option<
         Landing::Overtaken(reason) => Some(State::Overtaken { reason, at: now }),
         Landing::NothingRuns(_) | Landing::Underway { .. } | Landing::Failed(_) | Landing::Unknown(_) => None,
     }
-}
-
-/// What a baking wave's change looks like now: a reason to take it back, if there is one.
-///
-/// Only what is ours and primary is judged: a service that somebody deployed since is theirs.
-#[must_use]
-pub fn relapse(change: &Change, facts: &Facts) -> Option<Reason> {
-    let State::Succeeded { deployment: Some(deployment), .. } = &change.state else { return None };
-    let service = facts.service.known().filter(|service| service.created_at == change.spec.created_at)?;
-    let primary = service.primary().filter(|primary| &primary.id == deployment)?;
-    (primary.failed_tasks >= FAILED_TASKS_IN_A_ROW).then(|| {
-        let message = format!("{} tasks failed in a row while the wave was being watched", primary.failed_tasks);
-        Reason::of(ReasonCode::TasksFail, message)
-    })
 }
 
 #[cfg(test)]

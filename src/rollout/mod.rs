@@ -3,7 +3,9 @@
 //! Nothing here knows AWS, a store or a clock. `step` says what to record and what to do; the controller records it,
 //! does it, and comes back with what it saw.
 
+pub mod adoption;
 pub mod back;
+pub mod bake;
 pub mod campaign;
 pub mod change;
 pub mod command;

@@ -44,7 +44,7 @@ fn in_states(sizes: &[usize], states: &[State]) -> Vec<Change> {
 }
 
 fn open() -> Input<'static> {
-    Input { forward: None, day_budget: usize::MAX, now: at(NOW) }
+    Input { forward: None, unwatched: None, day_budget: usize::MAX, now: at(NOW) }
 }
 
 /// A decision in a line: the state with its wave, what is done to which change, the reason's code.
@@ -153,6 +153,16 @@ fn a_wave_that_landed_is_watched_before_the_next_begins() {
     // There is nothing to watch where nothing stands.
     let nothing = in_states(&[1], &[blocked()]);
     check(&with(rollout(&[1]), |rollout| rollout.spec.waves[0].bake_seconds = 300), &nothing, "Failed (ChangeFailed)");
+}
+
+#[test]
+fn bake_does_not_end_while_health_is_unknown() {
+    let sizes = [1, 1];
+    let baking = with(rollout(&sizes), |rollout| rollout.state = RolloutState::Baking { wave: 0, until: at(NOW) });
+    let list = in_states(&sizes, &[succeeded()]);
+    let unread = reason(ReasonCode::NotObserved);
+    check_with(&baking, &list, &Input { unwatched: Some(&unread), ..open() }, "Baking 0 (NotObserved)");
+    check_with(&baking, &list, &open(), "Progressing 1 begin [1]");
 }
 
 #[test]

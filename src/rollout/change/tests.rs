@@ -317,3 +317,20 @@ fn what_failed_has_failed_though_somebody_deployed_over_it_since() {
     assert!(!entered(retried, overtaken, 410).failed());
     assert_eq!(HEALTH.progress_timeout.0.as_secs(), 20 * 60);
 }
+
+#[test]
+fn an_adopted_deployment_that_replaced_somebodys_is_a_clobber() {
+    let theirs = |created: i64| Scene::during().deployment("theirs", "ACTIVE", 9, created, "IN_PROGRESS");
+    check_scene(&updating(), &Scene::during(), INTENT + 3, "Stabilizing | - | -");
+    check_scene(&updating(), &theirs(INTENT), INTENT + 3, "Clobbered | - | Clobbered");
+    check_scene(&updating(), &theirs(INTENT).records_unavailable(), INTENT + 3, "Clobbered | - | Clobbered");
+    check_scene(&updating(), &theirs(INTENT + 2), INTENT + 3, "Stabilizing | - | -");
+    // Theirs is gone already: ECS's record tells what ours came from.
+    let from = |number: u32| {
+        Scene::during()
+            .no_records()
+            .record_with("IN_PROGRESS", 2, INTENT + 1, |record| record["sources"] = json!([number]))
+    };
+    check_scene(&updating(), &from(1), INTENT + 3, "Stabilizing | - | -");
+    check_scene(&updating(), &from(9), INTENT + 3, "Clobbered | - | Clobbered");
+}

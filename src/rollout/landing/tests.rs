@@ -1,8 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::model::ChangeKind;
-use crate::rollout::fixture::{INTENT, Scene, at, change, entered, revision, unreadable};
+use crate::rollout::fixture::{INTENT, Scene, at, revision, unreadable};
 
 /// The verdict in a word: what it is, why, and for a move under way how many tasks are on either side.
 fn word(landing: &Landing) -> String {
@@ -265,19 +264,4 @@ fn a_setting_is_told_by_the_deployment_that_started_the_task() {
     check_setting(&Scene::before().records_unavailable(), "Failed RolledBackByEcs");
     let newer = Scene::empty().deployment("theirs", "PRIMARY", 1, INTENT + 60, "COMPLETED").records_unavailable();
     check_setting(&newer, "Overtaken");
-}
-
-#[test]
-fn a_change_relapses_only_by_tasks_of_its_own_primary_deployment() {
-    let stands = entered(
-        change(ChangeKind::Revision),
-        State::Succeeded { at: at(300), deployment: Some("ours".to_owned()) },
-        300,
-    );
-    let failing = |scene: Scene| scene.primary(|primary| primary["failedTasks"] = json!(3)).facts(400);
-    assert_eq!(relapse(&stands, &Scene::landed().facts(400)), None);
-    assert_eq!(relapse(&stands, &failing(Scene::landed())).map(|reason| reason.code), Some(ReasonCode::TasksFail));
-    assert_eq!(relapse(&stands, &failing(Scene::overtaken())), None);
-    assert_eq!(relapse(&stands, &failing(Scene::landed().created(350))), None);
-    assert_eq!(relapse(&change(ChangeKind::Revision), &failing(Scene::landed())), None);
 }

@@ -2,6 +2,7 @@
 
 mod families;
 mod landing;
+mod races;
 mod settings;
 mod trouble;
 pub(crate) mod world;

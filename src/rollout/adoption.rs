@@ -1,0 +1,72 @@
+//! A deployment that the reply never told of: is it ours, and did it replace somebody's?
+//!
+//! UpdateService has no condition: what began between our last look and our call is seen only afterwards, by what ours
+//! replaces.
+
+use super::landing::{CLOCK_SLACK, Facts, ServiceDeployments, started_by_us};
+use super::record::Change;
+use crate::model::ChangeKind;
+use crate::model::observed::{Deployment, Service};
+use crate::model::{Reason, ReasonCode, TaskDefinitionArn, Timestamp};
+
+/// The deployment that the call began, if the service shows it: the primary one, or one that ECS took back since.
+#[must_use]
+pub fn begun<'a>(
+    service: &'a Service,
+    kind: ChangeKind,
+    to: Option<&TaskDefinitionArn>,
+    before: Option<&str>,
+    intent: Timestamp,
+) -> Option<&'a Deployment> {
+    // A new revision is enough to tell ours by. A setting keeps the revision: then only time can tell.
+    let told = |deployment: &Deployment| kind == ChangeKind::Revision && deployment.status == "PRIMARY";
+    let ours = |deployment: &&Deployment| {
+        Some(&deployment.task_definition) == to
+            && Some(deployment.id.as_str()) != before
+            && (told(deployment) || deployment.created_at + CLOCK_SLACK >= intent)
+    };
+    service.deployments.iter().find(ours)
+}
+
+/// Why `ours`, which brings `to`, replaced somebody's deployment, where that can be seen: an ACTIVE one that was not
+/// there when ours was intended, or a source of ECS's record that is not what the service had.
+///
+/// A change begins only on a service with a single deployment, `before`.
+#[must_use]
+pub fn replaced(
+    change: &Change,
+    service: &Service,
+    facts: &Facts,
+    ours: &Deployment,
+    before: Option<&str>,
+    intent: Timestamp,
+) -> Option<Reason> {
+    let told = |found: &TaskDefinitionArn, what: &str| {
+        let message = format!(
+            "somebody deployed `{}`{what} between our last look and our call, and ours replaces it",
+            found.short()
+        );
+        Reason::of(ReasonCode::Clobbered, message)
+    };
+    let had = service.deployments.iter().find(|deployment| Some(deployment.id.as_str()) == before);
+    let theirs = service.deployments.iter().find(|deployment| {
+        deployment.status == "ACTIVE"
+            && deployment.id != ours.id
+            && Some(deployment.id.as_str()) != before
+            // What began after ours replaces ours, not the other way round.
+            && deployment.created_at <= ours.created_at
+    });
+    if let Some(theirs) = theirs {
+        return Some(told(&theirs.task_definition, &format!(" (deployment `{}`)", theirs.id)));
+    }
+    let ServiceDeployments::Known(records) = &facts.deployments else { return None };
+    let to = Some(&ours.task_definition);
+    let record = started_by_us(facts, to, intent)?;
+    let sources = &records.iter().find(|known| known.deployment.arn == record.arn)?.source_definitions;
+    let known = |found: &&TaskDefinitionArn| {
+        Some(*found) == change.spec.from.as_ref()
+            || Some(*found) == to
+            || had.is_some_and(|had| &had.task_definition == *found)
+    };
+    sources.iter().find(|found| !known(found)).map(|found| told(found, ""))
+}
