@@ -58,7 +58,7 @@ async fn an_undone_rollout_stays_undone() {
     let before = moves(&stage);
     let settled = stage.start(&UNTIL_SETTLED).end().exits(1);
     for service in ["prod/web", "prod/web-worker", "prod/api", "dev/jobs"] {
-        let told = settled.said.iter().any(|line| line.contains(&format!("{service} ")) && line.contains("Held"));
+        let told = settled.said.iter().any(|line| line.contains(service) && line.contains("Held"));
         assert!(told, "{service} is not in {settled:#?}");
         assert_eq!(outcome(&stage, service), ("blocked".into(), json!("Held")), "{service}");
     }
