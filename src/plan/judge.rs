@@ -368,7 +368,7 @@ fn decide(
         block(&mut judged, not_fixable(&wanted));
         return judged;
     }
-    let (fixes, refused) = allowed(&fixes, resource, context);
+    let (fixes, refused, stopped) = allowed(&fixes, resource, context);
     if fixes.is_empty() {
         block(&mut judged, refused.unwrap_or_else(|| not_fixable(&wanted)));
         return judged;
@@ -384,6 +384,11 @@ fn decide(
             judged.planned.reason = Some(reason);
             return judged;
         }
+    }
+    if let Some(reason) = stopped {
+        block(&mut judged, reason);
+        judged.moves.clear();
+        return judged;
     }
     judged.planned.diff = judged.moves.iter().flat_map(|change| change.diff.clone()).collect();
     judged.planned.enforcement = level;
@@ -459,14 +464,15 @@ fn one_strategy(results: &[&&PolicyResult]) -> Result<Option<String>, Reason> {
     }
 }
 
-/// The fixes that are neither held nor guarded nor stopped, and why the first of the others is not among them.
+/// The fixes that are neither held nor guarded, why the first of the others is not among them, and why one of them may
+/// not begin.
 fn allowed<'a>(
     fixes: &[&'a PlannedFix],
     resource: &Resource,
     context: &Context<'_>,
-) -> (Vec<&'a PlannedFix>, Option<Reason>) {
-    let mut refused = None;
-    let mut allowed = Vec::new();
+) -> (Vec<&'a PlannedFix>, Option<Reason>, Option<Reason>) {
+    let (mut refused, mut stopped) = (None, None);
+    let (mut allowed, mut waiting) = (Vec::new(), Vec::new());
     for fix in fixes {
         let held = context.holds.iter().find(|hold| &hold.resource == resource && hold.covers(&fix.id.0, context.now));
         let guarded = guarded_members(fix, context.allow_edit);
@@ -475,10 +481,13 @@ fn allowed<'a>(
             Some(Reason { code: ReasonCode::Held, message, until: hold.until })
         } else if let Some(rollout) = context.stopped_fixes.get(&fix.id.0) {
             let message = format!(
-                "rollout `{rollout}` of the fix of `{}` was ended; `plimsoll rollout retry {rollout}` lets it go on",
+                "rollout `{rollout}` of the fix of `{}` stopped; `plimsoll rollout status {rollout}` says why and what to do",
                 fix.policy
             );
-            Some(Reason::of(ReasonCode::FixStopped, message))
+            // What else stands in its way is worth more to know, so it is looked for first.
+            waiting.push(*fix);
+            stopped = stopped.or(Some(Reason::of(ReasonCode::FixStopped, message)));
+            None
         } else if !guarded.is_empty() {
             let message = format!(
                 "the fix of `{}` edits {}; start the controller with --allow-edit for it",
@@ -492,7 +501,8 @@ fn allowed<'a>(
         };
         refused = refused.or(reason);
     }
-    (allowed, refused)
+    // Where others may begin, they begin without those that stopped.
+    if allowed.is_empty() { (waiting, refused, stopped) } else { (allowed, refused.or(stopped), None) }
 }
 
 /// The tags of a task definition, by key.

@@ -175,7 +175,9 @@ enum Changed<'a> {
 fn taken(judged: Judged, resource: &Resource, context: &Context<'_>) -> PlannedResource {
     let mut planned = judged.planned;
     if let Some(reason) = context.taken.get(resource) {
-        if matches!(planned.outcome, PlanOutcome::Change | PlanOutcome::Deferred) {
+        // A rollout that stopped on a failure has stopped its fixes; what is still its own waits with it.
+        let stopped = planned.reason.as_ref().is_some_and(|reason| reason.code == ReasonCode::FixStopped);
+        if stopped || matches!(planned.outcome, PlanOutcome::Change | PlanOutcome::Deferred) {
             planned.outcome = PlanOutcome::Change;
             planned.reason = Some(reason.clone());
         }

@@ -125,7 +125,7 @@ fn nothing_to_do_is_a_yes() {
     plimsoll
         .write("policies/all.yaml", &POLICIES.replace("enforcement: enforce, strategy: gentle", "enforcement: audit"));
     plimsoll.run(&["apply", "-f", "policies"]).exits(0);
-    plimsoll.run(&["plan"]).exits(0).prints("audit (1)").prints("- /pidMode \"host\"");
+    plimsoll.run(&["plan"]).exits(0).prints("audit: 1 service").prints("- /pidMode \"host\"");
     plimsoll.run(&["plan", "--target", "999999999999/eu-west-1"]).exits(2).says("not to `999999999999/eu-west-1`");
 }
 

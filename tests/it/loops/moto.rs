@@ -55,7 +55,10 @@ async fn what_never_lands_is_no_success_it_is_taken_back_held_and_explained() {
 
     // What is deferred is waited for; the rest has long come to its end by then.
     let RunEnd::Settled { problems } = run.runs(Duration::from_secs(5 * 60)).await else { panic!("it was stopped") };
-    let problem = |arn: &str| problems.iter().find(|problem| problem.contains(arn)).unwrap().as_str();
+    let problem = |arn: &str| {
+        let name = arn.split_once(":service/").map_or(arn, |(_, name)| name);
+        problems.iter().find(|problem| problem.contains(name)).unwrap().as_str()
+    };
     assert_eq!(problems.len(), 3, "{problems:#?}");
     assert!(problem(&first).contains("Held") && problem(&first).contains("2m"), "{problems:#?}");
     assert!(problem(&second).contains("ChangeFailed"), "the rollout has stopped at the first: {problems:#?}");
