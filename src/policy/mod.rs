@@ -22,6 +22,7 @@ mod guard;
 mod result;
 mod scope;
 mod set;
+mod structures;
 mod subject;
 mod template;
 mod waiver;

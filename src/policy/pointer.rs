@@ -141,6 +141,11 @@ impl Each {
         (tokens.last().map(String::as_str) == Some("*")).then_some(Self { tokens })
     }
 
+    /// The names, indexes and stars of it.
+    pub(super) fn tokens(&self) -> &[String] {
+        &self.tokens
+    }
+
     /// How many names it binds.
     pub(super) fn stars(&self) -> usize {
         self.tokens.iter().filter(|token| *token == "*").count()

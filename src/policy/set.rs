@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::compile::{CompiledPolicy, below, compile, fits};
 use super::scope::{GlobError, Globs, ScopeMatcher};
+use super::structures::unknown_members;
 use crate::model::Timestamp;
 use crate::model::spec::{
     BindingSpec, Enforcement, Kind, Metadata, Object, PolicySpec, Spec, StrategySpec, WaiverSpec,
@@ -119,7 +120,7 @@ impl PolicySet {
         let complete = errors.is_empty();
         let mut bindings = Vec::new();
         let mut waivers = Vec::new();
-        let mut warnings = Vec::new();
+        let mut warnings: Vec<PolicyError> = policies.iter().flat_map(unknown_members).collect();
         for object in objects {
             match &object.spec {
                 Spec::Binding(spec) => match binding(&object.metadata, spec) {
@@ -172,7 +173,8 @@ impl PolicySet {
         &self.0.hash
     }
 
-    /// What is no error and yet hardly meant, such as a Binding that matches no policy.
+    /// What is no error and yet hardly meant, such as a Binding that matches no policy, or a member that ECS does not
+    /// have.
     #[must_use]
     pub fn warnings(&self) -> &[PolicyError] {
         &self.0.warnings

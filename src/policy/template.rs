@@ -17,7 +17,8 @@ pub(super) struct Message {
 #[derive(Debug)]
 enum Part {
     Text(String),
-    Value(Expression),
+    /// With the number of characters before it in the message.
+    Value(Expression, usize),
 }
 
 impl Message {
@@ -50,11 +51,19 @@ impl Message {
             let expression = Expression::value(&source, scope)
                 .map_err(|why| ExpressionError { column: why.column + at + 1, ..why })?;
             parts.push(Part::Text(std::mem::take(&mut plain)));
-            parts.push(Part::Value(expression));
+            parts.push(Part::Value(expression, at + 1));
             at += length + 2;
         }
         parts.push(Part::Text(plain));
         Ok(Self { parts })
+    }
+
+    /// The expressions in it, each with the number of characters before it.
+    pub(super) fn expressions(&self) -> impl Iterator<Item = (&Expression, usize)> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Text(_) => None,
+            Part::Value(expression, before) => Some((expression, *before)),
+        })
     }
 
     /// The message here. What cannot be said stands as `?`: a message never decides anything. Only texts, numbers and
@@ -64,7 +73,7 @@ impl Message {
         for part in &self.parts {
             match part {
                 Part::Text(text) => said.push_str(text),
-                Part::Value(expression) => match expression.run(roots, budget) {
+                Part::Value(expression, _) => match expression.run(roots, budget) {
                     Ok(Val::Text(text)) => said.extend(text.chars().filter(|c| !c.is_control()).take(120)),
                     Ok(Val::Bool(value)) => said.push_str(if value { "true" } else { "false" }),
                     Ok(Val::Int(value)) => said.push_str(&value.to_string()),

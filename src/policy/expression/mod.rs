@@ -19,6 +19,7 @@ mod access;
 mod error;
 mod functions;
 mod lexer;
+mod members;
 mod node;
 mod parser;
 mod resolve;
@@ -30,6 +31,7 @@ mod tests;
 
 pub use error::{EvalError, EvalErrorKind, ExpressionError};
 pub use functions::{CATALOGUE, FunctionDoc};
+pub use members::{Shape, Structures, UnknownMember};
 pub use node::{Expression, Scope};
 pub use parser::{MAX_COMPREHENSIONS, MAX_DEPTH, MAX_LIST, MAX_SOURCE};
 pub use run::{Budget, POLICY_STEPS, Roots};

@@ -92,6 +92,10 @@ impl Expression {
         Ok((expression, resolved.kind, offset))
     }
 
+    pub(super) const fn node(&self) -> &Node {
+        &self.node
+    }
+
     /// As it was written.
     #[must_use]
     pub fn source(&self) -> &str {
