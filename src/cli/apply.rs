@@ -85,6 +85,8 @@ async fn attempt(
     let expected = configurations.apply(application, now, true).await?;
     let wanted = overlay(&current, application, &expected);
     let set = policies::compile(&wanted.objects, sourced, CONSEQUENCE)?;
+    policies::hold_to_a_year(sourced, now, CONSEQUENCE)?;
+    policies::warn_of_expired(sourced, now);
     policies::hold_to_examples(sourced, CONSEQUENCE)?;
     policies::warn_of_guarded(&set, sourced, now);
     if dry_run {

@@ -49,7 +49,7 @@ struct FixedResource {
 
 pub(super) fn run(session: &mut Session, arguments: &Arguments) -> Result<Answer, Error> {
     session.output.only(&[Format::Table, Format::Wide, Format::Json, Format::Yaml])?;
-    let policies = policies::offline(&arguments.filename)?;
+    let policies = policies::offline(&arguments.filename, session.now())?;
     let files = check::read(&arguments.files)?;
     let now = session.now();
     let mut reports = Vec::new();

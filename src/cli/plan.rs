@@ -69,6 +69,7 @@ pub(super) async fn run(session: &mut Session, arguments: Arguments) -> Result<A
             Err(error) => return Err(error.into()),
         },
     };
+    policies::hold_to_a_year(&sourced, session.now(), "nothing was planned")?;
     if !sourced.is_empty() {
         let objects: Vec<Object> = sourced.iter().map(|one| one.object.clone()).collect();
         configuration = apply::overlay(&configuration, &Application { objects, ..Application::default() }, &[]);

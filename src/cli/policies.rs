@@ -9,7 +9,7 @@ use crate::manifest::{Diagnostic, Sourced, locate, parse_files};
 use crate::model::Timestamp;
 use crate::model::spec::{Kind, Object, ResourceKind, Spec};
 use crate::policy::builtin;
-use crate::policy::{PolicyError, PolicySet, ScopeKeys, Subject, evaluate, guarded_members, run_examples};
+use crate::policy::{PolicyError, PolicySet, ScopeKeys, Subject, evaluate, guarded_members, run_examples, too_long};
 
 /// Where policies are looked for unless `-f` says otherwise.
 const FOLDER: &str = "policies";
@@ -30,6 +30,28 @@ pub(super) fn compile(objects: &[Object], sourced: &[Sourced], consequence: &str
         }
     }
     Ok(set)
+}
+
+/// Refuses Waivers that last longer than a year and do not say why, by the time at which they are applied. What is
+/// stored is not asked again.
+pub(super) fn hold_to_a_year(sourced: &[Sourced], now: Timestamp, consequence: &str) -> Result<(), Error> {
+    let objects: Vec<Object> = sourced.iter().map(|one| one.object.clone()).collect();
+    let errors = too_long(&objects, now);
+    if errors.is_empty() { Ok(()) } else { Err(placed(&errors, sourced, consequence)) }
+}
+
+/// Warns of Waivers that have ended: files that are applied again and again may hold them, and they do nothing.
+pub(super) fn warn_of_expired(sourced: &[Sourced], now: Timestamp) {
+    for object in sourced.iter().map(|one| &one.object) {
+        if let Spec::Waiver(spec) = &object.spec
+            && !spec.in_force(now)
+        {
+            talk(&format!(
+                "warning: waiver `{}` expired at {}: it waives nothing",
+                object.metadata.name, spec.expires_at
+            ));
+        }
+    }
 }
 
 /// The errors as one, each with its place where it has one.
@@ -122,11 +144,12 @@ pub(super) struct Offline {
     pub(super) source: String,
 }
 
-/// The objects of `-f`; without, those of `policies/` where that exists, else those built in.
+/// The objects of `-f`; without, those of `policies/` where that exists, else those built in. Warns of what `apply`
+/// would refuse at `now`.
 ///
 /// # Errors
 /// Bad input, or no policy at all.
-pub(super) fn offline(paths: &[PathBuf]) -> Result<Offline, Error> {
+pub(super) fn offline(paths: &[PathBuf], now: Timestamp) -> Result<Offline, Error> {
     const CONSEQUENCE: &str = "nothing was judged";
     let (sourced, source) = if !paths.is_empty() {
         let names: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
@@ -140,6 +163,10 @@ pub(super) fn offline(paths: &[PathBuf]) -> Result<Offline, Error> {
     };
     let objects: Vec<Object> = sourced.iter().map(|one| one.object.clone()).collect();
     let set = compile(&objects, &sourced, CONSEQUENCE)?;
+    for wrong in too_long(&objects, now) {
+        let place = locate(&sourced, &wrong).map_or_else(|| wrong.to_string(), |place| place.to_string());
+        talk(&format!("warning: {place}: `apply` refuses this waiver unless `longerThanAYear` says why"));
+    }
     if set.is_empty() {
         return Err(Error::new(format!("no policy is in effect: there is none in `{source}`"))
             .help("name files or folders with policies with -f"));

@@ -28,7 +28,7 @@ pub(super) struct Arguments {
 pub(super) fn run(session: &mut Session, arguments: &Arguments) -> Result<Answer, Error> {
     session.output.only(&[Format::Table, Format::Wide, Format::Json, Format::Yaml, Format::Junit])?;
     let paths: Vec<PathBuf> = arguments.paths.iter().chain(&arguments.filename).cloned().collect();
-    let policies = policies::offline(&paths)?;
+    let policies = policies::offline(&paths, session.now())?;
     let mut tested = Vec::new();
     for object in &policies.objects {
         let Spec::Policy(spec) = &object.spec else { continue };

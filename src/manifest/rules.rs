@@ -83,6 +83,9 @@ impl Rules<'_> {
         self.scope("/spec/scope", &spec.scope);
         self.not_blank("/spec/owner", &spec.owner);
         self.not_blank("/spec/reason", &spec.reason);
+        if let Some(why) = &spec.longer_than_a_year {
+            self.not_blank("/spec/longerThanAYear", why);
+        }
     }
 
     fn strategy(&mut self, spec: &StrategySpec) {

@@ -2,6 +2,8 @@
 
 pub mod arn;
 pub mod change;
+pub mod condition;
+pub mod day;
 pub mod diff;
 pub mod document;
 pub mod finding;
@@ -18,6 +20,8 @@ pub use arn::{
     TaskRevision,
 };
 pub use change::{ChangeKind, Hold, Resource};
+pub use condition::{Condition, ConditionStatus};
+pub use day::Day;
 pub use diff::{DiffEntry, DiffOp, DocumentKind};
 pub use finding::{Finding, Severity, Verdict};
 pub use observed::Observed;

@@ -15,7 +15,7 @@ use super::pointer::{Step, get, pointer_of, push};
 use super::result::{FixId, PlannedEdit, PlannedFix, PolicyResult};
 use super::set::{PolicySet, canonical, sha256};
 use super::subject::Subject;
-use super::waiver::{Cover, InForce, applied, cover, matching};
+use super::waiver::{Cover, InForce, account, cover, matching};
 use crate::model::spec::{Enforcement, ResourceKind};
 use crate::model::{DocumentKind, Finding, Reason, ReasonCode, Timestamp, Verdict};
 
@@ -69,7 +69,7 @@ fn one(
         verdict: Verdict::Skip,
         reason: None,
         waiver: None,
-        idle_waivers: Vec::new(),
+        waivers: Vec::new(),
         findings: Vec::new(),
         enforcement,
         strategy,
@@ -80,12 +80,14 @@ fn one(
     if enforcement == Enforcement::Off && unsure.is_none() {
         return result;
     }
+    let waivers = matching(set.compiled_waivers(), &policy.name, subject.scope, now);
     // Which params hold decides what is asked, so not knowing them is not knowing the answer.
     let params = match (params, unsure) {
         (Some(params), None) => Value::Object(params),
         (_, unsure) => {
             result.verdict = Verdict::Unknown;
             result.reason = unsure.or(conflict);
+            result.waivers = account(&waivers, &[], false, now);
             return result;
         }
     };
@@ -102,7 +104,6 @@ fn one(
             *place = value;
         }
     }
-    let waivers = matching(set.compiled_waivers(), &policy.name, subject.scope, now);
     let mut pass = Pass {
         policy,
         subject,
@@ -118,10 +119,14 @@ fn one(
     };
     match pass.applies() {
         Ok(true) => {}
-        Ok(false) => return result,
+        Ok(false) => {
+            result.waivers = account(&waivers, &[], true, now);
+            return result;
+        }
         Err(why) => {
             result.verdict = Verdict::Unknown;
             result.reason = Some(why);
+            result.waivers = account(&waivers, &[], false, now);
             return result;
         }
     }
@@ -136,14 +141,8 @@ fn one(
     } else {
         (Verdict::Fail, pass.unfixed.take())
     };
-    for (found, covers) in waivers.iter().zip(&pass.covers) {
-        match *covers {
-            0 if found.sure => result.idle_waivers.push(applied(found.waiver, now, 0)),
-            0 => {}
-            covers if result.waiver.is_none() => result.waiver = Some(applied(found.waiver, now, covers)),
-            _ => {}
-        }
-    }
+    result.waivers = account(&waivers, &pass.covers, result.verdict != Verdict::Unknown, now);
+    result.waiver = result.waivers.iter().find(|waiver| waiver.covers > 0).cloned();
     if result.verdict == Verdict::Fail {
         result.fixes = std::mem::take(&mut pass.fixes);
         for fix in &mut result.fixes {

@@ -39,3 +39,4 @@ pub use result::{AppliedWaiver, FixId, PlannedEdit, PlannedFix, PolicyResult};
 pub use scope::{GlobError, Match, ScopeMatcher};
 pub use set::{PolicyError, PolicySet};
 pub use subject::{ScopeKey, ScopeKeys, ScopeTags, Subject, TargetContext};
+pub use waiver::{WaiverHere, WaiverUse, too_long, waiver_uses, waivers_here, waivers_perhaps_here};

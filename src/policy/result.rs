@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::model::spec::Enforcement;
+use crate::model::spec::{Enforcement, Need};
 use crate::model::{Finding, Reason, Severity, Timestamp, Verdict};
 
 /// The answer of one policy on one resource.
@@ -26,8 +26,9 @@ pub struct PolicyResult {
     pub reason: Option<Reason>,
     /// The first of the Waivers that cover a finding.
     pub waiver: Option<AppliedWaiver>,
-    /// Waivers in force for this policy here that cover nothing: no longer needed.
-    pub idle_waivers: Vec<AppliedWaiver>,
+    /// Every Waiver in force for this policy here, and whether it is needed. One of which it is not known whether its
+    /// scope matches is among them only where that matters.
+    pub waivers: Vec<AppliedWaiver>,
     /// What does not hold, waived or not. Also there when another check made the verdict `unknown`.
     pub findings: Vec<Finding>,
     /// How far to go: of the matching Bindings the strictest; without any, `audit`.
@@ -54,6 +55,8 @@ pub struct AppliedWaiver {
     pub days_left: i64,
     /// How many findings it covers here.
     pub covers: usize,
+    /// Whether it is needed here.
+    pub need: Need,
 }
 
 /// The identity of a fix: of the policy's name, the check, its edits and the params in effect. Not of the document it

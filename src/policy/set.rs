@@ -9,7 +9,6 @@ use sha2::{Digest, Sha256};
 use super::compile::{CompiledPolicy, below, compile, fits};
 use super::scope::{GlobError, Globs, ScopeMatcher};
 use super::structures::unknown_members;
-use crate::model::Timestamp;
 use crate::model::spec::{
     BindingSpec, Enforcement, Kind, Metadata, Object, PolicySpec, Spec, StrategySpec, WaiverSpec,
 };
@@ -77,13 +76,6 @@ pub(super) struct CompiledWaiver {
     pub(super) scope: ScopeMatcher,
     pub(super) policies: Globs,
     pub(super) containers: Globs,
-}
-
-impl CompiledWaiver {
-    /// Whether it still counts.
-    pub(super) fn in_force(&self, now: Timestamp) -> bool {
-        now < self.spec.expires_at
-    }
 }
 
 impl PolicySet {

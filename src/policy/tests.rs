@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::model::spec::{Enforcement, Object, ResourceKind};
+use crate::model::spec::{Enforcement, Need, Object, ResourceKind};
 use crate::model::{Timestamp, Verdict};
 
 fn object(text: &str) -> Object {
@@ -257,7 +257,7 @@ spec: { policies: ["priv*"], scope: { include: { services: [web] } }, containers
     let clean = json!({"containerDefinitions": []});
     let late = evaluate(&policies, &subject(&after, &scope), "2026-10-01T00:00:00Z".parse().unwrap());
     assert_eq!(late[0].verdict, Verdict::Fail, "expired at its very moment");
-    assert_eq!(ask(&policies, &clean, "privileged").idle_waivers.len(), 1);
+    assert_eq!(ask(&policies, &clean, "privileged").waivers[0].need, Need::Unneeded);
 }
 
 #[test]

@@ -16,4 +16,4 @@ pub use policy::{
 };
 pub use scope::{LaunchType, Scope, Selector};
 pub use strategy::{Approval, HealthSpec, IacMode, ImagePolicy, OnFailure, StrategySpec, WaveSpec, WindowSpec};
-pub use waiver::WaiverSpec;
+pub use waiver::{A_YEAR, EXPIRING, Need, Term, WaiverSpec};
