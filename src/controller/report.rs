@@ -52,6 +52,7 @@ pub async fn write(
 
 fn report(planned: &PlannedResource, policy_set: &str) -> ServiceReport {
     let verdicts = planned.verdicts.iter().cloned().collect();
-    let resource = PlannedResource { diff: masked(&planned.diff), verdicts: Vec::new(), ..planned.clone() };
+    let resource =
+        PlannedResource { diff: masked(&planned.diff), verdicts: Vec::new(), standings: None, ..planned.clone() };
     ServiceReport { resource, verdicts, policy_set: policy_set.to_owned() }
 }

@@ -8,13 +8,16 @@ use super::eligibility::{Ineligible, Touch, eligible};
 use super::images;
 use super::make::Context;
 use super::moves::{revision_move, setting_move};
+use super::prospect::standings;
 use super::report::{PlanOutcome, PlannedDocuments, PlannedFinding, PlannedResource};
 use crate::model::change::Setting;
 use crate::model::observed::{Fleet, Service, TaskDefinition};
 use crate::model::spec::{Enforcement, ResourceKind, StrategySpec};
 use crate::model::{ChangeKind, Resource};
 use crate::model::{DiffEntry, Observed, Reason, ReasonCode, Severity, Verdict};
-use crate::policy::{PlannedFix, PolicyResult, ScopeKey, ScopeKeys, ScopeTags, Subject, evaluate, guarded_members};
+use crate::policy::{
+    PlannedFix, PolicyResult, ScopeKey, ScopeKeys, ScopeTags, Subject, evaluate, guarded_members, waivers_here,
+};
 
 /// What came of judging one resource: what to say of it, and the changes it would take.
 #[derive(Debug, Clone, PartialEq)]
@@ -77,7 +80,9 @@ pub(super) fn blank(resource: &str, outcome: PlanOutcome, reason: Option<Reason>
         findings: Vec::new(),
         diff: Vec::new(),
         wave: None,
+        waivers: Vec::new(),
         verdicts: Vec::new(),
+        standings: None,
     }
 }
 
@@ -317,12 +322,26 @@ pub fn cluster(fleet: &Fleet, cluster: &crate::model::observed::Cluster, context
     })
 }
 
-fn strategy_of<'a>(context: &Context<'a>, name: Option<&str>) -> &'a StrategySpec {
+pub(super) fn strategy_of<'a>(context: &Context<'a>, name: Option<&str>) -> &'a StrategySpec {
     name.and_then(|name| context.set.strategy(name)).unwrap_or(context.default_strategy)
 }
 
-/// From opinion to outcome. `make` turns the fixes that may be made into moves, or says why they may not.
+/// From opinion to outcome, and how every policy stands by itself. `make` turns the fixes that may be made into moves,
+/// or says why they may not.
 fn decide(
+    resource: &Resource,
+    keys: &ScopeKeys,
+    opinion: &Opinion,
+    context: &Context<'_>,
+    make: impl Fn(&[&PlannedFix], &StrategySpec) -> Result<Vec<Move>, Ineligible>,
+) -> Judged {
+    let mut judged = outcome(resource, keys, opinion, context, &make);
+    judged.planned.waivers = waivers_here(&opinion.results);
+    judged.planned.standings = Some(standings(&opinion.results, &judged, resource, context, &make));
+    judged
+}
+
+fn outcome(
     resource: &Resource,
     keys: &ScopeKeys,
     opinion: &Opinion,
@@ -466,7 +485,7 @@ fn one_strategy(results: &[&&PolicyResult]) -> Result<Option<String>, Reason> {
 
 /// The fixes that are neither held nor guarded, why the first of the others is not among them, and why one of them may
 /// not begin.
-fn allowed<'a>(
+pub(super) fn allowed<'a>(
     fixes: &[&'a PlannedFix],
     resource: &Resource,
     context: &Context<'_>,

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::judge::{self, Judged};
 use super::report::{Cost, Plan, PlanOutcome, PlannedCampaign, PlannedChange, PlannedResource, Wish};
+use super::tally::tally;
 use super::waves;
 use crate::model::observed::{Cluster, Fleet, Service};
 use crate::model::operation::Operation;
@@ -146,6 +147,8 @@ pub fn plan(fleet: &Fleet, context: &Context<'_>) -> Plan {
     show_waves(&campaigns, &mut services, &mut clusters);
     let cost = cost(&campaigns);
     let id = identity(context.set, &campaigns);
+    let complete = fleet.gaps.is_empty();
+    let tally = tally(context.set, &fleet.target, (&services, &clusters), complete, context.now);
     Plan {
         id,
         target: fleet.target.clone(),
@@ -156,6 +159,7 @@ pub fn plan(fleet: &Fleet, context: &Context<'_>) -> Plan {
         campaigns,
         wishes,
         cost,
+        tally,
         gaps: fleet.gaps.clone(),
     }
 }

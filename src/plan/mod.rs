@@ -2,7 +2,7 @@
 //! whoever carries it out.
 //!
 //! Read in this order: [`report`] (what a plan says), [`plan`](fn@plan) (how it is made), [`judge`] (one service),
-//! [`eligibility`], [`waves`], [`settings`], [`compare`].
+//! [`eligibility`], [`waves`], [`settings`], [`compare`]. `prospect` and `tally` count how policies stand.
 
 pub mod compare;
 pub mod eligibility;
@@ -11,12 +11,16 @@ pub mod judge;
 mod make;
 pub mod moves;
 pub mod normalize;
+mod prospect;
 pub mod report;
 pub mod settings;
+mod tally;
 pub mod waves;
 
 pub use make::{Context, FamiliesToLookUp, families_to_look_up, frozen, plan};
+pub use prospect::{Prospect, Standing};
 pub use report::{
     Cost, Plan, PlanOutcome, PlannedCampaign, PlannedChange, PlannedFinding, PlannedResource, PlannedWave, Summary,
     Wish,
 };
+pub use tally::{BindingTally, PolicyTally, Tally};

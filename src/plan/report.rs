@@ -6,10 +6,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::prospect::Standing;
+use super::tally::Tally;
 use crate::model::change::WaveRecord;
 use crate::model::spec::{API_VERSION, Enforcement, StrategySpec};
 use crate::model::{ChangeKind, Resource};
 use crate::model::{ClusterArn, DiffEntry, Finding, Reason, Severity, TargetId, TaskDefinitionArn, Timestamp, Verdict};
+use crate::policy::WaiverHere;
 
 /// All that would change in one target, and why the rest would not.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,6 +35,8 @@ pub struct Plan {
     pub wishes: BTreeMap<Resource, Wish>,
     /// What it costs.
     pub cost: Cost,
+    /// How every policy, Binding and Waiver stands by it.
+    pub tally: Tally,
     /// What could not be listed: then these are not all services.
     pub gaps: Vec<String>,
 }
@@ -69,9 +74,15 @@ pub struct PlannedResource {
     pub diff: Vec<DiffEntry>,
     /// Its wave, from 1.
     pub wave: Option<usize>,
+    /// Waivers in force for it, and whether each is needed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waivers: Vec<WaiverHere>,
     /// The verdict of every policy that was asked.
     #[serde(default, skip)]
     pub verdicts: Vec<(String, Verdict)>,
+    /// How every policy that was asked stands here: what is counted. `None`: it could not be judged.
+    #[serde(default, skip)]
+    pub standings: Option<Vec<Standing>>,
 }
 
 /// A finding, and whose it is.
@@ -274,6 +285,7 @@ impl Plan {
             "clusters": self.clusters.iter().map(|cluster| resource("cluster", cluster)).collect::<Vec<_>>(),
             "waves": waves,
             "cost": self.cost,
+            "waivers": self.tally.waivers,
             "gaps": self.gaps,
         })
     }

@@ -1,0 +1,118 @@
+//! What enforcing each policy would come to on a resource that fails it: what someone reads before switching it on.
+//!
+//! The plan itself answers for what Bindings ask for, all of it together. Here each policy is asked for by itself, so
+//! that one policy's conflict is not told of another.
+
+use super::eligibility::Ineligible;
+use super::judge::{Judged, Move, allowed, strategy_of};
+use super::make::Context;
+use super::report::PlanOutcome;
+use crate::model::spec::StrategySpec;
+use crate::model::{ReasonCode, Resource, Verdict};
+use crate::policy::{PlannedFix, PolicyResult};
+
+/// What enforcing a policy would come to on one resource that fails it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Prospect {
+    /// A change. Freezes, windows, waves and approvals do not count: they pass.
+    Change,
+    /// Nothing, until somebody changes something.
+    Blocked(ReasonCode),
+    /// Nothing now: what is in the way passes by itself.
+    Deferred(ReasonCode),
+    /// Nothing: no fix applies to what fails.
+    NotFixable,
+}
+
+/// One policy on one resource: what counts of it in the policy's status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// The policy.
+    pub policy: String,
+    /// Its answer.
+    pub verdict: Verdict,
+    /// The Bindings that match it here.
+    pub bindings: Vec<String>,
+    /// What enforcing it would come to; only of a failure.
+    pub prospect: Option<Prospect>,
+}
+
+/// A policy whose fixes may be made, if the resource may be touched.
+struct Open<'a> {
+    policy: &'a str,
+    fixes: Vec<&'a PlannedFix>,
+    strategy: &'a StrategySpec,
+}
+
+/// How every policy stands on one resource that was judged. `make` is how its changes are made.
+///
+/// Costs nothing where the plan has made the same changes already; else one attempt at all that is left together, and
+/// one for each policy only where that fails.
+pub(super) fn standings(
+    results: &[PolicyResult],
+    judged: &Judged,
+    resource: &Resource,
+    context: &Context<'_>,
+    make: &impl Fn(&[&PlannedFix], &StrategySpec) -> Result<Vec<Move>, Ineligible>,
+) -> Vec<Standing> {
+    let mut standings = Vec::with_capacity(results.len());
+    let mut open: Vec<Open<'_>> = Vec::new();
+    for result in results {
+        let prospect = (result.verdict == Verdict::Fail).then(|| {
+            at_once(result, judged, resource, context).unwrap_or_else(|waits| {
+                open.push(waits);
+                Prospect::Change
+            })
+        });
+        standings.push(Standing {
+            policy: result.policy.clone(),
+            verdict: result.verdict,
+            bindings: result.bindings.clone(),
+            prospect,
+        });
+    }
+    let Some(first) = open.first() else { return standings };
+    let alike = open.iter().all(|one| one.strategy.images == first.strategy.images);
+    let all: Vec<&PlannedFix> = open.iter().flat_map(|one| one.fixes.iter().copied()).collect();
+    if alike && make(&all, first.strategy).is_ok() {
+        return standings;
+    }
+    for one in &open {
+        let told = match make(&one.fixes, one.strategy) {
+            Ok(_) => continue,
+            Err(Ineligible::Blocked(reason)) => Prospect::Blocked(reason.code),
+            Err(Ineligible::Deferred(reason)) => Prospect::Deferred(reason.code),
+        };
+        if let Some(standing) = standings.iter_mut().find(|standing| standing.policy == one.policy) {
+            standing.prospect = Some(told);
+        }
+    }
+    standings
+}
+
+/// What can be told without making the change.
+fn at_once<'a>(
+    result: &'a PolicyResult,
+    judged: &Judged,
+    resource: &Resource,
+    context: &Context<'a>,
+) -> Result<Prospect, Open<'a>> {
+    if result.fixes.is_empty() {
+        return Ok(Prospect::NotFixable);
+    }
+    if let Some(conflict) = &result.conflict {
+        return Ok(Prospect::Blocked(conflict.code));
+    }
+    let fixes: Vec<&PlannedFix> = result.fixes.iter().collect();
+    let (fixes, refused, stopped) = allowed(&fixes, resource, context);
+    if let Some(reason) = stopped.or_else(|| refused.filter(|_| fixes.is_empty())) {
+        return Ok(Prospect::Blocked(reason.code));
+    }
+    let moved = judged.moves.iter().any(|change| change.policies.contains(&result.policy));
+    // A plan that only audits has made all changes together, if it shows any.
+    let audited = judged.planned.outcome == PlanOutcome::Audit && !judged.planned.diff.is_empty();
+    if moved || audited {
+        return Ok(Prospect::Change);
+    }
+    Err(Open { policy: &result.policy, fixes, strategy: strategy_of(context, result.strategy.as_deref()) })
+}

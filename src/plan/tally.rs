@@ -1,0 +1,205 @@
+//! How every policy, Binding and Waiver stands in one target, counted from what its resources came to.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::prospect::Prospect;
+use super::report::PlannedResource;
+use crate::model::spec::ResourceKind;
+use crate::model::{ReasonCode, ServiceArn, TargetId, Timestamp, Verdict};
+use crate::policy::{PolicySet, ScopeKey, ScopeKeys, WaiverHere, WaiverUse, waiver_uses, waivers_perhaps_here};
+
+/// How many resources a policy finds how. Services for policies about task definitions and services, clusters for those
+/// about clusters.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PolicyTally {
+    /// It applies to them, or it could not be told whether it does.
+    pub matched: usize,
+    /// All that it asks holds.
+    pub passing: usize,
+    /// Something does not hold and is not waived.
+    pub failing: usize,
+    /// All that does not hold is waived.
+    pub waived: usize,
+    /// It could not be told.
+    pub unknown: usize,
+    /// Of the failing: those that its fixes would better, if nothing were in the way.
+    pub fixable: usize,
+    /// Of the fixable: those that enforcing it would change, or changes, now or as soon as what is in the way has passed.
+    pub would_change: usize,
+    /// Of those: the ones that it could not change right now, such as a service that is just being deployed. They count
+    /// as changed, else the figure would fall with every deployment.
+    pub deferred: usize,
+    /// Of the fixable: those that it could not change until somebody changes something.
+    pub blocked: usize,
+    /// The blocked, by what blocks them.
+    pub blocked_by: BTreeMap<ReasonCode, usize>,
+}
+
+impl PolicyTally {
+    fn count(&mut self, verdict: Verdict, prospect: Option<Prospect>) {
+        self.matched += usize::from(verdict != Verdict::Skip);
+        match verdict {
+            Verdict::Pass => self.passing += 1,
+            Verdict::Fail => self.failing += 1,
+            Verdict::Waived => self.waived += 1,
+            Verdict::Unknown => self.unknown += 1,
+            Verdict::Skip => {}
+        }
+        self.fixable += usize::from(prospect.is_some_and(|prospect| prospect != Prospect::NotFixable));
+        match prospect {
+            Some(Prospect::Change) => self.would_change += 1,
+            Some(Prospect::Deferred(_)) => {
+                self.would_change += 1;
+                self.deferred += 1;
+            }
+            Some(Prospect::Blocked(code)) => {
+                self.blocked += 1;
+                *self.blocked_by.entry(code).or_default() += 1;
+            }
+            Some(Prospect::NotFixable) | None => {}
+        }
+    }
+
+    /// Of both together: of two targets.
+    pub fn add(&mut self, other: &Self) {
+        self.matched += other.matched;
+        self.passing += other.passing;
+        self.failing += other.failing;
+        self.waived += other.waived;
+        self.unknown += other.unknown;
+        self.fixable += other.fixable;
+        self.would_change += other.would_change;
+        self.blocked += other.blocked;
+        self.deferred += other.deferred;
+        for (code, count) in &other.blocked_by {
+            *self.blocked_by.entry(*code).or_default() += count;
+        }
+    }
+}
+
+/// What a Binding matches.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct BindingTally {
+    /// Policies that it turns on for a resource.
+    pub policies: usize,
+    /// Resources for which it turns one on.
+    pub resources: usize,
+}
+
+/// How everything that people wrote stands in one target.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tally {
+    /// By this clock: the one that Waivers were evaluated by.
+    pub at: Timestamp,
+    /// By policy; every policy of the set is there.
+    pub policies: BTreeMap<String, PolicyTally>,
+    /// By Binding; every Binding of the set is there.
+    pub bindings: BTreeMap<String, BindingTally>,
+    /// Every Waiver, by name.
+    pub waivers: Vec<WaiverUse>,
+}
+
+const OF_SERVICES: &[ResourceKind] = &[ResourceKind::TaskDefinition, ResourceKind::Service];
+const OF_CLUSTERS: &[ResourceKind] = &[ResourceKind::Cluster];
+
+/// Counts. What could not be judged counts as unknown for every policy about its kind, and `complete` says whether all
+/// resources could be listed.
+pub(super) fn tally(
+    set: &PolicySet,
+    target: &TargetId,
+    (services, clusters): (&[PlannedResource], &[PlannedResource]),
+    complete: bool,
+    now: Timestamp,
+) -> Tally {
+    let mut policies: BTreeMap<String, PolicyTally> =
+        set.policies().map(|(name, _)| (name.to_owned(), PolicyTally::default())).collect();
+    let mut bound: BTreeMap<&str, (BTreeSet<&str>, usize)> =
+        set.bindings().map(|(name, _)| (name, (BTreeSet::new(), 0))).collect();
+    let mut waivers: Vec<WaiverHere> = Vec::new();
+    let of_services = services.iter().map(|service| (service, OF_SERVICES));
+    for (planned, kinds) in of_services.chain(clusters.iter().map(|cluster| (cluster, OF_CLUSTERS))) {
+        waivers.extend(planned.waivers.iter().cloned());
+        let Some(standings) = &planned.standings else {
+            let about = set.policies().filter(|(_, spec)| kinds.contains(&spec.resource));
+            for (name, _) in about {
+                policies.entry(name.to_owned()).or_default().count(Verdict::Unknown, None);
+            }
+            waivers.extend(waivers_perhaps_here(set, kinds, &keys_of(target, &planned.resource), now));
+            continue;
+        };
+        let mut here = BTreeSet::new();
+        for standing in standings {
+            policies.entry(standing.policy.clone()).or_default().count(standing.verdict, standing.prospect);
+            for name in &standing.bindings {
+                let (of, resources) = bound.entry(name).or_default();
+                of.insert(&standing.policy);
+                *resources += usize::from(here.insert(name));
+            }
+        }
+    }
+    let bindings = bound
+        .into_iter()
+        .map(|(name, (policies, resources))| (name.to_owned(), BindingTally { policies: policies.len(), resources }));
+    Tally { at: now, policies, bindings: bindings.collect(), waivers: waiver_uses(set, &waivers, complete, now) }
+}
+
+/// What is known for scopes of a resource that could not be read.
+fn keys_of(target: &TargetId, arn: &str) -> ScopeKeys {
+    let (cluster, service) = match (arn.parse::<ServiceArn>(), arn.rsplit_once(":cluster/")) {
+        (Ok(service), _) => {
+            let cluster = service.short().split_once('/').map(|(cluster, _)| cluster.to_owned());
+            (cluster.map_or(ScopeKey::Unknown, ScopeKey::Known), ScopeKey::Known(service.name().to_owned()))
+        }
+        (Err(_), Some((_, name))) => (ScopeKey::Known(name.to_owned()), ScopeKey::Absent),
+        (Err(_), None) => (ScopeKey::Unknown, ScopeKey::Unknown),
+    };
+    ScopeKeys {
+        account: ScopeKey::Known(target.account.clone()),
+        region: ScopeKey::Known(target.region.clone()),
+        cluster,
+        service,
+        ..ScopeKeys::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_changed_right_now_would_still_be_changed_and_what_is_blocked_would_not() {
+        let mut tally = PolicyTally::default();
+        for verdict in [Verdict::Pass, Verdict::Skip, Verdict::Waived, Verdict::Unknown] {
+            tally.count(verdict, None);
+        }
+        for prospect in [
+            Prospect::Change,
+            Prospect::Deferred(ReasonCode::DeploymentInProgress),
+            Prospect::Blocked(ReasonCode::NoHeadroom),
+            Prospect::NotFixable,
+        ] {
+            tally.count(Verdict::Fail, Some(prospect));
+        }
+        let expected = PolicyTally {
+            matched: 7,
+            passing: 1,
+            failing: 4,
+            waived: 1,
+            unknown: 1,
+            fixable: 3,
+            would_change: 2,
+            deferred: 1,
+            blocked: 1,
+            blocked_by: BTreeMap::from([(ReasonCode::NoHeadroom, 1)]),
+        };
+        assert_eq!(tally, expected);
+        let mut both = tally.clone();
+        both.add(&tally);
+        assert_eq!((both.matched, both.would_change, both.blocked_by[&ReasonCode::NoHeadroom]), (14, 4, 2));
+    }
+}
