@@ -17,6 +17,7 @@ pub mod reconcile;
 pub mod register;
 pub mod report;
 pub mod run;
+pub mod statuses;
 
 mod error;
 

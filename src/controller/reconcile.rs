@@ -20,6 +20,7 @@ use super::lease::{Held, Keeper};
 use super::observe::{self, Cache};
 use super::report;
 use super::run::Trigger;
+use super::statuses;
 use crate::model::observed::Fleet;
 use crate::model::spec::{FreezeSpec, Object, Spec, StrategySpec};
 use crate::model::{Observed, Reason, ReasonCode, TargetId, Timestamp};
@@ -94,6 +95,7 @@ pub struct Controller {
     cache: Cache,
     configuration: Option<(Generation, Arc<PolicySet>, Configuration)>,
     written: Option<report::Written>,
+    statuses: Option<statuses::Kept>,
     books: Option<Books>,
     /// Commands known to be answered: not asked about again.
     answered: BTreeSet<String>,
@@ -115,6 +117,7 @@ impl Controller {
             cache: Cache::default(),
             configuration: None,
             written: None,
+            statuses: None,
             books: None,
             answered: BTreeSet::new(),
             stamped: None,
@@ -216,6 +219,9 @@ impl Controller {
             }
             clear_away(&mut executor, &mut books, &fleet).await?;
             report::write(store.as_ref(), &target, &made, &mut self.written).await?;
+            let kept = self.statuses.take();
+            let holder = (&target, epoch);
+            self.statuses = Some(statuses::write(store.as_ref(), holder, &configuration.objects, &made, kept).await?);
             books.record.conditions =
                 made.gaps.iter().map(|gap| Reason::of(ReasonCode::NotObserved, gap.clone())).collect();
             books.write_record().await?;

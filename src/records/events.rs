@@ -116,6 +116,20 @@ impl<'a> Events<'a> {
         Ok(event)
     }
 
+    /// Appends, unless the subject's newest event says the same: for what is told once, by a controller that may be
+    /// stopped between telling and writing down that it was told.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    pub async fn append_once(&self, entry: Entry) -> Result<Option<Event>, RecordError> {
+        let chain = typed::all::<Event>(self.store, &self.partition(), &format!("{}#", entry.subject)).await?;
+        let same = |event: &Event| event.what == entry.what && event.message == entry.message;
+        if chain.last().is_some_and(|(_, last)| same(&last.value)) {
+            return Ok(None);
+        }
+        self.append(entry).await.map(Some)
+    }
+
     /// All events, or those of subjects that start with `prefix`, by subject and number.
     ///
     /// # Errors

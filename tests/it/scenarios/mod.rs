@@ -4,5 +4,6 @@ mod families;
 mod landing;
 mod races;
 mod settings;
+mod statuses;
 mod trouble;
 pub(crate) mod world;
