@@ -8,9 +8,10 @@ use super::error::{Answer, Error};
 use super::offline::{Assumed, Judged, TaskDefinitionFile, formats, judge, shape};
 use super::output::{Format, table};
 use super::run::Session;
-use super::{files, policies};
+use super::{files, policies, sentences};
 use crate::model::Verdict;
 use crate::model::mask::clean_text;
+use crate::policy::WaiverUse;
 
 /// What to judge, and by what.
 #[derive(Debug, Args)]
@@ -36,19 +37,21 @@ pub(super) fn run(session: &mut Session, arguments: &Arguments) -> Result<Answer
         Format::Junit,
         Format::Github,
     ])?;
-    let policies = policies::offline(&arguments.filename)?;
+    let now = session.now();
+    let policies = policies::offline(&arguments.filename, now)?;
     let files = read(&arguments.files)?;
-    let judged = judge::judge(&policies.set, &files, &arguments.assume, session.now());
+    let judged = judge::judge(&policies.set, &files, &arguments.assume, now);
+    let waivers = judge::waivers(&policies.set, &judged, now);
     if judged.iter().all(|one| one.results.is_empty()) {
         return Err(Error::new(format!("no policy is in effect: `{}` has none for task definitions", policies.source))
             .help("name files or folders with policies with -f"));
     }
     match session.output.format() {
-        Format::Json | Format::Yaml => session.output.value(&judge::to_json(&policies, &judged))?,
+        Format::Json | Format::Yaml => session.output.value(&judge::to_json(&policies, &judged, &waivers))?,
         Format::Sarif => session.output.value(&formats::sarif(&judged))?,
         Format::Junit => session.output.text(&formats::junit(&judged))?,
         Format::Github => session.output.text(&formats::github(&judged))?,
-        format => session.output.text(&for_people(&judged, &policies, format == Format::Wide))?,
+        format => session.output.text(&for_people(&judged, &policies, &waivers, format == Format::Wide))?,
     }
     Ok(Answer::of(settled(&judged)))
 }
@@ -76,7 +79,7 @@ pub(super) fn settled(judged: &[Judged<'_>]) -> bool {
     judge::count(judged, Verdict::Fail) + judge::count(judged, Verdict::Unknown) == 0
 }
 
-fn for_people(judged: &[Judged<'_>], policies: &policies::Offline, wide: bool) -> String {
+fn for_people(judged: &[Judged<'_>], policies: &policies::Offline, waivers: &[WaiverUse], wide: bool) -> String {
     let mut rows = Vec::new();
     for one in judged {
         for result in &one.results {
@@ -97,7 +100,10 @@ fn for_people(judged: &[Judged<'_>], policies: &policies::Offline, wide: bool) -
             }
             for finding in &result.findings {
                 let (verdict, message) = match &finding.waiver {
-                    Some(name) => ("waived", format!("{} (waived by `{name}`)", finding.message)),
+                    Some(name) => {
+                        let left = sentences::left(waivers, name);
+                        ("waived", format!("{} (waived by `{name}`{left})", finding.message))
+                    }
                     None => ("fail", finding.message.clone()),
                 };
                 row(place(one.line(&finding.path)), verdict, message, if finding.fixable { "yes" } else { "no" });
@@ -109,6 +115,10 @@ fn for_people(judged: &[Judged<'_>], policies: &policies::Offline, wide: bool) -
     }
     let mut text = table(&["PLACE", "VERDICT", "SEVERITY", "POLICY", "MESSAGE", "FIXABLE"], &rows);
     if !text.is_empty() {
+        text.push('\n');
+    }
+    for line in sentences::to_look_after(waivers, false, "in these files") {
+        text.push_str(&clean_text(&line));
         text.push('\n');
     }
     let counts: Vec<String> = [Verdict::Pass, Verdict::Fail, Verdict::Waived, Verdict::Skip, Verdict::Unknown]

@@ -8,13 +8,14 @@ use serde_json::{Value, json};
 use super::error::{Answer, Error};
 use super::events;
 use super::get::{self, Listed};
+use super::objects::{self, Standing};
 use super::output::Format;
 use super::report::difference;
 use super::run::Session;
-use super::{status, targets, views};
+use super::{sentences, status, targets, views};
 use crate::manifest::to_yaml;
 use crate::model::mask::clean_text;
-use crate::model::spec::{Kind, Spec};
+use crate::model::spec::{Kind, Need, Spec};
 use crate::model::{Hold, ServiceArn, TargetId};
 use crate::ports::Store;
 use crate::records::campaign::Campaigns;
@@ -60,26 +61,78 @@ async fn object(session: &Session, store: &dyn Store, kind: Kind, name: &str) ->
     let object = configuration.find(kind, name).ok_or_else(|| {
         Error::new(format!("there is no {kind} `{name}`")).help(format!("see `plimsoll get {}`", kind.plural()))
     })?;
-    let value = serde_json::to_value(object).unwrap_or_default();
-    let yaml = to_yaml(&value).map_err(|error| Error::new("failed to write YAML").caused_by(error.to_string()))?;
+    let standing = Standing::read(session, store, kind).await?;
+    let value = objects::json(object, &standing, session.now());
+    // Ninety days of figures are for scripts; people get sentences.
+    let yaml = to_yaml(&serde_json::to_value(object).unwrap_or_default())
+        .map_err(|error| Error::new("failed to write YAML").caused_by(error.to_string()))?;
     let mut text = yaml;
     for line in around(&configuration, &object.spec, name) {
         text.push_str(&line);
         text.push('\n');
     }
-    if kind == Kind::Policy {
-        let mut failing = Vec::new();
-        for target in targets::all(session, store).await? {
-            for report in Reports::of(store, &target).list().await?.into_values() {
-                if report.resource.findings.iter().any(|found| found.policy == name) {
-                    failing.push(get::after_colon(&report.resource.resource));
-                }
-            }
-        }
+    let sentences = match &object.spec {
+        Spec::Policy(spec) => sentences::of_policy(spec.resource, &standing.policy(&object.metadata)),
+        Spec::Waiver(spec) => sentences::of_waiver(&standing.waiver(&object.metadata, spec, session.now())),
+        Spec::Binding(_) | Spec::RolloutStrategy(_) | Spec::Target(_) | Spec::Freeze(_) => Vec::new(),
+    };
+    for line in sentences {
         // Writing into a String does not fail.
-        let _ = writeln!(text, "findings in {} services or clusters{}", failing.len(), listed(&failing));
+        let _ = writeln!(text, "{}", clean_text(&line));
+    }
+    match kind {
+        Kind::Policy => failing(session, store, name, &mut text).await?,
+        Kind::Waiver => covered(session, store, name, &mut text).await?,
+        Kind::Binding | Kind::RolloutStrategy | Kind::Target | Kind::Freeze => {}
     }
     Ok((text, value))
+}
+
+/// Where a policy finds something.
+async fn failing(session: &Session, store: &dyn Store, name: &str, text: &mut String) -> Result<(), Error> {
+    let mut failing = Vec::new();
+    for target in targets::all(session, store).await? {
+        for report in Reports::of(store, &target).list().await?.into_values() {
+            if report.resource.findings.iter().any(|found| found.policy == name) {
+                failing.push(get::after_colon(&report.resource.resource));
+            }
+        }
+    }
+    // Writing into a String does not fail.
+    let _ = writeln!(text, "findings in {} services or clusters{}", failing.len(), listed(&failing));
+    Ok(())
+}
+
+/// What a waiver covers, where, and where it is in scope for nothing.
+async fn covered(session: &Session, store: &dyn Store, name: &str, text: &mut String) -> Result<(), Error> {
+    let mut unneeded = Vec::new();
+    for target in targets::all(session, store).await? {
+        for report in Reports::of(store, &target).list().await?.into_values() {
+            let resource = get::after_colon(&report.resource.resource);
+            let here = report.resource.waivers.iter().find(|here| here.name == name);
+            let Some(here) = here else { continue };
+            if here.need == Need::Unneeded {
+                unneeded.push(resource);
+                continue;
+            }
+            let told = match here.need {
+                Need::Unknown => "could not be told".to_owned(),
+                Need::Needed | Need::Unneeded => format!("covers {}", here.covers),
+            };
+            // Writing into a String does not fail.
+            let _ = writeln!(text, "  {}  {told}", clean_text(&resource));
+            let waived = report.resource.findings.iter().filter(|found| found.finding.waiver.as_deref() == Some(name));
+            for found in waived {
+                let finding = &found.finding;
+                let line = format!("{}/{}  {}  {}", found.policy, finding.check, finding.path, finding.message);
+                let _ = writeln!(text, "    {}", clean_text(&line));
+            }
+        }
+    }
+    if !unneeded.is_empty() {
+        let _ = writeln!(text, "not needed on {} in its scope{}", unneeded.len(), listed(&unneeded));
+    }
+    Ok(())
 }
 
 fn listed(names: &[String]) -> String {
@@ -141,7 +194,12 @@ async fn service(session: &Session, store: &dyn Store, name: &str) -> Result<(St
     });
     let mut text = String::new();
     // Writing into a String does not fail.
-    let _ = tree(&mut text, &target, &arn, report.as_ref(), &changes, &holds);
+    let configuration = Configurations::of(store).read(None).await?.unwrap_or_default();
+    let left = |name: &str| match configuration.find(Kind::Waiver, name).map(|object| &object.spec) {
+        Some(Spec::Waiver(spec)) => sentences::days_left(spec.days_left(session.now())),
+        _ => String::new(),
+    };
+    let _ = tree(&mut text, &target, &arn, report.as_ref(), &left, &changes, &holds);
     if !happened.is_empty() {
         let _ = writeln!(text, "events");
         for (_, event) in happened.iter().rev().take(20).rev() {
@@ -156,6 +214,7 @@ fn tree(
     target: &TargetId,
     arn: &ServiceArn,
     report: Option<&crate::records::reports::ServiceReport>,
+    left: &dyn Fn(&str) -> String,
     changes: &[Change],
     holds: &[Hold],
 ) -> std::fmt::Result {
@@ -175,8 +234,15 @@ fn tree(
     for (policy, verdict) in &report.verdicts {
         writeln!(text, "  {:7}  {}", verdict.as_str(), clean_text(policy))?;
         for found in planned.findings.iter().filter(|found| found.policy == *policy) {
-            writeln!(text, "           {}  {}", clean_text(&found.finding.path), clean_text(&found.finding.message))?;
+            let by = |name: &String| format!(" (waived by `{name}`{})", left(name));
+            let waived = found.finding.waiver.as_ref().map(by).unwrap_or_default();
+            let message = format!("{}{waived}", found.finding.message);
+            writeln!(text, "           {}  {}", clean_text(&found.finding.path), clean_text(&message))?;
         }
+    }
+    for here in planned.waivers.iter().filter(|here| here.need == Need::Unneeded) {
+        let line = format!("waiver `{}` is no longer needed here{}", here.name, left(&here.name));
+        writeln!(text, "  {}", clean_text(&line))?;
     }
     if !planned.diff.is_empty() {
         writeln!(text, "would change")?;

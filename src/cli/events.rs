@@ -19,7 +19,7 @@ use crate::records::events::{Event, Events};
 /// Which events.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Only those of: Rollout/NAME, Change/NAME, Service/ARN (or CLUSTER/NAME), Command/ID, …
+    /// Only those of: Rollout/NAME, Change/NAME, Service/ARN (or CLUSTER/NAME), Waiver/NAME, Command/ID, …
     #[arg(long = "for", value_name = "KIND/NAME", value_parser = subject)]
     subject: Option<(String, String)>,
     /// Wait for more
@@ -145,6 +145,7 @@ async fn subjects(store: &dyn Store, target: &TargetId, kind: &str, name: &str) 
             Ok(subjects)
         }
         "hold" => Ok(vec![format!("Hold/{name}*")]),
+        "waiver" => Ok(vec![format!("Waiver/{name}")]),
         _ => Ok(vec![format!("{kind}/{name}")]),
     }
 }

@@ -4,13 +4,14 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::error::{Answer, Error};
+use super::objects::{self, Standing};
 use super::output::{Format, table};
 use super::run::Session;
 use super::targets;
 use super::views::{self, Counts};
 use super::watch::Watch;
 use crate::manifest::to_yaml;
-use crate::model::spec::{API_VERSION, Kind, Object, Spec};
+use crate::model::spec::{API_VERSION, Kind};
 use crate::model::{TargetId, Timestamp};
 use crate::ports::Store;
 use crate::records::campaign::Campaigns;
@@ -124,8 +125,9 @@ pub(super) async fn collect(session: &Session, store: &dyn Store, listed: Listed
     let now = session.now();
     if let Listed::Objects(kind) = listed {
         let configuration = Configurations::of(store).read(None).await?.unwrap_or_default();
+        let statuses = Standing::read(session, store, kind).await?;
         let objects = configuration.objects.iter().filter(|object| object.kind() == kind);
-        return Ok(objects.map(|object| of_object(object, now)).collect());
+        return Ok(objects.map(|object| objects::item(object, &statuses, now)).collect());
     }
     let mut items = Vec::new();
     for target in targets::all(session, store).await? {
@@ -286,81 +288,17 @@ pub(super) fn after_colon(arn: &str) -> String {
     last.split_once('/').map_or(last, |(_, name)| name).to_owned()
 }
 
-fn of_object(object: &Object, now: Timestamp) -> Item {
-    let name = object.metadata.name.clone();
-    let cells = match &object.spec {
-        Spec::Policy(spec) => vec![
-            spec.severity.as_str().to_owned(),
-            format!("{:?}", spec.resource),
-            spec.title.clone(),
-            spec.controls.join(","),
-        ],
-        Spec::Binding(spec) => vec![
-            spec.enforcement.as_str().to_owned(),
-            spec.strategy.clone().unwrap_or_else(|| "default".to_owned()),
-            match (spec.policies.is_empty(), spec.labels.is_empty()) {
-                (true, false) => {
-                    spec.labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
-                }
-                _ => spec.policies.join(","),
-            },
-        ],
-        Spec::Waiver(spec) => {
-            let left = if now < spec.expires_at {
-                format!("{}d left", spec.expires_at.since(now).as_secs() / 86_400)
-            } else {
-                "expired".to_owned()
-            };
-            vec![
-                spec.owner.clone(),
-                spec.expires_at.to_string(),
-                left,
-                spec.policies.join(","),
-                spec.reason.clone(),
-                spec.ticket.clone().unwrap_or_default(),
-            ]
-        }
-        Spec::RolloutStrategy(spec) => vec![
-            spec.waves.len().to_string(),
-            spec.max_in_flight.to_string(),
-            spec.max_affected.map_or_else(|| "10%".to_owned(), |limit| word(&limit)),
-            word(&spec.on_failure),
-        ],
-        Spec::Target(spec) => {
-            vec![spec.account.clone(), spec.region.clone(), spec.role_arn.clone().unwrap_or_default()]
-        }
-        Spec::Freeze(spec) => {
-            let ended = spec.until.is_some_and(|until| until <= now);
-            vec![
-                if ended { "over" } else { "in force" }.to_owned(),
-                spec.until.map(|until| until.to_string()).unwrap_or_else(|| "for ever".to_owned()),
-                spec.reason.clone(),
-            ]
-        }
-    };
-    let mut json = serde_json::to_value(object).unwrap_or_default();
-    if let (Spec::Waiver(spec), Value::Object(members)) = (&object.spec, &mut json) {
-        members.insert("status".to_owned(), json!({ "expired": spec.expires_at <= now }));
-    }
-    Item { name, cells, json }
-}
-
-/// A small value as people write it.
-fn word(value: &impl serde::Serialize) -> String {
-    match serde_json::to_value(value) {
-        Ok(Value::String(text)) => text,
-        Ok(other) => other.to_string(),
-        Err(_) => String::new(),
-    }
-}
-
 /// The columns after NAME, and how many of them are there without `-o wide`. Where `usual.0` is false the name itself
 /// is too long to be read and the first column stands for it.
 const fn columns(listed: Listed) -> (&'static [&'static str], usize, bool) {
     match listed {
-        Listed::Objects(Kind::Policy) => (&["SEVERITY", "RESOURCE", "TITLE", "CONTROLS"], 3, true),
-        Listed::Objects(Kind::Binding) => (&["ENFORCEMENT", "STRATEGY", "POLICIES"], 3, true),
-        Listed::Objects(Kind::Waiver) => (&["OWNER", "EXPIRES", "LEFT", "POLICIES", "REASON", "TICKET"], 4, true),
+        Listed::Objects(Kind::Policy) => {
+            (&["SEVERITY", "RESOURCE", "FAILING", "WOULD CHANGE", "BLOCKED", "TITLE", "CONTROLS"], 6, true)
+        }
+        Listed::Objects(Kind::Binding) => (&["ENFORCEMENT", "STRATEGY", "MATCHED", "POLICIES"], 4, true),
+        Listed::Objects(Kind::Waiver) => {
+            (&["STATE", "COVERS", "EXPIRES", "DAYS LEFT", "OWNER", "POLICIES", "REASON", "TICKET"], 6, true)
+        }
         Listed::Objects(Kind::RolloutStrategy) => (&["WAVES", "IN FLIGHT", "AFFECTED", "ON FAILURE"], 4, true),
         Listed::Objects(Kind::Target) => (&["ACCOUNT", "REGION", "ROLE"], 2, true),
         Listed::Objects(Kind::Freeze) => (&["STATE", "UNTIL", "REASON"], 3, true),

@@ -3,10 +3,12 @@
 use std::fmt::Write;
 
 use super::get::after_colon;
+use super::sentences;
 use super::views::masked;
 use crate::model::mask::clean_text;
 use crate::model::{DiffEntry, DiffOp};
 use crate::plan::{Plan, PlanOutcome, PlannedResource};
+use crate::policy::WaiverUse;
 
 /// In the order in which people want to read them.
 const OUTCOMES: [PlanOutcome; 7] = [
@@ -57,10 +59,17 @@ fn write(text: &mut String, plan: &Plan, policies: usize, wide: bool) -> std::fm
             continue;
         }
         for one in resources {
-            resource(text, one)?;
+            resource(text, one, &plan.tally.waivers)?;
         }
     }
     waves(text, plan)?;
+    let look_after = sentences::to_look_after(&plan.tally.waivers, true, "here");
+    if !look_after.is_empty() {
+        writeln!(text, "\nwaivers")?;
+    }
+    for line in look_after {
+        writeln!(text, "  {}", clean_text(&line))?;
+    }
     for gap in &plan.gaps {
         writeln!(text, "\nnot all could be seen: {}", clean_text(gap))?;
     }
@@ -68,7 +77,7 @@ fn write(text: &mut String, plan: &Plan, policies: usize, wide: bool) -> std::fm
     writeln!(text, "plan {}", plan.id)
 }
 
-fn resource(text: &mut String, planned: &PlannedResource) -> std::fmt::Result {
+fn resource(text: &mut String, planned: &PlannedResource, waivers: &[WaiverUse]) -> std::fmt::Result {
     let revision = planned.task_definition.as_deref().and_then(|arn| arn.rsplit('/').next()).unwrap_or("");
     write!(text, "  {}", clean_text(&after_colon(&planned.resource)))?;
     if !revision.is_empty() {
@@ -85,7 +94,8 @@ fn resource(text: &mut String, planned: &PlannedResource) -> std::fmt::Result {
         writeln!(text, "    {}", clean_text(&reason.to_string()))?;
     }
     for found in &planned.findings {
-        let waived = found.finding.waiver.as_ref().map(|name| format!(" (waived by `{name}`)")).unwrap_or_default();
+        let left = |name: &String| format!(" (waived by `{name}`{})", sentences::left(waivers, name));
+        let waived = found.finding.waiver.as_ref().map(left).unwrap_or_default();
         let line = format!("{} {}: {}{waived}", found.severity.as_str(), found.policy, found.finding.message);
         writeln!(text, "    {}", clean_text(&line))?;
     }

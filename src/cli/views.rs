@@ -156,6 +156,7 @@ pub(super) fn service(target: &TargetId, report: &ServiceReport) -> Value {
         "status": {
             "outcome": planned.outcome, "enforcement": planned.enforcement, "reason": planned.reason,
             "policies": planned.policies, "findings": planned.findings, "diff": masked(&planned.diff),
+            "waivers": planned.waivers,
             "verdicts": report.verdicts, "policySet": report.policy_set,
         },
     })

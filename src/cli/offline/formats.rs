@@ -59,12 +59,19 @@ fn sarif_results(judged: &Judged<'_>, result: &PolicyResult) -> Vec<Value> {
         if let (Value::Object(members), Some(name)) = (&mut value, &finding.waiver) {
             members.insert(
                 "suppressions".to_owned(),
-                json!([{ "kind": "external", "justification": format!("Waiver `{name}`") }]),
+                json!([{ "kind": "external", "justification": justification(result, name) }]),
             );
         }
         results.push(value);
     }
     results
+}
+
+/// Who waives it, and until when.
+fn justification(result: &PolicyResult, name: &str) -> String {
+    let found = result.waivers.iter().find(|waiver| waiver.name == name);
+    let until = found.map_or_else(String::new, |waiver| format!(" until {}", waiver.expires_at));
+    format!("Waiver `{name}`{until}")
 }
 
 const fn level(severity: Severity) -> &'static str {

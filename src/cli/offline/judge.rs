@@ -9,7 +9,10 @@ use crate::cli::freeze;
 use crate::cli::policies::Offline;
 use crate::model::spec::{API_VERSION, ResourceKind, Selector};
 use crate::model::{Timestamp, Verdict};
-use crate::policy::{PolicyResult, PolicySet, ScopeKey, ScopeKeys, ScopeTags, Subject, TargetContext, evaluate};
+use crate::policy::{
+    PolicyResult, PolicySet, ScopeKey, ScopeKeys, ScopeTags, Subject, TargetContext, WaiverUse, evaluate, waiver_uses,
+    waivers_here,
+};
 
 /// What `--assume` says of where the task definition would run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -122,8 +125,14 @@ pub(in crate::cli) fn count(judged: &[Judged<'_>], verdict: Verdict) -> usize {
     judged.iter().flat_map(|one| &one.results).filter(|result| result.verdict == verdict).count()
 }
 
+/// What every Waiver of the set is good for in these files.
+pub(in crate::cli) fn waivers(set: &PolicySet, judged: &[Judged<'_>], now: Timestamp) -> Vec<WaiverUse> {
+    let here: Vec<_> = judged.iter().flat_map(|one| waivers_here(&one.results)).collect();
+    waiver_uses(set, &here, true, now)
+}
+
 /// The CheckReport of DESIGN §7.
-pub(in crate::cli) fn to_json(policies: &Offline, judged: &[Judged<'_>]) -> Value {
+pub(in crate::cli) fn to_json(policies: &Offline, judged: &[Judged<'_>], waivers: &[WaiverUse]) -> Value {
     let results: Vec<Value> =
         judged.iter().flat_map(|one| one.results.iter().map(move |result| result_json(one, result))).collect();
     json!({
@@ -136,6 +145,7 @@ pub(in crate::cli) fn to_json(policies: &Offline, judged: &[Judged<'_>]) -> Valu
             "unknown": count(judged, Verdict::Unknown),
         },
         "results": results,
+        "waivers": waivers,
     })
 }
 

@@ -8,6 +8,7 @@ mod objects;
 mod offline;
 mod rollouts;
 mod shape;
+mod standing;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
