@@ -16,6 +16,7 @@ mod scalar;
 mod schema;
 mod shape;
 mod source;
+mod written;
 
 pub use diagnostic::Diagnostic;
 pub use emit::to_yaml;
@@ -23,3 +24,4 @@ pub use explain::explain;
 pub use locate::locate;
 pub use read::{Reading, Sourced, parse, parse_files, read_files};
 pub use schema::schema;
+pub use written::{Written, read_yaml};
