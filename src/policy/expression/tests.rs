@@ -17,7 +17,7 @@ fn document() -> Value {
              "environment": [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]},
             {"name": "side", "image": "busybox", "odd": {"plimsoll:unresolved": "Ref X"}}
         ],
-        "labels": {"team": "a", "env": "prod"}
+        "labels": {"team": "a", "env": "prod"}, "mixed": ["a", {"plimsoll:unresolved": "If"}, "b"]
     })
 }
 
@@ -102,6 +102,14 @@ fn what_cannot_be_told_is_an_error_and_never_false() {
     fails("9223372036854775807 + taskDefinition.cpu == 1", "Type");
     fails("taskDefinition.containerDefinitions[1].odd == 'x'", "NotObserved");
     fails("taskDefinition.containerDefinitions.exists(c, has(c.odd))", "NotObserved");
+    // An element that is not known may be none, or several.
+    fails("size(taskDefinition.mixed) == 3", "NotObserved");
+    fails("taskDefinition.mixed[2] == 'b'", "NotObserved");
+    fails("taskDefinition.mixed[?3].hasValue()", "NotObserved");
+    fails("taskDefinition.mixed == ['a', 'b']", "NotObserved");
+    fails("taskDefinition.mixed.all(x, x != 'c')", "NotObserved");
+    gives("'b' in taskDefinition.mixed && taskDefinition.mixed[0] == 'a'", json!(true));
+    gives("taskDefinition.mixed.exists(x, x == 'b')", json!(true));
     fails("isFargate({'a': 1})", "NotObserved");
     fails("container.name.matches(container.image + '(')", "Type");
 }
