@@ -37,12 +37,30 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<Vec<(String, Vec<u8>)>, Error> {
     Ok(files)
 }
 
-/// The name and bytes of one file; `-` is stdin.
+/// The most bytes of a file to judge. Terraform prints some ten megabytes for a large estate.
+const MAX_ONE: u64 = 64 * 1024 * 1024;
+
+/// The name and bytes of one file to judge; `-` is stdin.
 ///
 /// # Errors
-/// Where it cannot be read.
+/// Where it cannot be read, or does not end within 64 MiB.
 pub(super) fn read_one(path: &Path) -> Result<(String, Vec<u8>), Error> {
-    if path.as_os_str() == "-" { Ok(("-".to_owned(), stdin()?)) } else { Ok((path.display().to_string(), one(path)?)) }
+    let is_stdin = path.as_os_str() == "-";
+    let name = path.display().to_string();
+    let mut bytes = Vec::new();
+    let read = if is_stdin {
+        std::io::stdin().lock().take(MAX_ONE + 1).read_to_end(&mut bytes)
+    } else {
+        std::fs::File::open(path).and_then(|file| file.take(MAX_ONE + 1).read_to_end(&mut bytes))
+    };
+    match read {
+        Err(error) if is_stdin => Err(Error::new("failed to read stdin").caused_by(error.to_string())),
+        Err(error) => Err(unreadable(path, &error)),
+        Ok(count) if count as u64 > MAX_ONE => {
+            Err(Error::new(format!("`{name}` is larger than 64 MiB")).help("give the part that has the ECS resources"))
+        }
+        Ok(_) => Ok((name, bytes)),
+    }
 }
 
 fn one(path: &Path) -> Result<Vec<u8>, Error> {

@@ -46,17 +46,13 @@ impl<'a> Type<'a> {
     /// `EFSVolumeConfiguration` and `efs_volume_configuration` are both `efsVolumeConfiguration`.
     pub(super) fn member(self, name: &str) -> Option<(&'static str, Type<'static>)> {
         let Self::Shape(shape) = self else { return None };
-        let wanted = folded(name);
+        let wanted = name.replace('_', "");
         let (_, members) = SHAPES.iter().find(|(known, _)| *known == shape)?;
         members.split(' ').find_map(|member| {
             let (known, word) = member.split_once(':').unwrap_or((member, ""));
-            (folded(known) == wanted).then(|| (known, Type::of(word)))
+            known.eq_ignore_ascii_case(&wanted).then(|| (known, Type::of(word)))
         })
     }
-}
-
-fn folded(name: &str) -> String {
-    name.chars().filter(|c| *c != '_').map(|c| c.to_ascii_lowercase()).collect()
 }
 
 #[rustfmt::skip]

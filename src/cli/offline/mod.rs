@@ -18,6 +18,8 @@ mod source;
 mod template;
 mod terraform;
 pub(super) mod text;
+#[cfg(test)]
+mod tests;
 mod tree;
 
 pub(super) use judge::{Assumed, Judged};

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::dialect::{Dialect, type_at};
 use super::members::Type;
-use super::resource::{InputFile, Origin, Resource};
+use super::resource::{IN_TEXT, InputFile, Origin, Resource};
 use super::source::Source;
 use crate::cli::report::difference;
 use crate::cli::views::masked;
@@ -53,8 +53,7 @@ pub(in crate::cli) fn by_hand(file: &InputFile, resource: &Resource, diff: &[Dif
 }
 
 fn in_words_of(dialect: Dialect, kind: Type<'static>, resource: &Resource, entry: &DiffEntry) -> DiffEntry {
-    // What stands in Terraform's JSON text has ECS's names.
-    let in_text = dialect == Dialect::Terraform && entry.path.starts_with("/containerDefinitions/");
+    let in_text = dialect == Dialect::Terraform && entry.path.starts_with(IN_TEXT);
     let spelled = |value: &Option<Value>| match value {
         Some(value) if !in_text => Some(dialect.spelled(type_at(kind, &entry.path), value)),
         value => value.clone(),

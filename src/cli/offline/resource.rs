@@ -46,6 +46,9 @@ pub(in crate::cli) struct Tied {
     pub(in crate::cli) task_definition: Option<usize>,
 }
 
+/// What Terraform's provider takes as JSON text.
+pub(super) const IN_TEXT: &str = "/containerDefinitions";
+
 /// How the document was written.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::cli) enum Origin {
@@ -81,7 +84,8 @@ impl Origin {
         }
     }
 
-    /// The pointer into the file of what `path` names, in the words of the file, also where nothing was written yet.
+    /// The pointer of what `path` names, in the words of the file, also where nothing was written yet. Of Terraform's
+    /// resources from their address on: a plan is not what people edit.
     pub(in crate::cli) fn own(&self, path: &str) -> String {
         match self {
             Self::Bare { prefix } => format!("{prefix}{path}"),
@@ -90,10 +94,15 @@ impl Origin {
                 let kind = super::dialect::type_at(Type::Shape(shape), known);
                 let base = if known.is_empty() { around } else { places.get(known).unwrap_or(around) };
                 // What stands in a text is in ECS's words already.
-                if !known.is_empty() && places.get(parent(known)) == Some(base) {
-                    return in_the_text(places, known, rest, base);
+                // What stands in Terraform's JSON text has ECS's names, and all of it the place of the text.
+                if let (Dialect::Terraform, Some(inside)) = (dialect, path.strip_prefix(IN_TEXT)) {
+                    return format!("/container_definitions{inside}");
                 }
-                format!("{base}{}", dialect.steps(kind, rest))
+                let own = format!("{base}{}", dialect.steps(kind, rest));
+                match dialect {
+                    Dialect::CloudFormation => own,
+                    Dialect::Terraform => own.strip_prefix(around.as_str()).unwrap_or(&own).to_owned(),
+                }
             }
         }
     }
@@ -101,15 +110,6 @@ impl Origin {
 
 fn parent(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(around, _)| around)
-}
-
-/// The pointer of the text, then the way from its beginning.
-fn in_the_text(places: &BTreeMap<String, String>, known: &str, rest: &str, text: &str) -> String {
-    let mut first = known;
-    while !first.is_empty() && places.get(parent(first)).is_some_and(|around| around == text) {
-        first = parent(first);
-    }
-    format!("{text}{}{rest}", known.strip_prefix(first).unwrap_or(""))
 }
 
 /// The longest beginning of the path that was written, and what is left of it.

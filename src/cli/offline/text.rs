@@ -1,13 +1,13 @@
 //! JSON text with the place of everything in it. Knows nothing of task definitions.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::ops::Range;
 
 use serde_json::Value;
 
 /// Values in one text. A Terraform plan of a large estate has some hundred thousand; past this, reading would take
 /// gigabytes.
-const MAX_VALUES: usize = 3_000_000;
+const MAX_VALUES: usize = 2_000_000;
 
 /// Where a value, and the name before it, stand in a text, in bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,12 +18,19 @@ pub(in crate::cli) struct Place {
     pub(in crate::cli) start: usize,
 }
 
-/// A place, and those of what the value holds, in the order of the text: the tree of the value once more, because
-/// pointers of all nodes would take many times the text.
+/// A place, and those of what the value holds: the tree of the value once more, because pointers of all nodes would
+/// take many times the text.
 #[derive(Debug, Clone)]
 struct Spot {
     place: Place,
-    inside: Vec<Spot>,
+    inside: Inside,
+}
+
+#[derive(Debug, Clone)]
+enum Inside {
+    Nothing,
+    Elements(Vec<Spot>),
+    Members(HashMap<String, Spot>),
 }
 
 /// A JSON text, its value, and the place of every node by JSON Pointer.
@@ -85,48 +92,41 @@ impl JsonText {
 
     /// The place of the deepest node on the way, and what is left of the pointer there.
     fn nearest<'a>(&self, pointer: &'a str) -> (&Place, &'a str) {
-        let (mut value, mut spot, mut rest) = (&self.value, &self.root, pointer);
+        let (mut spot, mut rest) = (&self.root, pointer);
         while let Some(after) = rest.strip_prefix('/') {
-            let end = after.find('/').unwrap_or(after.len());
-            let (token, next) = after.split_at(end);
-            let name = token.replace("~1", "/").replace("~0", "~");
-            let index = match value {
-                Value::Object(members) => members.keys().position(|known| *known == name),
-                Value::Array(_) => token.parse().ok(),
-                _ => None,
+            let (token, next) = after.split_at(after.find('/').unwrap_or(after.len()));
+            let inner = match &spot.inside {
+                Inside::Nothing => None,
+                Inside::Elements(elements) => token.parse().ok().and_then(|index: usize| elements.get(index)),
+                Inside::Members(members) => members.get(&token.replace("~1", "/").replace("~0", "~")),
             };
-            let inner = match value {
-                Value::Object(members) => members.get(&name),
-                Value::Array(list) => index.and_then(|index: usize| list.get(index)),
-                _ => None,
-            };
-            let (Some(inner), Some(place)) = (inner, index.and_then(|index| spot.inside.get(index))) else { break };
-            (value, spot, rest) = (inner, place, next);
+            let Some(inner) = inner else { break };
+            (spot, rest) = (inner, next);
         }
         (&spot.place, rest)
     }
 
-    /// The pointers and places of all nodes.
+    /// The pointers and places of all nodes, in no order.
     pub(in crate::cli) fn places(&self) -> Vec<(String, &Place)> {
         let mut found = Vec::new();
-        visit(&self.value, &self.root, String::new(), &mut found);
+        visit(&self.root, String::new(), &mut found);
         found
     }
 }
 
-fn visit<'a>(value: &Value, spot: &'a Spot, pointer: String, found: &mut Vec<(String, &'a Place)>) {
-    match value {
-        Value::Object(members) => {
-            for ((name, inner), spot) in members.iter().zip(&spot.inside) {
-                visit(inner, spot, format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1")), found);
+fn visit<'a>(spot: &'a Spot, pointer: String, found: &mut Vec<(String, &'a Place)>) {
+    match &spot.inside {
+        Inside::Nothing => {}
+        Inside::Elements(elements) => {
+            for (index, inner) in elements.iter().enumerate() {
+                visit(inner, format!("{pointer}/{index}"), found);
             }
         }
-        Value::Array(list) => {
-            for (index, (inner, spot)) in list.iter().zip(&spot.inside).enumerate() {
-                visit(inner, spot, format!("{pointer}/{index}"), found);
+        Inside::Members(members) => {
+            for (name, inner) in members {
+                visit(inner, format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1")), found);
             }
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
     found.push((pointer, &spot.place));
 }
@@ -186,10 +186,10 @@ impl Scanner<'_> {
     fn value(&mut self, name_at: Option<usize>) -> Spot {
         let first = self.peek();
         let start = self.at;
-        let mut inside = Vec::new();
+        let mut inside = Inside::Nothing;
         match first {
-            Some(b'{') => inside = self.members(),
-            Some(b'[') => inside = self.elements(),
+            Some(b'{') => inside = Inside::Members(self.members()),
+            Some(b'[') => inside = Inside::Elements(self.elements()),
             Some(b'"') => drop(self.string()),
             _ => {
                 while self
@@ -204,20 +204,20 @@ impl Scanner<'_> {
         Spot { place: Place { value: start..self.at, start: name_at.unwrap_or(start) }, inside }
     }
 
-    fn members(&mut self) -> Vec<Spot> {
-        let mut names = HashSet::new();
-        let mut inside = Vec::new();
+    fn members(&mut self) -> HashMap<String, Spot> {
+        let mut inside = HashMap::new();
         self.at += 1;
         while self.peek().is_some_and(|byte| byte != b'}') {
             let name_at = self.at;
             let name = self.string();
-            if !names.insert(name.clone()) && self.twice.is_none() {
-                self.twice = Some((name, name_at));
-            }
             self.blank();
             // The colon.
             self.at += 1;
-            inside.push(self.value(Some(name_at)));
+            let spot = self.value(Some(name_at));
+            if self.twice.is_none() && inside.contains_key(&name) {
+                self.twice = Some((name.clone(), name_at));
+            }
+            inside.insert(name, spot);
             self.comma();
         }
         self.at += 1;
@@ -299,7 +299,7 @@ mod tests {
     #[test]
     fn more_values_than_anybody_writes_are_refused_before_they_are_read() {
         let text = format!("[{}0]", "0,".repeat(MAX_VALUES));
-        assert!(JsonText::parse(text).unwrap_err().message.contains("more than 3000000 values"));
+        assert!(JsonText::parse(text).unwrap_err().message.contains("more than 2000000 values"));
         assert!(JsonText::parse(format!("\"{}\"", ",".repeat(MAX_VALUES + 1))).is_ok());
     }
 

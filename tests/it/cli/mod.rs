@@ -4,6 +4,7 @@ mod access;
 mod asking;
 mod fleet;
 mod input;
+mod inputs;
 mod objects;
 mod offline;
 mod rollouts;
