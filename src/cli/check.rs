@@ -49,8 +49,11 @@ pub(super) fn run(session: &mut Session, arguments: &Arguments) -> Result<Answer
     }
     let waivers = judge::waivers(&policies.set, &judged, now);
     if judged.iter().all(|one| one.results.is_empty()) {
-        return Err(Error::new(format!("no policy is in effect: `{}` has none for what the files hold", policies.source))
-            .help("name files or folders with policies with -f"));
+        return Err(Error::new(format!(
+            "no policy is in effect: `{}` has none for what the files hold",
+            policies.source
+        ))
+        .help("name files or folders with policies with -f"));
     }
     match session.output.format() {
         Format::Json | Format::Yaml => session.output.value(&judge::to_json(&policies, &judged, &waivers))?,

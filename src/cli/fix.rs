@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use similar::TextDiff;
 
 use super::error::{Answer, Error};
-use super::offline::text::JsonText;
 use super::offline::patch::{self, ByHand};
+use super::offline::text::JsonText;
 use super::offline::{Assumed, InputFile, Judged, Origin, Resource, edit, judge};
 use super::output::{Format, talk};
 use super::report::difference;
@@ -106,12 +106,7 @@ fn fix<'a>(set: &PolicySet, judged: &Judged<'a>, assumed: &Assumed, now: Timesta
     let resource = judged.resource;
     let fixable = judged.results.iter().filter(|result| result.conflict.is_none());
     let fixes: Vec<&PlannedFix> = fixable.flat_map(|result| &result.fixes).collect();
-    let unchanged = |left| FixedResource {
-        resource,
-        document: resource.document.clone(),
-        diff: Vec::new(),
-        left,
-    };
+    let unchanged = |left| FixedResource { resource, document: resource.document.clone(), diff: Vec::new(), left };
     if fixes.is_empty() {
         return unchanged(left(&judged.results));
     }

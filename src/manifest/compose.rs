@@ -30,8 +30,26 @@ pub(super) const DOCUMENTS: Limits = Limits { intrinsics: true, nodes: 250_000, 
 
 /// The functions that have a short form (CloudFormation User Guide, "Intrinsic function reference").
 const SHORT_FORMS: &[&str] = &[
-    "And", "Base64", "Cidr", "Condition", "Equals", "FindInMap", "GetAZs", "GetAtt", "If", "ImportValue", "Join", "Length",
-    "Not", "Or", "Ref", "Select", "Split", "Sub", "ToJsonString", "Transform",
+    "And",
+    "Base64",
+    "Cidr",
+    "Condition",
+    "Equals",
+    "FindInMap",
+    "GetAZs",
+    "GetAtt",
+    "If",
+    "ImportValue",
+    "Join",
+    "Length",
+    "Not",
+    "Or",
+    "Ref",
+    "Select",
+    "Split",
+    "Sub",
+    "ToJsonString",
+    "Transform",
 ];
 
 /// Lists and objects within one another. Task definitions need about 12; recursion over trees stays shallow.
@@ -199,13 +217,7 @@ impl Composer {
         Node { at, content: Content::Scalar(value, style) }
     }
 
-    fn enter(
-        &mut self,
-        body: Body,
-        anchor: usize,
-        function: Option<Key>,
-        at: &Range<usize>,
-    ) -> Result<(), Fault> {
+    fn enter(&mut self, body: Body, anchor: usize, function: Option<Key>, at: &Range<usize>) -> Result<(), Fault> {
         if self.open.len() >= MAX_DEPTH {
             return Err(too_deep(at));
         }
@@ -236,8 +248,7 @@ impl Composer {
         };
         let call = Weight { nodes: 1, text: key.name.len(), depth: 1 };
         self.spend(call, &node.at)?;
-        let weight =
-            Weight { nodes: weight.nodes + 1, text: weight.text + call.text, depth: weight.depth + 1 };
+        let weight = Weight { nodes: weight.nodes + 1, text: weight.text + call.text, depth: weight.depth + 1 };
         let at = key.at.start..node.at.end.max(key.at.start);
         self.place(Node { at, content: Content::Map(vec![(key, node)]) }, weight, anchor);
         Ok(())

@@ -57,7 +57,7 @@ impl Dialect {
     }
 
     /// ECS's name of a member and its type.
-    fn to_ecs(self, kind: Type<'_>, theirs: &str) -> (String, Type<'static>) {
+    fn ecs_name(self, kind: Type<'_>, theirs: &str) -> (String, Type<'static>) {
         if let Type::Shape(shape) = kind
             && let Some((_, _, name)) = self.names().iter().find(|(of, known, _)| *of == shape && *known == theirs)
         {
@@ -75,7 +75,7 @@ impl Dialect {
     }
 
     /// What the tool calls a member.
-    fn from_ecs(self, kind: Type<'_>, name: &str) -> String {
+    fn own_name(self, kind: Type<'_>, name: &str) -> String {
         if let Type::Shape(shape) = kind
             && let Some((_, theirs, _)) = self.names().iter().find(|(of, _, known)| *of == shape && *known == name)
         {
@@ -100,7 +100,7 @@ impl Dialect {
                 own = step(&own, &name);
                 kind = Type::Text;
             } else {
-                own = step(&own, &self.from_ecs(kind, &name));
+                own = step(&own, &self.own_name(kind, &name));
                 kind = kind.member(&name).map_or(Type::Unknown, |(_, kind)| kind);
             }
         }
@@ -114,7 +114,7 @@ impl Dialect {
             Value::Object(members) if kind != Type::Map => {
                 let spelled = |(name, member): (&String, &Value)| {
                     let inner = kind.member(name).map_or(Type::Unknown, |(_, kind)| kind);
-                    (self.from_ecs(kind, name), self.spelled(inner, member))
+                    (self.own_name(kind, name), self.spelled(inner, member))
                 };
                 Value::Object(members.iter().map(spelled).collect())
             }
@@ -142,10 +142,11 @@ pub(super) struct Converted {
 
 /// Gives a tree ECS's names, and its values ECS's types.
 ///
-/// CloudFormation takes numbers and booleans as text, and text for numbers and booleans, by the type of the property
-/// (cfn-lint, rule E3012: "CloudFormation will coerce"); so `Privileged: "true"` is true, and `Cpu: 256` is "256".
-/// Terraform's plans have values in the provider's types already; a text that is none (in `container_definitions`) is
-/// refused by the provider, and stays what it is: of the wrong type.
+/// CloudFormation makes text of every scalar before it hands it to a resource, so that `512` and `"512"` are the same to
+/// it (AWS's `cloudformation-validate-template-model`, module `coercion`); here each gets the type of ECS's member:
+/// `Privileged: "true"` is true, `Cpu: 256` is "256". What cannot have it keeps the type it has. Terraform's plans have
+/// values in the provider's types already; what has the wrong one in `container_definitions` is refused by the provider,
+/// and stays what it is here too.
 pub(super) fn convert(tree: &Tree, shape: &'static str, dialect: Dialect) -> Converted {
     let mut conversion = Conversion { dialect, places: BTreeMap::new() };
     let document = conversion.value(tree, Type::Shape(shape), String::new());
@@ -182,7 +183,7 @@ impl Conversion {
                 for (theirs, member) in members {
                     let (name, inner) = match kind {
                         Type::Map => (theirs.clone(), Type::Text),
-                        _ => self.dialect.to_ecs(kind, theirs),
+                        _ => self.dialect.ecs_name(kind, theirs),
                     };
                     let value = self.value(member, inner, step(&pointer, &name));
                     converted.insert(name, value);
@@ -318,7 +319,11 @@ mod tests {
     fn people_get_the_names_they_wrote() {
         let task = Type::Shape("TaskDefinition");
         for (dialect, ecs, own) in [
-            (Dialect::CloudFormation, "/containerDefinitions/0/dockerLabels/a.b", "/ContainerDefinitions/0/DockerLabels/a.b"),
+            (
+                Dialect::CloudFormation,
+                "/containerDefinitions/0/dockerLabels/a.b",
+                "/ContainerDefinitions/0/DockerLabels/a.b",
+            ),
             (
                 Dialect::CloudFormation,
                 "/volumes/1/efsVolumeConfiguration/fileSystemId",

@@ -79,9 +79,8 @@ impl<'a> Functions<'a> {
                 if let Some(name) = members.keys().find(|name| name.starts_with("Fn::")) {
                     return Some(Tree::unresolved(name, at));
                 }
-                let resolve = |(name, member): (&String, &'a Value)| {
-                    Some((name.clone(), self.resolve(member, &step(at, name))?))
-                };
+                let resolve =
+                    |(name, member): (&String, &'a Value)| Some((name.clone(), self.resolve(member, &step(at, name))?));
                 Content::Map(members.iter().filter_map(resolve).collect())
             }
             Value::Array(items) => {
@@ -303,9 +302,11 @@ fn reads_otherwise(text: &str) -> bool {
     let based = unsigned.strip_prefix("0x").or_else(|| unsigned.strip_prefix("0b"));
     let mut parts = unsigned.split(':');
     let whole = parts.next().is_some_and(digits);
-    let sixtieths = parts.all(|part| matches!(part.len(), 1 | 2) && digits(part) && !(part.len() == 2 && *part > *"59"));
+    let sixtieths =
+        parts.all(|part| matches!(part.len(), 1 | 2) && digits(part) && !(part.len() == 2 && *part > *"59"));
     unsigned.starts_with(|c: char| c.is_ascii_digit())
-        && (based.is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'_'))
+        && (based
+            .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'_'))
             || (whole && sixtieths))
 }
 
@@ -346,15 +347,24 @@ mod tests {
     #[test]
     fn what_is_made_of_literals_is_sure() {
         gives(json!({ "Fn::Sub": "a-${!b}-c" }), json!("a-${b}-c"));
-        gives(json!({ "Fn::Sub": ["${x}:${y}", { "x": "a", "y": { "Fn::Join": ["/", ["b", 1, true]] } }] }), json!("a:b/1/true"));
+        gives(
+            json!({ "Fn::Sub": ["${x}:${y}", { "x": "a", "y": { "Fn::Join": ["/", ["b", 1, true]] } }] }),
+            json!("a:b/1/true"),
+        );
         gives(json!({ "Fn::Select": ["1", { "Fn::Split": [",", "a,b"] }] }), json!("b"));
         gives(json!({ "Fn::FindInMap": ["M", "prod", "cpu"] }), json!(512));
         gives(json!({ "Fn::FindInMap": ["M", { "Fn::Sub": "prod" }, "list"] }), json!(["a", "b"]));
         gives(json!({ "Fn::If": ["Yes", 1, { "Ref": "P" }] }), json!(1));
         gives(json!({ "Fn::If": ["OpenButNo", { "Ref": "P" }, [2]] }), json!([2]));
         gives(json!({ "Fn::If": ["Open", { "a": 1 }, { "a": 1 }] }), json!({ "a": 1 }));
-        gives(json!({ "a": { "Ref": "AWS::NoValue" }, "b": [{ "Fn::If": ["No", 1, { "Ref": "AWS::NoValue" }] }] }), json!({ "b": [] }));
-        gives(json!({ "Condition": "START", "ContainerName": "a" }), json!({ "Condition": "START", "ContainerName": "a" }));
+        gives(
+            json!({ "a": { "Ref": "AWS::NoValue" }, "b": [{ "Fn::If": ["No", 1, { "Ref": "AWS::NoValue" }] }] }),
+            json!({ "b": [] }),
+        );
+        gives(
+            json!({ "Condition": "START", "ContainerName": "a" }),
+            json!({ "Condition": "START", "ContainerName": "a" }),
+        );
     }
 
     #[test]

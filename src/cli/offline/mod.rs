@@ -17,9 +17,9 @@ pub(super) mod shape;
 mod source;
 mod template;
 mod terraform;
-pub(super) mod text;
 #[cfg(test)]
 mod tests;
+pub(super) mod text;
 mod tree;
 
 pub(super) use judge::{Assumed, Judged};

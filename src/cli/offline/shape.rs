@@ -38,8 +38,10 @@ fn resources(file: &str, source: &Source) -> Result<Vec<Resource>, Error> {
         }
     }
     if let Some((line, column)) = source.short_form() {
-        return Err(Error::new(format!("{file}:{line}:{column}: functions like `!Ref` belong in CloudFormation templates"))
-            .help("give the whole template, with its `Resources`"));
+        return Err(Error::new(format!(
+            "{file}:{line}:{column}: functions like `!Ref` belong in CloudFormation templates"
+        ))
+        .help("give the whole template, with its `Resources`"));
     }
     let mut found = Vec::new();
     let root = source.value();

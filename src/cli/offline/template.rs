@@ -4,6 +4,8 @@
 //! stack are not in it. A template is judged as it is written. Nested stacks are templates of their own. A cluster
 //! without `ClusterSettings` gets the account's, so they stay unknown.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
 use super::dialect::{Dialect, convert};
@@ -61,9 +63,9 @@ pub(super) fn read(file: &str, source: &Source) -> Result<Vec<Resource>, Error> 
         found: Vec::new(),
     };
     reading.all(resources, "/Resources", "", 0);
-    let associated = resources.values().any(|one| {
-        one.get("Type").and_then(Value::as_str) == Some("AWS::ECS::ClusterCapacityProviderAssociations")
-    });
+    let associated = resources
+        .values()
+        .any(|one| one.get("Type").and_then(Value::as_str) == Some("AWS::ECS::ClusterCapacityProviderAssociations"));
     Ok(reading.finish(associated))
 }
 
@@ -164,15 +166,22 @@ impl<'a> Reading<'a> {
             self.found.iter().position(|one| one.sure && one.resource.kind == kind && one.logical_id == id)
         };
         let mut ties = Vec::new();
+        let mut shared = BTreeSet::new();
         for (index, one) in self.found.iter().enumerate() {
             if !matches!(one.resource.kind, ResourceKind::Service | ResourceKind::TaskSet) {
                 continue;
             }
             let property = |name: &str| one.properties.and_then(|properties| properties.get(name));
+            let task_definition = named(ResourceKind::TaskDefinition, property("TaskDefinition"));
+            if let (None, Some(value)) = (task_definition, property("TaskDefinition")) {
+                // It may run any of those that it names somewhere.
+                let ids = self.found.iter().enumerate().filter(|(_, one)| mentions(value, &one.logical_id));
+                shared.extend(ids.map(|(index, _)| index));
+            }
             ties.push((
                 index,
                 named(ResourceKind::Cluster, property("Cluster")),
-                named(ResourceKind::TaskDefinition, property("TaskDefinition")),
+                task_definition,
                 named(ResourceKind::Service, property("Service")),
             ));
         }
@@ -193,29 +202,47 @@ impl<'a> Reading<'a> {
                 }
             }
         }
-        tie_task_definitions(&mut resources, |index| sure.get(index) == Some(&true));
+        tie_task_definitions(&mut resources, &shared, |index| sure.get(index) == Some(&true));
         resources
     }
 }
 
 /// Gives a task definition the service that runs it, and its cluster, where it is the only one and surely there.
-pub(super) fn tie_task_definitions(resources: &mut [Resource], is_sure: impl Fn(usize) -> bool) {
-    let ties: Vec<(usize, Tied)> = resources
+/// Those that are `shared` may be run by another too.
+pub(super) fn tie_task_definitions(
+    resources: &mut [Resource],
+    shared: &BTreeSet<usize>,
+    is_sure: impl Fn(usize) -> bool,
+) {
+    let ties: Vec<(Option<usize>, usize, Tied)> = resources
         .iter()
         .enumerate()
-        .filter(|(_, one)| matches!(one.kind, ResourceKind::Service | ResourceKind::TaskSet))
-        .map(|(index, one)| (index, one.tied))
+        .filter_map(|(index, one)| match one.kind {
+            ResourceKind::Service => Some((Some(index), index, one.tied)),
+            ResourceKind::TaskSet => Some((one.tied.service, index, one.tied)),
+            ResourceKind::TaskDefinition | ResourceKind::Cluster | ResourceKind::CapacityProvider => None,
+        })
         .collect();
     for (index, one) in resources.iter_mut().enumerate() {
-        if one.kind != ResourceKind::TaskDefinition {
+        if one.kind != ResourceKind::TaskDefinition || shared.contains(&index) {
             continue;
         }
-        let mut by = ties.iter().filter(|(_, tied)| tied.task_definition == Some(index));
-        if let (Some((service, tied)), None) = (by.next(), by.next())
-            && is_sure(*service)
+        let mut by = ties.iter().filter(|(.., tied)| tied.task_definition == Some(index));
+        if let (Some((service, user, tied)), None) = (by.next(), by.next())
+            && is_sure(*user)
         {
-            one.tied = Tied { service: Some(*service), cluster: tied.cluster, task_definition: None };
+            one.tied = Tied { service: *service, cluster: tied.cluster, task_definition: None };
         }
+    }
+}
+
+/// Whether a value refers to a logical id anywhere in it.
+fn mentions(value: &Value, logical_id: &str) -> bool {
+    match value {
+        Value::String(text) => text.contains(logical_id),
+        Value::Array(items) => items.iter().any(|item| mentions(item, logical_id)),
+        Value::Object(members) => members.values().any(|member| mentions(member, logical_id)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }
 
@@ -234,5 +261,66 @@ fn reference_to(value: &Value) -> Option<&str> {
         Value::String(text) => text.split_once('.').map(|(id, _)| id),
         Value::Array(pair) => pair.first()?.as_str(),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read_value(template: &Value) -> Vec<Resource> {
+        read("t", &Source::read("t", template.to_string().into_bytes()).unwrap()).unwrap()
+    }
+
+    fn tied(service: &Value, more: &Value) -> Option<usize> {
+        let mut template = json!({
+            "Conditions": { "Open": { "Fn::Equals": [{ "Ref": "P" }, "x"] } },
+            "Resources": {
+                "Task": { "Type": "AWS::ECS::TaskDefinition", "Properties": {} },
+                "Service": { "Type": "AWS::ECS::Service", "Properties": { "TaskDefinition": { "Ref": "Task" } } },
+            },
+        });
+        for (name, value) in service.as_object().unwrap() {
+            template["Resources"]["Service"][name] = value.clone();
+        }
+        for (name, value) in more.as_object().unwrap() {
+            template["Resources"][name] = value.clone();
+        }
+        read_value(&template)[0].tied.service
+    }
+
+    #[test]
+    fn a_task_definition_is_tied_to_the_one_service_that_surely_runs_it() {
+        let other =
+            |task: Value| json!({ "Other": { "Type": "AWS::ECS::Service", "Properties": { "TaskDefinition": task } } });
+        assert_eq!(tied(&json!({}), &json!({})), Some(1));
+        assert_eq!(tied(&json!({}), &other(json!("elsewhere:1"))), Some(1));
+        assert_eq!(tied(&json!({ "Condition": "Open" }), &json!({})), None);
+        assert_eq!(tied(&json!({}), &other(json!({ "Ref": "Task" }))), None);
+        assert_eq!(tied(&json!({}), &other(json!({ "Fn::If": ["Open", { "Ref": "Task" }, "x"] }))), None);
+        assert_eq!(tied(&json!({ "Properties": { "TaskDefinition": { "Ref": "P" } } }), &json!({})), None);
+    }
+
+    #[test]
+    fn tags_that_cannot_all_be_told_are_not_told() {
+        let tags = |tags: Value| {
+            let properties = json!({ "Tags": tags });
+            let cluster = json!({ "Type": "AWS::ECS::Cluster", "Properties": properties });
+            read_value(&json!({ "Resources": { "C": cluster } }))[0].tags.clone()
+        };
+        assert_eq!(tags(json!([{ "Key": "a", "Value": 1 }])).unwrap()["a"], "1");
+        assert_eq!(tags(json!([{ "Key": "a", "Value": { "Ref": "P" } }])), None);
+        assert_eq!(tags(json!({ "Ref": "P" })), None);
+    }
+
+    #[test]
+    fn an_association_leaves_the_cluster_s_providers_open() {
+        let found = read_value(&json!({ "Resources": {
+            "C": { "Type": "AWS::ECS::Cluster" },
+            "A": { "Type": "AWS::ECS::ClusterCapacityProviderAssociations" },
+        } }));
+        assert!(found[0].document["capacityProviders"].get("plimsoll:unresolved").is_some(), "{found:?}");
     }
 }

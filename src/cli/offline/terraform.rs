@@ -4,7 +4,7 @@
 //! before it is applied is not in `after` and true in `after_unknown`. A plan has null, or nothing in a text, list or
 //! block, for what was not written. Attributes are those of the AWS provider, `aws_ecs_*`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
@@ -60,6 +60,14 @@ pub(super) fn is_one(root: &Map<String, Value>) -> bool {
 /// # Errors
 /// Where there is neither.
 pub(super) fn read(file: &str, root: &Value) -> Result<Vec<Resource>, Error> {
+    // "Reject any input which reports an unsupported major version"; before Terraform 1.1.0 it was 0.
+    let version = root.get("format_version").and_then(Value::as_str).unwrap_or("1");
+    if !matches!(version.split('.').next(), Some("0" | "1")) {
+        return Err(Error::new(format!(
+            "`{file}` has version {version} of Terraform's JSON output, which is not known"
+        ))
+        .help("print it with a Terraform of version 1"));
+    }
     let mut found: Vec<(String, Resource, Option<String>)> = Vec::new();
     let changes = root.get("resource_changes").and_then(Value::as_array);
     let mut planned = BTreeMap::new();
@@ -339,8 +347,9 @@ fn tied(root: &Value, found: Vec<(String, Resource, Option<String>)>) -> Vec<Res
                 })
             });
         }
-        let address = reference(root, user, attribute)?;
-        all().find(|index| found.get(*index).is_some_and(|(known, ..)| *known == address))
+        let addresses = references(root, user, attribute)?;
+        let [address] = addresses.as_slice() else { return None };
+        all().find(|index| found.get(*index).is_some_and(|(known, ..)| known == address))
     };
     let ties: Vec<Tied> = found
         .iter()
@@ -350,29 +359,29 @@ fn tied(root: &Value, found: Vec<(String, Resource, Option<String>)>) -> Vec<Res
                     .then(|| named(ResourceKind::Service, address, one, "service", "service"))
                     .flatten(),
                 cluster: named(ResourceKind::Cluster, address, one, "cluster", "cluster"),
-                task_definition: named(
-                    ResourceKind::TaskDefinition,
-                    address,
-                    one,
-                    "task_definition",
-                    "taskDefinition",
-                ),
+                task_definition: named(ResourceKind::TaskDefinition, address, one, "task_definition", "taskDefinition"),
             },
             ResourceKind::TaskDefinition | ResourceKind::Cluster | ResourceKind::CapacityProvider => Tied::default(),
         })
         .collect();
-    let mut resources: Vec<Resource> = found
-        .into_iter()
-        .zip(ties)
-        .map(|((_, one, _), tied)| Resource { tied, ..one })
-        .collect();
-    tie_task_definitions(&mut resources, |_| true);
+    // Who refers to several may run any of them.
+    let mut shared = BTreeSet::new();
+    for ((user, one, _), tied) in found.iter().zip(&ties) {
+        if matches!(one.kind, ResourceKind::Service | ResourceKind::TaskSet) && tied.task_definition.is_none() {
+            let addresses = references(root, user, "task_definition").unwrap_or_default();
+            let index_of = |address: &String| found.iter().position(|(known, ..)| known == address);
+            shared.extend(addresses.iter().filter_map(index_of));
+        }
+    }
+    let mut resources: Vec<Resource> =
+        found.into_iter().zip(ties).map(|((_, one, _), tied)| Resource { tied, ..one }).collect();
+    tie_task_definitions(&mut resources, &shared, |_| true);
     resources
 }
 
-/// The address of the one resource that an attribute refers to, by the plan's `configuration`. `None` where it refers
-/// to anything else too, or either is one of several.
-fn reference(root: &Value, address: &str, attribute: &str) -> Option<String> {
+/// The addresses that an attribute refers to, each once, by the plan's `configuration`. `None` where it says nothing,
+/// or the resource is one of several.
+fn references(root: &Value, address: &str, attribute: &str) -> Option<Vec<String>> {
     if address.contains('[') {
         return None;
     }
@@ -388,12 +397,82 @@ fn reference(root: &Value, address: &str, attribute: &str) -> Option<String> {
     let resources = module.get("resources")?.as_array()?;
     let one = resources.iter().find(|one| one.get("address").and_then(Value::as_str) == Some(rest))?;
     let references = one.get("expressions")?.get(attribute)?.get("references")?.as_array()?;
-    let mut referred = references.iter().map(|reference| {
+    let referred = references.iter().map(|reference| {
         let mut steps = reference.as_str()?.split('.');
         let (kind, name) = (steps.next()?, steps.next()?);
-        Some(format!("{kind}.{name}"))
+        Some(format!("{prefix}{kind}.{name}"))
     });
-    let first = referred.next()??;
-    let only = referred.all(|other| other.as_deref() == Some(first.as_str()));
-    (only && !first.contains('[')).then(|| format!("{prefix}{first}"))
+    let unique: Option<BTreeSet<String>> = referred.collect();
+    unique.map(|unique| unique.into_iter().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read_one(kind: &str, after: Value, after_unknown: Value) -> Resource {
+        let change = json!({ "actions": ["create"], "after": after, "after_unknown": after_unknown });
+        let plan =
+            json!({ "resource_changes": [{ "address": "a", "type": kind, "mode": "managed", "change": change }] });
+        read("p", &plan).unwrap().remove(0)
+    }
+
+    #[test]
+    fn what_is_known_after_apply_is_not_known() {
+        let found = read_one(
+            "aws_ecs_task_definition",
+            json!({ "family": "a", "cpu": null, "requires_compatibilities": [null] }),
+            json!({ "container_definitions": true, "cpu": true, "requires_compatibilities": [true], "arn": true }),
+        );
+        let unknown = json!({ "plimsoll:unresolved": "known after apply" });
+        assert_eq!(
+            found.document,
+            json!({ "family": "a", "cpu": unknown, "requiresCompatibilities": [unknown], "containerDefinitions": unknown })
+        );
+        let found = read_one("aws_ecs_cluster", json!({ "tags": { "a": "b" } }), json!({ "tags_all": true }));
+        assert_eq!(found.tags, None);
+    }
+
+    #[test]
+    fn what_was_not_written_is_not_there() {
+        let found = read_one(
+            "aws_ecs_task_definition",
+            json!({ "pid_mode": "", "ephemeral_storage": [], "task_role_arn": null, "container_definitions": "[{\"name\": \"\"}]",
+                "volume": [{ "name": "v", "host_path": "/x", "docker_volume_configuration": [{ "labels": { "a": "" } }] }] }),
+            json!({}),
+        );
+        assert_eq!(
+            found.document,
+            json!({ "containerDefinitions": [{ "name": "" }],
+                "volumes": [{ "name": "v", "dockerVolumeConfiguration": { "labels": { "a": "" } }, "host": { "sourcePath": "/x" } }] })
+        );
+    }
+
+    #[test]
+    fn container_definitions_that_are_no_json_stay_text() {
+        let found = read_one("aws_ecs_task_definition", json!({ "container_definitions": "[" }), json!({}));
+        assert_eq!(found.document, json!({ "containerDefinitions": "[" }));
+    }
+
+    #[test]
+    fn a_plan_without_its_changes_leaves_nothing_known_and_a_state_is_known() {
+        let module = json!({ "root_module": { "child_modules": [{ "resources": [
+            { "address": "module.m.aws_ecs_cluster.a", "mode": "managed", "type": "aws_ecs_cluster", "values": { "name": "a" } },
+        ] }] } });
+        let found = read("p", &json!({ "planned_values": module })).unwrap();
+        assert!(found[0].document.get("plimsoll:unresolved").is_some(), "{found:?}");
+        let found = read("p", &json!({ "terraform_version": "1", "values": module })).unwrap();
+        assert_eq!(
+            (found[0].name.as_str(), &found[0].document),
+            ("p#module.m.aws_ecs_cluster.a", &json!({ "clusterName": "a" }))
+        );
+    }
+
+    #[test]
+    fn another_major_version_is_refused() {
+        assert!(read("p", &json!({ "format_version": "2.0", "resource_changes": [] })).is_err());
+        assert!(read("p", &json!({ "format_version": "0.2", "resource_changes": [] })).is_ok());
+    }
 }

@@ -107,9 +107,10 @@ fn failed<T>(message: impl Into<String>) -> Result<T, Failure> {
 pub(super) fn call<'a>(function: Function, arguments: &[Val<'a>]) -> Result<Val<'a>, Failure> {
     match (function, arguments) {
         (Function::Size, [Val::Text(text)]) => Ok(length(text.chars().count())),
-        (Function::Size, [Val::List(list)]) if !list.is_known() => {
-            Err((EvalErrorKind::NotObserved, "`size` is asked of a list with elements that cannot be known here".to_owned()))
-        }
+        (Function::Size, [Val::List(list)]) if !list.is_known() => Err((
+            EvalErrorKind::NotObserved,
+            "`size` is asked of a list with elements that cannot be known here".to_owned(),
+        )),
         (Function::Size, [Val::List(list)]) => Ok(length(list.len())),
         (Function::Size, [Val::Map(entries)]) => Ok(length(entries.len())),
         (Function::Contains, [Val::Text(text), Val::Text(part)]) => Ok(Val::Bool(text.contains(part.as_ref()))),

@@ -184,7 +184,8 @@ fn stdin_is_recognised_by_what_is_in_it() {
 #[test]
 fn fix_answers_yes_only_for_what_is_written() {
     let plimsoll = with_policies();
-    let fixable = "family: web\npidMode: host\ncontainerDefinitions: [{ name: app, image: a:1, readonlyRootFilesystem: true }]\n";
+    let fixable =
+        "family: web\npidMode: host\ncontainerDefinitions: [{ name: app, image: a:1, readonlyRootFilesystem: true }]\n";
     plimsoll.write("task.yaml", fixable);
     plimsoll.run(&["fix", "task.yaml"]).exits(0).prints("task.yaml:2: - /pidMode \"host\"");
     plimsoll.run(&["fix", "task.yaml", "--write"]).exits(1).says("left as it is: it is YAML");
@@ -221,7 +222,8 @@ fn a_macro_that_may_rewrite_everything_leaves_nothing_known() {
     plimsoll.write("t.yaml", &template.replacen("Parameters:", "Transform: [Company::Defaults]\nParameters:", 1));
     let report = plimsoll.run(&["check", "t.yaml", "-o", "json"]).exits(1).json();
     assert_eq!((&report["summary"]["pass"], &report["summary"]["fail"]), (&json!(0), &json!(0)), "{report}");
-    plimsoll.write("t.yaml", &template.replacen("Parameters:", "Transform: AWS::Serverless-2016-10-31\nParameters:", 1));
+    plimsoll
+        .write("t.yaml", &template.replacen("Parameters:", "Transform: AWS::Serverless-2016-10-31\nParameters:", 1));
     let report = plimsoll.run(&["check", "t.yaml", "-o", "json"]).exits(1).json();
     assert!(report["summary"]["fail"].as_u64().unwrap() > 3, "{report}");
 }
@@ -234,7 +236,9 @@ fn verdicts(report: &Value) -> BTreeMap<(String, String), String> {
             .as_array()
             .unwrap()
             .iter()
-            .map(|finding| format!("{} {} {} {}", finding["check"], finding["path"], finding["container"], finding["fixable"]))
+            .map(|finding| {
+                format!("{} {} {} {}", finding["check"], finding["path"], finding["container"], finding["fixable"])
+            })
             .collect();
         ((name, result["policy"].as_str().unwrap().to_owned()), format!("{} {findings:?}", result["verdict"]))
     };
@@ -252,7 +256,9 @@ fn register_inputs() -> Vec<Map<String, Value>> {
         for file in files.iter().filter(|file| file.extension().is_some_and(|ending| ending == "json")) {
             let Ok(value) = serde_json::from_slice::<Value>(&std::fs::read(file).unwrap()) else { continue };
             let inner = value.get("taskDefinition").filter(|inner| inner.is_object()).unwrap_or(&value);
-            let Some(document) = inner.as_object().filter(|one| one.contains_key("containerDefinitions")) else { continue };
+            let Some(document) = inner.as_object().filter(|one| one.contains_key("containerDefinitions")) else {
+                continue;
+            };
             let mut input = document.clone();
             input.retain(|name, _| plimsoll::model::document::SHARED.contains(&name.as_str()));
             // Terraform and CloudFormation name resources by letters and digits.
@@ -274,14 +280,23 @@ fn to_cloudformation(name: &str, value: &Value) -> Value {
             let own = |member: &str| match member {
                 "efsVolumeConfiguration" => "EFSVolumeConfiguration".to_owned(),
                 "fsxWindowsFileServerVolumeConfiguration" => "FSxWindowsFileServerVolumeConfiguration".to_owned(),
-                "fileSystemId" if members.contains_key("transitEncryption") || !members.contains_key("authorizationConfig") => {
+                "fileSystemId"
+                    if members.contains_key("transitEncryption") || !members.contains_key("authorizationConfig") =>
+                {
                     "FilesystemId".to_owned()
                 }
                 "iam" => "IAM".to_owned(),
                 "properties" if name == "proxyConfiguration" => "ProxyConfigurationProperties".to_owned(),
-                _ => member.chars().take(1).map(|first| first.to_ascii_uppercase()).chain(member.chars().skip(1)).collect(),
+                _ => member
+                    .chars()
+                    .take(1)
+                    .map(|first| first.to_ascii_uppercase())
+                    .chain(member.chars().skip(1))
+                    .collect(),
             };
-            Value::Object(members.iter().map(|(member, inner)| (own(member), to_cloudformation(member, inner))).collect())
+            Value::Object(
+                members.iter().map(|(member, inner)| (own(member), to_cloudformation(member, inner))).collect(),
+            )
         }
         Value::Array(items) => items.iter().map(|item| to_cloudformation(name, item)).collect(),
         other => other.clone(),
@@ -301,10 +316,13 @@ fn to_terraform(input: &Map<String, Value>) -> Option<Value> {
     };
     fn block(value: &Value, snake: &dyn Fn(&str) -> String) -> Value {
         match value {
-            Value::Object(members) => json!([members.iter().map(|(name, inner)| {
-                let inner = if MAPS.contains(&name.as_str()) { inner.clone() } else { block(inner, snake) };
-                (snake(name).replace("size_in_gi_b", "size_in_gib"), inner)
-            }).collect::<Map<String, Value>>()]),
+            Value::Object(members) => json!([members
+                .iter()
+                .map(|(name, inner)| {
+                    let inner = if MAPS.contains(&name.as_str()) { inner.clone() } else { block(inner, snake) };
+                    (snake(name).replace("size_in_gi_b", "size_in_gib"), inner)
+                })
+                .collect::<Map<String, Value>>()]),
             other => other.clone(),
         }
     }
@@ -321,7 +339,10 @@ fn to_terraform(input: &Map<String, Value>) -> Option<Value> {
                     for (name, inner) in volume.as_object()? {
                         match name.as_str() {
                             "host" => {
-                                own.insert("host_path".to_owned(), inner.get("sourcePath").cloned().unwrap_or(json!("")));
+                                own.insert(
+                                    "host_path".to_owned(),
+                                    inner.get("sourcePath").cloned().unwrap_or(json!("")),
+                                );
                             }
                             "configuredAtLaunch" => {
                                 own.insert("configure_at_launch".to_owned(), inner.clone());
@@ -337,12 +358,18 @@ fn to_terraform(input: &Map<String, Value>) -> Option<Value> {
                 after.insert("volume".to_owned(), volumes?.into());
             }
             "proxyConfiguration" => {
-                let properties: Map<String, Value> = value.get("properties").and_then(Value::as_array).into_iter().flatten()
-                    .filter_map(|pair| Some((pair["name"].as_str()?.to_owned(), pair["value"].clone()))).collect();
+                let properties: Map<String, Value> = value
+                    .get("properties")
+                    .and_then(Value::as_array)
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|pair| Some((pair["name"].as_str()?.to_owned(), pair["value"].clone())))
+                    .collect();
                 after.insert("proxy_configuration".to_owned(), json!([{ "type": value.get("type"), "container_name": value.get("containerName"), "properties": properties }]));
             }
             "inferenceAccelerators" | "placementConstraints" => {
-                let own = if name == "placementConstraints" { "placement_constraints" } else { "inference_accelerator" };
+                let own =
+                    if name == "placementConstraints" { "placement_constraints" } else { "inference_accelerator" };
                 let blocks: Vec<Value> = value.as_array()?.iter().map(|one| block(one, &snake)[0].clone()).collect();
                 after.insert(own.to_owned(), blocks.into());
             }
@@ -376,7 +403,8 @@ fn the_shape_of_a_file_changes_neither_verdicts_nor_paths() {
     plimsoll.write("bare.json", &json!(bare).to_string());
     plimsoll.write("bare.yaml", &plimsoll::manifest::to_yaml(&json!(bare)).unwrap());
     plimsoll.write("template.json", &template.to_string());
-    plimsoll.write("template.yaml", &plimsoll::manifest::to_yaml(&template).unwrap());
+    // With every text in quotes: `user: 0:0` without them is a number to CloudFormation, and unknown to us.
+    plimsoll.write("template.yaml", &format!("# YAML\n{}", serde_json::to_string_pretty(&template).unwrap()));
     plimsoll.write("plan.json", &json!({ "terraform_version": "1.9.5", "resource_changes": changes }).to_string());
     let of = |file: &str| verdicts(&plimsoll.run(&["check", file, "-o", "json"]).exits(1).json());
     let wanted = of("bare.json");
@@ -385,7 +413,12 @@ fn the_shape_of_a_file_changes_neither_verdicts_nor_paths() {
         let found = of(file);
         assert_eq!(found.len(), wanted.len(), "{file}");
         for (key, verdict) in &wanted {
-            assert_eq!(found.get(key), Some(verdict), "{file}: {key:?}: {}", inputs[key.0[1..].parse::<usize>().unwrap()]["containerDefinitions"]);
+            assert_eq!(
+                found.get(key),
+                Some(verdict),
+                "{file}: {key:?}: {}",
+                inputs[key.0[1..].parse::<usize>().unwrap()]["containerDefinitions"]
+            );
         }
     }
 }
