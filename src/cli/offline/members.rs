@@ -1,7 +1,8 @@
 //! The members of ECS's documents and their types: what other tools' names and spellings of values are told by.
 //!
 //! Computed from botocore ecs/2014-11-13: the inputs of RegisterTaskDefinition, CreateService, CreateCluster,
-//! CreateTaskSet and CreateCapacityProvider, and the shapes in them. A member that is not here passes through.
+//! CreateTaskSet and CreateCapacityProvider, and the shapes in them. `policy::structures` has what ECS *describes*, without
+//! types; a test holds the shapes that are in both to one another. A member that is not here passes through.
 
 /// What a member holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,8 +139,10 @@ const SHAPES: &[(&str, &str)] = &[
     (
         "ServiceConnectConfiguration",
         "enabled:bool namespace services:[ServiceConnectService] logConfiguration:LogConfiguration \
-         accessLogConfiguration:ServiceConnectAccessLogConfiguration",
+         accessLogConfiguration:ServiceConnectAccessLogConfiguration \
+         containerConfigurations:[ServiceConnectContainerConfiguration]",
     ),
+    ("ServiceConnectContainerConfiguration", "logLevel"),
     ("ServiceVolumeConfiguration", "name managedEBSVolume:ServiceManagedEBSVolumeConfiguration"),
     (
         "VpcLatticeConfiguration",
@@ -182,7 +185,9 @@ const SHAPES: &[(&str, &str)] = &[
     ("LogConfiguration", "logDriver options:{} secretOptions:[Secret]"),
     ("HealthCheck", "command:[] interval:int timeout:int retries:int startPeriod:int"),
     ("SystemControl", "namespace value"),
-    ("ResourceRequirement", "value type"),
+    ("ResourceRequirement", "value type sharingStrategy:SharingStrategy"),
+    ("SharingStrategy", "nvidiaMps:NvidiaMpsAllocation"),
+    ("NvidiaMpsAllocation", "memory:int maxComputePercent:int"),
     ("FirelensConfiguration", "type options:{}"),
     ("HostVolumeProperties", "sourcePath"),
     ("DockerVolumeConfiguration", "scope autoprovision:bool driver driverOpts:{} labels:{}"),
@@ -235,7 +240,7 @@ const SHAPES: &[(&str, &str)] = &[
         "ec2InstanceProfileArn networkConfiguration:ManagedInstancesNetworkConfiguration \
          storageConfiguration:ManagedInstancesStorageConfiguration \
          localStorageConfiguration:ManagedInstancesLocalStorageConfiguration monitoring capacityOptionType \
-         instanceMetadataTagsPropagation:bool instanceRequirements:InstanceRequirementsRequest fipsEnabled:bool \
+         instanceMetadataTagsPropagation:bool instanceRequirements:InstanceRequirementsRequest fipsEnabled:bool nitroEnclavesEnabled:bool \
          capacityReservations:CapacityReservationRequest",
     ),
     ("InfrastructureOptimization", "scaleInAfter:int"),
@@ -307,6 +312,24 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn what_is_taken_and_what_is_described_have_the_same_members() {
+        let names = |members: &'static str| -> std::collections::BTreeSet<&str> {
+            members.split(' ').map(|member| member.split(':').next().unwrap()).collect()
+        };
+        let mut compared = 0;
+        for line in include_str!("../../policy/structures.txt").lines().filter(|line| !line.starts_with('#')) {
+            let Some((shape, described)) = line.split_once(' ') else { continue };
+            let Some((_, taken)) = SHAPES.iter().find(|(known, _)| *known == shape) else { continue };
+            // Of these ECS describes much that nobody gives.
+            if !["TaskDefinition", "Service", "Cluster", "TaskSet", "CapacityProvider"].contains(&shape) {
+                assert_eq!(names(taken), names(described), "{shape}");
+                compared += 1;
+            }
+        }
+        assert!(compared > 50, "{compared}");
     }
 
     #[test]

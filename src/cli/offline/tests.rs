@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-use super::judge::{Assumed, judge, to_json, with_subject};
+use super::judge::{Assumed, judge, to_json, waivers, with_subject};
 use super::patch::by_hand;
 use super::resource::InputFile;
 use super::shape;
@@ -45,7 +45,8 @@ fn go(bytes: Vec<u8>) -> Result<InputFile, String> {
     let assumed = Assumed::default();
     let files = std::slice::from_ref(&file);
     let judged = judge(&policies.set, files, &assumed, Timestamp::EPOCH);
-    to_json(policies, &judged);
+    let waivers = waivers(&policies.set, &judged, Timestamp::EPOCH);
+    to_json(policies, &judged, &waivers);
     for one in &judged {
         let fixable = one.results.iter().filter(|result| result.conflict.is_none());
         let fixes: Vec<&PlannedFix> = fixable.flat_map(|result| &result.fixes).collect();
