@@ -14,7 +14,7 @@ use crate::model::spec::{Kind, Metadata, Object, Spec};
 /// A file larger than this, in bytes, is no manifest.
 const MAX_FILE: usize = 8 * 1024 * 1024;
 /// Findings told of one file. More are one mistake made often, or no manifest at all.
-const MAX_FAULTS: usize = 200;
+pub(super) const MAX_FAULTS: usize = 200;
 
 /// An object and where it was written.
 #[derive(Debug, Clone, PartialEq)]
@@ -105,7 +105,7 @@ pub fn read_files(files: &[(String, Vec<u8>)]) -> Reading {
 }
 
 /// The file's objects as trees, `List`s taken apart.
-fn read(file: &str, bytes: &[u8]) -> (Source, Vec<Node>, Vec<Fault>) {
+pub(super) fn read(file: &str, bytes: &[u8]) -> (Source, Vec<Node>, Vec<Fault>) {
     if bytes.len() > MAX_FILE {
         let fault = Fault::at(0..0, format!("the file is larger than {} MiB", MAX_FILE / (1024 * 1024)));
         return (Source::of(file, String::new()), Vec::new(), vec![fault]);
