@@ -3,18 +3,19 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::Value;
 use similar::TextDiff;
 
 use super::error::{Answer, Error};
 use super::offline::text::JsonText;
 use super::offline::{Assumed, Judged, TaskDefinitionFile, edit, judge};
 use super::output::{Format, talk};
+use super::printed::Printed;
 use super::report::difference;
+use super::reports::{FixReport, FixedFile, FixedView};
 use super::run::Session;
 use super::{check, policies, views};
 use crate::model::mask::{MASKED, clean_text, mask_value};
-use crate::model::spec::API_VERSION;
 use crate::model::{DiffEntry, Timestamp, Verdict};
 use crate::policy::{PlannedFix, PolicyResult, PolicySet, apply_fixes, evaluate};
 
@@ -68,17 +69,13 @@ pub(super) fn run(session: &mut Session, arguments: &Arguments) -> Result<Answer
         if arguments.write {
             write(session, file, &fixed)?;
         }
-        reports.push(json!({
-            "file": file.name,
-            "resources": fixed.iter().map(|one| json!({ "resource": one.name, "diff": views::masked(&one.diff), "left": one.left })).collect::<Vec<_>>(),
-        }));
+        let view = |one: &FixedResource| FixedView::of(&one.name, &one.diff, &one.left);
+        reports.push(FixedFile { file: file.name.clone(), resources: fixed.iter().map(view).collect() });
     }
     if matches!(session.output.format(), Format::Json | Format::Yaml)
         && !(arguments.write && files.iter().any(|file| file.name == "-"))
     {
-        session.output.value(
-            &json!({ "apiVersion": API_VERSION, "kind": "FixReport", "written": arguments.write, "files": reports }),
-        )?;
+        session.output.value(&FixReport { written: arguments.write, files: reports }.to_json())?;
     }
     Ok(Answer::of(all_done))
 }
