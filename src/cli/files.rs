@@ -14,6 +14,9 @@ const TEST: &str = ".test";
 /// Names and bytes of files.
 pub(super) type Files = Vec<(String, Vec<u8>)>;
 
+/// A file's path, and the file.
+type Found = (PathBuf, (String, Vec<u8>));
+
 /// Names and bytes of all files that `paths` name, each once; folders are walked, but for test files, `-` is stdin.
 ///
 /// # Errors
@@ -29,7 +32,7 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<Files, Error> {
 /// As [`read`].
 pub(super) fn read_with_tests(paths: &[PathBuf]) -> Result<(Files, Files), Error> {
     let (tests, objects): (Vec<_>, Vec<_>) = all(paths, &|_| true)?.into_iter().partition(|(path, _)| is_test(path));
-    let files = |found: Vec<(PathBuf, (String, Vec<u8>))>| found.into_iter().map(|(_, file)| file).collect();
+    let files = |found: Vec<Found>| found.into_iter().map(|(_, file)| file).collect();
     Ok((files(objects), files(tests)))
 }
 
@@ -42,7 +45,7 @@ fn has_ending(path: &Path) -> bool {
     path.extension().and_then(|ending| ending.to_str()).is_some_and(|ending| ENDINGS.contains(&ending))
 }
 
-fn all(paths: &[PathBuf], wanted: &dyn Fn(&Path) -> bool) -> Result<Vec<(PathBuf, (String, Vec<u8>))>, Error> {
+fn all(paths: &[PathBuf], wanted: &dyn Fn(&Path) -> bool) -> Result<Vec<Found>, Error> {
     let mut files = Vec::new();
     let mut seen = BTreeSet::new();
     for path in paths {

@@ -276,8 +276,8 @@ fn compare(left: &Value, right: &Value, pointer: &str, found: &mut Vec<String>) 
             let both = left.len().min(right.len());
             found.extend((both..left.len().max(right.len())).map(|index| format!("{pointer}/{index}")));
         }
-        // As written: `1` and `1.0` are not the same text to ECS.
-        (left, right) if left.to_string() != right.to_string() => found.push(pointer.to_owned()),
+        // `1` and `1.0` differ: what is written is what is sent to ECS.
+        (left, right) if left != right => found.push(pointer.to_owned()),
         _ => {}
     }
 }
