@@ -45,7 +45,8 @@ pub(crate) fn with_definitions(definitions: &[Value], services: &[(&str, &str)],
     let mut plimsoll = Plimsoll::with_store();
     plimsoll.write("fleet.json", &json!({ "start": "2026-11-23T09:00:00Z", "steps": steps }).to_string());
     plimsoll.write("policies/all.yaml", policies);
-    let arguments = ["sim", "--listen", "127.0.0.1:0", "--fleet", "fleet.json"];
+    // Otherwise a rollout would take the minutes that it takes on ECS.
+    let arguments = ["sim", "--listen", "127.0.0.1:0", "--fleet", "fleet.json", "--speed", "60"];
     let mut child = plimsoll.command(&arguments).stderr(std::process::Stdio::null()).spawn().unwrap();
     let mut address = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut address).unwrap();

@@ -150,7 +150,10 @@ fn what_offline_commands_print_holds_to_the_schemas() {
 
 #[test]
 fn what_commands_on_a_fleet_print_holds_to_the_schemas() {
-    let (plimsoll, _sim) = with(&POLICIES.replace("bake: 1m", "bake: 1s"));
+    let quick =
+        POLICIES.replace("bake: 1m }, { size: rest }]", "bake: 1s }, { size: rest }], health: { steadyFor: 1s }");
+    assert_ne!(quick, POLICIES);
+    let (plimsoll, _sim) = with(&quick);
     let freeze = "apiVersion: plimsoll/v1\nkind: Freeze\nmetadata: { name: f }\nspec: { scope: { include: { clusters: [nowhere] } }, reason: r }\n";
     let waiver = "apiVersion: plimsoll/v1\nkind: Waiver\nmetadata: { name: w }\nspec: { policies: [no-root], owner: o, reason: r, expiresAt: 2027-01-01T00:00:00Z }\n";
     plimsoll.write("more.yaml", &format!("{freeze}---\n{waiver}"));
@@ -165,7 +168,7 @@ fn what_commands_on_a_fleet_print_holds_to_the_schemas() {
         run(&["apply", "-f", "policies", "-f", "more.yaml"], &[0]),
         run(&["plan"], &[1]),
     ];
-    plimsoll.run(&["controller", "--until-settled", "--poll", "1s", "--settle-timeout", "60s"]);
+    plimsoll.run(&["controller", "--until-settled", "--poll", "1s", "--settle-timeout", "60s"]).exits(0);
     outputs.push(run(&["rollout", "pause", "gentle-1"], &[0]));
     let service = "arn:aws:ecs:eu-west-1:123456789012:service/prod/web";
     for arguments in [
