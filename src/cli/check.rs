@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::error::{Answer, Error};
-use super::offline::{Assumed, InputFile, Judged, formats, judge, shape};
+use super::offline::{Assumed, InputFile, Judged, cases, github, judge, sarif, shape};
 use super::output::{Format, table, talk};
 use super::run::Session;
 use super::{files, policies, sentences};
@@ -57,9 +57,9 @@ pub(super) fn run(session: &mut Session, arguments: &Arguments) -> Result<Answer
     }
     match session.output.format() {
         Format::Json | Format::Yaml => session.output.value(&judge::to_json(&policies, &judged, &waivers))?,
-        Format::Sarif => session.output.value(&formats::sarif(&judged))?,
-        Format::Junit => session.output.text(&formats::junit(&judged))?,
-        Format::Github => session.output.text(&formats::github(&judged))?,
+        Format::Sarif => session.output.value(&sarif::sarif(&policies, &judged))?,
+        Format::Junit => session.output.text(&cases::junit(&judged))?,
+        Format::Github => session.output.text(&github::github(&judged))?,
         format => session.output.text(&for_people(&judged, &policies, &waivers, format == Format::Wide))?,
     }
     Ok(Answer::of(settled(&judged)))

@@ -3,15 +3,19 @@
 use std::fmt::Write;
 
 use clap::Args;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
 
 use super::error::{Answer, Error};
 use super::events;
 use super::get::{self, Listed};
 use super::objects::{self, Standing};
 use super::output::Format;
+use super::printed::{Nested, Printed};
 use super::report::difference;
 use super::run::Session;
+use super::views::{ChangeView, EventView, HoldView, ServiceReportView};
 use super::{sentences, status, targets, views};
 use crate::manifest::to_yaml;
 use crate::model::mask::clean_text;
@@ -30,6 +34,23 @@ pub(super) struct Arguments {
     kind: String,
     /// Its name; for a service also its ARN or CLUSTER/NAME
     name: String,
+}
+
+/// All about a service.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct ServiceDescription {
+    /// Its ServiceReport; none before the controller has looked at it.
+    report: Option<Nested<ServiceReportView>>,
+    /// Its Changes, of all rollouts.
+    changes: Vec<Nested<ChangeView>>,
+    /// Its Holds.
+    holds: Vec<Nested<HoldView>>,
+    /// What happened to it.
+    events: Vec<Nested<EventView>>,
+}
+
+impl Printed for ServiceDescription {
+    const KIND: &'static str = "ServiceDescription";
 }
 
 pub(super) async fn run(session: &mut Session, arguments: Arguments) -> Result<Answer, Error> {
@@ -186,12 +207,13 @@ async fn service(session: &Session, store: &dyn Store, name: &str) -> Result<(St
     let holds: Vec<Hold> = campaigns.holds().await?.into_iter().map(|hold| hold.value).collect();
     let holds: Vec<Hold> = holds.into_iter().filter(|hold| hold.resource.service() == Some(&arn)).collect();
     let happened = events::collect(session, store, Some(("Service", arn.as_str()))).await?;
-    let value = json!({
-        "report": report.as_ref().map(|report| views::service(&target, report)),
-        "changes": changes.iter().map(|change| views::change(0, change)).collect::<Vec<_>>(),
-        "holds": holds.iter().map(|hold| views::hold(&target, hold)).collect::<Vec<_>>(),
-        "events": happened.iter().map(|(target, event)| views::event(target, event)).collect::<Vec<_>>(),
-    });
+    let value = ServiceDescription {
+        report: report.as_ref().map(|report| Nested(views::service_view(&target, report))),
+        changes: changes.iter().map(|change| Nested(views::change_view(0, change))).collect(),
+        holds: holds.iter().map(|hold| Nested(views::hold_view(&target, hold))).collect(),
+        events: happened.iter().map(|(target, event)| Nested(views::event_view(target, event))).collect(),
+    };
+    let value = value.to_json();
     let mut text = String::new();
     // Writing into a String does not fail.
     let configuration = Configurations::of(store).read(None).await?.unwrap_or_default();

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::Value;
 use similar::TextDiff;
 
 use super::error::{Answer, Error};
@@ -11,11 +11,12 @@ use super::offline::patch::{self, ByHand};
 use super::offline::text::JsonText;
 use super::offline::{Assumed, InputFile, Judged, Origin, Resource, edit, judge};
 use super::output::{Format, talk};
+use super::printed::Printed;
 use super::report::difference;
+use super::reports::{FixReport, FixedFile, FixedView};
 use super::run::Session;
 use super::{check, policies, views};
 use crate::model::mask::{MASKED, clean_text, mask_value};
-use crate::model::spec::API_VERSION;
 use crate::model::{DiffEntry, Timestamp, Verdict};
 use crate::policy::{PlannedFix, PolicyResult, PolicySet, apply_fixes, evaluate};
 
@@ -78,28 +79,19 @@ pub(super) fn run(session: &mut Session, arguments: &Arguments) -> Result<Answer
         } else if arguments.write {
             write(session, file, &fixed)?;
         }
-        reports.push(json!({
-            "file": file.name,
-            "resources": fixed.iter().map(|one| report(file, one)).collect::<Vec<_>>(),
-        }));
+        let by_hand = !patch::is_writable(file);
+        let view = |one: &FixedResource<'_>| {
+            let edits = by_hand.then(|| patch::by_hand(file, one.resource, &one.diff));
+            FixedView::of(&one.resource.name, &one.diff, &one.left, edits)
+        };
+        reports.push(FixedFile { file: file.name.clone(), resources: fixed.iter().map(view).collect() });
     }
     if matches!(session.output.format(), Format::Json | Format::Yaml)
         && !(arguments.write && files.iter().any(|file| file.name == "-"))
     {
-        session.output.value(
-            &json!({ "apiVersion": API_VERSION, "kind": "FixReport", "written": arguments.write, "files": reports }),
-        )?;
+        session.output.value(&FixReport { written: arguments.write, files: reports }.to_json())?;
     }
     Ok(Answer::of(all_done))
-}
-
-fn report(file: &InputFile, one: &FixedResource<'_>) -> Value {
-    let mut report = json!({ "resource": one.resource.name, "diff": views::masked(&one.diff), "left": one.left });
-    if let (false, Value::Object(members)) = (patch::is_writable(file), &mut report) {
-        let edits = patch::by_hand(file, one.resource, &one.diff);
-        members.insert("byHand".to_owned(), patch::to_json(&edits));
-    }
-    report
 }
 
 fn fix<'a>(set: &PolicySet, judged: &Judged<'a>, assumed: &Assumed, now: Timestamp) -> FixedResource<'a> {

@@ -105,7 +105,7 @@ pub fn read_files(files: &[(String, Vec<u8>)]) -> Reading {
 }
 
 /// The file's objects as trees, `List`s taken apart.
-fn read(file: &str, bytes: &[u8]) -> (Source, Vec<Node>, Vec<Fault>) {
+pub(super) fn read(file: &str, bytes: &[u8]) -> (Source, Vec<Node>, Vec<Fault>) {
     let (source, fault) = text_of(file, bytes);
     if let Some(fault) = fault {
         return (source, Vec::new(), vec![fault]);

@@ -1,15 +1,15 @@
-//! What a plan says: for people and scripts (DESIGN §7), and for the controller that carries it out.
+//! What a plan says: to the controller that carries it out, and to the edges that print it.
 
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::prospect::Standing;
 use super::tally::Tally;
 use crate::model::change::WaveRecord;
-use crate::model::spec::{API_VERSION, Enforcement, StrategySpec};
+use crate::model::spec::{Enforcement, StrategySpec};
 use crate::model::{ChangeKind, Resource};
 use crate::model::{ClusterArn, DiffEntry, Finding, Reason, Severity, TargetId, TaskDefinitionArn, Timestamp, Verdict};
 use crate::policy::WaiverHere;
@@ -251,42 +251,5 @@ impl Plan {
             matches!(resource.outcome, PlanOutcome::Compliant | PlanOutcome::Waived | PlanOutcome::Audit)
         };
         self.gaps.is_empty() && self.services.iter().chain(&self.clusters).all(settled)
-    }
-
-    /// The report of DESIGN §7. The caller masks values first.
-    #[must_use]
-    pub fn to_json(&self, policies: usize, source: &str) -> Value {
-        let resource = |key: &str, planned: &PlannedResource| {
-            let mut value = json!({ key: planned.resource });
-            if let (Value::Object(members), Ok(Value::Object(rest))) = (&mut value, serde_json::to_value(planned)) {
-                members.extend(rest.into_iter().filter(|(name, _)| name != "resource"));
-            }
-            value
-        };
-        let waves: Vec<Value> = self
-            .campaigns
-            .iter()
-            .flat_map(|campaign| campaign.waves.iter().map(move |wave| (campaign, wave)))
-            .map(|(campaign, wave)| {
-                json!({
-                    "name": wave.record.name, "strategy": campaign.strategy_name, "services": wave.resources,
-                    "bakeSeconds": wave.record.bake_seconds, "proposed": campaign.proposed,
-                })
-            })
-            .collect();
-        json!({
-            "apiVersion": API_VERSION,
-            "kind": "Plan",
-            "id": self.id,
-            "target": self.target,
-            "policySet": { "source": source, "hash": self.policy_set, "policies": policies },
-            "summary": self.summary(),
-            "services": self.services.iter().map(|service| resource("service", service)).collect::<Vec<_>>(),
-            "clusters": self.clusters.iter().map(|cluster| resource("cluster", cluster)).collect::<Vec<_>>(),
-            "waves": waves,
-            "cost": self.cost,
-            "waivers": self.tally.waivers,
-            "gaps": self.gaps,
-        })
     }
 }

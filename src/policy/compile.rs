@@ -33,7 +33,7 @@ pub(super) const fn resource_name(kind: ResourceKind) -> &'static str {
 }
 
 /// The variables of a policy in slot order. A slot whose name is the resource's own gets a name nobody can write.
-fn variables(kind: ResourceKind) -> [&'static str; ROOTS] {
+pub(super) fn variables(kind: ResourceKind) -> [&'static str; ROOTS] {
     let resource = resource_name(kind);
     let around = |name: &'static str| if name == resource { "" } else { name };
     [resource, around("service"), around("cluster"), "params", "target", "tags"]

@@ -21,5 +21,5 @@ pub mod setting;
 pub mod state;
 pub mod window;
 
-pub use record::{Change, ChangeSpec, Registration, RegistrationState, Rollout, RolloutSpec};
+pub use record::{Change, ChangeSpec, HistoryEntry, Registration, RegistrationState, Rollout, RolloutSpec};
 pub use state::{Back, Phase, Progress, RolloutState, State};

@@ -109,6 +109,7 @@ pub struct ChangeSpec {
     /// For a revision: the hash of the input to register, and of the one that would make the old revision again.
     pub documents: Option<Documents>,
     /// For a setting: the members to send, there and back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub setting: Option<Setting>,
     /// The fixes it brings.
     pub fixes: Vec<String>,

@@ -135,6 +135,30 @@ pub enum State {
     },
 }
 
+impl State {
+    /// What it says for itself: why it stands there, else what went wrong before.
+    #[must_use]
+    pub const fn reason(&self) -> Option<&Reason> {
+        match self {
+            Self::Unverified { reason, .. }
+            | Self::Failed { reason, .. }
+            | Self::Quarantined { reason, .. }
+            | Self::Blocked { reason, .. }
+            | Self::Deferred { reason, .. }
+            | Self::Overtaken { reason, .. }
+            | Self::Clobbered { reason, .. } => Some(reason),
+            Self::RollingBack { cause, .. } | Self::RolledBack { cause, .. } => Some(cause),
+            Self::Pending
+            | Self::Registering { .. }
+            | Self::Updating { .. }
+            | Self::Stabilizing { .. }
+            | Self::Verifying { .. }
+            | Self::Succeeded { .. }
+            | Self::Gone { .. } => None,
+        }
+    }
+}
+
 /// How far taking back has come.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "step", rename_all_fields = "camelCase")]

@@ -13,6 +13,7 @@ mod binary;
 mod cli;
 mod contract;
 mod fake;
+mod formats;
 mod loops;
 mod manifest;
 mod peers;

@@ -97,7 +97,11 @@ fn every_policy_passes_its_own_examples() {
     for (path, name, spec) in policies() {
         let outcomes = run_examples(&name, &spec).unwrap_or_else(|errors| panic!("{path}: {errors:#?}"));
         for outcome in outcomes.iter().filter(|outcome| !outcome.passed()) {
-            wrong.push(format!("{path}, `{}`: {}", outcome.example, outcome.problems.join("; ")));
+            wrong.push(format!(
+                "{path}, `{}`: {}",
+                outcome.example,
+                outcome.problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+            ));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

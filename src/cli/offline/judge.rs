@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::resource::{InputFile, Resource};
 use crate::cli::freeze;
 use crate::cli::policies::Offline;
-use crate::model::spec::{API_VERSION, LaunchType, ResourceKind, Selector};
-use crate::model::{Timestamp, Verdict};
+use crate::cli::printed::{PolicySetView, Printed};
+use crate::cli::reports::{CheckFinding, CheckReport, CheckResult, CheckSummary};
+use crate::model::spec::{LaunchType, ResourceKind, Selector};
+use crate::model::{Finding, Timestamp, Verdict};
 use crate::policy::{
     PolicyResult, PolicySet, ScopeKey, ScopeKeys, ScopeTags, Subject, TargetContext, WaiverUse, evaluate, waiver_uses,
     waivers_here,
@@ -152,6 +154,11 @@ pub(in crate::cli) fn judge<'a>(
     judged
 }
 
+/// Why a policy could not be told.
+pub(in crate::cli) fn reason(result: &PolicyResult) -> &str {
+    result.reason.as_ref().map_or("it could not be evaluated", |reason| &reason.message)
+}
+
 /// How many resource and policy pairs come to which verdict.
 pub(in crate::cli) fn count(judged: &[Judged<'_>], verdict: Verdict) -> usize {
     judged.iter().flat_map(|one| &one.results).filter(|result| result.verdict == verdict).count()
@@ -165,39 +172,44 @@ pub(in crate::cli) fn waivers(set: &PolicySet, judged: &[Judged<'_>], now: Times
 
 /// The CheckReport of DESIGN §7.
 pub(in crate::cli) fn to_json(policies: &Offline, judged: &[Judged<'_>], waivers: &[WaiverUse]) -> Value {
-    let results: Vec<Value> =
-        judged.iter().flat_map(|one| one.results.iter().map(move |result| result_json(one, result))).collect();
-    json!({
-        "apiVersion": API_VERSION, "kind": "CheckReport",
-        "policySet": { "source": policies.source, "hash": policies.set.hash(), "policies": policies.set.len() },
-        "summary": {
-            "resources": judged.len(),
-            "pass": count(judged, Verdict::Pass), "fail": count(judged, Verdict::Fail),
-            "waived": count(judged, Verdict::Waived), "skip": count(judged, Verdict::Skip),
-            "unknown": count(judged, Verdict::Unknown),
+    let report = CheckReport {
+        policy_set: PolicySetView::of(policies),
+        summary: CheckSummary {
+            resources: judged.len(),
+            pass: count(judged, Verdict::Pass),
+            fail: count(judged, Verdict::Fail),
+            waived: count(judged, Verdict::Waived),
+            skip: count(judged, Verdict::Skip),
+            unknown: count(judged, Verdict::Unknown),
         },
-        "results": results,
-        "waivers": waivers,
-    })
+        results: judged.iter().flat_map(|one| one.results.iter().map(move |result| of_result(one, result))).collect(),
+        waivers: waivers.to_vec(),
+    };
+    report.to_json()
 }
 
-fn result_json(judged: &Judged<'_>, result: &PolicyResult) -> Value {
-    let findings: Vec<Value> = result
-        .findings
-        .iter()
-        .map(|finding| {
-            json!({
-                "check": finding.check, "path": finding.path, "container": finding.container,
-                "line": judged.line(&finding.path), "message": finding.message, "fixable": finding.fixable,
-                "waiver": finding.waiver,
-            })
-        })
-        .collect();
-    json!({
-        "resource": judged.resource.name, "file": judged.file.name, "policy": result.policy,
-        "controls": result.controls, "severity": result.severity, "verdict": result.verdict,
-        "reason": result.reason, "waiver": result.waiver, "enforcement": result.enforcement, "findings": findings,
-    })
+fn of_result(judged: &Judged<'_>, result: &PolicyResult) -> CheckResult {
+    let finding = |finding: &Finding| CheckFinding {
+        check: finding.check.clone(),
+        path: finding.path.clone(),
+        container: finding.container.clone(),
+        line: judged.line(&finding.path),
+        message: finding.message.clone(),
+        fixable: finding.fixable,
+        waiver: finding.waiver.clone(),
+    };
+    CheckResult {
+        resource: judged.resource.name.clone(),
+        file: judged.file.name.clone(),
+        policy: result.policy.clone(),
+        controls: result.controls.clone(),
+        severity: result.severity,
+        verdict: result.verdict,
+        reason: result.reason.clone(),
+        waiver: result.waiver.clone(),
+        enforcement: result.enforcement,
+        findings: result.findings.iter().map(finding).collect(),
+    }
 }
 
 #[cfg(test)]

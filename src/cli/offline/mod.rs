@@ -3,16 +3,18 @@
 //! Read in this order: [`source`] (bytes into a value with the place of everything in it: [`text`] for JSON), [`shape`]
 //! (which resources a file holds), for the words of other tools [`template`] with [`intrinsics`], [`terraform`],
 //! [`tree`], [`dialect`] and [`members`], then [`resource`], [`judge`] (the verdicts), [`edit`] (fixes as edits of the
-//! text), [`patch`] (fixes to make by hand), and the report formats.
+//! text), [`patch`] (fixes to make by hand), and the reports: [`sarif`], [`cases`] (JUnit), [`github`].
 
+pub(super) mod cases;
 mod dialect;
 pub(super) mod edit;
-pub(super) mod formats;
+pub(super) mod github;
 mod intrinsics;
 pub(super) mod judge;
 mod members;
 pub(super) mod patch;
 mod resource;
+pub(super) mod sarif;
 pub(super) mod shape;
 mod source;
 mod template;

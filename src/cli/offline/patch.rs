@@ -1,5 +1,7 @@
 //! Fixes to make by hand, in the words of the file: where only a person should write.
 
+use schemars::JsonSchema;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::dialect::{Dialect, type_at};
@@ -12,10 +14,12 @@ use crate::model::DiffEntry;
 use crate::model::mask::clean_text;
 
 /// One edit.
+#[derive(Debug, Serialize, JsonSchema)]
 pub(in crate::cli) struct ByHand {
     /// From 1, of what is there, or of what it goes into.
     pub(in crate::cli) line: usize,
     /// With the file's pointer and names, values that may be secret masked.
+    #[serde(flatten)]
     pub(in crate::cli) entry: DiffEntry,
 }
 
@@ -82,15 +86,4 @@ fn flat(path: &str) -> String {
 pub(in crate::cli) fn in_words(file: &InputFile, edits: &[ByHand]) -> String {
     let name = clean_text(&file.name);
     edits.iter().map(|edit| format!("  {name}:{}: {}\n", edit.line, difference(&edit.entry))).collect()
-}
-
-/// The edits for scripts.
-pub(in crate::cli) fn to_json(edits: &[ByHand]) -> Value {
-    edits
-        .iter()
-        .map(|edit| {
-            json!({ "line": edit.line, "op": edit.entry.op, "path": edit.entry.path, "from": edit.entry.from,
-                "to": edit.entry.to, "policy": edit.entry.policy })
-        })
-        .collect()
 }

@@ -12,7 +12,8 @@ pub use amount::{Amount, ParseAmountError, Percent, WaveSize};
 pub use binding::{BindingSpec, Enforcement, FreezeSpec, PolicySelector, TargetSpec};
 pub use object::{API_VERSION, Kind, Metadata, Object, Spec};
 pub use policy::{
-    CheckSpec, EditSpec, EditValue, ExampleSpec, Expectation, FixSpec, ParamSpec, ParamType, PolicySpec, ResourceKind,
+    CheckSpec, EditSpec, EditValue, ExampleSpec, Expectation, ExpectedFinding, FixSpec, ParamSpec, ParamType,
+    PolicySpec, ResourceKind,
 };
 pub use scope::{LaunchType, Scope, Selector};
 pub use strategy::{Approval, HealthSpec, IacMode, ImagePolicy, OnFailure, StrategySpec, WaveSpec, WindowSpec};

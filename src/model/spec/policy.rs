@@ -181,9 +181,22 @@ pub struct ExampleSpec {
     pub tags: BTreeMap<String, String>,
     /// The verdict.
     pub expect: Expectation,
+    /// Exactly what must be found, in any order. Without it the verdict alone counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub findings: Option<Vec<ExpectedFinding>>,
     /// What the fix makes of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fixed: Option<Value>,
+}
+
+/// A finding that an example must have.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ExpectedFinding {
+    /// The name of the check that fails.
+    pub check: String,
+    /// The JSON Pointer it points to.
+    pub path: String,
 }
 
 /// The verdict an example must get.

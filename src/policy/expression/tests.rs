@@ -362,3 +362,23 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn every_function_is_explained_with_an_example_that_gives_what_it_says() {
+    for one in CATALOGUE {
+        let wanted: Value = serde_json::from_str(one.result).unwrap();
+        gives(one.example, wanted);
+        assert!(!one.gives.is_empty() && !one.gives.ends_with('.'), "{one:?}");
+    }
+    // What the resolver takes besides the functions of the table: it names them itself in what it says of others.
+    let why = run("nothing(1)").unwrap_err();
+    assert!(why.contains("nothing"), "{why}");
+    let Err(refused) = Expression::value("nothing(1)", &scope()) else { panic!("it is no function") };
+    let help = refused.help.unwrap();
+    for word in help.trim_start_matches("there are ").split(", ") {
+        let explained =
+            |one: &&FunctionDoc| one.usage.starts_with(&format!("{word}(")) || one.usage.contains(&format!(".{word}("));
+        let one = CATALOGUE.iter().find(explained).unwrap_or_else(|| panic!("`{word}` is not explained"));
+        assert!(one.example.contains(&format!("{word}(")), "{one:?}");
+    }
+}

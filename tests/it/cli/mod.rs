@@ -2,7 +2,7 @@
 
 mod access;
 mod asking;
-mod fleet;
+pub(crate) mod fleet;
 mod input;
 mod inputs;
 mod objects;
