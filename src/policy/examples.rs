@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::evaluate::evaluate;
-use super::fix::apply_fixes;
+use super::fix::{apply_fixes, tags_of};
 use super::result::PlannedFix;
 use super::set::{PolicyError, PolicySet};
 use super::subject::{ScopeKeys, Subject, TargetContext};
@@ -72,12 +72,15 @@ fn run(set: &PolicySet, name: &str, spec: &PolicySpec, example: &ExampleSpec, in
     let target =
         TargetContext { account: "123456789012".to_owned(), region: "eu-west-1".to_owned(), labels: BTreeMap::new() };
     let scope = ScopeKeys::default();
+    let mut tags = example.tags.clone();
+    tags.extend(example.given.get("tags").and_then(tags_of).unwrap_or_default());
     let subject = Subject {
         kind: spec.resource,
         resource: &example.given,
-        tags: Some(&example.tags),
+        tags: Some(&tags),
         service: example.service.as_ref(),
         cluster: example.cluster.as_ref(),
+        running: example.running.as_ref(),
         target: Some(&target),
         scope: &scope,
     };

@@ -98,6 +98,7 @@ pub(in crate::cli) fn with_subject<T>(
         tags: resource.tags.as_ref(),
         service: None,
         cluster: None,
+        running: None,
         target: target.as_ref(),
         scope: &scope,
     })

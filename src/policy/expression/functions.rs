@@ -88,7 +88,8 @@ functions! {
         "whether a service's tasks run on Fargate, by launch type or by capacity provider";
     RoleName = "roleName", Global, 1..=1, "roleName(arn)", "the name of a role given by ARN or name";
     Image = "image", Global, 1..=1, "image(reference)",
-        "{registry, repository, tag, digest} of an image; empty text for what is not there";
+        "{name, registry, repository, tag, digest} of an image, `name` being the reference without tag and digest; empty text for \
+         what is not there";
 }
 
 /// Why a function gave nothing.
@@ -312,9 +313,21 @@ fn image<'a>(reference: &str) -> Val<'a> {
         _ => ("docker.io", named),
     };
     let (repository, tag) = path.rsplit_once(':').unwrap_or((path, ""));
+    // The tag stands behind the last `/`; a port before it may look the same.
+    let name = if tag.is_empty() {
+        named
+    } else {
+        named.strip_suffix(tag).and_then(|rest| rest.strip_suffix(':')).unwrap_or(named)
+    };
     let part = |name: &'static str, value: &str| (Cow::Borrowed(name), Val::text(value));
     Val::Map(Entries::Made(
-        vec![part("registry", registry), part("repository", repository), part("tag", tag), part("digest", digest)]
-            .into(),
+        vec![
+            part("name", name),
+            part("registry", registry),
+            part("repository", repository),
+            part("tag", tag),
+            part("digest", digest),
+        ]
+        .into(),
     ))
 }
