@@ -25,6 +25,10 @@ pub(super) struct PlanReport {
     services: Vec<ServicePlan>,
     /// Every cluster, by ARN.
     clusters: Vec<ClusterPlan>,
+    /// Every task set of EXTERNAL and CODE_DEPLOY services, by ARN; audited only.
+    task_sets: Vec<TaskSetPlan>,
+    /// Every capacity provider, by ARN, where a policy asks for them; audited only.
+    capacity_providers: Vec<CapacityProviderPlan>,
     /// What would be rolled out together, in this order.
     waves: Vec<WavePlan>,
     /// What it costs.
@@ -53,6 +57,26 @@ struct ServicePlan {
 struct ClusterPlan {
     /// Its ARN.
     cluster: String,
+    #[serde(flatten)]
+    rest: ResourcePlan,
+}
+
+/// What is found of a task set.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct TaskSetPlan {
+    /// Its ARN.
+    task_set: String,
+    #[serde(flatten)]
+    rest: ResourcePlan,
+}
+
+/// What is found of a capacity provider.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct CapacityProviderPlan {
+    /// Its ARN.
+    capacity_provider: String,
     #[serde(flatten)]
     rest: ResourcePlan,
 }
@@ -116,6 +140,19 @@ impl PlanReport {
                 .clusters
                 .iter()
                 .map(|one| ClusterPlan { cluster: one.resource.clone(), rest: ResourcePlan::of(one) })
+                .collect(),
+            task_sets: plan
+                .task_sets
+                .iter()
+                .map(|one| TaskSetPlan { task_set: one.resource.clone(), rest: ResourcePlan::of(one) })
+                .collect(),
+            capacity_providers: plan
+                .capacity_providers
+                .iter()
+                .map(|one| CapacityProviderPlan {
+                    capacity_provider: one.resource.clone(),
+                    rest: ResourcePlan::of(one),
+                })
                 .collect(),
             waves: waves
                 .map(|(campaign, wave)| WavePlan {

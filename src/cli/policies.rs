@@ -109,6 +109,7 @@ pub(super) fn warn_of_guarded(set: &PolicySet, sourced: &[Sourced], now: Timesta
                 tags: Some(&example.tags),
                 service: example.service.as_ref(),
                 cluster: example.cluster.as_ref(),
+                running: example.running.as_ref(),
                 target: None,
                 scope: &scope,
             };

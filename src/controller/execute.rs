@@ -15,6 +15,7 @@ use crate::ports::ecs::{Outcome, Retry};
 use crate::ports::{Clock, Ecs, EcsError, Operation, Store};
 use crate::rollout::change::{self, Action};
 use crate::rollout::landing::Facts;
+use crate::rollout::setting::TAGS;
 use crate::rollout::{Back, Change, RegistrationState, State};
 
 /// What a pass writes with.
@@ -148,6 +149,9 @@ impl Executor<'_> {
         keys: &ScopeKeys,
         facts: &Facts,
     ) -> Result<Effect, ControllerError> {
+        if let Some(Value::Object(tags)) = members.get(TAGS) {
+            return self.set_tags(change, tags, keys).await;
+        }
         match change.spec.kind {
             ChangeKind::Revision | ChangeKind::DeployingSetting => {
                 self.update_service(change, members, keys, facts).await
@@ -164,6 +168,38 @@ impl Executor<'_> {
                 self.set_quietly(change, operation, "cluster", members, keys).await
             }
         }
+    }
+
+    /// Tags, by key; null for one to take away. The answers say nothing: the next step reads them back.
+    ///
+    /// SAFETY of repeat: both calls name what is to be there afterwards, and nothing else.
+    async fn set_tags(
+        &mut self,
+        change: &Change,
+        tags: &Map<String, Value>,
+        keys: &ScopeKeys,
+    ) -> Result<Effect, ControllerError> {
+        let now = self.now();
+        let set: Vec<Value> = tags
+            .iter()
+            .filter(|(_, value)| !value.is_null())
+            .map(|(key, value)| json!({ "key": key, "value": value }))
+            .collect();
+        let gone: Vec<&String> = tags.iter().filter(|(_, value)| value.is_null()).map(|(key, _)| key).collect();
+        let arn = &change.spec.resource;
+        let calls = [
+            (!set.is_empty()).then(|| (Operation::TagResource, json!({ "resourceArn": arn, "tags": set }))),
+            (!gone.is_empty()).then(|| (Operation::UntagResource, json!({ "resourceArn": arn, "tagKeys": gone }))),
+        ];
+        for (operation, input) in calls.into_iter().flatten() {
+            if let Some(reason) = self.closed(operation, keys, direction(change)).await? {
+                return Ok(Effect::wait(before_call(change, now), reason));
+            }
+            if let Err(error) = self.ecs.call(operation, input).await {
+                return Ok(self.failed(change, &error, now));
+            }
+        }
+        Ok(Effect::on(change.state.clone()))
     }
 
     /// A setting that starts no deployment: sent, then read back.

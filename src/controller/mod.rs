@@ -19,6 +19,7 @@ pub mod report;
 pub mod run;
 pub mod statuses;
 
+mod asked;
 mod error;
 
 pub use error::ControllerError;

@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::asked::Asked;
 use super::begin;
 use super::books::Books;
 use super::error::ControllerError;
@@ -199,7 +200,7 @@ impl Controller {
             let Some((_, set, configuration)) = self.configuration.clone() else {
                 return Err(ControllerError::NoPolicies);
             };
-            let mut fleet = observe_and_renew(&mut executor, self.settings.lease).await?;
+            let mut fleet = observe_and_renew(&mut executor, Asked::by(&set), self.settings.lease).await?;
             let mut made = make_plan(
                 &mut fleet,
                 ecs.as_ref(),
@@ -252,7 +253,8 @@ impl Controller {
         let Some((_, set, configuration)) = self.configuration.clone() else { return Err(ControllerError::NoPolicies) };
         let freezes = freezes_of(&configuration.objects);
         let books = Books::read(Arc::clone(&store), target.clone(), 0).await?;
-        let mut fleet = observe::fleet(ecs.as_ref(), &target, &mut self.cache, clock.now()).await?;
+        let asked = Asked::by(&set);
+        let mut fleet = observe::fleet(ecs.as_ref(), &target, asked, &mut self.cache, clock.now()).await?;
         let plan =
             make_plan(&mut fleet, ecs.as_ref(), &set, &configuration, &books, &freezes, &self.settings, clock.now())
                 .await;
@@ -343,9 +345,13 @@ async fn make_plan(
 }
 
 /// Observes the fleet, and renews the lease meanwhile: within ECS's rates a large fleet takes longer than a lease.
-async fn observe_and_renew(executor: &mut Executor<'_>, lease: Duration) -> Result<Fleet, ControllerError> {
+async fn observe_and_renew(
+    executor: &mut Executor<'_>,
+    asked: Asked,
+    lease: Duration,
+) -> Result<Fleet, ControllerError> {
     let Executor { ecs, store, clock, target, gate, cache } = executor;
-    let observed = observe::fleet(*ecs, target, cache, clock.now());
+    let observed = observe::fleet(*ecs, target, asked, cache, clock.now());
     tokio::pin!(observed);
     loop {
         tokio::select! {

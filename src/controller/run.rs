@@ -198,7 +198,7 @@ fn settling_of(report: &PassReport) -> Settling {
     let mut problems: Vec<String> = plan.gaps.clone();
     let mut deferred = report.campaigns.iter().any(passes_by_itself);
     let mut alike: BTreeMap<(&'static str, String), Vec<&str>> = BTreeMap::new();
-    for planned in plan.services.iter().chain(&plan.clusters) {
+    for planned in plan.resources() {
         let what = match planned.outcome {
             PlanOutcome::Compliant | PlanOutcome::Waived | PlanOutcome::Audit => continue,
             PlanOutcome::Deferred => {

@@ -4,15 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
+use super::audited;
 use super::judge::{self, Judged};
 use super::report::{Cost, Plan, PlanOutcome, PlannedCampaign, PlannedChange, PlannedResource, Wish};
-use super::tally::tally;
+use super::tally::{self, tally};
 use super::waves;
 use crate::model::observed::{Cluster, Fleet, Service};
 use crate::model::operation::Operation;
 use crate::model::spec::{Enforcement, FreezeSpec, ResourceKind, Scope, StrategySpec, WaveSpec};
 use crate::model::{
-    ChangeKind, Hold, Observed, Reason, ReasonCode, Resource, TaskDefinitionArn, Timestamp, Verdict, document,
+    ChangeKind, Hold, Observed, Reason, ReasonCode, Resource, TargetId, TaskDefinitionArn, Timestamp, Verdict, document,
 };
 use crate::policy::{Match, PolicySet, ScopeKeys, ScopeMatcher, Subject, TargetContext, evaluate};
 
@@ -78,7 +79,7 @@ pub fn families_to_look_up(fleet: &Fleet, context: &Context<'_>) -> FamiliesToLo
         let Some(revision) = &service.task_definition else { continue };
         let Some(definition) = fleet.task_definitions.get(revision).and_then(Observed::known) else { continue };
         let keys = judge::scope_keys(fleet, service);
-        let document = serde_json::Value::Object(definition.document.clone());
+        let document = judge::document_of(definition);
         let tags = judge::tags_of(definition);
         let subject = Subject {
             kind: ResourceKind::TaskDefinition,
@@ -90,6 +91,7 @@ pub fn families_to_look_up(fleet: &Fleet, context: &Context<'_>) -> FamiliesToLo
                 .get(&service.cluster)
                 .and_then(Observed::known)
                 .map(|cluster| cluster.document.as_ref()),
+            running: fleet.running.get(&service.arn),
             target: Some(context.target),
             scope: &keys,
         };
@@ -140,6 +142,11 @@ pub fn plan(fleet: &Fleet, context: &Context<'_>) -> Plan {
         wishes.insert(resource.clone(), wish(&judged));
         clusters.push(taken(judged, &resource, context));
     }
+    let known = || fleet.services.values().filter_map(Observed::known);
+    let sets = known().flat_map(|service| service.task_sets.iter().map(move |set| (service, set)));
+    let task_sets: Vec<PlannedResource> =
+        sets.filter_map(|(service, set)| audited::task_set(fleet, service, set, context)).collect();
+    let capacity_providers = capacity_providers(fleet, context);
     let mut campaigns: Vec<PlannedCampaign> = groups.into_values().collect();
     for campaign in &mut campaigns {
         order(fleet, campaign, services.len());
@@ -148,7 +155,13 @@ pub fn plan(fleet: &Fleet, context: &Context<'_>) -> Plan {
     let cost = cost(&campaigns);
     let id = identity(context.set, &campaigns);
     let complete = fleet.gaps.is_empty();
-    let tally = tally(context.set, &fleet.target, (&services, &clusters), complete, context.now);
+    let judged = [
+        (services.as_slice(), tally::OF_SERVICES),
+        (clusters.as_slice(), tally::OF_CLUSTERS),
+        (task_sets.as_slice(), tally::OF_TASK_SETS),
+        (capacity_providers.as_slice(), tally::OF_CAPACITY_PROVIDERS),
+    ];
+    let tally = tally(context.set, &fleet.target, &judged, complete, context.now);
     Plan {
         id,
         target: fleet.target.clone(),
@@ -156,11 +169,28 @@ pub fn plan(fleet: &Fleet, context: &Context<'_>) -> Plan {
         policy_set: context.set.hash().to_owned(),
         services,
         clusters,
+        task_sets,
+        capacity_providers,
         campaigns,
         wishes,
         cost,
         tally,
         gaps: fleet.gaps.clone(),
+    }
+}
+
+/// What is said of the capacity providers. Where they could not be read, one line stands for all of them.
+fn capacity_providers(fleet: &Fleet, context: &Context<'_>) -> Vec<PlannedResource> {
+    match &fleet.capacity_providers {
+        None | Some(Observed::Absent { .. }) => Vec::new(),
+        Some(Observed::Known { value, .. }) => {
+            value.iter().filter_map(|provider| audited::capacity_provider(fleet, provider, context)).collect()
+        }
+        Some(Observed::Unknown { why, .. }) => {
+            let TargetId { account, region } = &fleet.target;
+            let all = format!("arn:aws:ecs:{region}:{account}:capacity-provider/*");
+            vec![judge::unknown(&all, format!("the capacity providers could not be read: {why}")).planned]
+        }
     }
 }
 
@@ -285,7 +315,9 @@ fn cost(campaigns: &[PlannedCampaign]) -> Cost {
             Some(format!("{:?} {wanted}", change.from))
         })
         .collect();
-    let updates = changes().filter(|change| change.kind != ChangeKind::ClusterSetting).count();
+    let of_tags =
+        |change: &&PlannedChange| change.setting.as_ref().is_some_and(|setting| setting.forward.contains_key("tags"));
+    let updates = changes().filter(|change| change.kind != ChangeKind::ClusterSetting && !of_tags(change)).count();
     let bucket = |operation: Operation, calls: usize| {
         let (burst, rate) = operation.bucket().published();
         calls.saturating_sub(burst as usize).div_ceil(rate as usize)

@@ -29,6 +29,10 @@ pub struct Plan {
     pub services: Vec<PlannedResource>,
     /// Every cluster, by ARN.
     pub clusters: Vec<PlannedResource>,
+    /// Every task set to which a policy applies: audited only.
+    pub task_sets: Vec<PlannedResource>,
+    /// Every capacity provider to which a policy applies: audited only.
+    pub capacity_providers: Vec<PlannedResource>,
     /// What would be rolled out together.
     pub campaigns: Vec<PlannedCampaign>,
     /// What every resource would take, those included that an open rollout has already.
@@ -243,6 +247,11 @@ impl Plan {
         summary
     }
 
+    /// Everything that was judged.
+    pub fn resources(&self) -> impl Iterator<Item = &PlannedResource> {
+        self.services.iter().chain(&self.clusters).chain(&self.task_sets).chain(&self.capacity_providers)
+    }
+
     /// Whether there is nothing to do and nothing in doubt: nothing would change, nothing is unknown, blocked or
     /// deferred, and everything could be listed. Audit findings do not count.
     #[must_use]
@@ -250,6 +259,6 @@ impl Plan {
         let settled = |resource: &PlannedResource| {
             matches!(resource.outcome, PlanOutcome::Compliant | PlanOutcome::Waived | PlanOutcome::Audit)
         };
-        self.gaps.is_empty() && self.services.iter().chain(&self.clusters).all(settled)
+        self.gaps.is_empty() && self.resources().all(settled)
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::coverage::{Seen, seen};
 use super::evaluate::evaluate;
-use super::fix::apply_fixes;
+use super::fix::{apply_fixes, tags_of};
 use super::result::{PlannedFix, PolicyResult};
 use super::set::{PolicyError, PolicySet};
 use super::subject::{ScopeKeys, Subject, TargetContext};
@@ -160,12 +160,15 @@ pub(super) fn bound(name: &str, spec: &PolicySpec, example: &ExampleSpec) -> Res
 pub(super) fn with_subject<T>(kind: ResourceKind, example: &ExampleSpec, ask: impl FnOnce(&Subject<'_>) -> T) -> T {
     let target =
         TargetContext { account: "123456789012".to_owned(), region: "eu-west-1".to_owned(), labels: BTreeMap::new() };
+    let mut tags = example.tags.clone();
+    tags.extend(example.given.get("tags").and_then(tags_of).unwrap_or_default());
     ask(&Subject {
         kind,
         resource: &example.given,
-        tags: Some(&example.tags),
+        tags: Some(&tags),
         service: example.service.as_ref(),
         cluster: example.cluster.as_ref(),
+        running: example.running.as_ref(),
         target: Some(&target),
         scope: &ScopeKeys::default(),
     })

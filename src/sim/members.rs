@@ -10,6 +10,25 @@ pub(super) fn of(operation: &str) -> Option<&'static [&'static str]> {
         "ListServices" => {
             &["cluster", "nextToken", "maxResults", "launchType", "schedulingStrategy", "resourceManagementType"]
         }
+        "DescribeCapacityProviders" => &["capacityProviders", "cluster", "include", "maxResults", "nextToken"],
+        "CreateCapacityProvider" => {
+            &["name", "cluster", "autoScalingGroupProvider", "managedInstancesProvider", "tags"]
+        }
+        "CreateTaskSet" => &[
+            "service",
+            "cluster",
+            "externalId",
+            "taskDefinition",
+            "networkConfiguration",
+            "loadBalancers",
+            "serviceRegistries",
+            "launchType",
+            "capacityProviderStrategy",
+            "platformVersion",
+            "scale",
+            "clientToken",
+            "tags",
+        ],
         "DescribeServices" => &["cluster", "services", "include"],
         "DescribeTaskDefinition" => &["taskDefinition", "include"],
         "ListTaskDefinitions" => &["familyPrefix", "status", "sort", "nextToken", "maxResults"],

@@ -6,9 +6,10 @@
 //!
 //! What it models is what `ecs-facts` states, fact by fact, each with its source in the code. What it does not model:
 //! CPU and memory on container instances, load balancers (but for their health checks and draining), CodeDeploy's own
-//! deployments, task sets, traffic (blue/green, linear and canary deployments wait, but nothing shifts), Lambda hooks,
+//! deployments, more than one task set a service, scaling of instances, traffic (blue/green, linear and canary deployments wait, but nothing shifts), Lambda hooks,
 //! service discovery, IAM, EventBridge. It knows nothing of policies, and nothing of what calls it.
 
+mod capacity;
 mod clock;
 mod cluster;
 mod config;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::capacity::Provider;
 use super::cluster::Cluster;
 use super::config::WorldConfig;
 use super::error::SimError;
@@ -40,6 +41,8 @@ pub(super) struct State {
     sequence: u64,
     pub(super) clusters: BTreeMap<String, Cluster>,
     pub(super) families: BTreeMap<String, Family>,
+    /// The account's own; AWS's are always there.
+    pub(super) capacity_providers: BTreeMap<String, Provider>,
     pub(super) images: Images,
     pub(super) misbehaviours: Vec<Misbehaviour>,
     /// The alarms that are going off.
@@ -55,6 +58,7 @@ impl State {
             sequence: 0,
             clusters: BTreeMap::new(),
             families: BTreeMap::new(),
+            capacity_providers: BTreeMap::new(),
             images: Images::default(),
             misbehaviours: Vec::new(),
             alarms: BTreeSet::new(),
@@ -136,6 +140,8 @@ impl State {
             "DeleteCluster" => self.delete_cluster(&input),
             "UpdateCluster" => self.update_cluster(&input),
             "UpdateClusterSettings" => self.update_cluster_settings(&input),
+            "CreateCapacityProvider" => self.create_capacity_provider(&input),
+            "CreateTaskSet" => self.create_task_set(&input),
             "CreateService" => self.create_service(&input),
             "UpdateService" => self.update_service(&input),
             "DeleteService" => self.delete_service(&input),
@@ -157,6 +163,7 @@ impl State {
         match operation {
             "ListClusters" => self.list_clusters(input),
             "DescribeClusters" => self.describe_clusters(input),
+            "DescribeCapacityProviders" => self.describe_capacity_providers(input),
             "ListServices" => self.list_services(input),
             "DescribeServices" => self.describe_services(input),
             "ListTaskDefinitions" => self.list_task_definitions(input),

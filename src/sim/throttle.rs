@@ -36,6 +36,7 @@ fn bucket(operation: &str) -> Option<Name> {
     }
     Some(match operation {
         "CreateCluster" | "DeleteCluster" => Name::Published(Bucket::ClusterModify),
+        "CreateCapacityProvider" => Name::Other("capacity-provider-modify", 10, 1),
         "CreateService" | "DeleteService" => Name::Published(Bucket::ServiceModify),
         // Not in AWS's table, like StopServiceDeployment.
         "ContinueServiceDeployment" => Name::Published(Bucket::ServiceDeployment),

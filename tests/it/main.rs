@@ -18,6 +18,7 @@ mod loops;
 mod manifest;
 mod peers;
 mod policies;
+mod policies_laws;
 mod policies_oracle;
 mod scenarios;
 mod sim;

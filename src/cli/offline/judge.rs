@@ -131,6 +131,7 @@ pub(in crate::cli) fn with_subject<T>(
         tags: resource.tags.as_ref(),
         service: own(ResourceKind::Service).or_else(|| tied(resource.tied.service)),
         cluster: own(ResourceKind::Cluster).or_else(|| tied(resource.tied.cluster)),
+        running: None,
         target: target.as_ref(),
         scope: &scope,
     })

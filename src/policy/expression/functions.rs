@@ -119,7 +119,8 @@ functions! {
     RoleName = "roleName", Global, 1..=1, "roleName(arn)", "the name of a role given by ARN or name",
         "roleName('arn:aws:iam::123456789012:role/apps/web')" => "\"web\"";
     Image = "image", Global, 1..=1, "image(reference)",
-        "{registry, repository, tag, digest} of an image; empty text for what is not there",
+        "{name, registry, repository, tag, digest} of an image, `name` being the reference without tag and digest; empty text for \
+          what is not there",
         "image('ghcr.io/acme/web:1.2').tag" => "\"1.2\"";
 }
 
@@ -348,9 +349,21 @@ fn image<'a>(reference: &str) -> Val<'a> {
         _ => ("docker.io", named),
     };
     let (repository, tag) = path.rsplit_once(':').unwrap_or((path, ""));
+    // The tag stands behind the last `/`; a port before it may look the same.
+    let name = if tag.is_empty() {
+        named
+    } else {
+        named.strip_suffix(tag).and_then(|rest| rest.strip_suffix(':')).unwrap_or(named)
+    };
     let part = |name: &'static str, value: &str| (Cow::Borrowed(name), Val::text(value));
     Val::Map(Entries::Made(
-        vec![part("registry", registry), part("repository", repository), part("tag", tag), part("digest", digest)]
-            .into(),
+        vec![
+            part("name", name),
+            part("registry", registry),
+            part("repository", repository),
+            part("tag", tag),
+            part("digest", digest),
+        ]
+        .into(),
     ))
 }

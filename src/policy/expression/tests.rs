@@ -72,8 +72,9 @@ fn expressions_give_what_cel_says() {
     gives("image(container.image).registry", json!("public.ecr.aws"));
     gives(
         "image('localhost:5000/a/b@sha256:00')",
-        json!({"registry": "localhost:5000", "repository": "a/b", "tag": "", "digest": "sha256:00"}),
+        json!({"name": "localhost:5000/a/b", "registry": "localhost:5000", "repository": "a/b", "tag": "", "digest": "sha256:00"}),
     );
+    gives("image('localhost:5000/web:5000').name + image('nginx').name", json!("localhost:5000/webnginx"));
     gives(
         "image('nginx:1.27').repository + image('nginx:1.27').tag + image('a/b').registry",
         json!("nginx1.27docker.io"),

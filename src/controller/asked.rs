@@ -1,0 +1,96 @@
+//! What is read only where a policy in force asks for it: capacity providers, and the images that services run.
+
+use std::collections::BTreeSet;
+
+use futures::stream::{self, StreamExt};
+use serde_json::{Value, json};
+
+use super::observe::{Cache, pages};
+use crate::model::observed::{CapacityProvider, Fleet, Service};
+use crate::model::spec::ResourceKind;
+use crate::model::{Observed, ServiceArn, Timestamp, wire};
+use crate::policy::PolicySet;
+use crate::ports::{Ecs, Operation};
+
+/// How many calls are under way at once. The budget, not this, sets the pace.
+const CONCURRENT: usize = 8;
+
+/// What only some policies ask for, and costs calls of its own.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// The images that services run.
+    pub running: bool,
+    /// The target's capacity providers.
+    pub capacity_providers: bool,
+}
+
+impl Asked {
+    /// What the policies in force ask for.
+    #[must_use]
+    pub fn by(set: &PolicySet) -> Self {
+        Self { running: set.reads_running(), capacity_providers: set.asks_about(ResourceKind::CapacityProvider) }
+    }
+}
+
+/// All capacity providers of the target, AWS's own included.
+pub(super) async fn capacity_providers(ecs: &dyn Ecs, now: Timestamp) -> Observed<Vec<CapacityProvider>> {
+    let unknown = |why: String| Observed::Unknown { since: now, why };
+    let input = json!({ "include": ["TAGS"] });
+    let answers = match pages(ecs, Operation::DescribeCapacityProviders, &input).await {
+        Ok(answers) => answers,
+        Err(error) => return unknown(error.to_string()),
+    };
+    let mut found = Vec::new();
+    for answer in &answers {
+        if answer.get("capacityProviders").is_none() {
+            return unknown("the answer has no `capacityProviders`".to_owned());
+        }
+        let read: Result<Vec<_>, _> = wire::items(answer, "capacityProviders")
+            .and_then(|items| items.iter().map(wire::capacity_provider).collect());
+        match read {
+            Ok(mut read) => found.append(&mut read),
+            Err(error) => return unknown(error.to_string()),
+        }
+    }
+    // A deleted one stays INACTIVE for a while.
+    found.retain(|provider| provider.document.get("status").is_none_or(|status| status != "INACTIVE"));
+    Observed::Known { value: found, at: now }
+}
+
+/// The one service revision that a service runs. None while it runs two, and on servers that show none.
+pub(super) fn current_revision(service: &Service) -> Option<String> {
+    match service.document.get("currentServiceRevisions")?.as_array()?.as_slice() {
+        [one] => Some(one.get("arn")?.as_str()?.to_owned()),
+        _ => None,
+    }
+}
+
+/// Reads the service revisions that were not read before; one never changes.
+pub(super) async fn describe_revisions(ecs: &dyn Ecs, arns: BTreeSet<String>, cache: &mut Cache) {
+    let unseen: Vec<String> = arns.into_iter().filter(|arn| !cache.revisions.contains_key(arn)).collect();
+    // Twenty a call (botocore ecs/2014-11-13, DescribeServiceRevisions).
+    let batches: Vec<Vec<String>> = unseen.chunks(20).map(<[String]>::to_vec).collect();
+    let mut described = stream::iter(batches)
+        .map(|batch| ecs.call(Operation::DescribeServiceRevisions, json!({ "serviceRevisionArns": batch })))
+        .buffered(CONCURRENT);
+    while let Some(answer) = described.next().await {
+        // What could not be read is not known, and is asked for again.
+        let Ok(answer) = answer else { continue };
+        let items = wire::items(&answer, "serviceRevisions").unwrap_or(&[]);
+        let revisions = items.iter().filter_map(|item| wire::service_revision(item).ok());
+        cache.revisions.extend(revisions.map(|revision| (revision.arn.clone(), revision)));
+    }
+}
+
+/// The images of services that run one revision, of the task definition that they name.
+///
+/// ECS resolves a tag once for each service revision, so its digest is that of every task (ecs-facts §3.8). Containers
+/// with `versionConsistency: disabled` have none there, and are not in the map.
+pub(super) fn running(fleet: &Fleet, cache: &Cache) -> std::collections::BTreeMap<ServiceArn, Value> {
+    let of = |service: &Service| {
+        let revision = cache.revisions.get(&current_revision(service)?)?;
+        let named = service.task_definition.as_ref() == Some(&revision.task_definition);
+        named.then(|| (service.arn.clone(), json!(revision.image_digests)))
+    };
+    fleet.services.values().filter_map(Observed::known).filter_map(of).collect()
+}
