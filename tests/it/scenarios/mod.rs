@@ -3,6 +3,7 @@
 mod families;
 mod landing;
 mod races;
+mod script;
 mod settings;
 mod statuses;
 mod trouble;
