@@ -264,8 +264,15 @@ impl Executor<'_> {
                 now,
             };
             let step = change::step(&change.value, &input);
+            let turns_round = is_forward(&change.value) && matches!(step.state, State::RollingBack { .. });
             self.record(books, change, step.state, step.reason, now).await?;
-            let Some(action) = step.action else { return Ok(()) };
+            let Some(action) = step.action else {
+                // What has gone wrong is taken back now, not at the next look.
+                if turns_round {
+                    continue;
+                }
+                return Ok(());
+            };
             let intended = change.value.clone();
             debug_assert!(direction(&intended) == Direction::Back || !intended.state.phase().is_final());
             let effect = self.perform(books, &intended, &action, &facts, &keys).await?;
@@ -350,6 +357,10 @@ impl Executor<'_> {
         }
         Ok(unwatched)
     }
+}
+
+fn is_forward(change: &Change) -> bool {
+    direction(change) == Direction::Forward
 }
 
 fn is_under_way(change: &Change) -> bool {
