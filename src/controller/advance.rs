@@ -165,8 +165,8 @@ impl Executor<'_> {
         let now = self.now();
         let changes: Vec<Change> = campaign.changes.iter().map(|change| change.value.clone()).collect();
         let day_budget = day_budget(books, campaign, now);
-        let window = window(&campaign.rollout.value, now);
-        let input = campaign::Input { forward: window.as_ref(), unwatched, day_budget, now };
+        let forward = window(&campaign.rollout.value, now).or_else(|| self.unjudged.clone());
+        let input = campaign::Input { forward: forward.as_ref(), unwatched, day_budget, now };
         let decision = campaign::decide(&campaign.rollout.value, &changes, &input);
         let before = campaign.rollout.value.state.clone();
         let rollout = &mut campaign.rollout.value;
@@ -245,9 +245,11 @@ impl Executor<'_> {
             let facts = self.facts(&change.value).await;
             let keys = scope_keys(self, &change.value, &facts);
             let now = self.now();
-            // What has touched its resource finishes; what has not waits while the rollout is stopped.
-            let stopped = campaign::stopped(&campaign.rollout.value);
-            let stopped = stopped.filter(|_| !change.value.state.phase().is_in_flight()).cloned();
+            // What has touched its resource finishes; what has not waits while the rollout is stopped, while its fix is
+            // held off, and until it was judged by what is stored now.
+            let stopped = campaign::stopped(&campaign.rollout.value).cloned();
+            let stopped = stopped.or_else(|| books.held(&change.value, now)).or_else(|| self.unjudged.clone());
+            let stopped = stopped.filter(|_| !change.value.state.phase().is_in_flight());
             let forward = self
                 .gate
                 .frozen(&keys, self.clock, Direction::Forward)

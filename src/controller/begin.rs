@@ -12,7 +12,7 @@ use crate::records::Versioned;
 use crate::records::campaign::Campaign;
 use crate::records::documents::Documents;
 use crate::rollout::make::{self, Making};
-use crate::rollout::{Change, Rollout, RolloutState, State};
+use crate::rollout::{Change, RegistrationState, Rollout, RolloutState, State};
 
 /// Drops what open rollouts have not begun and the policies no longer ask for; what is under way finishes.
 pub(super) async fn reconsider(books: &mut Books, plan: &Plan, now: Timestamp) -> Result<(), ControllerError> {
@@ -22,14 +22,14 @@ pub(super) async fn reconsider(books: &mut Books, plan: &Plan, now: Timestamp) -
             continue;
         }
         for change in &mut campaign.changes {
-            if change.value.state != State::Pending {
+            if !may_be_dropped(books, &change.value) {
                 continue;
             }
             // What was not seen may be there: the change itself finds out whether its service is gone.
             let Some(wish) = plan.wishes.get(&change.value.spec.resource) else { continue };
             let still = {
                 matches!(wish.outcome, PlanOutcome::Deferred | PlanOutcome::Unknown)
-                    || wish.code == Some(ReasonCode::FixStopped)
+                    || wish.reason.as_ref().is_some_and(|reason| reason.code == ReasonCode::FixStopped)
                     || wish
                         .moves
                         .iter()
@@ -38,9 +38,15 @@ pub(super) async fn reconsider(books: &mut Books, plan: &Plan, now: Timestamp) -
             if still {
                 continue;
             }
-            let outcome = wish.outcome.as_str();
-            let message =
-                format!("the policies no longer ask for it: `{}` is {outcome}", change.value.spec.resource.short());
+            let name = change.value.spec.resource.short();
+            let message = match wish.outcome {
+                PlanOutcome::Change => format!("what `{name}` needs has changed since the plan: it is planned anew"),
+                PlanOutcome::Blocked => {
+                    let why = wish.reason.as_ref().map_or("no reason given", |reason| reason.message.as_str());
+                    format!("`{name}` cannot be changed any more: {why}")
+                }
+                outcome => format!("the policies no longer ask for it: `{name}` is {}", outcome.as_str()),
+            };
             let reason = Reason::of(ReasonCode::Superseded, message);
             let was = change.value.state.clone();
             change.value.enter(State::Deferred { reason: reason.clone(), at: now }, Some(reason), now);
@@ -51,6 +57,19 @@ pub(super) async fn reconsider(books: &mut Books, plan: &Plan, now: Timestamp) -
         }
     }
     Ok(())
+}
+
+/// Whether a change has not touched its service: it has not begun, or its revision is made and nobody was told.
+///
+/// Where it is not known whether the revision was made, that is found out first: it must not stay behind.
+fn may_be_dropped(books: &Books, change: &Change) -> bool {
+    let unknown =
+        || matches!(books.registration(change).map(|made| &made.state), Some(RegistrationState::Intended { .. }));
+    match change.state {
+        State::Pending => true,
+        State::Registering { .. } => !unknown(),
+        _ => false,
+    }
 }
 
 /// Makes rollouts of the plan's campaigns that have none yet, and says how many.

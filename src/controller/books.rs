@@ -303,6 +303,17 @@ impl Books {
         Ok(())
     }
 
+    /// Why a change may not begin: one of its fixes is held off its resource.
+    #[must_use]
+    pub fn held(&self, change: &Change, now: Timestamp) -> Option<Reason> {
+        let spec = &change.spec;
+        let covers =
+            |hold: &&Hold| hold.resource == spec.resource && spec.fixes.iter().any(|fix| hold.covers(fix, now));
+        let hold = self.holds.iter().map(|hold| &hold.value).find(covers)?;
+        let message = format!("a fix is held off `{}`: {}", spec.resource.short(), hold.reason.message);
+        Some(Reason { code: ReasonCode::Held, message, until: hold.until })
+    }
+
     /// Adds a hold. Holding twice is holding once.
     ///
     /// # Errors

@@ -31,6 +31,8 @@ pub struct Executor<'a> {
     pub gate: &'a mut Gate,
     /// Task definitions seen before.
     pub cache: &'a mut Cache,
+    /// Why nothing may begin that has not: the fleet has not been judged by what is stored.
+    pub unjudged: Option<Reason>,
 }
 
 /// What came of a call, as it is to be recorded.

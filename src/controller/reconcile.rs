@@ -101,6 +101,8 @@ pub struct Controller {
     answered: BTreeSet<String>,
     stamped: Option<u64>,
     announced: bool,
+    /// What is stored has changed, and the fleet has not been judged by it yet.
+    unjudged: bool,
     trigger: Trigger,
 }
 
@@ -122,6 +124,7 @@ impl Controller {
             answered: BTreeSet::new(),
             stamped: None,
             announced: false,
+            unjudged: true,
             trigger: Trigger::default(),
         }
     }
@@ -169,7 +172,8 @@ impl Controller {
             Err(error @ (ControllerError::NoPolicies | ControllerError::Policies { .. })) => Err(error),
             read => Ok(read?),
         };
-        let depth = if matches!(configured, Ok(true)) { Depth::Full } else { depth };
+        self.unjudged |= !matches!(configured, Ok(false));
+        let depth = if self.unjudged { Depth::Full } else { depth };
         self.gate.refresh(store.as_ref()).await?;
         // Kept from the pass before, unless that failed or the lease was somebody else's in between.
         let mut books = match self.books.take().filter(|books| books.epoch == epoch) {
@@ -187,6 +191,7 @@ impl Controller {
             target: &target,
             gate: &mut self.gate,
             cache: &mut self.cache,
+            unjudged: self.unjudged.then(|| not_judged(configured.as_ref().err())),
         };
         let commands = executor.obey(&mut books, &mut self.answered).await?;
         // What a person asked for shows in the plan and the reports at once, not at the next resync.
@@ -212,9 +217,11 @@ impl Controller {
             )
             .await;
             begin::reconsider(&mut books, &made, clock.now()).await?;
+            let waited = std::mem::take(&mut self.unjudged);
+            executor.unjudged = None;
             reverify(&mut executor, &mut books, &fleet).await?;
             created = begin::begin_campaigns(&mut books, store.as_ref(), &target, &mut made, clock.now()).await?;
-            if created > 0 {
+            if created > 0 || waited {
                 executor.advance(&mut books).await?;
             }
             clear_away(&mut executor, &mut books, &fleet).await?;
@@ -288,6 +295,15 @@ fn compiled(configuration: Configuration) -> Result<(Generation, Arc<PolicySet>,
     Ok((configuration.generation, Arc::new(set), configuration))
 }
 
+/// Why nothing begins before the fleet was judged by what is stored now: it may have been waived or edited since.
+fn not_judged(error: Option<&ControllerError>) -> Reason {
+    let message = error.map_or_else(
+        || "what is stored has changed: the fleet is judged by it first".to_owned(),
+        |error| format!("the fleet cannot be judged: {error}"),
+    );
+    Reason::of(ReasonCode::NotEvaluated, message)
+}
+
 fn freezes_of(objects: &[Object]) -> Vec<(String, FreezeSpec)> {
     let freeze = |object: &Object| match &object.spec {
         Spec::Freeze(freeze) => Some((object.metadata.name.clone(), freeze.clone())),
@@ -344,7 +360,7 @@ async fn make_plan(
 
 /// Observes the fleet, and renews the lease meanwhile: within ECS's rates a large fleet takes longer than a lease.
 async fn observe_and_renew(executor: &mut Executor<'_>, lease: Duration) -> Result<Fleet, ControllerError> {
-    let Executor { ecs, store, clock, target, gate, cache } = executor;
+    let Executor { ecs, store, clock, target, gate, cache, .. } = executor;
     let observed = observe::fleet(*ecs, target, cache, clock.now());
     tokio::pin!(observed);
     loop {

@@ -166,8 +166,7 @@ pub fn plan(fleet: &Fleet, context: &Context<'_>) -> Plan {
 
 fn wish(judged: &Judged) -> Wish {
     let moves = judged.moves.iter().map(|change| (change.kind, change.fixes.clone())).collect();
-    let code = judged.planned.reason.as_ref().map(|reason| reason.code);
-    Wish { outcome: judged.planned.outcome, code, moves }
+    Wish { outcome: judged.planned.outcome, reason: judged.planned.reason.clone(), moves }
 }
 
 enum Changed<'a> {

@@ -47,7 +47,7 @@ pub struct Wish {
     /// What is to become of it.
     pub outcome: PlanOutcome,
     /// Why, where there is a reason.
-    pub code: Option<crate::model::ReasonCode>,
+    pub reason: Option<Reason>,
     /// Each change it would take: its kind, and what it would bring.
     pub moves: Vec<(ChangeKind, Vec<String>)>,
 }

@@ -49,6 +49,7 @@ scripts! {
     freeze_right_before_a_call
     going_back_is_exempt
     gone
+    hold_beforehand
     killed_after_a_call
     killed_before_a_call
     max_affected
@@ -59,8 +60,11 @@ scripts! {
     on_failure_continue
     on_failure_rollback
     overtaken
+    policies_deleted_in_mid_rollout
     policy_edited_in_mid_rollout
+    policy_edited_right_before_a_wave
     quiet_setting
+    redeployed_with_another_violation
     retry_during_a_freeze
     scaled_to_zero
     services_on_one_revision
@@ -71,5 +75,8 @@ scripts! {
     undo_of_an_undo
     undo_of_one_service
     undo_when_the_previous_is_inactive
+    waiver_before_the_next_wave
+    waiver_while_registering
+    wave_members_that_cannot_go_are_replaced
     wave_sizes_where_and_bakes
 }
