@@ -216,7 +216,7 @@ impl Controller {
                 clock.now(),
             )
             .await;
-            begin::reconsider(&mut books, &made, clock.now()).await?;
+            begin::reconsider(&mut books, store.as_ref(), &target, &made, clock.now()).await?;
             let waited = std::mem::take(&mut self.unjudged);
             executor.unjudged = None;
             reverify(&mut executor, &mut books, &fleet).await?;

@@ -186,11 +186,7 @@ fn not_as_planned(change: &Change, service: &Service, input: &Input<'_>) -> Opti
             return Some(step);
         }
     } else if service.task_definition != change.spec.from {
-        let found = service.task_definition.as_ref().map_or("nothing", TaskDefinitionArn::short);
-        let planned = change.spec.from.as_ref().map_or("nothing", TaskDefinitionArn::short);
-        let message = format!("the service was moved to `{found}` since the plan, which was made for `{planned}`");
-        let reason = Reason::of(ReasonCode::Overtaken, message);
-        return Some(Step::to(State::Overtaken { reason: reason.clone(), at: now }, Some(reason)));
+        return Some(moved_since(change, service, now));
     }
     let touch = match change.spec.kind {
         ChangeKind::Revision | ChangeKind::DeployingSetting => Touch::Deploys,
@@ -202,6 +198,19 @@ fn not_as_planned(change: &Change, service: &Service, input: &Input<'_>) -> Opti
             Some(Step::to(State::Blocked { reason: reason.clone(), at: now }, Some(reason)))
         }
         Err(Ineligible::Deferred(reason)) => Some(Step::to(change.state.clone(), Some(reason))),
+    }
+}
+
+/// Somebody deployed since the plan. What has not begun is judged anew by the next plan, which puts it onto what they
+/// deployed, if that needs the same, or drops it; what was registered was made of the old one, and is of no use.
+fn moved_since(change: &Change, service: &Service, now: Timestamp) -> Step {
+    let found = service.task_definition.as_ref().map_or("nothing", TaskDefinitionArn::short);
+    let planned = change.spec.from.as_ref().map_or("nothing", TaskDefinitionArn::short);
+    let message = format!("the service was moved to `{found}` since the plan, which was made for `{planned}`");
+    let reason = Reason::of(ReasonCode::Overtaken, message);
+    match change.state {
+        State::Pending => Step::to(State::Pending, Some(reason)),
+        _ => Step::to(State::Overtaken { reason: reason.clone(), at: now }, Some(reason)),
     }
 }
 

@@ -77,7 +77,7 @@ fn a_change_begins_only_on_the_service_that_was_planned_for() {
     check_scene(&pending(), &Scene::before().created(10), 50, "Gone | - | -");
     check(&pending(), &Given::of(unreadable(50)), 50, "Pending | - | NotObserved");
     let moved = Scene::empty().deployment("theirs", "PRIMARY", 9, 10, "COMPLETED");
-    check_scene(&pending(), &moved, 50, "Overtaken | - | Overtaken");
+    check_scene(&pending(), &moved, 50, "Pending | - | Overtaken");
     check_scene(&registering(), &moved, 60, "Registering | Register | -");
     check(
         &registering(),

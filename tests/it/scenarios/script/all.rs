@@ -65,6 +65,7 @@ scripts! {
     policy_edited_right_before_a_wave
     quiet_setting
     redeployed_with_another_violation
+    redeployed_with_the_same_violation
     retry_during_a_freeze
     scaled_to_zero
     services_on_one_revision
