@@ -37,6 +37,7 @@ scripts! {
     approval_before
     approval_of_a_proposal
     approval_of_each_wave
+    approval_outside_the_window
     circuit_breaker_goes_back
     cluster_setting
     contested
