@@ -68,6 +68,7 @@ scripts! {
     quiet_setting
     redeployed_with_another_violation
     redeployed_with_the_same_violation
+    release_after_an_undo
     retry_during_a_freeze
     scaled_to_zero
     services_on_one_revision
