@@ -30,6 +30,7 @@ use crate::ports::{Clock, Ecs, Store};
 use crate::records::campaign::Campaign;
 use crate::records::configuration::{Configuration, Configurations, Generation};
 use crate::records::targets::Targets;
+use crate::rollout::change::READ_LAG;
 use crate::rollout::{RegistrationState, State};
 
 /// What a controller works with.
@@ -427,6 +428,13 @@ async fn clear_away(executor: &mut Executor<'_>, books: &mut Books, fleet: &Flee
                 && change.value.spec.from.as_ref() == Some(&registration.from)
         };
         let all = || books.campaigns.iter().chain(&books.ended).flat_map(|campaign| &campaign.changes).filter(made_for);
+        // What was written after the fleet was read, or so little before that reads may lag, does not show in it.
+        let unseen = |change: &crate::records::Versioned<crate::rollout::Change>| {
+            change.value.entered().is_some_and(|entered| entered + READ_LAG > fleet.at)
+        };
+        if all().any(unseen) {
+            continue;
+        }
         let needed = all().any(|change| change.value.stands() || !change.value.state.phase().is_final());
         let named = fleet.services.values().filter_map(Observed::known).any(|service| {
             service.task_definition.as_ref() == Some(arn)

@@ -39,6 +39,7 @@ scripts! {
     approval_of_each_wave
     approval_outside_the_window
     circuit_breaker_goes_back
+    clobbered
     cluster_deleted
     cluster_setting
     contested
