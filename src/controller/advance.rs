@@ -219,10 +219,14 @@ impl Executor<'_> {
             };
             // Two changes of one service go one after the other.
             if busy.insert(resource) {
+                // Counted before it begins: a crash in between counts one too many, never one too few.
+                books.record.begun.push(now);
+                if campaign.rollout.value.spec.strategy.max_changes_per_day.is_some() {
+                    books.write_record().await?;
+                }
                 self.move_change(books, campaign, *place).await?;
-                let begun = campaign.changes.get(*place).is_some_and(|change| change.value.state != State::Pending);
-                if begun {
-                    books.record.begun.push(now);
+                if campaign.changes.get(*place).is_some_and(|change| change.value.state == State::Pending) {
+                    books.record.begun.pop();
                 }
             }
         }

@@ -56,6 +56,7 @@ scripts! {
     killed_after_a_call
     killed_before_a_call
     max_affected
+    max_changes_per_day
     max_failures
     max_in_flight
     never_during_a_rollback
