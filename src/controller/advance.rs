@@ -98,6 +98,7 @@ impl Executor<'_> {
     /// # Errors
     /// The store's, and a lost lease.
     pub async fn advance(&mut self, books: &mut Books) -> Result<(), ControllerError> {
+        books.turn = books.turn.wrapping_add(1);
         for index in 0..books.campaigns.len() {
             self.advance_campaign(books, index).await?;
         }
@@ -166,7 +167,8 @@ impl Executor<'_> {
         let changes: Vec<Change> = campaign.changes.iter().map(|change| change.value.clone()).collect();
         let day_budget = day_budget(books, campaign, now);
         let forward = window(&campaign.rollout.value, now).or_else(|| self.unjudged.clone());
-        let input = campaign::Input { forward: forward.as_ref(), unwatched, day_budget, now };
+        let turn = books.turn;
+        let input = campaign::Input { forward: forward.as_ref(), unwatched, day_budget, turn, now };
         let decision = campaign::decide(&campaign.rollout.value, &changes, &input);
         let before = campaign.rollout.value.state.clone();
         let rollout = &mut campaign.rollout.value;

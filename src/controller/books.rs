@@ -33,6 +33,8 @@ pub struct Books {
     pub registrations: Vec<Versioned<Registration>>,
     /// Every hold.
     pub holds: Vec<Versioned<Hold>>,
+    /// Counts looks at the open rollouts. Not kept: it only says who is tried first.
+    pub turn: usize,
     /// The target as a whole.
     pub record: TargetRecord,
     record_version: Option<u64>,
@@ -59,6 +61,7 @@ impl Books {
             ended,
             registrations,
             holds,
+            turn: 0,
             record_read: record.clone(),
             record,
             record_version,

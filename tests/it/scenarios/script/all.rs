@@ -50,6 +50,7 @@ scripts! {
     first_wave_covers_every_fix
     freeze_by_scope
     freeze_right_before_a_call
+    freezes_do_not_starve_the_rest
     going_back_is_exempt
     gone
     hold_beforehand
