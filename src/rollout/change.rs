@@ -197,8 +197,24 @@ fn not_as_planned(change: &Change, service: &Service, input: &Input<'_>) -> Opti
         Err(Ineligible::Blocked(reason)) => {
             Some(Step::to(State::Blocked { reason: reason.clone(), at: now }, Some(reason)))
         }
-        Err(Ineligible::Deferred(reason)) => Some(Step::to(change.state.clone(), Some(reason))),
+        Err(Ineligible::Deferred(reason)) => Some(waits_for_theirs(change, reason, input)),
     }
+}
+
+/// Its turn has come, and somebody's deployment is in progress. A wave does not wait for theirs longer than for ours:
+/// after `progressTimeout` it is left out, another may take its place, and a later plan takes it up.
+fn waits_for_theirs(change: &Change, reason: Reason, input: &Input<'_>) -> Step {
+    let theirs =
+        |code| matches!(code, ReasonCode::DeploymentInProgress | ReasonCode::RollbackInProgress | ReasonCode::Draining);
+    let since = change.waiting.as_ref().filter(|waiting| theirs(waiting.code)).and_then(|waiting| waiting.until);
+    let timeout = input.health.progress_timeout;
+    let until = since.unwrap_or(input.now + timeout.0);
+    if until > input.now {
+        return Step::to(change.state.clone(), Some(reason.until(until)));
+    }
+    let message = format!("not begun, for it was so for {timeout}: {}", reason.message);
+    let reason = Reason::of(reason.code, message);
+    Step::to(State::Deferred { reason: reason.clone(), at: input.now }, Some(reason))
 }
 
 /// Somebody deployed since the plan. What has not begun is judged anew by the next plan, which puts it onto what they

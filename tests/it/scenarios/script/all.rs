@@ -28,6 +28,7 @@ macro_rules! scripts {
 
 scripts! {
     a_bake_that_sees_tasks_die
+    a_deployment_that_never_ends
     a_failed_canary_stops_the_advance
     a_freeze_that_includes_rollback
     a_wave_with_a_limit_of_its_own
