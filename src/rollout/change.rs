@@ -232,21 +232,25 @@ fn moved_since(change: &Change, service: &Service, now: Timestamp) -> Step {
 
 /// Its revision is being made; when it is there, the service is told.
 fn registering(change: &Change, input: &Input<'_>) -> Step {
-    let arn = match input.registration.map(|registration| &registration.state) {
-        Some(RegistrationState::Quarantined { reason, .. }) => {
+    // What came of an earlier attempt is no answer to this one: a person has asked to try again since.
+    let of_this = |known: &&Registration| known.rollout == change.spec.rollout;
+    let arn = match input.registration.map(|known| (&known.state, Some(known).filter(of_this).is_some())) {
+        Some((RegistrationState::Quarantined { reason, .. }, true)) => {
             let state = State::Quarantined { reason: reason.clone(), at: input.now };
             return Step::to(state, Some(reason.clone()));
         }
-        Some(RegistrationState::Refused { reason }) => {
+        Some((RegistrationState::Refused { reason }, true)) => {
             return Step::to(State::Blocked { reason: reason.clone(), at: input.now }, Some(reason.clone()));
         }
-        Some(RegistrationState::Deregistered { arn }) => {
-            let message = format!("the revision made for it, `{}`, was taken back", arn.short());
-            let reason = Reason::of(ReasonCode::Superseded, message);
-            return Step::to(State::Deferred { reason: reason.clone(), at: input.now }, Some(reason));
-        }
-        None | Some(RegistrationState::Intended { .. }) => None,
-        Some(RegistrationState::Registered { arn }) => Some(arn),
+        Some((RegistrationState::Registered { arn }, _)) => Some(arn),
+        None
+        | Some((
+            RegistrationState::Intended { .. }
+            | RegistrationState::Deregistered { .. }
+            | RegistrationState::Quarantined { .. }
+            | RegistrationState::Refused { .. },
+            _,
+        )) => None,
     };
     // Registering is a write too: everything that names the family without a revision gets the new one at once.
     if let Some(reason) = input.forward {
@@ -429,7 +433,9 @@ fn moving(change: &Change, input: &Input<'_>, moving: &Moving<'_>) -> Step {
                 let cause = Reason::of(ReasonCode::ProgressTimeout, message);
                 return fail(Some(moving.deployment), moving.intent, cause);
             }
-            Step::to(moving.stabilizing(progress), Some(reason.until(deadline)))
+            // What ECS waits for by itself ends when it does, not at our deadline.
+            let reason = if native { reason } else { reason.until(deadline) };
+            Step::to(moving.stabilizing(progress), Some(reason))
         }
         Landing::Failed(reason) => fail(Some(moving.deployment), moving.intent, reason),
         Landing::Overtaken(reason) => Step::to(State::Overtaken { reason: reason.clone(), at: now }, Some(reason)),

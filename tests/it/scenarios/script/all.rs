@@ -39,6 +39,7 @@ scripts! {
     approval_of_a_proposal
     approval_of_each_wave
     approval_outside_the_window
+    capacity_is_provisioned
     circuit_breaker_goes_back
     clobbered
     cluster_deleted
@@ -61,6 +62,8 @@ scripts! {
     max_changes_per_day
     max_failures
     max_in_flight
+    native_bake
+    native_pause_hook
     never_during_a_rollback
     no_progress
     on_failure_continue
