@@ -315,7 +315,8 @@ fn rolling_back(rollout: &Rollout, changes: &[Change], cause: &Reason, input: &I
         .map(|(index, _)| (index, cause.clone()))
         .collect();
     if busy == 0 && standing.is_empty() && drop.is_empty() {
-        let left = changes.iter().filter(|change| change.state.phase() == Phase::Failed).count();
+        let not_back = |change: &&Change| matches!(change.state.phase(), Phase::Failed | Phase::Clobbered);
+        let left = changes.iter().filter(not_back).count();
         if left > 0 {
             let message = format!("{left} changes could not be proved to be taken back; look at those services");
             let reason = Reason::of(ReasonCode::ChangeFailed, message);
