@@ -5,6 +5,7 @@
 mod act;
 mod all;
 mod line;
+mod pairs;
 mod run;
 mod transcript;
 mod witness;

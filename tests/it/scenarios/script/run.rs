@@ -9,8 +9,10 @@ use std::time::Duration;
 use plimsoll::controller::reconcile::Depth;
 use plimsoll::controller::{Controller, Parts};
 use plimsoll::embedded::EmbeddedStore;
-use plimsoll::model::{TargetId, Timestamp};
+use plimsoll::model::{ReasonCode, TargetId, Timestamp};
 use plimsoll::ports::Clock;
+use plimsoll::records::campaign::Campaigns;
+use plimsoll::rollout::RolloutState;
 use plimsoll::sim::{SimEcs, VirtualClock, World, WorldConfig};
 
 use super::super::world::{START, settings};
@@ -49,6 +51,35 @@ struct Stage {
 
 /// Runs it, and tells what happened.
 pub(super) async fn run(script: &str) -> String {
+    let stage = play(script).await;
+    stage.transcript.end(&stage.people).await
+}
+
+/// Runs it, and tells in a line how everything that was done about one service ended.
+pub(super) async fn outcome(script: &str, place: &str) -> String {
+    let stage = play(script).await;
+    let people = &stage.people;
+    let campaigns = Campaigns::of(people.store.as_ref(), &people.target).campaigns().await.unwrap();
+    let mut parts = Vec::new();
+    for campaign in &campaigns {
+        let rollout = &campaign.rollout.value;
+        let changes = campaign.changes.iter().map(|change| &change.value);
+        let about = changes.clone().filter(|change| change.spec.resource.short() == place);
+        for change in about {
+            let history: Vec<&str> = change.history.iter().map(|entry| entry.phase.as_str()).collect();
+            parts.push(format!("{} {} ({})", rollout.name, rollout.state.phase(), history.join(" → ")));
+        }
+        let person = matches!(rollout.state, RolloutState::Paused { .. } | RolloutState::Proposed { .. });
+        let approval = rollout.waiting.as_ref().is_some_and(|reason| reason.code == ReasonCode::ApprovalRequired);
+        let half_done = changes.clone().any(|change| change.state.phase().is_in_flight());
+        assert!(!half_done && (rollout.state.is_final() || person || approval), "{script}\n{rollout:#?}");
+    }
+    let running = Transcript::running(people, place);
+    parts.push(format!("runs {running}"));
+    parts.join("; ")
+}
+
+async fn play(script: &str) -> Stage {
     let start: Timestamp = START.parse().unwrap();
     let config = WorldConfig { throttle_percent: 0, ..WorldConfig::default() };
     let target = TargetId { account: config.account.clone(), region: config.region.clone() };
@@ -57,13 +88,13 @@ pub(super) async fn run(script: &str) -> String {
     let people = Arc::new(People::new(ecs, Arc::new(EmbeddedStore::in_memory().unwrap()), clock, target));
     let witness = Witness::of(people.clone());
     let controller = controller(&witness, 1);
-    let mut stage =
-        Stage { people, witness, controller, controllers: 1, full: None, transcript: Transcript::new(start) };
+    let transcript = Transcript::new(start);
+    let mut stage = Stage { people, witness, controller, controllers: 1, full: None, transcript };
     for line in parse(script) {
         stage.transcript.line(&line.text);
         stage.perform(&line).await;
     }
-    stage.transcript.end(&stage.people).await
+    stage
 }
 
 fn controller(witness: &Witness, number: usize) -> Controller {

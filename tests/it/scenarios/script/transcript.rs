@@ -164,35 +164,37 @@ impl Transcript {
     pub(super) fn services(&mut self, people: &People) {
         let now = people.clock.now();
         let call = |operation: &str, input: Value| people.ecs.world().call(now, operation, &input).unwrap();
-        let clusters = call("ListClusters", json!({}));
-        for cluster in clusters["clusterArns"].as_array().unwrap() {
-            let mut services: Vec<String> =
-                call("ListServices", json!({ "cluster": cluster, "maxResults": 100 }))["serviceArns"]
-                    .as_array()
-                    .unwrap()
-                    .iter()
-                    .map(|arn| arn.as_str().unwrap().to_owned())
-                    .collect();
-            services.sort();
-            for service in services {
-                let name = service.rsplit('/').next().unwrap();
-                let mut running: BTreeMap<String, usize> = BTreeMap::new();
-                let tasks = call("ListTasks", json!({ "cluster": cluster, "serviceName": name, "maxResults": 100 }))["taskArns"].clone();
-                if !tasks.as_array().unwrap().is_empty() {
-                    let found = call("DescribeTasks", json!({ "cluster": cluster, "tasks": tasks }));
-                    for task in found["tasks"].as_array().unwrap().iter().filter(|task| task["lastStatus"] == "RUNNING")
-                    {
-                        let arn: TaskDefinitionArn = task["taskDefinitionArn"].as_str().unwrap().parse().unwrap();
-                        *running.entry(arn.short().to_owned()).or_default() += 1;
-                    }
-                }
-                let running: Vec<String> =
-                    running.iter().map(|(revision, count)| format!("{count} × {revision}")).collect();
-                let running = if running.is_empty() { "nothing".to_owned() } else { running.join(", ") };
-                let short = service.splitn(2, ":service/").nth(1).unwrap();
-                self.say(now, &format!("runs     {short}: {running}"));
+        let mut places = Vec::new();
+        for cluster in call("ListClusters", json!({}))["clusterArns"].as_array().unwrap() {
+            let listed = call("ListServices", json!({ "cluster": cluster, "maxResults": 100 }));
+            let arns = listed["serviceArns"].as_array().unwrap().iter().filter_map(Value::as_str);
+            places.extend(arns.filter_map(|arn| arn.split_once(":service/")).map(|(_, place)| place.to_owned()));
+        }
+        places.sort();
+        for place in places {
+            let running = Self::running(people, &place);
+            self.say(now, &format!("runs     {place}: {running}"));
+        }
+    }
+
+    /// What one service runs, as `2 × web:1`.
+    pub(super) fn running(people: &People, place: &str) -> String {
+        let now = people.clock.now();
+        let (cluster, name) = place.split_once('/').unwrap();
+        let call = |operation: &str, input: Value| people.ecs.world().call(now, operation, &input);
+        let Ok(tasks) = call("ListTasks", json!({ "cluster": cluster, "serviceName": name, "maxResults": 100 })) else {
+            return "nothing".to_owned();
+        };
+        let mut running: BTreeMap<String, usize> = BTreeMap::new();
+        if tasks["taskArns"].as_array().is_some_and(|arns| !arns.is_empty()) {
+            let found = call("DescribeTasks", json!({ "cluster": cluster, "tasks": tasks["taskArns"] })).unwrap();
+            for task in found["tasks"].as_array().unwrap().iter().filter(|task| task["lastStatus"] == "RUNNING") {
+                let arn: TaskDefinitionArn = task["taskDefinitionArn"].as_str().unwrap().parse().unwrap();
+                *running.entry(arn.short().to_owned()).or_default() += 1;
             }
         }
+        let running: Vec<String> = running.iter().map(|(revision, count)| format!("{count} × {revision}")).collect();
+        if running.is_empty() { "nothing".to_owned() } else { running.join(", ") }
     }
 }
 
