@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use plimsoll::embedded::EmbeddedStore;
 use plimsoll::manifest;
 use plimsoll::model::spec::Kind;
-use plimsoll::model::{Hold, Reason, ReasonCode, Resource, TargetId};
+use plimsoll::model::{Hold, Reason, ReasonCode, Resource, TargetId, Timestamp};
 use plimsoll::ports::{Clock, Operation};
 use plimsoll::records::command::{Ask, Command, Commands};
 use plimsoll::records::configuration::{Application, Configurations};
@@ -51,6 +51,10 @@ impl People {
             around: Mutex::default(),
             dead: AtomicBool::new(false),
         }
+    }
+
+    pub(super) fn clock_now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// What somebody does at this moment of a call of ours.

@@ -39,9 +39,10 @@ pub(super) fn stems(of: &str, ending: &str) -> BTreeSet<String> {
     names.filter_map(|name| name.strip_suffix(ending).map(ToOwned::to_owned)).collect()
 }
 
-struct Stage {
-    people: Arc<People>,
-    witness: Witness,
+/// A script that is being played.
+pub(super) struct Stage {
+    pub(super) people: Arc<People>,
+    pub(super) witness: Witness,
     controller: Controller,
     controllers: usize,
     /// When the fleet was last looked at as a whole.
@@ -79,7 +80,7 @@ pub(super) async fn outcome(script: &str, place: &str) -> String {
     parts.join("; ")
 }
 
-async fn play(script: &str) -> Stage {
+pub(super) async fn play(script: &str) -> Stage {
     let start: Timestamp = START.parse().unwrap();
     let config = WorldConfig { throttle_percent: 0, ..WorldConfig::default() };
     let target = TargetId { account: config.account.clone(), region: config.region.clone() };
@@ -104,7 +105,8 @@ fn controller(witness: &Witness, number: usize) -> Controller {
 }
 
 impl Stage {
-    async fn perform(&mut self, line: &Line) {
+    /// Does what a line says.
+    pub(super) async fn perform(&mut self, line: &Line) {
         match line.words().as_slice() {
             ["pass"] => self.pass().await,
             ["for", span] => self.passes(length(span), STEP).await,

@@ -17,6 +17,8 @@ use super::witness::{Seen, Witness};
 pub(super) struct Transcript {
     text: String,
     start: Timestamp,
+    /// How much of what was seen is told.
+    seen: usize,
     answers: usize,
     /// The code of what each thing waits for, as last told.
     told: BTreeMap<String, String>,
@@ -24,7 +26,7 @@ pub(super) struct Transcript {
 
 impl Transcript {
     pub(super) const fn new(start: Timestamp) -> Self {
-        Self { text: String::new(), start, answers: 0, told: BTreeMap::new() }
+        Self { text: String::new(), start, seen: 0, answers: 0, told: BTreeMap::new() }
     }
 
     /// A line of the script.
@@ -53,13 +55,14 @@ impl Transcript {
     pub(super) async fn passed(&mut self, witness: &Witness, result: Result<&PassReport, &ControllerError>) {
         let people = &witness.people;
         let now = people.clock.now();
-        for seen in witness.news() {
+        for seen in witness.since(&mut self.seen) {
             match seen {
                 Seen::Call { at, operation, input, error } => {
                     let error = error.map_or_else(String::new, |error| format!(" ! {error}"));
                     self.say(at, &format!("ECS      {}{error}", told(operation, &input)));
                 }
                 Seen::Event(event) => self.tell(&event),
+                Seen::Change(_) => {}
             }
         }
         let answers = people.answers().await;

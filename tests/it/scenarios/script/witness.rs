@@ -9,6 +9,7 @@ use plimsoll::ports::ecs::{Ecs, EcsError, Operation};
 use plimsoll::ports::store::{Expect, Item, Key, Page, Store};
 use plimsoll::ports::{Clock, StoreError};
 use plimsoll::records::events::Event;
+use plimsoll::rollout::Change;
 use serde_json::{Map, Value};
 
 use super::act::{Moment, People};
@@ -20,9 +21,11 @@ pub(super) enum Seen {
     Call { at: Timestamp, operation: Operation, input: Value, error: Option<String> },
     /// An event that was stored.
     Event(Box<Event>),
+    /// A change as it was recorded.
+    Change(Box<Change>),
 }
 
-/// All that was seen and not told yet.
+/// All that was seen, in order.
 #[derive(Clone)]
 pub(super) struct Witness {
     pub(super) people: Arc<People>,
@@ -34,9 +37,12 @@ impl Witness {
         Self { people, seen: Arc::default() }
     }
 
-    /// What is new since this was last asked.
-    pub(super) fn news(&self) -> Vec<Seen> {
-        std::mem::take(&mut *self.seen.lock().unwrap())
+    /// What was seen after the first `told`, which is counted on.
+    pub(super) fn since(&self, told: &mut usize) -> Vec<Seen> {
+        let seen = self.seen.lock().unwrap();
+        let news = seen[*told..].to_vec();
+        *told = seen.len();
+        news
     }
 
     fn saw(&self, seen: Seen) {
@@ -98,6 +104,10 @@ impl Store for Witness {
             if key.partition.ends_with("#events") {
                 let event = serde_json::from_value(Value::Object(body.clone())).unwrap();
                 self.saw(Seen::Event(Box::new(event)));
+            }
+            if key.sort.starts_with("change#") {
+                let change = serde_json::from_value(Value::Object(body.clone())).unwrap();
+                self.saw(Seen::Change(Box::new(change)));
             }
             Ok(version)
         })
