@@ -91,7 +91,7 @@ impl Transcript {
                 format!("change   {short} of {rollout}")
             }
             "Rollout" => format!("rollout  {name}"),
-            _ => format!("hold     {name}"),
+            _ => format!("{:<8} {name}", kind.to_lowercase()),
         };
         let what = if kind == "Change" { &event.what } else { &event.message };
         let by = event.by.rsplit('/').next().filter(|by| *by != "plimsoll");
