@@ -98,6 +98,7 @@ impl Executor<'_> {
     /// # Errors
     /// The store's, and a lost lease.
     pub async fn advance(&mut self, books: &mut Books) -> Result<(), ControllerError> {
+        books.turn = books.turn.wrapping_add(1);
         for index in 0..books.campaigns.len() {
             self.advance_campaign(books, index).await?;
         }
@@ -165,8 +166,9 @@ impl Executor<'_> {
         let now = self.now();
         let changes: Vec<Change> = campaign.changes.iter().map(|change| change.value.clone()).collect();
         let day_budget = day_budget(books, campaign, now);
-        let window = window(&campaign.rollout.value, now);
-        let input = campaign::Input { forward: window.as_ref(), unwatched, day_budget, now };
+        let forward = window(&campaign.rollout.value, now).or_else(|| self.unjudged.clone());
+        let turn = books.turn;
+        let input = campaign::Input { forward: forward.as_ref(), unwatched, day_budget, turn, now };
         let decision = campaign::decide(&campaign.rollout.value, &changes, &input);
         let before = campaign.rollout.value.state.clone();
         let rollout = &mut campaign.rollout.value;
@@ -219,10 +221,14 @@ impl Executor<'_> {
             };
             // Two changes of one service go one after the other.
             if busy.insert(resource) {
+                // Counted before it begins: a crash in between counts one too many, never one too few.
+                books.record.begun.push(now);
+                if campaign.rollout.value.spec.strategy.max_changes_per_day.is_some() {
+                    books.write_record().await?;
+                }
                 self.move_change(books, campaign, *place).await?;
-                let begun = campaign.changes.get(*place).is_some_and(|change| change.value.state != State::Pending);
-                if begun {
-                    books.record.begun.push(now);
+                if campaign.changes.get(*place).is_some_and(|change| change.value.state == State::Pending) {
+                    books.record.begun.pop();
                 }
             }
         }
@@ -245,9 +251,11 @@ impl Executor<'_> {
             let facts = self.facts(&change.value).await;
             let keys = scope_keys(self, &change.value, &facts);
             let now = self.now();
-            // What has touched its resource finishes; what has not waits while the rollout is stopped.
-            let stopped = campaign::stopped(&campaign.rollout.value);
-            let stopped = stopped.filter(|_| !change.value.state.phase().is_in_flight()).cloned();
+            // What has touched its resource finishes; what has not waits while the rollout is stopped, while its fix is
+            // held off, and until it was judged by what is stored now.
+            let stopped = campaign::stopped(&campaign.rollout.value).cloned();
+            let stopped = stopped.or_else(|| books.held(&change.value, now)).or_else(|| self.unjudged.clone());
+            let stopped = stopped.filter(|_| !change.value.state.phase().is_in_flight());
             let forward = self
                 .gate
                 .frozen(&keys, self.clock, Direction::Forward)
@@ -264,8 +272,15 @@ impl Executor<'_> {
                 now,
             };
             let step = change::step(&change.value, &input);
+            let turns_round = is_forward(&change.value) && matches!(step.state, State::RollingBack { .. });
             self.record(books, change, step.state, step.reason, now).await?;
-            let Some(action) = step.action else { return Ok(()) };
+            let Some(action) = step.action else {
+                // What has gone wrong is taken back now, not at the next look.
+                if turns_round {
+                    continue;
+                }
+                return Ok(());
+            };
             let intended = change.value.clone();
             debug_assert!(direction(&intended) == Direction::Back || !intended.state.phase().is_final());
             let effect = self.perform(books, &intended, &action, &facts, &keys).await?;
@@ -350,6 +365,10 @@ impl Executor<'_> {
         }
         Ok(unwatched)
     }
+}
+
+fn is_forward(change: &Change) -> bool {
+    direction(change) == Direction::Forward
 }
 
 fn is_under_way(change: &Change) -> bool {

@@ -32,6 +32,8 @@ pub struct Executor<'a> {
     pub gate: &'a mut Gate,
     /// Task definitions seen before.
     pub cache: &'a mut Cache,
+    /// Why nothing may begin that has not: the fleet has not been judged by what is stored.
+    pub unjudged: Option<Reason>,
 }
 
 /// What came of a call, as it is to be recorded.
@@ -270,8 +272,7 @@ impl Executor<'_> {
     /// UpdateService has answered: is the deployment that began ours, and did it replace what we had seen?
     fn updated(&self, change: &Change, after: Option<&Service>, facts: &Facts, now: Timestamp) -> Effect {
         let State::Updating { to, before, intent } = &change.state else {
-            // Going back: the next step looks at the service.
-            return Effect { state: change.state.clone(), reason: None, go_on: false };
+            return self.sent_back(change, after, facts, now);
         };
         let Some(primary) = after.and_then(Service::primary) else {
             let reason = Reason::of(ReasonCode::OutcomeUnknown, "ECS's answer does not show the deployment");
@@ -290,6 +291,21 @@ impl Executor<'_> {
         Effect { state: change::stabilizing(to, &primary.id, *intent, now), reason: None, go_on: false }
     }
 
+    /// UpdateService has answered on the way back: the next step looks at the service, unless the answer shows that
+    /// somebody deployed in between. Theirs is lost, and nobody may take it for what was there before.
+    fn sent_back(&self, change: &Change, after: Option<&Service>, facts: &Facts, now: Timestamp) -> Effect {
+        let before = match &change.state {
+            State::RollingBack { back: Back::Updating { before, .. }, .. } => Some(before.as_str()),
+            _ => None,
+        };
+        let theirs = after.and_then(Service::primary).and_then(|ours| clobbered(after, &ours.id, before, facts));
+        if let (Some(_), Some(reason)) = (before, theirs) {
+            tracing::error!(target_id = %self.target, change = %change.name, reason = %reason, "we deployed over somebody");
+            return Effect::wait(State::Clobbered { reason: reason.clone(), at: now }, reason);
+        }
+        Effect { state: change.state.clone(), reason: None, go_on: false }
+    }
+
     /// A call that failed: what it leaves the change in.
     fn failed(&self, change: &Change, error: &EcsError, now: Timestamp) -> Effect {
         tracing::warn!(target_id = %self.target, change = %change.name, operation = error.operation().as_str(), %error, "the call failed");
@@ -298,6 +314,7 @@ impl Executor<'_> {
             // Nobody can tell: the intent stays, and the next step looks.
             (Outcome::Unknown, _) => Effect::wait(change.state.clone(), reason),
             (Outcome::NotApplied, Retry::Soon | Retry::Wait) => Effect::wait(before_call(change, now), reason),
+            (Outcome::NotApplied, Retry::Stop) if is_gone(error) => Effect::wait(State::Gone { at: now }, reason),
             (Outcome::NotApplied, Retry::Stop) => match &change.state {
                 State::RollingBack { cause, deployment, intent, back: Back::Stopping { .. } } => {
                     // Refused: it has ended, or this server cannot. Go back by the previous revision instead.
@@ -306,13 +323,6 @@ impl Executor<'_> {
                 }
                 State::RollingBack { cause, .. } => {
                     Effect::wait(State::Failed { cause: cause.clone(), reason: reason.clone(), at: now }, reason)
-                }
-                _ if matches!(
-                    error.code(),
-                    Some("ServiceNotFoundException" | "ServiceNotActiveException" | "ClusterNotFoundException")
-                ) =>
-                {
-                    Effect::wait(State::Gone { at: now }, reason)
                 }
                 _ => Effect::wait(State::Blocked { reason: reason.clone(), at: now }, reason),
             },
@@ -383,6 +393,11 @@ pub const fn direction(change: &Change) -> Direction {
         State::RollingBack { .. } => Direction::Back,
         _ => Direction::Forward,
     }
+}
+
+/// What the call was about is not there any more, there or back.
+fn is_gone(error: &EcsError) -> bool {
+    matches!(error.code(), Some("ServiceNotFoundException" | "ServiceNotActiveException" | "ClusterNotFoundException"))
 }
 
 /// ECS's words for a revision that was deregistered: "TaskDefinition is inactive" (ecs-facts, headline 5).

@@ -206,6 +206,10 @@ async fn services(
     let input = json!({ "cluster": cluster, "services": batch, "include": ["TAGS"] });
     let answer = match ecs.call(Operation::DescribeServices, input).await {
         Ok(answer) => answer,
+        // A cluster can be deleted only without services: with it they are gone (botocore ecs/2014-11-13, DeleteCluster).
+        Err(error) if error.code() == Some("ClusterNotFoundException") => {
+            return batch.iter().map(|arn| (arn.clone(), Observed::Absent { at: now })).collect();
+        }
         Err(error) => {
             let why = error.to_string();
             return batch.iter().map(|arn| (arn.clone(), Observed::Unknown { since: now, why: why.clone() })).collect();

@@ -31,6 +31,7 @@ use crate::ports::{Clock, Ecs, Store};
 use crate::records::campaign::Campaign;
 use crate::records::configuration::{Configuration, Configurations, Generation};
 use crate::records::targets::Targets;
+use crate::rollout::change::READ_LAG;
 use crate::rollout::{RegistrationState, State};
 
 /// What a controller works with.
@@ -102,6 +103,8 @@ pub struct Controller {
     answered: BTreeSet<String>,
     stamped: Option<u64>,
     announced: bool,
+    /// What is stored has changed, and the fleet has not been judged by it yet.
+    unjudged: bool,
     trigger: Trigger,
 }
 
@@ -123,6 +126,7 @@ impl Controller {
             answered: BTreeSet::new(),
             stamped: None,
             announced: false,
+            unjudged: true,
             trigger: Trigger::default(),
         }
     }
@@ -170,7 +174,8 @@ impl Controller {
             Err(error @ (ControllerError::NoPolicies | ControllerError::Policies { .. })) => Err(error),
             read => Ok(read?),
         };
-        let depth = if matches!(configured, Ok(true)) { Depth::Full } else { depth };
+        self.unjudged |= !matches!(configured, Ok(false));
+        let depth = if self.unjudged { Depth::Full } else { depth };
         self.gate.refresh(store.as_ref()).await?;
         // Kept from the pass before, unless that failed or the lease was somebody else's in between.
         let mut books = match self.books.take().filter(|books| books.epoch == epoch) {
@@ -188,6 +193,7 @@ impl Controller {
             target: &target,
             gate: &mut self.gate,
             cache: &mut self.cache,
+            unjudged: self.unjudged.then(|| not_judged(configured.as_ref().err())),
         };
         let commands = executor.obey(&mut books, &mut self.answered).await?;
         // What a person asked for shows in the plan and the reports at once, not at the next resync.
@@ -212,10 +218,12 @@ impl Controller {
                 clock.now(),
             )
             .await;
-            begin::reconsider(&mut books, &made, clock.now()).await?;
+            begin::reconsider(&mut books, store.as_ref(), &target, &made, clock.now()).await?;
+            let waited = std::mem::take(&mut self.unjudged);
+            executor.unjudged = None;
             reverify(&mut executor, &mut books, &fleet).await?;
             created = begin::begin_campaigns(&mut books, store.as_ref(), &target, &mut made, clock.now()).await?;
-            if created > 0 {
+            if created > 0 || waited {
                 executor.advance(&mut books).await?;
             }
             clear_away(&mut executor, &mut books, &fleet).await?;
@@ -290,6 +298,15 @@ fn compiled(configuration: Configuration) -> Result<(Generation, Arc<PolicySet>,
     Ok((configuration.generation, Arc::new(set), configuration))
 }
 
+/// Why nothing begins before the fleet was judged by what is stored now: it may have been waived or edited since.
+fn not_judged(error: Option<&ControllerError>) -> Reason {
+    let message = error.map_or_else(
+        || "what is stored has changed: the fleet is judged by it first".to_owned(),
+        |error| format!("the fleet cannot be judged: {error}"),
+    );
+    Reason::of(ReasonCode::NotEvaluated, message)
+}
+
 fn freezes_of(objects: &[Object]) -> Vec<(String, FreezeSpec)> {
     let freeze = |object: &Object| match &object.spec {
         Spec::Freeze(freeze) => Some((object.metadata.name.clone(), freeze.clone())),
@@ -350,7 +367,7 @@ async fn observe_and_renew(
     asked: Asked,
     lease: Duration,
 ) -> Result<Fleet, ControllerError> {
-    let Executor { ecs, store, clock, target, gate, cache } = executor;
+    let Executor { ecs, store, clock, target, gate, cache, .. } = executor;
     let observed = observe::fleet(*ecs, target, asked, cache, clock.now());
     tokio::pin!(observed);
     loop {
@@ -417,6 +434,13 @@ async fn clear_away(executor: &mut Executor<'_>, books: &mut Books, fleet: &Flee
                 && change.value.spec.from.as_ref() == Some(&registration.from)
         };
         let all = || books.campaigns.iter().chain(&books.ended).flat_map(|campaign| &campaign.changes).filter(made_for);
+        // What was written after the fleet was read, or so little before that reads may lag, does not show in it.
+        let unseen = |change: &crate::records::Versioned<crate::rollout::Change>| {
+            change.value.entered().is_some_and(|entered| entered + READ_LAG > fleet.at)
+        };
+        if all().any(unseen) {
+            continue;
+        }
         let needed = all().any(|change| change.value.stands() || !change.value.state.phase().is_final());
         let named = fleet.services.values().filter_map(Observed::known).any(|service| {
             service.task_definition.as_ref() == Some(arn)

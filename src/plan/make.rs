@@ -111,35 +111,37 @@ pub fn plan(fleet: &Fleet, context: &Context<'_>) -> Plan {
     let mut groups: BTreeMap<(String, Option<ReasonCode>), PlannedCampaign> = BTreeMap::new();
     let mut wishes = BTreeMap::new();
     for (arn, observed) in &fleet.services {
-        let judged = match observed {
+        let resource = Resource::Service(arn.clone());
+        let (judged, changes) = match observed {
             Observed::Known { value, .. } => {
                 let judged = judge::service(fleet, value, context);
-                group(&mut groups, &judged, Changed::Service(value), context);
-                judged
+                let changes = planned_changes(&judged, Changed::Service(value));
+                let changes = group(&mut groups, &judged, &resource, changes, context);
+                (judged, changes)
             }
             Observed::Unknown { why, .. } => {
-                judge::unknown(arn.as_str(), format!("the service could not be read: {why}"))
+                (judge::unknown(arn.as_str(), format!("the service could not be read: {why}")), Vec::new())
             }
             Observed::Absent { .. } => continue,
         };
-        let resource = Resource::Service(arn.clone());
-        wishes.insert(resource.clone(), wish(&judged));
+        wishes.insert(resource.clone(), wish(&judged, changes));
         services.push(taken(judged, &resource, context));
     }
     for (arn, observed) in &fleet.clusters {
-        let judged = match observed {
+        let resource = Resource::Cluster(arn.clone());
+        let (judged, changes) = match observed {
             Observed::Known { value, .. } => {
                 let judged = judge::cluster(fleet, value, context);
-                group(&mut groups, &judged, Changed::Cluster(value), context);
-                judged
+                let changes = planned_changes(&judged, Changed::Cluster(value));
+                let changes = group(&mut groups, &judged, &resource, changes, context);
+                (judged, changes)
             }
             Observed::Unknown { why, .. } => {
-                judge::unknown(arn.as_str(), format!("the cluster could not be read: {why}"))
+                (judge::unknown(arn.as_str(), format!("the cluster could not be read: {why}")), Vec::new())
             }
             Observed::Absent { .. } => continue,
         };
-        let resource = Resource::Cluster(arn.clone());
-        wishes.insert(resource.clone(), wish(&judged));
+        wishes.insert(resource.clone(), wish(&judged, changes));
         clusters.push(taken(judged, &resource, context));
     }
     let known = || fleet.services.values().filter_map(Observed::known);
@@ -194,10 +196,9 @@ fn capacity_providers(fleet: &Fleet, context: &Context<'_>) -> Vec<PlannedResour
     }
 }
 
-fn wish(judged: &Judged) -> Wish {
+fn wish(judged: &Judged, changes: Vec<PlannedChange>) -> Wish {
     let moves = judged.moves.iter().map(|change| (change.kind, change.fixes.clone())).collect();
-    let code = judged.planned.reason.as_ref().map(|reason| reason.code);
-    Wish { outcome: judged.planned.outcome, code, moves }
+    Wish { outcome: judged.planned.outcome, reason: judged.planned.reason.clone(), moves, changes }
 }
 
 enum Changed<'a> {
@@ -221,13 +222,8 @@ fn taken(judged: Judged, resource: &Resource, context: &Context<'_>) -> PlannedR
     planned
 }
 
-/// Puts a resource's moves into the campaign they go with.
-fn group(
-    groups: &mut BTreeMap<(String, Option<ReasonCode>), PlannedCampaign>,
-    judged: &Judged,
-    changed: Changed<'_>,
-    context: &Context<'_>,
-) {
+/// A resource's moves as changes that have no wave yet.
+fn planned_changes(judged: &Judged, changed: Changed<'_>) -> Vec<PlannedChange> {
     let (resource, created_at, cluster, from) = match changed {
         Changed::Service(service) => {
             let from = service.task_definition.clone();
@@ -237,21 +233,7 @@ fn group(
             (Resource::Cluster(cluster.arn.clone()), Timestamp::EPOCH, cluster.arn.clone(), None)
         }
     };
-    if judged.moves.is_empty() || context.taken.contains_key(&resource) {
-        return;
-    }
-    let strategy_name = judged.strategy.clone().unwrap_or_else(|| "default".to_owned());
-    let strategy =
-        judged.strategy.as_deref().and_then(|name| context.set.strategy(name)).unwrap_or(context.default_strategy);
-    let key = (strategy_name.clone(), judged.proposed.as_ref().map(|reason| reason.code));
-    let campaign = groups.entry(key).or_insert_with(|| PlannedCampaign {
-        strategy_name,
-        strategy: strategy.clone(),
-        proposed: judged.proposed.clone(),
-        waves: Vec::new(),
-        changes: Vec::new(),
-    });
-    campaign.changes.extend(judged.moves.iter().map(|change| PlannedChange {
+    let change = |change: &judge::Move| PlannedChange {
         resource: resource.clone(),
         created_at,
         cluster: cluster.clone(),
@@ -264,7 +246,34 @@ fn group(
         policies: change.policies.clone(),
         severity: judged.severity,
         wave: 0,
-    }));
+    };
+    judged.moves.iter().map(change).collect()
+}
+
+/// Puts a resource's changes into the campaign they go with. Gives them back where an open rollout has the resource.
+fn group(
+    groups: &mut BTreeMap<(String, Option<ReasonCode>), PlannedCampaign>,
+    judged: &Judged,
+    resource: &Resource,
+    changes: Vec<PlannedChange>,
+    context: &Context<'_>,
+) -> Vec<PlannedChange> {
+    if changes.is_empty() || context.taken.contains_key(resource) {
+        return changes;
+    }
+    let strategy_name = judged.strategy.clone().unwrap_or_else(|| "default".to_owned());
+    let strategy =
+        judged.strategy.as_deref().and_then(|name| context.set.strategy(name)).unwrap_or(context.default_strategy);
+    let key = (strategy_name.clone(), judged.proposed.as_ref().map(|reason| reason.code));
+    let campaign = groups.entry(key).or_insert_with(|| PlannedCampaign {
+        strategy_name,
+        strategy: strategy.clone(),
+        proposed: judged.proposed.clone(),
+        waves: Vec::new(),
+        changes: Vec::new(),
+    });
+    campaign.changes.extend(changes);
+    Vec::new()
 }
 
 /// Gives a campaign its waves, and makes it wait for approval where it is larger than its strategy allows.

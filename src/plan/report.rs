@@ -46,14 +46,16 @@ pub struct Plan {
 }
 
 /// What a resource would take now: what an open rollout's pending changes are held against.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Wish {
     /// What is to become of it.
     pub outcome: PlanOutcome,
     /// Why, where there is a reason.
-    pub code: Option<crate::model::ReasonCode>,
+    pub reason: Option<Reason>,
     /// Each change it would take: its kind, and what it would bring.
     pub moves: Vec<(ChangeKind, Vec<String>)>,
+    /// The same in full, where an open rollout has the resource already: what it may be rebased onto.
+    pub changes: Vec<PlannedChange>,
 }
 
 /// One service or cluster in a plan.

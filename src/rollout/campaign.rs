@@ -19,6 +19,8 @@ pub struct Input<'a> {
     pub unwatched: Option<&'a Reason>,
     /// How many changes may still begin today.
     pub day_budget: usize,
+    /// Counts looks: those that were tried and could not begin are tried again in turns.
+    pub turn: usize,
     /// The clock.
     pub now: Timestamp,
 }
@@ -175,9 +177,13 @@ fn progressing(rollout: &Rollout, changes: &[Change], wave: usize, input: &Input
         let of = move |change: &Change| change.state == State::Pending && change.waiting.is_some() == tried;
         members().filter(move |(_, change)| of(change)).map(|(index, _)| index)
     };
-    let waiting: Vec<usize> = pending(false).chain(pending(true)).collect();
+    let mut tried: Vec<usize> = pending(true).collect();
     let busy = changes.iter().filter(|change| is_begun(change)).count();
     let room = (record.max_in_flight as usize).saturating_sub(busy);
+    // In turns: the first ones may be frozen for long, and those after them not.
+    let first = input.turn.wrapping_mul(room).checked_rem(tried.len()).unwrap_or(0);
+    tried.rotate_left(first);
+    let waiting: Vec<usize> = pending(false).chain(tried).collect();
     if waiting.is_empty() || room == 0 {
         let message = format!("{busy} changes of wave {} (`{name}`) are in flight", wave + 1);
         return Decision::stay(state, Some(Reason::of(ReasonCode::Progressing, message)));
@@ -309,7 +315,8 @@ fn rolling_back(rollout: &Rollout, changes: &[Change], cause: &Reason, input: &I
         .map(|(index, _)| (index, cause.clone()))
         .collect();
     if busy == 0 && standing.is_empty() && drop.is_empty() {
-        let left = changes.iter().filter(|change| change.state.phase() == Phase::Failed).count();
+        let not_back = |change: &&Change| matches!(change.state.phase(), Phase::Failed | Phase::Clobbered);
+        let left = changes.iter().filter(not_back).count();
         if left > 0 {
             let message = format!("{left} changes could not be proved to be taken back; look at those services");
             let reason = Reason::of(ReasonCode::ChangeFailed, message);

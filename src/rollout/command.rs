@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::record::{Change, Rollout};
 use super::state::{Back, Phase, RolloutState, State};
+use crate::model::spec::Approval;
 use crate::model::{Reason, ReasonCode, ServiceArn, Timestamp};
 
 /// What a person asks of a rollout.
@@ -103,6 +104,13 @@ pub fn carry_out(
         (Request::Approve { .. }, RolloutState::Proposed { .. }) => {
             rollout.approved_waves = 1;
             rollout.state = RolloutState::Scheduled;
+            Ok(())
+        }
+        // Ahead of its window: that waits for nobody any more when it opens.
+        (Request::Approve { .. }, RolloutState::Scheduled)
+            if rollout.approved_waves == 0 && rollout.spec.strategy.approval != Approval::None =>
+        {
+            rollout.approved_waves = 1;
             Ok(())
         }
         // Asking twice is asking once: what waits is approved, or the wave after the one that is being watched.

@@ -44,7 +44,7 @@ fn in_states(sizes: &[usize], states: &[State]) -> Vec<Change> {
 }
 
 fn open() -> Input<'static> {
-    Input { forward: None, unwatched: None, day_budget: usize::MAX, now: at(NOW) }
+    Input { forward: None, unwatched: None, day_budget: usize::MAX, turn: 0, now: at(NOW) }
 }
 
 /// A decision in a line: the state with its wave, what is done to which change, the reason's code.
@@ -336,5 +336,20 @@ fn a_rollout_that_has_ended_decides_nothing() {
     ] {
         let ended = with(rollout(&[1]), |rollout| rollout.state = state);
         check(&ended, &list, ended.state.phase());
+    }
+}
+
+#[test]
+fn those_that_were_tried_in_vain_are_tried_in_turns() {
+    let sizes = [5];
+    let mut list = changes(&sizes);
+    for change in &mut list {
+        change.waiting = Some(reason(ReasonCode::Frozen));
+    }
+    let mut rollout = rollout(&sizes);
+    rollout.spec.waves[0].max_in_flight = 2;
+    for (turn, begun) in [(0, [0, 1]), (1, [2, 3]), (2, [4, 0]), (3, [1, 2])] {
+        let decision = decide(&rollout, &list, &Input { turn, ..open() });
+        assert_eq!(decision.begin, begun, "turn {turn}");
     }
 }

@@ -112,7 +112,13 @@ impl World {
     /// Takes decisions until nothing more follows, as the controller does.
     fn decide(&mut self, forward: Option<&Reason>) {
         for _ in 0..50 {
-            let input = Input { forward, unwatched: None, day_budget: usize::MAX, now: at(self.second) };
+            let input = Input {
+                forward,
+                unwatched: None,
+                day_budget: usize::MAX,
+                turn: self.begun.len(),
+                now: at(self.second),
+            };
             let decision = decide(&self.rollout, &self.changes, &input);
             let before = self.rollout.state.clone();
             self.rollout.state = decision.state;

@@ -4,6 +4,7 @@ mod catalogue;
 mod families;
 mod landing;
 mod races;
+mod script;
 mod settings;
 mod statuses;
 mod trouble;

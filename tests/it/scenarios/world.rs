@@ -185,7 +185,7 @@ fn parts(ecs: &Arc<SimEcs>, store: &Arc<EmbeddedStore>, clock: &Arc<VirtualClock
     Parts { ecs: ecs.clone(), store: store.clone(), clock: clock.clone() }
 }
 
-fn settings(target: &TargetId, holder: &str) -> Settings {
+pub(crate) fn settings(target: &TargetId, holder: &str) -> Settings {
     Settings {
         target: target.clone(),
         holder: holder.to_owned(),
