@@ -9,7 +9,8 @@ use crate::records::campaign::Campaign;
 use crate::records::events::Event;
 use crate::records::lease::Lease;
 use crate::records::reports::ServiceReport;
-use crate::rollout::{Change, Phase, RolloutState};
+use crate::rollout::alarm::Alarms;
+use crate::rollout::{Change, Phase, Rollout, RolloutState};
 
 /// How many changes of a rollout stand where.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
@@ -76,7 +77,9 @@ pub(super) fn rollout(campaign: &Campaign) -> Value {
         members.insert("wave".to_owned(), json!(rollout.state.wave().map(|wave| wave + 1)));
         members.insert("waiting".to_owned(), waiting(rollout.waiting.as_ref()));
         members.insert("counts".to_owned(), json!(Counts::of(changes())));
-        members.insert("conditions".to_owned(), json!([complete(&rollout.state, rollout.created_at)]));
+        let complete = complete(&rollout.state, rollout.created_at);
+        let conditions: Vec<Value> = std::iter::once(complete).chain(alarms_quiet(rollout)).collect();
+        members.insert("conditions".to_owned(), json!(conditions));
         members.insert("approvedWaves".to_owned(), json!(rollout.approved_waves));
     }
     json!({
@@ -105,6 +108,29 @@ fn complete(state: &RolloutState, created: crate::model::Timestamp) -> Value {
         }
     };
     json!({ "type": "Complete", "status": status, "reason": state.phase(), "message": message, "lastTransitionTime": at })
+}
+
+/// The condition `AlarmsQuiet`, where its strategy listens to alarms: False with the alarm that is on, Unknown with what
+/// keeps them from being known.
+fn alarms_quiet(rollout: &Rollout) -> Option<Value> {
+    let standing = &rollout.alarms.standing;
+    let status = match standing {
+        _ if rollout.spec.strategy.health.alarms.is_empty() => return None,
+        Alarms::Quiet => "True",
+        Alarms::InAlarm { .. } | Alarms::Fired { .. } => "False",
+        Alarms::Inconclusive { .. } => "Unknown",
+    };
+    let at = match standing {
+        Alarms::Inconclusive { since, .. } => *since,
+        Alarms::Quiet | Alarms::InAlarm { .. } | Alarms::Fired { .. } => rollout.created_at,
+    };
+    let (reason, message) = match standing.holds() {
+        Some(reason) => (reason.code.as_str(), Some(&reason.message)),
+        None => ("Quiet", None),
+    };
+    Some(
+        json!({ "type": "AlarmsQuiet", "status": status, "reason": reason, "message": message, "lastTransitionTime": at }),
+    )
 }
 
 /// A Change.
