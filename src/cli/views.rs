@@ -9,8 +9,8 @@ use crate::records::campaign::Campaign;
 use crate::records::events::Event;
 use crate::records::lease::Lease;
 use crate::records::reports::ServiceReport;
-use crate::rollout::alarm::Alarms;
-use crate::rollout::{Change, Phase, Rollout, RolloutState};
+use crate::rollout::alarm::{self, Alarms};
+use crate::rollout::{Change, Phase, RolloutState};
 
 /// How many changes of a rollout stand where.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
@@ -78,7 +78,7 @@ pub(super) fn rollout(campaign: &Campaign) -> Value {
         members.insert("waiting".to_owned(), waiting(rollout.waiting.as_ref()));
         members.insert("counts".to_owned(), json!(Counts::of(changes())));
         let complete = complete(&rollout.state, rollout.created_at);
-        let conditions: Vec<Value> = std::iter::once(complete).chain(alarms_quiet(rollout)).collect();
+        let conditions: Vec<Value> = std::iter::once(complete).chain(alarms_quiet(campaign)).collect();
         members.insert("conditions".to_owned(), json!(conditions));
         members.insert("approvedWaves".to_owned(), json!(rollout.approved_waves));
     }
@@ -111,22 +111,23 @@ fn complete(state: &RolloutState, created: crate::model::Timestamp) -> Value {
 }
 
 /// The condition `AlarmsQuiet`, where its strategy listens to alarms: False with the alarm that is on, Unknown with what
-/// keeps them from being known.
-fn alarms_quiet(rollout: &Rollout) -> Option<Value> {
+/// keeps them from being known. They are not read while nothing depends on them.
+fn alarms_quiet(campaign: &Campaign) -> Option<Value> {
+    let rollout = &campaign.rollout.value;
+    if rollout.spec.strategy.health.alarms.is_empty() {
+        return None;
+    }
+    let changes: Vec<Change> = campaign.changes.iter().map(|change| change.value.clone()).collect();
     let standing = &rollout.alarms.standing;
-    let status = match standing {
-        _ if rollout.spec.strategy.health.alarms.is_empty() => return None,
-        Alarms::Quiet => "True",
-        Alarms::InAlarm { .. } | Alarms::Fired { .. } => "False",
-        Alarms::Inconclusive { .. } => "Unknown",
-    };
-    let at = match standing {
-        Alarms::Inconclusive { since, .. } => *since,
-        Alarms::Quiet | Alarms::InAlarm { .. } | Alarms::Fired { .. } => rollout.created_at,
+    let (status, at) = match standing {
+        Alarms::Quiet if alarm::matters(rollout, &changes) => ("True", rollout.created_at),
+        Alarms::Quiet => ("Unknown", rollout.created_at),
+        Alarms::InAlarm { .. } | Alarms::Fired { .. } => ("False", rollout.created_at),
+        Alarms::Inconclusive { since, .. } => ("Unknown", *since),
     };
     let (reason, message) = match standing.holds() {
         Some(reason) => (reason.code.as_str(), Some(&reason.message)),
-        None => ("Quiet", None),
+        None => (if status == "True" { "Quiet" } else { "NotRead" }, None),
     };
     Some(
         json!({ "type": "AlarmsQuiet", "status": status, "reason": reason, "message": message, "lastTransitionTime": at }),
