@@ -159,7 +159,8 @@ async fn plan_target(
         poll: Duration::from_secs(15),
         allow_edit: allow_edit.to_vec(),
     };
-    let parts = Parts { ecs: Arc::clone(&aws.ecs), store, clock: Arc::clone(&session.clock) };
+    let (ecs, alarms) = (Arc::clone(&aws.ecs), Arc::clone(&aws.alarms));
+    let parts = Parts { ecs, alarms, store, clock: Arc::clone(&session.clock) };
     let planned = Controller::new(parts, settings).plan(Some(configuration.objects.clone())).await;
     let (plan, set) = planned.map_err(controller_error)?;
     Ok(Planned { plan, policies: set.len() })

@@ -17,6 +17,7 @@ use crate::records::command::Command;
 use crate::records::events::Event;
 use crate::records::lease::Lease;
 use crate::records::reports::ServiceReport;
+use crate::rollout::alarm::{self, Alarms};
 use crate::rollout::{Change, ChangeSpec, HistoryEntry, Phase, RolloutSpec, RolloutState, State};
 
 /// How many changes of a rollout stand where.
@@ -173,7 +174,7 @@ fn rollout_view(campaign: &Campaign, changes: Option<Vec<Nested<ChangeView>>>) -
             wave: rollout.state.wave().map(|wave| wave + 1),
             waiting: rollout.waiting.as_ref().map(Waiting::of),
             counts: Counts::of(campaign.changes.iter().map(|change| &change.value)),
-            conditions: vec![complete(&rollout.state, rollout.created_at)],
+            conditions: std::iter::once(complete(&rollout.state, rollout.created_at)).chain(alarms_quiet(campaign)).collect(),
             approved_waves: rollout.approved_waves,
         },
         changes,
@@ -237,6 +238,28 @@ struct ChangeStatus {
 
 impl Printed for ChangeView {
     const KIND: &'static str = "Change";
+}
+
+/// The condition `AlarmsQuiet`, where its strategy listens to alarms: False with the alarm that is on, Unknown with what
+/// keeps them from being known. They are not read while nothing depends on them.
+fn alarms_quiet(campaign: &Campaign) -> Option<Condition> {
+    let rollout = &campaign.rollout.value;
+    if rollout.spec.strategy.health.alarms.is_empty() {
+        return None;
+    }
+    let changes: Vec<Change> = campaign.changes.iter().map(|change| change.value.clone()).collect();
+    let standing = &rollout.alarms.standing;
+    let (status, at) = match standing {
+        Alarms::Quiet if alarm::matters(rollout, &changes) => ("True", rollout.created_at),
+        Alarms::Quiet => ("Unknown", rollout.created_at),
+        Alarms::InAlarm { .. } | Alarms::Fired { .. } => ("False", rollout.created_at),
+        Alarms::Inconclusive { since, .. } => ("Unknown", *since),
+    };
+    let (reason, message) = match standing.holds() {
+        Some(reason) => (reason.code.as_str(), Some(reason.message.clone())),
+        None => (if status == "True" { "Quiet" } else { "NotRead" }, None),
+    };
+    Some(Condition { kind: "AlarmsQuiet", status, reason, message, last_transition_time: at })
 }
 
 /// A Change.

@@ -120,6 +120,8 @@ impl Executor<'_> {
         if campaign.rollout.value.state.is_final() {
             self.drop_unbegun(books, campaign).await?;
         }
+        // Before anything is moved: what one says holds up what has not begun.
+        let alarms_differ = self.look_at_alarms(campaign).await;
         // What is under way first: its places may become free.
         for place in 0..campaign.changes.len() {
             if campaign.changes.get(place).is_some_and(|change| is_under_way(&change.value)) {
@@ -131,10 +133,14 @@ impl Executor<'_> {
             _ => None,
         };
         // One decision may end a wave and open the next; each is recorded before what follows from it.
+        let mut differs = alarms_differ;
         for _ in 0..=campaign.rollout.value.spec.waves.len() {
-            if campaign.rollout.value.state.is_final() || !self.decide(books, campaign, unwatched.as_ref()).await? {
+            if campaign.rollout.value.state.is_final()
+                || !self.decide(books, campaign, unwatched.as_ref(), differs).await?
+            {
                 break;
             }
+            differs = false;
         }
         Ok(())
     }
@@ -156,12 +162,14 @@ impl Executor<'_> {
         Ok(())
     }
 
-    /// Takes one decision about the rollout and carries it out. True where another may follow at once.
+    /// Takes one decision about the rollout and carries it out. True where another may follow at once. `differs`: the
+    /// rollout is not as it was written.
     async fn decide(
         &mut self,
         books: &mut Books,
         campaign: &mut Campaign,
         unwatched: Option<&Reason>,
+        differs: bool,
     ) -> Result<bool, ControllerError> {
         let now = self.now();
         let changes: Vec<Change> = campaign.changes.iter().map(|change| change.value.clone()).collect();
@@ -172,7 +180,7 @@ impl Executor<'_> {
         let decision = campaign::decide(&campaign.rollout.value, &changes, &input);
         let before = campaign.rollout.value.state.clone();
         let rollout = &mut campaign.rollout.value;
-        let differs = rollout.state != decision.state || rollout.waiting != decision.reason;
+        let differs = differs || rollout.state != decision.state || rollout.waiting != decision.reason;
         rollout.state = decision.state;
         rollout.waiting = decision.reason;
         if differs {

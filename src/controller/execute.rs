@@ -12,7 +12,7 @@ use crate::model::observed::Service;
 use crate::model::{Observed, Reason, ReasonCode, TargetId, TaskDefinitionArn, Timestamp, wire};
 use crate::policy::ScopeKeys;
 use crate::ports::ecs::{Outcome, Retry};
-use crate::ports::{Clock, Ecs, EcsError, Operation, Store};
+use crate::ports::{Alarms, Clock, Ecs, EcsError, Operation, Store};
 use crate::rollout::change::{self, Action};
 use crate::rollout::landing::Facts;
 use crate::rollout::setting::TAGS;
@@ -22,6 +22,8 @@ use crate::rollout::{Back, Change, RegistrationState, State};
 pub struct Executor<'a> {
     /// ECS.
     pub ecs: &'a dyn Ecs,
+    /// Alarms.
+    pub alarms: &'a dyn Alarms,
     /// The record.
     pub store: &'a dyn Store,
     /// The time.

@@ -27,7 +27,7 @@ use crate::model::spec::{FreezeSpec, Object, Spec, StrategySpec};
 use crate::model::{Observed, Reason, ReasonCode, TargetId, Timestamp};
 use crate::plan::{self, Context, Plan};
 use crate::policy::{PolicySet, TargetContext};
-use crate::ports::{Clock, Ecs, Store};
+use crate::ports::{Alarms, Clock, Ecs, Store};
 use crate::records::campaign::Campaign;
 use crate::records::configuration::{Configuration, Configurations, Generation};
 use crate::records::targets::Targets;
@@ -39,6 +39,8 @@ use crate::rollout::{RegistrationState, State};
 pub struct Parts {
     /// ECS.
     pub ecs: Arc<dyn Ecs>,
+    /// The alarms of the same account and region.
+    pub alarms: Arc<dyn Alarms>,
     /// The record.
     pub store: Arc<dyn Store>,
     /// The time.
@@ -157,7 +159,7 @@ impl Controller {
     /// [`ControllerError::NotHolder`] where another controller has the target: nothing was done. The store's errors,
     /// and ECS's where not even the clusters could be listed.
     pub async fn pass(&mut self, depth: Depth) -> Result<PassReport, ControllerError> {
-        let Parts { ecs, store, clock } = self.parts.clone();
+        let Parts { ecs, alarms, store, clock } = self.parts.clone();
         let target = self.settings.target.clone();
         let epoch = match self.gate.keeper.ensure(store.as_ref(), &target, clock.as_ref()).await? {
             Held::Still { epoch } | Held::Taken { epoch } => epoch,
@@ -188,6 +190,7 @@ impl Controller {
         }
         let mut executor = Executor {
             ecs: ecs.as_ref(),
+            alarms: alarms.as_ref(),
             store: store.as_ref(),
             clock: clock.as_ref(),
             target: &target,
@@ -248,7 +251,7 @@ impl Controller {
     /// # Errors
     /// As [`pass`](Self::pass).
     pub async fn plan(&mut self, objects: Option<Vec<Object>>) -> Result<(Plan, Arc<PolicySet>), ControllerError> {
-        let Parts { ecs, store, clock } = self.parts.clone();
+        let Parts { ecs, store, clock, .. } = self.parts.clone();
         let target = self.settings.target.clone();
         match objects {
             None => {

@@ -150,8 +150,10 @@ reasons! {
     DeploymentFailed,
     /// Tasks of the deployment fail.
     TasksFail,
-    /// An alarm fired.
+    /// An alarm is, or went, into ALARM.
     Alarm,
+    /// How an alarm stands cannot be told.
+    AlarmUnknown,
     /// Somebody deployed over the change.
     Overtaken,
     /// The service was deployed again since.

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::alarm::{AlarmWatch, Alarms};
 use super::record::{Change, Rollout};
 use super::state::{Back, Phase, RolloutState, State};
 use crate::model::spec::Approval;
@@ -132,6 +133,7 @@ pub fn carry_out(
             rollout.spec.accepted_failures =
                 changes.iter().filter(|change| change.failed()).map(|change| change.name.clone()).collect();
             rollout.state = RolloutState::Progressing { wave: *wave };
+            forget_alarms(rollout);
             Ok(())
         }
         (Request::Retry, RolloutState::Paused { wave, .. }) => {
@@ -144,6 +146,7 @@ pub fn carry_out(
             let failed = |name: &String| changes.iter().any(|change| change.name == *name && change.failed());
             rollout.spec.accepted_failures.retain(failed);
             rollout.state = RolloutState::Progressing { wave };
+            forget_alarms(rollout);
             Ok(())
         }
         (
@@ -189,6 +192,14 @@ pub fn carry_out(
         (Request::Approve { .. } | Request::Pause | Request::Resume | Request::Abort | Request::Retry, _) => {
             Err(refused)
         }
+    }
+}
+
+/// Whoever goes on accepts what was missed; alarms are looked at afresh before anything begins. A wave that one failed is
+/// taken back to its end all the same.
+fn forget_alarms(rollout: &mut Rollout) {
+    if !matches!(rollout.alarms.standing, Alarms::Fired { .. }) {
+        rollout.alarms = AlarmWatch::default();
     }
 }
 

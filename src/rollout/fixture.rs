@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 
+use super::alarm::AlarmWatch;
 use super::change::{Action, Input, Step, step};
 use super::landing::{Facts, KnownDeployment, ServiceDeployments};
 use super::record::{Change, ChangeSpec, HistoryEntry, Registration, RegistrationState, Rollout, RolloutSpec};
@@ -322,6 +323,7 @@ pub(super) fn rollout(sizes: &[usize]) -> Rollout {
         created_at: at(0),
         waiting: None,
         carried_out: None,
+        alarms: AlarmWatch::default(),
     }
 }
 

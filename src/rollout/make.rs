@@ -1,5 +1,6 @@
 //! From a planned campaign to its records.
 
+use super::alarm::AlarmWatch;
 use super::record::{Change, ChangeSpec, HistoryEntry, Rollout, RolloutSpec};
 use super::state::{Phase, RolloutState, State};
 use crate::model::change::Documents;
@@ -56,6 +57,7 @@ pub fn records(
         created_at: making.now,
         waiting: campaign.proposed.clone(),
         carried_out: None,
+        alarms: AlarmWatch::default(),
     };
     let changes = campaign
         .changes

@@ -4,6 +4,7 @@
 //! does it, and comes back with what it saw.
 
 pub mod adoption;
+pub mod alarm;
 pub mod back;
 pub mod bake;
 pub mod campaign;

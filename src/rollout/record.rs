@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::alarm::AlarmWatch;
 use super::state::{Phase, RolloutState, State};
 use crate::model::change::{ChangeKind, Documents, Resource, Setting, WaveRecord};
 use crate::model::spec::StrategySpec;
@@ -30,6 +31,9 @@ pub struct Rollout {
     /// The Command that was last carried out on it: read again after a crash, it is answered and not repeated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub carried_out: Option<String>,
+    /// Its alarms, as last looked at.
+    #[serde(default, skip_serializing_if = "AlarmWatch::is_empty")]
+    pub alarms: AlarmWatch,
 }
 
 /// What a rollout was made to do.

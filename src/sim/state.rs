@@ -1,10 +1,11 @@
 //! Everything that is, and what is going to happen by itself, in order. Does not know who asks, nor any clock.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::alarm::Alarm;
 use super::capacity::Provider;
 use super::cluster::Cluster;
 use super::config::WorldConfig;
@@ -25,6 +26,8 @@ pub(super) enum Event {
     Task { cluster: String, task: String },
     /// A stopped task can no longer be described.
     Forget { cluster: String, task: String },
+    /// CloudWatch evaluates a new alarm for the first time.
+    Evaluate { alarm: String },
     /// A call arrives: of somebody else, or one that was on its way for long. Nobody reads the answer.
     Call { operation: String, input: Value },
 }
@@ -45,8 +48,8 @@ pub(super) struct State {
     pub(super) capacity_providers: BTreeMap<String, Provider>,
     pub(super) images: Images,
     pub(super) misbehaviours: Vec<Misbehaviour>,
-    /// The alarms that are going off.
-    pub(super) alarms: BTreeSet<String>,
+    /// CloudWatch's alarms, by name.
+    pub(super) alarms: BTreeMap<String, Alarm>,
 }
 
 impl State {
@@ -61,7 +64,7 @@ impl State {
             capacity_providers: BTreeMap::new(),
             images: Images::default(),
             misbehaviours: Vec::new(),
-            alarms: BTreeSet::new(),
+            alarms: BTreeMap::new(),
         }
     }
 
@@ -94,6 +97,7 @@ impl State {
             Event::Settle { cluster, service } => self.settle(&cluster, &service),
             Event::Task { cluster, task } => self.step_task(&cluster, &task),
             Event::Forget { cluster, task } => self.forget_task(&cluster, &task),
+            Event::Evaluate { alarm } => self.evaluate_alarm(&alarm),
             // Whoever sent it is not there any more to hear the answer.
             Event::Call { operation, input } => drop(self.call(&operation, &input)),
         }
@@ -154,6 +158,10 @@ impl State {
             "UntagResource" => self.untag_resource(&input),
             "RunTask" => self.run_task(&input),
             "StopTask" => self.stop_task_call(&input),
+            "PutMetricAlarm" => self.put_metric_alarm(&input),
+            "PutCompositeAlarm" => self.put_composite_alarm(&input),
+            "SetAlarmState" => self.set_alarm_state(&input),
+            "DeleteAlarms" => self.delete_alarms(&input),
             _ => self.read(operation, &input),
         }
     }
@@ -175,6 +183,8 @@ impl State {
             "DescribeServiceDeployments" => self.describe_service_deployments(input),
             "DescribeServiceRevisions" => self.describe_service_revisions(input),
             "ListTagsForResource" => self.list_tags_for_resource(input),
+            "DescribeAlarms" => self.describe_alarms(input),
+            "GetResources" => self.get_resources(input),
             _ => {
                 Err(SimError::new("UnknownOperationException", format!("The simulator has no operation {operation}.")))
             }
@@ -184,7 +194,7 @@ impl State {
 
 /// Whether `operation` changes nothing.
 pub(super) fn is_read(operation: &str) -> bool {
-    operation.starts_with("Describe") || operation.starts_with("List")
+    ["Describe", "List", "Get"].iter().any(|verb| operation.starts_with(verb))
 }
 
 /// A point in time as awsJson 1.1 writes it: seconds since the epoch.

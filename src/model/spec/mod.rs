@@ -1,5 +1,6 @@
 //! The kinds that people write, as they write them. Knows nothing of YAML, of storage or of what the words lead to.
 
+mod alarm;
 mod amount;
 mod binding;
 mod object;
@@ -8,6 +9,7 @@ mod scope;
 mod strategy;
 mod waiver;
 
+pub use alarm::{AlarmSelector, TagValues, TaggedAlarms};
 pub use amount::{Amount, ParseAmountError, Percent, WaveSize};
 pub use binding::{BindingSpec, Enforcement, FreezeSpec, PolicySelector, TargetSpec};
 pub use object::{API_VERSION, Kind, Metadata, Object, Spec};

@@ -1,5 +1,6 @@
 //! The whole loop in virtual time, over the simulated ECS and an in-memory store.
 
+mod alarms;
 mod catalogue;
 mod families;
 mod landing;
