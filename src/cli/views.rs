@@ -174,7 +174,9 @@ fn rollout_view(campaign: &Campaign, changes: Option<Vec<Nested<ChangeView>>>) -
             wave: rollout.state.wave().map(|wave| wave + 1),
             waiting: rollout.waiting.as_ref().map(Waiting::of),
             counts: Counts::of(campaign.changes.iter().map(|change| &change.value)),
-            conditions: std::iter::once(complete(&rollout.state, rollout.created_at)).chain(alarms_quiet(campaign)).collect(),
+            conditions: std::iter::once(complete(&rollout.state, rollout.created_at))
+                .chain(alarms_quiet(campaign))
+                .collect(),
             approved_waves: rollout.approved_waves,
         },
         changes,
