@@ -20,3 +20,4 @@ mod policies;
 mod policies_oracle;
 mod scenarios;
 mod sim;
+mod simulation;
