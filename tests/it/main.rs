@@ -22,3 +22,4 @@ mod policies_laws;
 mod policies_oracle;
 mod scenarios;
 mod sim;
+mod simulation;
