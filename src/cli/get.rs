@@ -1,7 +1,7 @@
 //! `get KIND [NAME]`: what people wrote, and what the controller has found and done. Reads the store only.
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::error::{Answer, Error};
 use super::objects::{self, Standing};

@@ -6,8 +6,8 @@ use serde::Serialize;
 use super::printed::{PolicySetView, Printed};
 use crate::model::spec::Enforcement;
 use crate::model::{DiffEntry, Reason, TargetId};
-use crate::policy::{WaiverHere, WaiverUse};
 use crate::plan::{Cost, Plan, PlanOutcome, PlannedFinding, PlannedResource, Summary};
+use crate::policy::{WaiverHere, WaiverUse};
 
 /// What `plan` says.
 #[derive(Debug, Serialize, JsonSchema)]
