@@ -134,7 +134,7 @@ struct RolloutStatus {
     /// How many of its changes stand where.
     counts: Counts,
     /// `Complete`: True once it has ended as it should.
-    conditions: Vec<Condition>,
+    conditions: Vec<RolloutCondition>,
     /// Waves approved so far.
     approved_waves: usize,
 }
@@ -142,7 +142,7 @@ struct RolloutStatus {
 /// A condition, as Kubernetes has them.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct Condition {
+struct RolloutCondition {
     /// Its name.
     #[serde(rename = "type")]
     kind: &'static str,
@@ -195,7 +195,7 @@ pub(super) fn rollout_with_changes(campaign: &Campaign) -> Value {
 }
 
 /// The condition `Complete`: True once it has ended as it should, False with the reason where it has not.
-fn complete(state: &RolloutState, created: Timestamp) -> Condition {
+fn complete(state: &RolloutState, created: Timestamp) -> RolloutCondition {
     let (status, message, at) = match state {
         RolloutState::Succeeded { at } => ("True", None, *at),
         RolloutState::RolledBack { cause, at } => ("False", Some(&cause.message), *at),
@@ -212,7 +212,7 @@ fn complete(state: &RolloutState, created: Timestamp) -> Condition {
         }
     };
     let (reason, message) = (state.phase(), message.cloned());
-    Condition { kind: "Complete", status, reason, message, last_transition_time: at }
+    RolloutCondition { kind: "Complete", status, reason, message, last_transition_time: at }
 }
 
 /// One resource moving from one state to another.

@@ -155,7 +155,7 @@ fn what_commands_on_a_fleet_print_holds_to_the_schemas() {
     assert_ne!(quick, POLICIES);
     let (plimsoll, _sim) = with(&quick);
     let freeze = "apiVersion: plimsoll/v1\nkind: Freeze\nmetadata: { name: f }\nspec: { scope: { include: { clusters: [nowhere] } }, reason: r }\n";
-    let waiver = "apiVersion: plimsoll/v1\nkind: Waiver\nmetadata: { name: w }\nspec: { policies: [no-root], owner: o, reason: r, expiresAt: 2027-01-01T00:00:00Z }\n";
+    let waiver = "apiVersion: plimsoll/v1\nkind: Waiver\nmetadata: { name: w }\nspec: { policies: [no-root], owner: o, reason: r, expiresAt: 2999-01-01T00:00:00Z, longerThanAYear: for ever }\n";
     plimsoll.write("more.yaml", &format!("{freeze}---\n{waiver}"));
     let run = |arguments: &[&str], codes: &[i32]| {
         let run = plimsoll.run(&[arguments, &["-o", "json"]].concat());
