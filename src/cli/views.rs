@@ -244,7 +244,7 @@ impl Printed for ChangeView {
 
 /// The condition `AlarmsQuiet`, where its strategy listens to alarms: False with the alarm that is on, Unknown with what
 /// keeps them from being known. They are not read while nothing depends on them.
-fn alarms_quiet(campaign: &Campaign) -> Option<Condition> {
+fn alarms_quiet(campaign: &Campaign) -> Option<RolloutCondition> {
     let rollout = &campaign.rollout.value;
     if rollout.spec.strategy.health.alarms.is_empty() {
         return None;
@@ -261,7 +261,7 @@ fn alarms_quiet(campaign: &Campaign) -> Option<Condition> {
         Some(reason) => (reason.code.as_str(), Some(reason.message.clone())),
         None => (if status == "True" { "Quiet" } else { "NotRead" }, None),
     };
-    Some(Condition { kind: "AlarmsQuiet", status, reason, message, last_transition_time: at })
+    Some(RolloutCondition { kind: "AlarmsQuiet", status, reason, message, last_transition_time: at })
 }
 
 /// A Change.
