@@ -444,3 +444,15 @@ fn what_an_alarm_takes_back_goes_as_many_at_a_time_as_forward_also_while_the_rol
     check(&paused, &list, "Paused 0 back [1] (ChangeFailed)");
     check(&paused, &in_states(&sizes, &[back(), back(), succeeded(), updating()]), "Paused 0 back [3] (ChangeFailed)");
 }
+
+/// Found by the law `every_rollout_ends_or_waits_for_a_person`.
+#[test]
+fn what_an_alarm_takes_back_does_not_wait_for_what_has_only_registered() {
+    let sizes = [2];
+    let continues = with(hearing(rollout(&sizes), fired()), |rollout| {
+        rollout.spec.strategy.on_failure = OnFailure::Continue;
+        rollout.spec.waves[0].max_in_flight = 1;
+    });
+    let list = in_states(&sizes, &[State::Registering { since: at(1) }, succeeded()]);
+    check(&continues, &list, "Progressing 0 back [1] (ChangeFailed)");
+}
