@@ -1,6 +1,7 @@
 //! What evaluation answers.
 
 use std::fmt;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -15,11 +16,11 @@ pub struct PolicyResult {
     /// The policy's name.
     pub policy: String,
     /// Its title.
-    pub title: String,
+    pub title: Arc<str>,
     /// How bad a failure is.
     pub severity: Severity,
     /// The controls that it answers.
-    pub controls: Vec<String>,
+    pub controls: Arc<[String]>,
     /// The answer.
     pub verdict: Verdict,
     /// Why it is `unknown`; why a failure has no fix, where an attempt was made.

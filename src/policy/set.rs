@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::bindings::Links;
 use super::compile::{CompiledPolicy, RUNNING, below, compile, fits};
 use super::scope::{GlobError, Globs, ScopeMatcher};
 use super::structures::unknown_members;
@@ -45,6 +46,8 @@ pub struct PolicySet(Arc<Compiled>);
 #[derive(Debug)]
 struct Compiled {
     policies: Vec<CompiledPolicy>,
+    /// Which Bindings and Waivers name each policy, in the order of `policies`.
+    links: Vec<Links>,
     bindings: Vec<CompiledBinding>,
     waivers: Vec<CompiledWaiver>,
     strategies: BTreeMap<String, StrategySpec>,
@@ -144,7 +147,8 @@ impl PolicySet {
         }
         bindings.sort_by(|left, right| left.name.cmp(&right.name));
         waivers.sort_by(|left, right| left.name.cmp(&right.name));
-        Ok(Self(Arc::new(Compiled { policies, bindings, waivers, strategies, hash: hash(objects), warnings })))
+        let links = policies.iter().map(|policy| Links::of(policy, &bindings, &waivers)).collect();
+        Ok(Self(Arc::new(Compiled { policies, links, bindings, waivers, strategies, hash: hash(objects), warnings })))
     }
 
     /// How many policies.
@@ -217,8 +221,8 @@ impl PolicySet {
         })
     }
 
-    pub(super) fn compiled(&self) -> &[CompiledPolicy] {
-        &self.0.policies
+    pub(super) fn compiled(&self) -> impl Iterator<Item = (&CompiledPolicy, &Links)> {
+        self.0.policies.iter().zip(&self.0.links)
     }
 
     pub(super) fn compiled_bindings(&self) -> &[CompiledBinding] {
