@@ -122,7 +122,9 @@ pub fn on_json(document: &Value) -> usize {
     let of_containers: usize = containers.map(|container| of_container(&task, &container)).sum();
     let volumes = list(document.get("volumes")).iter().filter_map(|volume| volume.get("efsVolumeConfiguration"));
     let in_plain = volumes
-        .filter(|volume| !volume.is_null() && volume.get("transitEncryption").and_then(Value::as_str) != Some("ENABLED"))
+        .filter(|volume| {
+            !volume.is_null() && volume.get("transitEncryption").and_then(Value::as_str) != Some("ENABLED")
+        })
         .count();
     of_task(&task) + of_containers + in_plain
 }

@@ -4,7 +4,13 @@
 //! CPU time of this thread (user and system), not the wall clock: the machine may have other work. Every figure is the
 //! median of several runs over the same documents.
 
-#![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a bench reports and stops")]
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a bench reports and stops"
+)]
 
 mod handwritten;
 
@@ -63,18 +69,33 @@ fn report(set: &PolicySet, documents: &[Vec<u8>], bytes: usize) {
     };
     line("parse", measure(|| documents.iter().for_each(|document| drop(black_box(parse(document))))));
     line("evaluate what is parsed (warm)", measure(|| parsed.iter().for_each(|document| drop(ask(set, document)))));
-    line("parse and evaluate (cold)", measure(|| documents.iter().for_each(|document| drop(ask(set, &parse(document))))));
+    line(
+        "parse and evaluate (cold)",
+        measure(|| documents.iter().for_each(|document| drop(ask(set, &parse(document))))),
+    );
     line(
         "by hand in Rust, on what is parsed",
-        measure(|| parsed.iter().for_each(|document| { black_box(handwritten::on_json(document)); })),
+        measure(|| {
+            parsed.iter().for_each(|document| {
+                black_box(handwritten::on_json(document));
+            })
+        }),
     );
     line(
         "by hand in Rust, parse and ask",
-        measure(|| documents.iter().for_each(|document| { black_box(handwritten::on_json(&parse(document))); })),
+        measure(|| {
+            documents.iter().for_each(|document| {
+                black_box(handwritten::on_json(&parse(document)));
+            })
+        }),
     );
     line(
         "by hand in Rust, typed decode and ask",
-        measure(|| documents.iter().for_each(|document| { black_box(handwritten::on_bytes(document)); })),
+        measure(|| {
+            documents.iter().for_each(|document| {
+                black_box(handwritten::on_bytes(document));
+            })
+        }),
     );
 }
 
@@ -156,10 +177,9 @@ fn task_definition_policies(set: &PolicySet) -> usize {
 fn documents() -> (String, Vec<Vec<u8>>) {
     #[allow(clippy::disallowed_methods, reason = "a bench may look where the corpus is")]
     let corpus = std::env::var("PLIMSOLL_CORPUS").ok();
-    let folder = corpus.as_ref().map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/task-definitions"),
-        PathBuf::from,
-    );
+    let folder = corpus
+        .as_ref()
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/task-definitions"), PathBuf::from);
     let mut paths: Vec<PathBuf> =
         std::fs::read_dir(&folder).expect("the folder is there").map(|entry| entry.unwrap().path()).collect();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
@@ -174,7 +194,9 @@ fn documents() -> (String, Vec<Vec<u8>>) {
                 let inner = members.get("taskDefinition").filter(|inner| inner.get("containerDefinitions").is_some());
                 documents.extend(inner.map(|inner| serde_json::to_vec_pretty(inner).unwrap()));
             }
-            Ok(Value::Array(items)) => documents.extend(items.iter().map(|item| serde_json::to_vec_pretty(item).unwrap())),
+            Ok(Value::Array(items)) => {
+                documents.extend(items.iter().map(|item| serde_json::to_vec_pretty(item).unwrap()))
+            }
             _ => {}
         }
     }

@@ -106,9 +106,9 @@ pub(super) fn bind(all: &[CompiledBinding], policy: &CompiledPolicy, links: &Lin
 
 /// The params in effect, and the first contradiction among the Bindings that set them.
 fn params_of(policy: &CompiledPolicy, matched: &[(&CompiledBinding, &Arc<Value>)]) -> (Arc<Value>, Option<Reason>) {
-    let mut setting = matched.iter().filter(|(binding, _)| {
-        binding.spec.enforcement != Enforcement::Off && own(policy, binding).next().is_some()
-    });
+    let mut setting = matched
+        .iter()
+        .filter(|(binding, _)| binding.spec.enforcement != Enforcement::Off && own(policy, binding).next().is_some());
     let Some((first, alone)) = setting.next() else { return (Arc::clone(&policy.params), None) };
     let mut others = setting.peekable();
     if others.peek().is_none() {

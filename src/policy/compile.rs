@@ -9,9 +9,7 @@ use super::expression::{Expression, ExpressionError, Scope};
 use super::pointer::{Each, tokens};
 use super::set::{PolicyError, canonical};
 use super::template::{Message, ValueTemplate};
-use crate::model::spec::{
-    CheckSpec, EditSpec, Kind, Metadata, ParamSpec, ParamType, PolicySpec, ResourceKind,
-};
+use crate::model::spec::{CheckSpec, EditSpec, Kind, Metadata, ParamSpec, ParamType, PolicySpec, ResourceKind};
 
 /// What expressions may name besides bound names; the order is that of `evaluate`'s roots.
 pub(super) const RESOURCE: usize = 0;

@@ -236,6 +236,7 @@ impl<'a> Walk<'a, '_> {
     }
 }
 
+/// Whether it stands for a value that cannot be known.
 pub(super) fn is_unresolved(node: &Value) -> bool {
     node.as_object().is_some_and(|members| members.len() == 1 && members.contains_key(UNRESOLVED))
 }

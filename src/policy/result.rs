@@ -10,6 +10,9 @@ use serde_json::Value;
 use crate::model::spec::{Enforcement, Need};
 use crate::model::{Finding, Reason, Severity, Timestamp, Verdict};
 
+/// What every policy of a set says of one resource, shared.
+pub type Answers = Arc<[Arc<PolicyResult>]>;
+
 /// The answer of one policy on one resource.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PolicyResult {
