@@ -72,7 +72,7 @@ struct Seen<'a> {
 }
 
 /// How many findings, after a typed decode. `None`: the types do not fit.
-pub fn on_bytes(document: &[u8]) -> Option<usize> {
+pub(crate) fn on_bytes(document: &[u8]) -> Option<usize> {
     let document: TaskDefinition = serde_json::from_slice(document).ok()?;
     let platform = document.runtime_platform.as_ref();
     let task = Task {
@@ -98,7 +98,7 @@ pub fn on_bytes(document: &[u8]) -> Option<usize> {
 }
 
 /// How many findings, on a document as the engine has it.
-pub fn on_json(document: &Value) -> usize {
+pub(crate) fn on_json(document: &Value) -> usize {
     let task = Task {
         network_mode: document.get("networkMode").and_then(Value::as_str),
         pid_mode: document.get("pidMode").and_then(Value::as_str),

@@ -169,6 +169,9 @@ pub(super) const fn document_kind(kind: ResourceKind) -> DocumentKind {
     }
 }
 
+/// What a finding takes, in steps: its texts take as long to make as some twenty nodes to look at.
+const FINDING: u64 = 20;
+
 /// One policy going over one resource.
 struct Pass<'a> {
     policy: &'a CompiledPolicy,
@@ -221,6 +224,10 @@ impl<'a> Pass<'a> {
     }
 
     fn element(&mut self, check: &'a CompiledCheck, trail: &[Step<'_>], bound: &[&Value]) {
+        // Nothing is left, and it was said: a document of a million containers is not gone through to the end.
+        if self.budget.left() == 0 && self.unknown.is_some() {
+            return;
+        }
         let holds = match &check.when {
             Some(when) => when.holds(self.roots(bound), &self.budget).map_err(|why| ("when", why)),
             None => Ok(true),
@@ -236,14 +243,26 @@ impl<'a> Pass<'a> {
             Ok(true) => {}
             Ok(false) => self.fail(check, trail, bound),
             Err((part, why)) => {
-                let what = format!("check `{}`, `{part}`", check.name);
-                let why = reason(&what, &pointer_of(trail), &why);
-                self.unknown.get_or_insert(why);
+                let what = || format!("check `{}`, `{part}`", check.name);
+                self.unknown.get_or_insert_with(|| reason(&what(), &pointer_of(trail), &why));
             }
         }
     }
 
+    /// Takes steps for what a failure leaves behind.
+    fn pay(&mut self, check: &CompiledCheck, steps: u64) -> bool {
+        let paid = self.budget.take(steps);
+        if !paid {
+            let message = format!("check `{}`: there is too much in this document that fails", check.name);
+            self.unknown.get_or_insert(Reason::of(ReasonCode::NotEvaluated, message));
+        }
+        paid
+    }
+
     fn fail(&mut self, check: &'a CompiledCheck, trail: &[Step<'_>], bound: &[&Value]) {
+        if !self.pay(check, FINDING) {
+            return;
+        }
         let element = pointer_of(trail);
         let fix = self.choose(check, bound);
         let edits = match &fix {
@@ -348,6 +367,11 @@ impl<'a> Pass<'a> {
     }
 
     fn plan(&mut self, check: &CompiledCheck, mut edits: Vec<PlannedEdit>) {
+        let made = self.fixes.iter().find(|planned| planned.check == check.name).map_or(0, |fix| fix.edits.len());
+        // Each is compared with all that were made before; what cannot be paid for makes the verdict unknown, unfixed.
+        if !self.pay(check, made as u64 / 8) {
+            return;
+        }
         if let Some(planned) = self.fixes.iter_mut().find(|planned| planned.check == check.name) {
             edits.retain(|edit| !planned.edits.contains(edit));
             planned.edits.append(&mut edits);

@@ -94,14 +94,15 @@ impl Feed {
     }
 
     fn surroundings(&mut self, reads: &Reads, scope_tags: &BTreeSet<String>, around: &Surroundings<'_>) {
-        self.paths(around.service, &reads.service);
-        self.paths(around.cluster, &reads.cluster);
-        self.paths(around.running, &reads.running);
-        let target = around
-            .target
-            .map(|target| json!({"account": target.account, "region": target.region, "labels": target.labels}));
+        // All of them: who adds one is told here.
+        let Surroundings { kind: _, service, cluster, running, target, scope } = *around;
+        self.paths(service, &reads.service);
+        self.paths(cluster, &reads.cluster);
+        self.paths(running, &reads.running);
+        let target =
+            target.map(|target| json!({"account": target.account, "region": target.region, "labels": target.labels}));
         self.paths(target.as_ref(), &reads.target);
-        self.scope(scope_tags, around.scope);
+        self.scope(scope_tags, scope);
     }
 
     fn scope(&mut self, named: &BTreeSet<String>, keys: &ScopeKeys) {

@@ -33,6 +33,8 @@ mod vocabulary;
 mod waiver;
 
 #[cfg(test)]
+mod memo_laws;
+#[cfg(test)]
 mod tests;
 
 pub use coverage::{Coverage, Seen, coverage};

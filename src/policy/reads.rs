@@ -9,6 +9,9 @@ use super::expression::Expression;
 use super::template::ValueTemplate;
 use crate::model::spec::ResourceKind;
 
+/// A variable more belongs into [`Reads`] and into the fingerprint, or its changes would go unseen.
+const _: () = assert!(ROOTS == 7);
+
 /// The nodes that policies read of one document, none below another.
 pub(super) type Paths = Vec<Vec<String>>;
 
