@@ -26,7 +26,7 @@ use crate::model::observed::Fleet;
 use crate::model::spec::{FreezeSpec, Object, Spec, StrategySpec};
 use crate::model::{Observed, Reason, ReasonCode, TargetId, Timestamp};
 use crate::plan::{self, Context, Plan};
-use crate::policy::{PolicySet, TargetContext};
+use crate::policy::{Memo, PolicySet, TargetContext};
 use crate::ports::{Alarms, Clock, Ecs, Store};
 use crate::records::campaign::Campaign;
 use crate::records::configuration::{Configuration, Configurations, Generation};
@@ -89,6 +89,8 @@ pub struct PassReport {
     pub commands: usize,
     /// Rollouts that were begun.
     pub created: usize,
+    /// How many documents were evaluated: none where nothing has changed that policies read.
+    pub evaluations: u64,
 }
 
 /// Holds one target to its policies.
@@ -97,6 +99,7 @@ pub struct Controller {
     settings: Settings,
     gate: Gate,
     cache: Cache,
+    memo: Memo,
     configuration: Option<(Generation, Arc<PolicySet>, Configuration)>,
     written: Option<report::Written>,
     statuses: Option<statuses::Kept>,
@@ -121,6 +124,7 @@ impl Controller {
             settings,
             gate,
             cache: Cache::default(),
+            memo: Memo::default(),
             configuration: None,
             written: None,
             statuses: None,
@@ -205,6 +209,7 @@ impl Controller {
         configured?;
         let mut plan = None;
         let mut created = 0;
+        let evaluated_before = self.memo.evaluated();
         if depth == Depth::Full {
             let Some((_, set, configuration)) = self.configuration.clone() else {
                 return Err(ControllerError::NoPolicies);
@@ -218,6 +223,7 @@ impl Controller {
                 &books,
                 executor.gate.freezes(),
                 &self.settings,
+                &mut self.memo,
                 clock.now(),
             )
             .await;
@@ -240,8 +246,15 @@ impl Controller {
             plan = Some(made);
         }
         books.sort_out();
-        let report =
-            PassReport { plan, campaigns: books.campaigns.clone(), ended: books.ended.clone(), commands, created };
+        let evaluations = self.memo.evaluated() - evaluated_before;
+        let report = PassReport {
+            plan,
+            campaigns: books.campaigns.clone(),
+            ended: books.ended.clone(),
+            commands,
+            created,
+            evaluations,
+        };
         self.books = Some(books);
         Ok(report)
     }
@@ -266,8 +279,9 @@ impl Controller {
         let books = Books::read(Arc::clone(&store), target.clone(), 0).await?;
         let asked = Asked::by(&set);
         let mut fleet = observe::fleet(ecs.as_ref(), &target, asked, &mut self.cache, clock.now()).await?;
+        let (settings, memo) = (&self.settings, &mut self.memo);
         let plan =
-            make_plan(&mut fleet, ecs.as_ref(), &set, &configuration, &books, &freezes, &self.settings, clock.now())
+            make_plan(&mut fleet, ecs.as_ref(), &set, &configuration, &books, &freezes, settings, memo, clock.now())
                 .await;
         Ok((plan, set))
     }
@@ -338,6 +352,7 @@ async fn make_plan(
     books: &Books,
     freezes: &[(String, FreezeSpec)],
     settings: &Settings,
+    memo: &mut Memo,
     now: Timestamp,
 ) -> Plan {
     let target = target_context(&settings.target, configuration);
@@ -359,9 +374,10 @@ async fn make_plan(
         default_strategy: &default_strategy,
         now,
     };
-    let families = plan::families_to_look_up(fleet, &context);
+    memo.begin(set);
+    let families = plan::families_to_look_up(fleet, &context, memo);
     observe::latest(ecs, families, fleet, now).await;
-    plan::plan(fleet, &context)
+    plan::plan(fleet, &context, memo)
 }
 
 /// Observes the fleet, and renews the lease meanwhile: within ECS's rates a large fleet takes longer than a lease.
