@@ -89,6 +89,8 @@ pub struct PassReport {
     pub commands: usize,
     /// Rollouts that were begun.
     pub created: usize,
+    /// Revisions of ours that are to be deregistered as soon as reads have caught up.
+    pub clearing: usize,
     /// How many documents were evaluated: none where nothing has changed that policies read.
     pub evaluations: u64,
 }
@@ -189,6 +191,8 @@ impl Controller {
             None => Books::read(Arc::clone(&store), target.clone(), epoch).await?,
         };
         if self.stamped != Some(epoch) {
+            // Another controller may have written reports since.
+            self.written = None;
             books.stamp().await?;
             self.stamped = Some(epoch);
         }
@@ -209,6 +213,7 @@ impl Controller {
         configured?;
         let mut plan = None;
         let mut created = 0;
+        let mut clearing = 0;
         let evaluated_before = self.memo.evaluated();
         if depth == Depth::Full {
             let Some((_, set, configuration)) = self.configuration.clone() else {
@@ -235,7 +240,7 @@ impl Controller {
             if created > 0 || waited {
                 executor.advance(&mut books).await?;
             }
-            clear_away(&mut executor, &mut books, &fleet).await?;
+            clearing = clear_away(&mut executor, &mut books, &fleet).await?;
             report::write(store.as_ref(), &target, &made, &mut self.written).await?;
             let kept = self.statuses.take();
             let holder = (&target, epoch);
@@ -253,6 +258,7 @@ impl Controller {
             ended: books.ended.clone(),
             commands,
             created,
+            clearing,
             evaluations,
         };
         self.books = Some(books);
@@ -446,10 +452,13 @@ fn is_waited_for(books: &Books, registration: &Registration) -> bool {
 
 /// Deregisters revisions of ours that did not stand, once nothing runs on them and nothing names them: they must not
 /// stay *latest*.
-async fn clear_away(executor: &mut Executor<'_>, books: &mut Books, fleet: &Fleet) -> Result<(), ControllerError> {
+///
+/// Says how many have to wait until reads have caught up.
+async fn clear_away(executor: &mut Executor<'_>, books: &mut Books, fleet: &Fleet) -> Result<usize, ControllerError> {
     if !fleet.gaps.is_empty() || fleet.services.values().any(|service| matches!(service, Observed::Unknown { .. })) {
-        return Ok(());
+        return Ok(0);
     }
+    let mut waiting = 0;
     for registration in books.registrations.clone() {
         let registration = registration.value;
         if let RegistrationState::Intended { last, at } = registration.state {
@@ -475,10 +484,13 @@ async fn clear_away(executor: &mut Executor<'_>, books: &mut Books, fleet: &Flee
         let unseen = |change: &crate::records::Versioned<crate::rollout::Change>| {
             change.value.entered().is_some_and(|entered| entered + READ_LAG > fleet.at)
         };
-        if all().any(unseen) {
+        // To what was quarantined no service was ever moved.
+        let quarantined = matches!(registration.state, RegistrationState::Quarantined { .. });
+        let needed = all().any(|change| change.value.stands() || !change.value.state.phase().is_final());
+        if !needed && !quarantined && all().any(unseen) {
+            waiting += 1;
             continue;
         }
-        let needed = all().any(|change| change.value.stands() || !change.value.state.phase().is_final());
         let named = fleet.services.values().filter_map(Observed::known).any(|service| {
             service.task_definition.as_ref() == Some(arn)
                 || service.deployments.iter().any(|deployment| &deployment.task_definition == arn)
@@ -496,5 +508,5 @@ async fn clear_away(executor: &mut Executor<'_>, books: &mut Books, fleet: &Flee
             executor.deregister(books, &registration, arn).await?;
         }
     }
-    Ok(())
+    Ok(waiting)
 }
