@@ -12,7 +12,7 @@ use crate::records::Versioned;
 use crate::records::campaign::Campaign;
 use crate::records::documents::Documents;
 use crate::rollout::make::{self, Making};
-use crate::rollout::{Change, RegistrationState, Rollout, RolloutState, State};
+use crate::rollout::{Change, Rollout, RolloutState, State};
 
 /// Drops what open rollouts have not begun and the policies no longer ask for; what is under way finishes.
 ///
@@ -30,7 +30,7 @@ pub(super) async fn reconsider(
             continue;
         }
         for change in &mut campaign.changes {
-            if !may_be_dropped(books, &change.value) {
+            if !may_be_dropped(&change.value) {
                 continue;
             }
             // What was not seen may be there: the change itself finds out whether its service is gone.
@@ -76,17 +76,10 @@ pub(super) async fn reconsider(
     Ok(())
 }
 
-/// Whether a change has not touched its service: it has not begun, or its revision is made and nobody was told.
-///
-/// Where it is not known whether the revision was made, that is found out first: it must not stay behind.
-fn may_be_dropped(books: &Books, change: &Change) -> bool {
-    let unknown =
-        || matches!(books.registration(change).map(|made| &made.state), Some(RegistrationState::Intended { .. }));
-    match change.state {
-        State::Pending => true,
-        State::Registering { .. } => !unknown(),
-        _ => false,
-    }
+/// Whether a change has not touched its service: it has not begun, or nobody was told of the revision that is made for it.
+/// What became of a registration that nobody waits for any more is found out when things are cleared away.
+const fn may_be_dropped(change: &Change) -> bool {
+    matches!(change.state, State::Pending | State::Registering { .. })
 }
 
 /// Makes rollouts of the plan's campaigns that have none yet, and says how many.

@@ -161,7 +161,7 @@ const STEPS: &[(&str, &[&str])] = &[
     ("Verifying", &["Stabilizing", "Succeeded", "Unverified", "RollingBack", "Overtaken", "Gone"]),
     ("Succeeded", &["RollingBack"]),
     ("Unverified", &["Succeeded", "RollingBack", "Overtaken", "Gone"]),
-    ("RollingBack", &["RolledBack", "Failed", "Overtaken", "Gone"]),
+    ("RollingBack", &["RolledBack", "Failed", "Overtaken", "Clobbered", "Gone"]),
     ("RolledBack", &["Pending"]),
     ("Failed", &["Pending", "RollingBack"]),
     ("Quarantined", &["Pending"]),

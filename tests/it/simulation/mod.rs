@@ -51,7 +51,8 @@ fn the_same_seed_is_the_same_run() {
 fn every_mutant_is_found() {
     let mut survived = Vec::new();
     for mutant in Mutant::ALL {
-        let found = (1..=150).find_map(|seed| {
+        // Where it was found before, first: what is drawn may change with the code.
+        let found = std::iter::once(mutant.found_before()).chain(1..=150).find_map(|seed| {
             let end = run(seed, CHAOS, Some(*mutant));
             end.broken.first().map(|law| (seed, law.clone()))
         });

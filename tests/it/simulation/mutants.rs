@@ -50,6 +50,16 @@ impl Mutant {
         Self::LosesAMember,
         Self::LeavesRevisions,
     ];
+
+    /// A seed that has found it.
+    pub(crate) const fn found_before(self) -> u64 {
+        match self {
+            Self::ForgetsHolds => 89,
+            Self::IgnoresDeployments => 8,
+            Self::RegistersBlindlyAgain => 3,
+            _ => 1,
+        }
+    }
 }
 
 /// The bug of a run, if it has one.
