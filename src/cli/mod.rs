@@ -4,6 +4,7 @@
 //! [`output`] writes data to stdout and talk to stderr. Nothing in here decides anything about a fleet.
 
 mod apply;
+mod apply_plan;
 mod arguments;
 mod audit;
 mod check;

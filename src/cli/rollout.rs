@@ -150,7 +150,7 @@ async fn show(session: &mut Session, opened: &Opened, arguments: Status) -> Resu
     }
 }
 
-fn rendered(session: &Session, campaign: &Campaign) -> Result<String, Error> {
+pub(super) fn rendered(session: &Session, campaign: &Campaign) -> Result<String, Error> {
     Ok(match session.output.format() {
         Format::Json => serde_json::to_string_pretty(&with_changes(campaign)).unwrap_or_default(),
         Format::Yaml => to_yaml(&with_changes(campaign))
@@ -236,7 +236,7 @@ async fn ask(session: &mut Session, opened: &Opened, asking: Asking, request: Re
 }
 
 /// Waits until what was asked for has come to its end, or to where a person is needed.
-async fn until_settled(
+pub(super) async fn until_settled(
     session: &Session,
     opened: &Opened,
     target: &TargetId,
@@ -278,7 +278,7 @@ fn of_service<'a>(campaign: &'a Campaign, service: &'a ServiceArn) -> impl Itera
     campaign.changes.iter().filter(of_it).map(|change| change.value.state.phase())
 }
 
-fn landed(campaign: &Campaign, request: &Request) -> bool {
+pub(super) fn landed(campaign: &Campaign, request: &Request) -> bool {
     match request {
         Request::Undo { service: Some(service) } => {
             of_service(campaign, service).all(|phase| phase == Phase::RolledBack)

@@ -175,6 +175,7 @@ impl Books {
         rollout: Rollout,
         changes: Vec<Change>,
         now: Timestamp,
+        by: &str,
     ) -> Result<(), ControllerError> {
         let (store, target) = (Arc::clone(&self.store), self.target.clone());
         let kept = Campaigns::of(store.as_ref(), &target);
@@ -195,7 +196,7 @@ impl Books {
                 rollout.value.spec.plan
             ),
             reason: rollout.value.waiting.clone(),
-            by: "plimsoll".to_owned(),
+            by: by.to_owned(),
         };
         self.event(entry).await?;
         rollout.value.epoch = self.epoch;

@@ -6,6 +6,7 @@
 //! Read [`reconcile`] first: one pass, top to bottom.
 
 pub mod advance;
+mod asked;
 mod begin;
 pub mod books;
 pub mod commands;

@@ -188,11 +188,15 @@ impl Controller {
             gate: &mut self.gate,
             cache: &mut self.cache,
         };
-        let commands = executor.obey(&mut books, &mut self.answered).await?;
+        let obeyed = executor.obey(&mut books, &mut self.answered).await?;
+        let commands = obeyed.carried_out + obeyed.plans.len();
         // What a person asked for shows in the plan and the reports at once, not at the next resync.
         let depth = if commands > 0 { Depth::Full } else { depth };
         executor.advance(&mut books).await?;
-        configured?;
+        if let Err(error) = configured {
+            executor.refuse_plans(&obeyed.plans, &error, &mut self.answered).await?;
+            return Err(error);
+        }
         let mut plan = None;
         let mut created = 0;
         if depth == Depth::Full {
@@ -213,7 +217,9 @@ impl Controller {
             .await;
             begin::reconsider(&mut books, &made, clock.now()).await?;
             reverify(&mut executor, &mut books, &fleet).await?;
-            created = begin::begin_campaigns(&mut books, store.as_ref(), &target, &mut made, clock.now()).await?;
+            begin::supersede_proposals(&mut books, store.as_ref(), &target, &made, clock.now()).await?;
+            created = executor.obey_plans(&mut books, &obeyed.plans, (&fleet, &made), &mut self.answered).await?;
+            created += begin::begin_campaigns(&mut books, store.as_ref(), &target, &mut made, clock.now()).await?;
             if created > 0 {
                 executor.advance(&mut books).await?;
             }

@@ -2,11 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::json;
-
 use super::judge::{self, Judged};
 use super::report::{Cost, Plan, PlanOutcome, PlannedCampaign, PlannedChange, PlannedResource, Wish};
 use super::tally::tally;
+use super::saved::SavedPlan;
 use super::waves;
 use crate::model::observed::{Cluster, Fleet, Service};
 use crate::model::operation::Operation;
@@ -146,9 +145,9 @@ pub fn plan(fleet: &Fleet, context: &Context<'_>) -> Plan {
     }
     show_waves(&campaigns, &mut services, &mut clusters);
     let cost = cost(&campaigns);
-    let id = identity(context.set, &campaigns);
     let complete = fleet.gaps.is_empty();
     let tally = tally(context.set, &fleet.target, (&services, &clusters), complete, context.now);
+    let id = SavedPlan::of(&fleet.target, context.set.hash(), &campaigns).id;
     Plan {
         id,
         target: fleet.target.clone(),
@@ -256,6 +255,20 @@ fn order(fleet: &Fleet, campaign: &mut PlannedCampaign, services: usize) {
     }
 }
 
+/// The part of a campaign that `wanted` chooses, with waves of its own.
+#[must_use]
+pub fn exactly(
+    fleet: &Fleet,
+    campaign: &PlannedCampaign,
+    services: usize,
+    wanted: impl Fn(&PlannedChange) -> bool,
+) -> PlannedCampaign {
+    let mut part = campaign.clone();
+    part.changes.retain(|change| wanted(change));
+    order(fleet, &mut part, services);
+    part
+}
+
 /// Writes each resource's wave, and what its campaign waits for, into what is said of it.
 fn show_waves(campaigns: &[PlannedCampaign], services: &mut [PlannedResource], clusters: &mut [PlannedResource]) {
     let mut offset = 0;
@@ -303,21 +316,4 @@ fn cost(campaigns: &[PlannedCampaign]) -> Cost {
         update_service: updates,
         estimated_seconds: calls as u64 + watching,
     }
-}
-
-/// The hash of what would be done: two plans of the same id would do exactly the same.
-fn identity(set: &PolicySet, campaigns: &[PlannedCampaign]) -> String {
-    let changes: Vec<_> = campaigns
-        .iter()
-        .flat_map(|campaign| campaign.changes.iter().map(move |change| (campaign, change)))
-        .map(|(campaign, change)| {
-            let wanted = change.documents.as_ref().map(|documents| document::hash(&serde_json::Value::Object(documents.wanted.clone())));
-            json!({
-                "resource": change.resource, "createdAt": change.created_at, "from": change.from, "wanted": wanted,
-                "setting": change.setting, "fixes": change.fixes, "wave": change.wave, "strategy": campaign.strategy_name,
-                "proposed": campaign.proposed.as_ref().map(|reason| reason.code),
-            })
-        })
-        .collect();
-    document::hash(&json!({ "policySet": set.hash(), "changes": changes }))
 }

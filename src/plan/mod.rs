@@ -13,12 +13,13 @@ pub mod moves;
 pub mod normalize;
 mod prospect;
 pub mod report;
+pub mod saved;
 pub mod settings;
 mod tally;
 pub mod waves;
 
-pub use make::{Context, FamiliesToLookUp, families_to_look_up, frozen, plan};
 pub use prospect::{Prospect, Standing};
+pub use make::{Context, FamiliesToLookUp, exactly, families_to_look_up, frozen, plan};
 pub use report::{
     Cost, Plan, PlanOutcome, PlannedCampaign, PlannedChange, PlannedFinding, PlannedResource, PlannedWave, Summary,
     Wish,

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::prospect::Standing;
 use super::tally::Tally;
+use super::saved;
 use crate::model::change::WaveRecord;
 use crate::model::spec::{API_VERSION, Enforcement, StrategySpec};
 use crate::model::{ChangeKind, Resource};
@@ -253,7 +254,7 @@ impl Plan {
         self.gaps.is_empty() && self.services.iter().chain(&self.clusters).all(settled)
     }
 
-    /// The report of DESIGN §7. The caller masks values first.
+    /// The report of DESIGN §7, which can be asked for again as it is ([`saved`]). The caller masks values first.
     #[must_use]
     pub fn to_json(&self, policies: usize, source: &str) -> Value {
         let resource = |key: &str, planned: &PlannedResource| {
@@ -274,7 +275,7 @@ impl Plan {
                 })
             })
             .collect();
-        json!({
+        let mut report = json!({
             "apiVersion": API_VERSION,
             "kind": "Plan",
             "id": self.id,
@@ -287,6 +288,12 @@ impl Plan {
             "cost": self.cost,
             "waivers": self.tally.waivers,
             "gaps": self.gaps,
-        })
+            "campaigns": self.saved().campaigns,
+        });
+        let digest = saved::digest(&report);
+        if let Value::Object(members) = &mut report {
+            members.insert("digest".to_owned(), Value::String(digest));
+        }
+        report
     }
 }

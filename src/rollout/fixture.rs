@@ -314,6 +314,7 @@ pub(super) fn rollout(sizes: &[usize]) -> Rollout {
             fixes: vec!["fix".to_owned()],
             services: 100,
             accepted_failures: vec![],
+            asked: None,
             waves: sizes.iter().enumerate().map(wave).collect(),
         },
         state: RolloutState::Progressing { wave: 0 },

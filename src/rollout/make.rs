@@ -20,6 +20,8 @@ pub struct Making<'a> {
     pub services: usize,
     /// The lease epoch.
     pub epoch: u64,
+    /// The Command by which a person asked for exactly this campaign.
+    pub asked: Option<&'a str>,
     /// The clock.
     pub now: Timestamp,
 }
@@ -49,6 +51,7 @@ pub fn records(
             services: making.services,
             accepted_failures: Vec::new(),
             waves: campaign.waves.iter().map(|wave| wave.record.clone()).collect(),
+            asked: making.asked.map(ToOwned::to_owned),
         },
         state,
         epoch: making.epoch,

@@ -4,6 +4,7 @@
 //! does it, and comes back with what it saw.
 
 pub mod adoption;
+pub mod asked;
 pub mod back;
 pub mod bake;
 pub mod campaign;

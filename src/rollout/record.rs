@@ -53,6 +53,10 @@ pub struct RolloutSpec {
     pub accepted_failures: Vec<String>,
     /// Its waves, with how many resources each was planned with.
     pub waves: Vec<WaveRecord>,
+    /// The Command by which a person asked for exactly these changes: what else the plan has by now is no reason to
+    /// make it anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<String>,
 }
 
 /// One resource moving from one state to another.

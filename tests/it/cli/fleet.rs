@@ -99,6 +99,51 @@ fn a_plan_says_what_would_change_and_why_the_rest_would_not() {
 }
 
 #[test]
+fn a_plan_can_be_kept_and_asked_for_but_not_edited() {
+    let (plimsoll, _sim) = with_fleet();
+    plimsoll.run(&["apply", "-f", "policies"]).exits(0);
+    plimsoll.run(&["plan", "--out", "plan.json"]).exits(1);
+    let again = plimsoll.run(&["plan", "-o", "json"]).exits(1).json();
+    let kept: Value = serde_json::from_str(&plimsoll.read("plan.json")).unwrap();
+    assert_eq!((&again["id"], &again["digest"]), (&kept["id"], &kept["digest"]), "the same world, the same plan");
+    plimsoll
+        .run(&["apply-plan", "plan.json"])
+        .exits(0)
+        .prints(kept["id"].as_str().unwrap())
+        .says("no controller has ever worked on 123456789012/eu-west-1; the command waits for one");
+    plimsoll.run(&["apply-plan", "plan.json", "--wait"]).exits(2).says("no controller has ever worked");
+    plimsoll.run(&["apply-plan", "plan.json", "--target", "1/eu-west-1"]).exits(2).says("is of 123456789012/eu-west-1");
+    plimsoll.write("edited.json", &plimsoll.read("plan.json").replace("\"wave\": 0", "\"wave\": 1"));
+    plimsoll
+        .run(&["apply-plan", "edited.json"])
+        .exits(2)
+        .says("it was edited, or cut short: its digest does not match");
+    plimsoll.write("other.json", "{}");
+    plimsoll.run(&["apply-plan", "other.json"]).exits(2).says("it is not a plan");
+    plimsoll.run(&["apply-plan", "none.json"]).exits(2).says("plimsoll plan --out FILE");
+    plimsoll.write("policies/all.yaml", &POLICIES.replace("enforcement: enforce", "enforcement: audit"));
+    plimsoll.run(&["plan", "-f", "policies", "--out", "audit.json"]).exits(0);
+    plimsoll.run(&["apply-plan", "audit.json"]).exits(0).says("there is nothing to ask for");
+}
+
+#[test]
+fn apply_ends_with_what_it_would_change_and_a_dry_run_stores_nothing() {
+    let (plimsoll, _sim) = with_fleet();
+    let told = "2 services: 1 to change, 1 compliant\ncost: 1 RegisterTaskDefinition, 1 UpdateService, at least 2m\n";
+    let dry = plimsoll
+        .run(&["apply", "-f", "policies", "--dry-run"])
+        .exits(0)
+        .prints("binding/enforce-all created (dry run)");
+    assert!(dry.stdout.ends_with(told), "{dry:#?}");
+    plimsoll.run(&["get", "policies"]).exits(0).says("no policies found");
+    // As if applied: the store stays empty.
+    plimsoll.run(&["plan", "-f", "policies"]).exits(1).prints("prod/web  web:1  wave 1  enforce");
+    plimsoll.run(&["plan"]).exits(2).says("no policy is in effect");
+    let applied = plimsoll.run(&["apply", "-f", "policies"]).exits(0);
+    assert!(applied.stdout.ends_with(told), "{applied:#?}");
+}
+
+#[test]
 fn no_value_that_may_be_a_secret_is_in_a_plan() {
     let (plimsoll, _sim) = with_fleet();
     // A fix that takes the whole list away: its old value would be in the diff.

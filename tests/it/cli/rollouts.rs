@@ -215,7 +215,7 @@ async fn obey(store: &EmbeddedStore, done: bool, state: Option<RolloutState>) {
             campaigns.put(&Change { state, ..change.value }, Some(change.version)).await.unwrap();
         }
     }
-    let answer = Answer { done, message: "so it is".to_owned(), at: early() };
+    let answer = Answer { done, message: "so it is".to_owned(), at: early(), rollouts: Vec::new() };
     commands.reply(&command.id, &answer).await.unwrap();
 }
 

@@ -2,6 +2,7 @@
 
 mod families;
 mod landing;
+mod plans;
 mod races;
 mod settings;
 mod statuses;
