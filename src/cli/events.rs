@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::error::{Answer, Error};
-use super::output::{Format, table, talk};
+use super::output::{Format, table_within, talk};
 use super::run::Session;
 use super::watch::Watch;
 use super::{targets, views};
@@ -55,7 +55,7 @@ pub(super) async fn run(session: &mut Session, arguments: Arguments) -> Result<A
                 let text = if format == Format::Name {
                     lines()
                 } else {
-                    table(&["AT", "SUBJECT", "WHAT", "MESSAGE", "BY"], &rows)
+                    table_within(&["AT", "SUBJECT", "WHAT", "MESSAGE", "BY"], &rows, session.output.width(), 3)
                 };
                 session.output.text(&text)?;
             }

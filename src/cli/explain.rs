@@ -4,19 +4,24 @@ use clap::Args;
 use serde_json::json;
 
 use super::error::{Answer, Error};
-use super::output::Format;
+use super::output::{Format, table_within};
 use super::run::Session;
 use crate::manifest;
+use crate::model::ReasonCode;
 use crate::model::spec::{API_VERSION, Kind};
 use crate::policy::expression::CATALOGUE;
 
 /// What expressions can call, beside the kinds.
 const FUNCTIONS: &str = "functions";
 
+/// Why things stand as they stand, beside the kinds.
+const REASONS: &str = "reasons";
+
 /// What to explain.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// A kind, or a field of it: Policy, Binding.spec.scope; or `functions`, what expressions can call
+    /// A kind, or a field of it: Policy, Binding.spec.scope; `functions`, what expressions can call; `reasons`, or one
+    /// of them: FamilyAhead
     #[arg(value_name = "KIND[.FIELD]")]
     what: String,
 }
@@ -25,6 +30,13 @@ pub(super) fn run(session: &mut Session, arguments: &Arguments) -> Result<Answer
     session.output.only(&[Format::Table, Format::Wide, Format::Json, Format::Yaml])?;
     if arguments.what == FUNCTIONS {
         return functions(session);
+    }
+    let named = |code: &&ReasonCode| code.as_str() == arguments.what;
+    if arguments.what == REASONS {
+        return reasons(session, ReasonCode::ALL);
+    }
+    if let Some(code) = ReasonCode::ALL.iter().find(named) {
+        return reasons(session, &[*code]);
     }
     let mut steps = arguments.what.split('.');
     let kind: Kind = steps.next().unwrap_or("").parse().map_err(unknown_kind)?;
@@ -55,6 +67,28 @@ fn functions(session: &mut Session) -> Result<Answer, Error> {
             let rows: Vec<Vec<String>> =
                 CATALOGUE.iter().map(|one| vec![one.usage.to_owned(), one.gives.to_owned()]).collect();
             session.output.table(&["FUNCTION", "GIVES"], &rows)?;
+        }
+    }
+    Ok(Answer::Yes)
+}
+
+fn reasons(session: &mut Session, codes: &[ReasonCode]) -> Result<Answer, Error> {
+    match (session.output.format(), codes) {
+        (Format::Json | Format::Yaml, _) => {
+            let one = |code: &ReasonCode| json!({ "code": code, "means": code.sentence().trim(), "do": code.remedy() });
+            let all: Vec<_> = codes.iter().map(one).collect();
+            session.output.value(&json!({ "apiVersion": API_VERSION, "kind": "List", "items": all }))?;
+        }
+        (_, [code]) => {
+            session.output.text(&format!("{}:{}\n  do: {}", code.as_str(), code.sentence(), code.remedy()))?;
+        }
+        _ => {
+            let row = |code: &ReasonCode| {
+                vec![code.as_str().to_owned(), code.sentence().trim().to_owned(), code.remedy().to_owned()]
+            };
+            let rows: Vec<Vec<String>> = codes.iter().map(row).collect();
+            let text = table_within(&["REASON", "MEANS", "DO"], &rows, session.output.width(), 2);
+            session.output.text(&text)?;
         }
     }
     Ok(Answer::Yes)

@@ -16,6 +16,7 @@ mod controller;
 mod delete;
 mod demo;
 mod describe;
+mod describe_service;
 mod error;
 mod events;
 mod explain;

@@ -5,11 +5,12 @@ use serde_json::{Value, json};
 use crate::model::mask::mask_value;
 use crate::model::spec::API_VERSION;
 use crate::model::{DiffEntry, Hold, Reason, TargetId};
+use crate::plan::{PlannedFinding, PlannedStandalone};
 use crate::records::campaign::Campaign;
 use crate::records::events::Event;
 use crate::records::lease::Lease;
 use crate::records::reports::ServiceReport;
-use crate::rollout::{Change, Phase, RolloutState};
+use crate::rollout::{Change, Phase, RolloutState, waits};
 
 /// How many changes of a rollout stand where.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
@@ -107,16 +108,28 @@ fn complete(state: &RolloutState, created: crate::model::Timestamp) -> Value {
     json!({ "type": "Complete", "status": status, "reason": state.phase(), "message": message, "lastTransitionTime": at })
 }
 
+/// The Changes of a Rollout: each with what it waits for, also where that is the rollout's own affair.
+pub(super) fn changes(campaign: &Campaign) -> Vec<Value> {
+    let all = || campaign.changes.iter().map(|change| &change.value);
+    let one = |stored: &crate::records::Versioned<Change>| {
+        let mut value = change(stored.version, &stored.value);
+        let open = !stored.value.state.phase().is_final();
+        let why = waits::why(&campaign.rollout.value, all(), &stored.value).filter(|_| open);
+        if let (Some(why), Some(status)) = (why, value.get_mut("status").and_then(Value::as_object_mut)) {
+            status.insert("waiting".to_owned(), waiting(Some(&why)));
+            status.insert("reason".to_owned(), json!(why));
+        }
+        value
+    };
+    campaign.changes.iter().map(one).collect()
+}
+
 /// A Change.
 pub(super) fn change(version: u64, change: &Change) -> Value {
     let mut status = serde_json::to_value(&change.state).unwrap_or_default();
     if let Value::Object(members) = &mut status {
-        let reason = change
-            .waiting
-            .clone()
-            .or_else(|| members.get("reason").and_then(|reason| serde_json::from_value(reason.clone()).ok()));
-        let reason =
-            reason.or_else(|| members.get("cause").and_then(|cause| serde_json::from_value(cause.clone()).ok()));
+        let reason = change.waiting.clone().or_else(|| change.state.why());
+        members.insert("conditions".to_owned(), json!([landed(change, reason.as_ref())]));
         members.insert("reason".to_owned(), json!(reason));
         members.insert("waiting".to_owned(), waiting(change.waiting.as_ref()));
         members.insert("history".to_owned(), json!(change.history));
@@ -134,6 +147,20 @@ pub(super) fn change(version: u64, change: &Change) -> Value {
         "metadata": { "name": change.name, "resourceVersion": version.to_string() },
         "spec": spec, "status": status,
     })
+}
+
+/// The condition `Landed`: True once it is proved, False with the reason where it ended otherwise.
+fn landed(change: &Change, reason: Option<&Reason>) -> Value {
+    let phase = change.state.phase();
+    let status = match phase {
+        Phase::Succeeded => "True",
+        Phase::Unverified => "Unknown",
+        phase if phase.is_final() => "False",
+        _ => "Unknown",
+    };
+    let code = reason.map_or_else(|| phase.as_str(), |reason| reason.code.as_str());
+    let message = reason.map(|reason| &reason.message);
+    json!({ "type": "Landed", "status": status, "reason": code, "message": message, "lastTransitionTime": change.entered() })
 }
 
 /// A Hold.
@@ -157,7 +184,7 @@ pub(super) fn service(target: &TargetId, report: &ServiceReport) -> Value {
             "outcome": planned.outcome, "enforcement": planned.enforcement, "reason": planned.reason,
             "policies": planned.policies, "findings": planned.findings, "diff": masked(&planned.diff),
             "waivers": planned.waivers,
-            "verdicts": report.verdicts, "policySet": report.policy_set,
+            "putBack": planned.put_back, "bindings": planned.bindings, "exempt": planned.exempt, "verdicts": report.verdicts, "policySet": report.policy_set,
         },
     })
 }
@@ -175,6 +202,18 @@ pub(super) fn findings(target: &TargetId, report: &ServiceReport) -> Vec<Value> 
         item
     };
     report.resource.findings.iter().map(finding).collect()
+}
+
+/// A finding outside of services: as any other, and whose it is.
+pub(super) fn standalone_finding(target: &TargetId, row: &PlannedStandalone, found: &PlannedFinding) -> Value {
+    let mut item = json!({
+        "apiVersion": API_VERSION, "kind": "Finding", "target": target, "resource": row.resource,
+        "standalone": { "cluster": row.cluster, "tasks": row.tasks, "reason": row.reason },
+    });
+    if let (Value::Object(members), Ok(Value::Object(more))) = (&mut item, serde_json::to_value(found)) {
+        members.extend(more);
+    }
+    item
 }
 
 /// An Event.

@@ -165,6 +165,15 @@ impl Executor<'_> {
         by: &str,
         now: Timestamp,
     ) -> Result<String, ControllerError> {
+        let place = books.campaigns.iter().position(|open| open.rollout.value.name == campaign.rollout.value.name);
+        if let Some(mut rollout) = place.and_then(|place| books.campaigns.get(place)).map(|open| open.rollout.clone()) {
+            let before = rollout.value.state.clone();
+            rollout.value.retried_at = Some(now);
+            books.write_rollout(&mut rollout, &before, now, by).await?;
+            if let Some(open) = place.and_then(|place| books.campaigns.get_mut(place)) {
+                open.rollout = rollout;
+            }
+        }
         let rollout = &campaign.rollout.value;
         let released = books.release(|hold| hold.rollout.as_deref() == Some(&rollout.name), now, by).await?;
         books.record.stopped_fixes.retain(|fix, _| !rollout.spec.fixes.contains(fix));

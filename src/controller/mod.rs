@@ -18,6 +18,7 @@ pub mod reconcile;
 pub mod register;
 pub mod report;
 pub mod run;
+pub mod standalone;
 pub mod statuses;
 
 mod error;

@@ -49,7 +49,12 @@ async fn pages(ecs: &dyn Ecs, operation: Operation, input: &Value) -> Result<Vec
 }
 
 /// The names that ListClusters, ListServices or ListTasks give.
-async fn list<T>(ecs: &dyn Ecs, operation: Operation, input: Value, member: &str) -> Result<Vec<T>, ControllerError>
+pub(super) async fn list<T>(
+    ecs: &dyn Ecs,
+    operation: Operation,
+    input: Value,
+    member: &str,
+) -> Result<Vec<T>, ControllerError>
 where
     T: std::str::FromStr<Err: std::fmt::Display>,
 {

@@ -20,16 +20,19 @@ use super::lease::{Held, Keeper};
 use super::observe::{self, Cache};
 use super::report;
 use super::run::Trigger;
-use super::statuses;
+use super::{standalone, statuses};
 use crate::model::observed::Fleet;
 use crate::model::spec::{FreezeSpec, Object, Spec, StrategySpec};
+use crate::model::standalone::Standalone;
 use crate::model::{Observed, Reason, ReasonCode, TargetId, Timestamp};
 use crate::plan::{self, Context, Plan};
 use crate::policy::{PolicySet, TargetContext};
 use crate::ports::{Clock, Ecs, Store};
+use crate::records::RecordError;
 use crate::records::campaign::Campaign;
 use crate::records::configuration::{Configuration, Configurations, Generation};
-use crate::records::targets::Targets;
+use crate::records::standalone::StandaloneReports;
+use crate::records::targets::{TargetRecord, Targets};
 use crate::rollout::{RegistrationState, State};
 
 /// What a controller works with.
@@ -102,6 +105,15 @@ pub struct Controller {
     stamped: Option<u64>,
     announced: bool,
     trigger: Trigger,
+    standalone: Option<Looking>,
+}
+
+/// How it looks outside of services.
+struct Looking {
+    every: Duration,
+    most: usize,
+    seen: standalone::Seen,
+    written: Option<crate::records::standalone::Written>,
 }
 
 impl Controller {
@@ -123,7 +135,15 @@ impl Controller {
             stamped: None,
             announced: false,
             trigger: Trigger::default(),
+            standalone: None,
         }
+    }
+
+    /// Looks outside of services too, in full passes so far apart, each time at no more than so many families.
+    #[must_use]
+    pub fn with_standalone(mut self, every: Duration, most: usize) -> Self {
+        self.standalone = Some(Looking { every, most, seen: standalone::Seen::default(), written: None });
+        self
     }
 
     /// How it works.
@@ -152,6 +172,36 @@ impl Controller {
     /// [`ControllerError::NotHolder`] where another controller has the target: nothing was done. The store's errors,
     /// and ECS's where not even the clusters could be listed.
     pub async fn pass(&mut self, depth: Depth) -> Result<PassReport, ControllerError> {
+        let passed = self.pass_once(depth).await;
+        if passed.is_err() {
+            // Read again: what was being written may or may not be there.
+            self.books = None;
+        }
+        if let Some(reason) = passed.as_ref().err().and_then(ControllerError::reason) {
+            self.tell(reason).await;
+        }
+        passed
+    }
+
+    /// Keeps why a pass was not whole, for whoever asks. What cannot be kept is in the log.
+    async fn tell(&self, reason: Reason) {
+        let targets = Targets::of(self.parts.store.as_ref());
+        let told = async {
+            let read = targets.read(&self.settings.target).await?;
+            let version = read.as_ref().map(|record| record.version);
+            let record = read.map(|record| record.value).unwrap_or_default();
+            let conditions = vec![reason];
+            if record.conditions != conditions {
+                targets.write(&self.settings.target, &TargetRecord { conditions, ..record }, version).await?;
+            }
+            Ok::<(), RecordError>(())
+        };
+        if let Err(error) = told.await {
+            tracing::debug!(error = %error, "why the pass was not whole could not be kept");
+        }
+    }
+
+    async fn pass_once(&mut self, depth: Depth) -> Result<PassReport, ControllerError> {
         let Parts { ecs, store, clock } = self.parts.clone();
         let target = self.settings.target.clone();
         let epoch = match self.gate.keeper.ensure(store.as_ref(), &target, clock.as_ref()).await? {
@@ -204,8 +254,9 @@ impl Controller {
                 return Err(ControllerError::NoPolicies);
             };
             let mut fleet = observe_and_renew(&mut executor, self.settings.lease).await?;
+            let outside = look_outside(&mut executor, &fleet, &mut self.standalone, self.settings.lease).await?;
             let mut made = make_plan(
-                &mut fleet,
+                (&mut fleet, outside.as_ref()),
                 ecs.as_ref(),
                 &set,
                 &configuration,
@@ -228,6 +279,9 @@ impl Controller {
             let kept = self.statuses.take();
             let holder = (&target, epoch);
             self.statuses = Some(statuses::write(store.as_ref(), holder, &configuration.objects, &made, kept).await?);
+            if let (Some(looking), Some(found)) = (&mut self.standalone, &made.standalone) {
+                StandaloneReports::of(store.as_ref(), &target).write(found, &mut looking.written).await?;
+            }
             books.record.conditions =
                 made.gaps.iter().map(|gap| Reason::of(ReasonCode::NotObserved, gap.clone())).collect();
             books.write_record().await?;
@@ -259,9 +313,15 @@ impl Controller {
         let freezes = freezes_of(&configuration.objects);
         let books = Books::read(Arc::clone(&store), target.clone(), 0).await?;
         let mut fleet = observe::fleet(ecs.as_ref(), &target, &mut self.cache, clock.now()).await?;
+        let outside = match &mut self.standalone {
+            Some(Looking { most, seen, .. }) => {
+                Some(standalone::look(ecs.as_ref(), &fleet, seen, *most, clock.now()).await)
+            }
+            None => None,
+        };
+        let seen = (&mut fleet, outside.as_ref());
         let plan =
-            make_plan(&mut fleet, ecs.as_ref(), &set, &configuration, &books, &freezes, &self.settings, clock.now())
-                .await;
+            make_plan(seen, ecs.as_ref(), &set, &configuration, &books, &freezes, &self.settings, clock.now()).await;
         Ok((plan, set))
     }
 
@@ -315,7 +375,7 @@ fn target_context(target: &TargetId, configuration: &Configuration) -> TargetCon
 
 #[expect(clippy::too_many_arguments, reason = "all that a plan is made from, each once")]
 async fn make_plan(
-    fleet: &mut Fleet,
+    (fleet, outside): (&mut Fleet, Option<&Standalone>),
     ecs: &dyn Ecs,
     set: &PolicySet,
     configuration: &Configuration,
@@ -345,19 +405,47 @@ async fn make_plan(
     };
     let families = plan::families_to_look_up(fleet, &context);
     observe::latest(ecs, families, fleet, now).await;
-    plan::plan(fleet, &context)
+    let mut made = plan::plan(fleet, &context);
+    made.standalone = outside.map(|found| plan::standalone(fleet, found, &context));
+    made
 }
 
-/// Observes the fleet, and renews the lease meanwhile: within ECS's rates a large fleet takes longer than a lease.
+/// Observes the fleet, and renews the lease meanwhile.
 async fn observe_and_renew(executor: &mut Executor<'_>, lease: Duration) -> Result<Fleet, ControllerError> {
     let Executor { ecs, store, clock, target, gate, cache } = executor;
-    let observed = observe::fleet(*ecs, target, cache, clock.now());
-    tokio::pin!(observed);
+    renewing(gate, (*store, target, *clock), lease, observe::fleet(*ecs, target, cache, clock.now())).await?
+}
+
+/// Looks outside of services, if it is time for it.
+async fn look_outside(
+    executor: &mut Executor<'_>,
+    fleet: &Fleet,
+    looking: &mut Option<Looking>,
+    lease: Duration,
+) -> Result<Option<Standalone>, ControllerError> {
+    let Executor { ecs, store, clock, target, gate, .. } = executor;
+    let now = clock.now();
+    let Some(Looking { every, most, seen, .. }) = looking else { return Ok(None) };
+    if seen.looked.is_some_and(|looked| now < looked + *every) {
+        return Ok(None);
+    }
+    let look = standalone::look(*ecs, fleet, seen, *most, now);
+    renewing(gate, (*store, target, *clock), lease, look).await.map(Some)
+}
+
+/// Does some reading, and renews the lease meanwhile: within ECS's rates a large fleet takes longer than a lease.
+async fn renewing<T>(
+    gate: &mut Gate,
+    (store, target, clock): (&dyn Store, &TargetId, &dyn Clock),
+    lease: Duration,
+    reading: impl Future<Output = T>,
+) -> Result<T, ControllerError> {
+    tokio::pin!(reading);
     loop {
         tokio::select! {
             biased;
-            fleet = &mut observed => return fleet,
-            () = clock.sleep(lease / 3) => match gate.keeper.ensure(*store, target, *clock).await? {
+            read = &mut reading => return Ok(read),
+            () = clock.sleep(lease / 3) => match gate.keeper.ensure(store, target, clock).await? {
                 Held::Still { .. } => {}
                 Held::Taken { .. } | Held::Elsewhere { .. } => {
                     let holder = "it was lost while the fleet was being read".to_owned();

@@ -114,6 +114,7 @@ impl Rules<'_> {
         let patient = !spec.health.progress_timeout.0.is_zero();
         let help = "use a length of time such as `20m`";
         self.wrong_unless(patient, "/spec/health/progressTimeout", "every change would fail at once", help);
+        self.globs("/spec/iacPrincipals", &spec.iac_principals);
         // A gate that is not there yet must not look as if it were.
         self.wrong_unless(
             spec.health.alarms.is_empty(),

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::judge::{self, Judged};
+use super::ownership::Landings;
 use super::report::{Cost, Plan, PlanOutcome, PlannedCampaign, PlannedChange, PlannedResource, Wish};
-use super::tally::tally;
 use super::saved::SavedPlan;
+use super::tally::tally;
 use super::waves;
 use crate::model::observed::{Cluster, Fleet, Service};
 use crate::model::operation::Operation;
@@ -30,8 +31,8 @@ pub struct Context<'a> {
     pub stopped_fixes: &'a BTreeMap<String, String>,
     /// Resources that an open rollout has already, and why it stands where it stands.
     pub taken: &'a BTreeMap<Resource, Reason>,
-    /// How often each fix has landed on each resource.
-    pub landed: &'a BTreeMap<(Resource, String), usize>,
+    /// Each time that a fix has landed on a resource.
+    pub landed: &'a Landings,
     /// Revisions that our registrations made, and the revision that each was made from.
     pub ours: &'a BTreeMap<TaskDefinitionArn, TaskDefinitionArn>,
     /// Members that fixes may edit though they are guarded.
@@ -160,6 +161,7 @@ pub fn plan(fleet: &Fleet, context: &Context<'_>) -> Plan {
         cost,
         tally,
         gaps: fleet.gaps.clone(),
+        standalone: None,
     }
 }
 
@@ -232,6 +234,8 @@ fn group(
         fixes: change.fixes.clone(),
         policies: change.policies.clone(),
         severity: judged.severity,
+        registered: change.registered.clone(),
+        put_back: judged.planned.put_back.clone(),
         wave: 0,
     }));
 }

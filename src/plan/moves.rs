@@ -8,12 +8,13 @@ use super::compare::same_task_definition;
 use super::eligibility::Ineligible;
 use super::judge::Move;
 use super::make::Context;
+use super::ownership::registered;
 use super::report::PlannedDocuments;
 use super::{images, settings};
 use crate::model::document::register_input;
 use crate::model::observed::{Fleet, TaskDefinition};
 use crate::model::spec::StrategySpec;
-use crate::model::{ChangeKind, Observed, Reason, ReasonCode, TaskDefinitionArn};
+use crate::model::{ChangeKind, Observed, Reason, ReasonCode, Registered, TaskDefinitionArn};
 use crate::policy::{PlannedFix, PolicyResult, Subject, apply_fixes};
 
 /// The new revision with all fixes in it.
@@ -44,6 +45,7 @@ pub(super) fn revision_move(
         diff: fixed.diff,
         documents: Some(PlannedDocuments { previous, wanted }),
         setting: None,
+        registered: registered(definition),
         fixes: fixed.fixes.iter().map(|fix| fix.0.clone()).collect(),
         policies: policies_of(&fixes),
     })
@@ -133,6 +135,7 @@ pub(super) fn setting_move(
         diff: fixed.diff,
         documents: None,
         setting: Some(setting),
+        registered: Registered::default(),
         fixes: fixed.fixes.iter().map(|fix| fix.0.clone()).collect(),
         policies: policies_of(&fixes),
     })

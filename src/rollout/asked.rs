@@ -67,15 +67,25 @@ fn fit_campaign(asked: &SavedCampaign, live: &Live<'_>) -> Result<Fit, Vec<Diffe
     let carries = |(rollout, changes): &&(&Rollout, Vec<&Change>)| {
         // Whoever approves a proposal approves all of it: it must be what was shown and nothing more.
         let exact = changes.len() == asked.changes.len() || !matches!(rollout.state, RolloutState::Proposed { .. });
-        exact && asked.changes.iter().all(|wanted| changes.iter().any(|change| carries(change, wanted, live.plan)))
+        exact && asked.changes.iter().all(|wanted| changes.iter().any(|change| brings(change, wanted, live.plan)))
     };
     if let Some((rollout, _)) = live.rollouts.iter().find(carries) {
         return Ok(Fit::Carried { rollout: rollout.name.clone() });
     }
+    let by = |wanted: &SavedChange| {
+        let begun = live.rollouts.iter().filter(|(rollout, _)| !matches!(rollout.state, RolloutState::Proposed { .. }));
+        let mut begun = begun.filter(|(_, changes)| changes.iter().any(|change| brings(change, wanted, live.plan)));
+        begun.next().map(|(rollout, _)| rollout.name.clone())
+    };
+    let (carried, left): (Vec<_>, Vec<_>) = asked.changes.iter().partition(|wanted| by(wanted).is_some());
     let (planned, differences): (Vec<_>, Vec<_>) =
-        asked.changes.iter().map(|wanted| find(wanted, live)).partition(Result::is_ok);
+        left.into_iter().map(|wanted| find(wanted, live)).partition(Result::is_ok);
     if !differences.is_empty() {
         return Err(differences.into_iter().filter_map(Result::err).collect());
+    }
+    if let Some(rollout) = carried.first().and_then(|wanted| by(wanted)) {
+        let what = format!("has {} of its {} changes already", carried.len(), asked.changes.len());
+        return Err(vec![Difference { of: format!("rollout `{rollout}`"), what }]);
     }
     // All of one campaign, or the Bindings would roll them out otherwise by now.
     let mut campaigns: Vec<&PlannedCampaign> = planned.into_iter().filter_map(Result::ok).collect();
@@ -134,7 +144,7 @@ fn make_room(campaign: &PlannedCampaign, live: &Live<'_>) -> Result<Vec<String>,
 }
 
 /// Whether this change is the one that was asked for, and is to be made or stands.
-fn carries(change: &Change, wanted: &SavedChange, plan: &Plan) -> bool {
+fn brings(change: &Change, wanted: &SavedChange, plan: &Plan) -> bool {
     let spec = &change.spec;
     let edit = match spec.kind {
         ChangeKind::Revision => spec.documents.as_ref().map(|documents| documents.wanted.clone()),

@@ -190,8 +190,12 @@ fn progressing(rollout: &Rollout, changes: &[Change], wave: usize, input: &Input
         return Decision::stay(state, Some(Reason::of(ReasonCode::MaxChangesPerDay, message)));
     }
     let begin: Vec<usize> = waiting.into_iter().take(room.min(input.day_budget)).collect();
-    let reason = begin.first().and_then(|index| changes.get(*index)).and_then(|change| change.waiting.clone());
-    Decision { begin, ..Decision::stay(state, reason) }
+    let tried = begin.first().and_then(|index| changes.get(*index)).and_then(|change| change.waiting.clone());
+    let reason = tried.unwrap_or_else(|| {
+        let message = format!("{} changes of wave {} (`{name}`) begin", begin.len(), wave + 1);
+        Reason::of(ReasonCode::Progressing, message)
+    });
+    Decision { begin, ..Decision::stay(state, Some(reason)) }
 }
 
 /// In flight, or about to be: registering already takes a place.

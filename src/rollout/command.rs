@@ -126,6 +126,15 @@ pub fn carry_out(
             rollout.state = RolloutState::Progressing { wave: *wave };
             Ok(())
         }
+        // Somebody kept putting it back; from here it is counted anew, and the next plan rolls it out.
+        (Request::Retry, RolloutState::Proposed { reason }) if reason.code == ReasonCode::Contested => {
+            let again =
+                Reason::of(ReasonCode::Superseded, format!("`{by}` lets the fix come again: it is planned anew"));
+            drop_unstarted(changes.iter_mut(), &again, now);
+            rollout.retried_at = Some(now);
+            rollout.state = RolloutState::Superseded { at: now };
+            Ok(())
+        }
         (Request::Retry, RolloutState::Paused { wave, .. }) => {
             let wave = *wave;
             for change in changes.iter_mut().filter(|change| change.failed() && change.state.phase().is_final()) {

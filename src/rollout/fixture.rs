@@ -261,6 +261,8 @@ pub(super) fn numbered(number: usize, kind: ChangeKind, wave: usize) -> Change {
             fixes: vec!["fix".to_owned()],
             policies: vec![],
             wave,
+            registered: Default::default(),
+            put_back: vec![],
         },
         state: State::Pending,
         epoch: 1,
@@ -322,6 +324,7 @@ pub(super) fn rollout(sizes: &[usize]) -> Rollout {
         approved_waves: 0,
         created_at: at(0),
         waiting: None,
+        retried_at: None,
         carried_out: None,
     }
 }

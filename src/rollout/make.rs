@@ -59,6 +59,7 @@ pub fn records(
         created_at: making.now,
         waiting: campaign.proposed.clone(),
         carried_out: None,
+        retried_at: None,
     };
     let changes = campaign
         .changes
@@ -88,6 +89,8 @@ fn change(planned: &PlannedChange, documents: Option<Documents>, number: usize, 
             fixes: planned.fixes.clone(),
             policies: planned.policies.clone(),
             wave: planned.wave,
+            registered: planned.registered.clone(),
+            put_back: planned.put_back.clone(),
         },
         state: State::Pending,
         epoch: making.epoch,

@@ -20,6 +20,7 @@ pub mod membership;
 pub mod record;
 pub mod setting;
 pub mod state;
+pub mod waits;
 pub mod window;
 
 pub use record::{Change, ChangeSpec, Registration, RegistrationState, Rollout, RolloutSpec};

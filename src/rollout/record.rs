@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 use super::state::{Phase, RolloutState, State};
 use crate::model::change::{ChangeKind, Documents, Resource, Setting, WaveRecord};
 use crate::model::spec::StrategySpec;
-use crate::model::{ClusterArn, DiffEntry, Reason, ReasonCode, TargetId, TaskDefinitionArn, Timestamp};
+use crate::model::{
+    ClusterArn, DiffEntry, PutBack, Reason, ReasonCode, Registered, TargetId, TaskDefinitionArn, Timestamp,
+};
 
 /// One campaign in one target.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -30,6 +32,9 @@ pub struct Rollout {
     /// The Command that was last carried out on it: read again after a crash, it is answered and not repeated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub carried_out: Option<String>,
+    /// When a person last asked to try its fixes again: how often they were put back before counts no more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retried_at: Option<Timestamp>,
 }
 
 /// What a rollout was made to do.
@@ -120,12 +125,18 @@ pub struct ChangeSpec {
     pub policies: Vec<String>,
     /// Its wave, from 0.
     pub wave: usize,
+    /// For a revision: who registered the one it comes from.
+    #[serde(default)]
+    pub registered: Registered,
+    /// Each time, of late, that somebody put the violation back before this change was made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub put_back: Vec<PutBack>,
 }
 
 impl Change {
     /// Moves to `state`, and says so in the history if it is another phase.
     pub fn enter(&mut self, state: State, reason: Option<Reason>, now: Timestamp) {
-        let phase = state.phase();
+        let (phase, reason) = (state.phase(), reason.or_else(|| state.why()));
         if phase != self.state.phase() {
             self.history.push(HistoryEntry { at: now, phase, reason });
             self.waiting = None;

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Reason, ServiceDeploymentArn, TaskDefinitionArn, Timestamp};
+use crate::model::{Reason, ReasonCode, ServiceDeploymentArn, TaskDefinitionArn, Timestamp};
 
 /// How far a change has come. Serialised with `phase` as its tag.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -133,6 +133,33 @@ pub enum State {
         /// When that was seen.
         at: Timestamp,
     },
+}
+
+impl State {
+    /// Why it is what it is, where that needs a reason.
+    #[must_use]
+    pub fn why(&self) -> Option<Reason> {
+        match self {
+            Self::Unverified { reason, .. }
+            | Self::Failed { reason, .. }
+            | Self::Quarantined { reason, .. }
+            | Self::Blocked { reason, .. }
+            | Self::Deferred { reason, .. }
+            | Self::Overtaken { reason, .. }
+            | Self::Clobbered { reason, .. } => Some(reason.clone()),
+            Self::RollingBack { cause, .. } | Self::RolledBack { cause, .. } => Some(cause.clone()),
+            Self::Gone { .. } => {
+                let message = "it was deleted, or deleted and created again, since the plan";
+                Some(Reason::of(ReasonCode::Gone, message))
+            }
+            Self::Pending
+            | Self::Registering { .. }
+            | Self::Updating { .. }
+            | Self::Stabilizing { .. }
+            | Self::Verifying { .. }
+            | Self::Succeeded { .. } => None,
+        }
+    }
 }
 
 /// How far taking back has come.

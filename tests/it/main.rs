@@ -18,5 +18,6 @@ mod manifest;
 mod peers;
 mod policies;
 mod policies_oracle;
+mod reasons;
 mod scenarios;
 mod sim;

@@ -62,7 +62,14 @@ fn told(decision: &Decision) -> String {
             line += &format!(" {verb} {places:?}");
         }
     }
-    line + &decision.reason.as_ref().map(|reason| format!(" ({})", reason.code.as_str())).unwrap_or_default()
+    // That it begins is said already; any other reason is one.
+    let begins = |reason: &&Reason| decision.begin.is_empty() || reason.code != ReasonCode::Progressing;
+    line + &decision
+        .reason
+        .as_ref()
+        .filter(begins)
+        .map(|reason| format!(" ({})", reason.code.as_str()))
+        .unwrap_or_default()
 }
 
 #[track_caller]

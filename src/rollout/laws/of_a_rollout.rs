@@ -127,6 +127,9 @@ impl World {
                 assert!(take_back(&mut self.changes[*place], cause, now));
                 self.saw();
             }
+            if !self.rollout.state.is_final() && decision.join.is_empty() && decision.reason.is_none() {
+                self.wrong = Some(format!("{:?} and no reason why", self.rollout.state));
+            }
             if forward.is_some() && !decision.begin.is_empty() {
                 self.wrong = Some("something began outside of its window".to_owned());
             }

@@ -42,7 +42,8 @@ fn fleet() -> Value {
         "start": "2026-11-23T09:00:00Z",
         "steps": [
             { "operation": "CreateCluster", "input": { "clusterName": "prod" } },
-            definition("web", Some("host")), definition("api", None), service("web"), service("api")
+            definition("web", Some("host")), definition("api", None), service("web"), service("api"),
+            definition("spare", Some("host"))
         ]
     })
 }
@@ -141,6 +142,26 @@ fn apply_ends_with_what_it_would_change_and_a_dry_run_stores_nothing() {
     plimsoll.run(&["plan"]).exits(2).says("no policy is in effect");
     let applied = plimsoll.run(&["apply", "-f", "policies"]).exits(0);
     assert!(applied.stdout.ends_with(told), "{applied:#?}");
+}
+
+#[test]
+fn a_plan_looks_outside_of_services_where_it_is_asked_to() {
+    let (plimsoll, _sim) = with_fleet();
+    plimsoll
+        .write("policies/all.yaml", &POLICIES.replace("enforcement: enforce, strategy: gentle", "enforcement: audit"));
+    plimsoll.run(&["apply", "-f", "policies"]).exits(0);
+    assert_eq!(plimsoll.run(&["plan", "-o", "json"]).exits(0).json()["standalone"], Value::Null);
+    let looked = plimsoll.run(&["plan", "--standalone", "-o", "json"]).exits(0).json();
+    let rows = looked["standalone"]["rows"].as_array().unwrap();
+    assert_eq!((rows.len(), &looked["standalone"]["gaps"]), (1, &json!([])), "{rows:#?}");
+    assert_eq!(rows[0]["resource"], "arn:aws:ecs:eu-west-1:123456789012:task-definition/spare:1");
+    assert_eq!((&rows[0]["outcome"], &rows[0]["reason"]["code"]), (&"audit".into(), &"UnusedFamily".into()));
+    let wide = plimsoll.run(&["plan", "--standalone", "-o", "wide"]).exits(0);
+    wide.prints("outside of services: 1 that do not comply").prints("  spare:1  audit");
+    plimsoll.run(&["plan", "--standalone"]).exits(0).prints("1 that do not comply; -o wide lists them");
+    plimsoll.run(&["controller", "--until-settled", "--poll", "1s"]).exits(0);
+    let found = plimsoll.run(&["get", "findings"]).exits(0);
+    found.prints("spare:1 in no service").prints("(UnusedFamily)");
 }
 
 #[test]

@@ -1,10 +1,13 @@
 //! The whole loop in virtual time, over the simulated ECS and an in-memory store.
 
+mod explained;
 mod families;
 mod landing;
+mod ownership;
 mod plans;
 mod races;
 mod settings;
+mod standalone;
 mod statuses;
 mod trouble;
 pub(crate) mod world;
