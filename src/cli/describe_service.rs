@@ -148,13 +148,17 @@ impl Known<'_> {
     fn waived(&self, name: &str) -> String {
         match self.configuration.find(Kind::Waiver, name).map(|object| &object.spec) {
             Some(Spec::Waiver(waiver)) => {
-                let left = sentences::days_left(waiver.days_left(self.now));
-                format!(
-                    "  (waived by `{name}` of {} until {}{left}: {})",
-                    waiver.owner, waiver.expires_at, waiver.reason
-                )
+                format!("  (waived by `{name}`{}) {}: {}", self.left(name), waiver.owner, waiver.reason)
             }
             _ => format!("  (waived by `{name}`, which is gone)"),
+        }
+    }
+
+    /// How long a Waiver still lasts; nothing where it is gone.
+    fn left(&self, name: &str) -> String {
+        match self.configuration.find(Kind::Waiver, name).map(|object| &object.spec) {
+            Some(Spec::Waiver(waiver)) => sentences::days_left(waiver.days_left(self.now)),
+            _ => String::new(),
         }
     }
 
@@ -171,7 +175,8 @@ impl Known<'_> {
             writeln!(text, "bound by {}: {how}", clean_text(name))?;
         }
         for here in planned.waivers.iter().filter(|here| here.need == Need::Unneeded) {
-            writeln!(text, "waiver `{}` is no longer needed here", clean_text(&here.name))?;
+            let line = format!("waiver `{}` is no longer needed here{}", here.name, self.left(&here.name));
+            writeln!(text, "{}", clean_text(&line))?;
         }
         for exempt in &planned.exempt {
             writeln!(text, "{}", clean_text(exempt))?;

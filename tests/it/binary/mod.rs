@@ -49,6 +49,7 @@ spec:
   reason: the agent reads host processes
   ticket: SEC-123
   expiresAt: 2099-03-31T00:00:00Z
+  longerThanAYear: these tests are run for years
 "#;
 
 const UNTIL_SETTLED: [&str; 6] = ["controller", "--until-settled", "--poll", "1s", "--lease", "5s"];
