@@ -14,6 +14,10 @@ demo: ## Show the whole loop on a simulated fleet; needs nothing but Rust
 test: peers ## Run all tests; installs the servers they need first
 	$(CARGO) test --locked
 
+.PHONY: schemas
+schemas: ## Write deploy/schemas/ anew, after the types of what people write or commands print have changed
+	$(CARGO) run --locked -- explain --schemas deploy/schemas
+
 lint: ## Check format and lints
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings

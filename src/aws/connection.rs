@@ -1,7 +1,7 @@
 //! The connection to AWS: region, credentials, timeouts, as the SDK itself resolves them.
 //!
 //! Reads the environment, profiles, container and instance metadata only through the SDK, so that whatever works for
-//! the AWS command line works here: `AWS_PROFILE`, `AWS_REGION`, `AWS_ENDPOINT_URL[_ECS|_DYNAMODB|_STS]`, roles,
+//! the AWS command line works here: `AWS_PROFILE`, `AWS_REGION`, `AWS_ENDPOINT_URL[_ECS|_DYNAMODB|_STS|_CLOUDWATCH|…]`, roles,
 //! single sign-on.
 
 use std::time::Duration;
@@ -14,7 +14,7 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 
 use super::failure::Failure;
-use super::{AwsEcs, AwsError, DynamoStore};
+use super::{AwsEcs, AwsError, CloudWatchAlarms, DynamoStore, Share};
 
 /// The session name of roles we assume: what CloudTrail shows beside the role.
 const SESSION_NAME: &str = "plimsoll";
@@ -149,6 +149,13 @@ impl Connection {
     #[must_use]
     pub fn ecs(&self) -> AwsEcs {
         AwsEcs::new(&self.config, self.timeouts)
+    }
+
+    /// The CloudWatch alarms of this region, within `share` of what AWS lets an account ask. As with [`ecs`](Self::ecs):
+    /// make one and share it, within a tokio runtime. Sends nothing.
+    #[must_use]
+    pub fn alarms(&self, share: Share) -> CloudWatchAlarms {
+        CloudWatchAlarms::new(&self.config, share)
     }
 
     /// The DynamoDB table `table` in this region as a store. Sends nothing.

@@ -59,6 +59,7 @@ impl AwsEcs {
         match operation {
             Operation::ListClusters => send!(list_clusters),
             Operation::DescribeClusters => send!(describe_clusters),
+            Operation::DescribeCapacityProviders => send!(describe_capacity_providers),
             Operation::ListServices => send!(list_services),
             Operation::DescribeServices => send!(describe_services),
             Operation::DescribeTaskDefinition => send!(describe_task_definition),

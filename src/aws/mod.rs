@@ -1,9 +1,10 @@
 //! Amazon Web Services: the only module that names `aws_sdk_*`.
 //!
 //! [`Connection`] holds credentials and region as the SDK itself finds them, [`AwsEcs`] is the port `Ecs` with raw
-//! JSON both ways, [`DynamoStore`] the port `Store`, and [`Budgeted`] keeps any `Ecs` within a share of ECS's published
-//! rates. Knows nothing of policies, plans or rollouts, and of no other adapter.
+//! JSON both ways, [`CloudWatchAlarms`] the port `Alarms`, [`DynamoStore`] the port `Store`, and [`Budgeted`] keeps any
+//! `Ecs` within a share of ECS's published rates. Knows nothing of policies, plans or rollouts, and of no other adapter.
 
+mod alarms;
 mod connection;
 mod dynamo;
 mod ecs;
@@ -12,6 +13,7 @@ mod failure;
 mod throttle;
 mod wire;
 
+pub use alarms::CloudWatchAlarms;
 pub use connection::{Connection, Identity, Role, Timeouts};
 pub use dynamo::{DynamoStore, Setting, SettingOutcome};
 pub use ecs::AwsEcs;

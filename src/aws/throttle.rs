@@ -92,7 +92,11 @@ impl Budgeted {
     #[must_use]
     pub fn new(ecs: Arc<dyn Ecs>, share: Share) -> Self {
         let now = Instant::now();
-        let gates = Bucket::ALL.iter().map(|bucket| (*bucket, Gate::new(*bucket, share, now))).collect();
+        let gate = |bucket: &Bucket| {
+            let (burst, refill) = bucket.published();
+            (*bucket, Gate::new(share, burst, refill, now))
+        };
+        let gates = Bucket::ALL.iter().map(gate).collect();
         Self { ecs, gates }
     }
 
@@ -116,7 +120,12 @@ impl Budgeted {
         }
         let outcome = self.ecs.call(operation, input).await;
         if let Some(gate) = gate {
-            gate.learn(operation, &outcome);
+            match &outcome {
+                Err(EcsError::Throttled { .. }) => gate.throttled(operation.as_str()),
+                // A refusal has passed ECS's throttling too.
+                Ok(_) | Err(EcsError::Refused { .. }) => gate.succeeded(),
+                Err(EcsError::NoAnswer { .. } | EcsError::NotSent { .. }) => {}
+            }
         }
         outcome
     }
@@ -146,22 +155,22 @@ impl Ecs for Budgeted {
 }
 
 /// One bucket and the queue in front of it.
-struct Gate {
+pub(super) struct Gate {
     /// Whoever holds it is first in line. Tokio's mutex is fair.
     turn: tokio::sync::Mutex<()>,
     tokens: Mutex<Tokens>,
 }
 
 impl Gate {
-    fn new(bucket: Bucket, share: Share, now: Instant) -> Self {
-        let (burst, refill) = bucket.published();
+    /// A share of a bucket that AWS says holds `burst` calls and regains `refill` a second.
+    pub(super) fn new(share: Share, burst: u32, refill: u32, now: Instant) -> Self {
         // At least one: a bucket that holds less never lets anything pass.
         let tokens = Tokens::full(share.of(burst).max(1.0), share.of(refill), now);
         Self { turn: tokio::sync::Mutex::new(()), tokens: Mutex::new(tokens) }
     }
 
     /// Waits for its turn and a token, and takes it.
-    async fn pass(&self) {
+    pub(super) async fn pass(&self) {
         let _first_in_line = self.turn.lock().await;
         loop {
             let until = match self.tokens().take(Instant::now()) {
@@ -186,19 +195,16 @@ impl Gate {
         }
     }
 
-    fn learn(&self, operation: Operation, outcome: &Result<Value, EcsError>) {
-        let now = Instant::now();
-        match outcome {
-            Err(EcsError::Throttled { .. }) => {
-                let rate = self.tokens().throttled(now);
-                if let Some(rate) = rate {
-                    let bucket = operation.bucket().as_str();
-                    warn!(operation = operation.as_str(), bucket, rate, "throttled by ECS, slowing down");
-                }
-            }
-            // A refusal has passed ECS's throttling too.
-            Ok(_) | Err(EcsError::Refused { .. }) => self.tokens().succeeded(now),
-            Err(EcsError::NoAnswer { .. } | EcsError::NotSent { .. }) => {}
+    /// AWS has let a call of ours pass.
+    pub(super) fn succeeded(&self) {
+        self.tokens().succeeded(Instant::now());
+    }
+
+    /// AWS has throttled a call of ours.
+    pub(super) fn throttled(&self, operation: &str) {
+        let rate = self.tokens().throttled(Instant::now());
+        if let Some(rate) = rate {
+            warn!(operation, rate, "throttled, slowing down");
         }
     }
 

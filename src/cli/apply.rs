@@ -4,14 +4,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::error::{Answer, Error};
 use super::output::{Format, talk};
+use super::printed::Printed;
 use super::run::Session;
 use super::{plan, policies, report};
 use crate::manifest::Sourced;
-use crate::model::spec::{API_VERSION, Object};
+use crate::model::spec::Object;
 use crate::ports::Store;
 use crate::records::configuration::{Application, Applied, Configuration, Configurations, Outcome};
 
@@ -33,6 +35,20 @@ pub(super) struct Arguments {
 }
 
 const CONSEQUENCE: &str = "nothing was stored";
+
+/// What `apply` says.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ApplyReport {
+    /// Nothing was stored: it says what would have been.
+    dry_run: bool,
+    /// What became of each object.
+    items: Vec<Applied>,
+}
+
+impl Printed for ApplyReport {
+    const KIND: &'static str = "ApplyReport";
+}
 
 pub(super) async fn run(session: &mut Session, arguments: Arguments) -> Result<Answer, Error> {
     session.output.only(&[Format::Table, Format::Wide, Format::Json, Format::Yaml, Format::Name])?;
@@ -118,9 +134,7 @@ pub(super) fn overlay(current: &Configuration, application: &Application, applie
 fn print(session: &mut Session, applied: &[Applied], dry_run: bool) -> Result<(), Error> {
     match session.output.format() {
         Format::Json | Format::Yaml => {
-            let report =
-                json!({ "apiVersion": API_VERSION, "kind": "ApplyReport", "dryRun": dry_run, "items": applied });
-            session.output.value(&report)
+            session.output.value(&ApplyReport { dry_run, items: applied.to_vec() }.to_json())
         }
         Format::Name => {
             let lines: Vec<String> = applied.iter().map(name).collect();

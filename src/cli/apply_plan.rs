@@ -3,14 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::command;
 use super::error::{Answer, Error};
 use super::output::{Format, talk};
-use super::rollout;
 use super::run::Session;
-use crate::model::spec::API_VERSION;
+use super::{rollout, views};
 use crate::plan::saved::SavedPlan;
 use crate::records::command::Ask;
 use crate::rollout::command::Request;
@@ -44,9 +43,7 @@ pub(super) async fn run(session: &mut Session, arguments: Arguments) -> Result<A
     let command = command::ask(session, &opened, &target, Ask::Plan { plan }).await?;
     if !arguments.wait {
         return match session.output.format() {
-            Format::Json | Format::Yaml => {
-                session.output.value(&json!({ "apiVersion": API_VERSION, "kind": "Command", "spec": command }))
-            }
+            Format::Json | Format::Yaml => session.output.value(&views::command(&command)),
             Format::Name => session.output.text(&command.id),
             _ => session.output.text(&format!("plan {id} asked: {resources} to change")),
         }

@@ -118,9 +118,9 @@ pub(super) enum Verb {
     /// Check the event log
     #[command(subcommand)]
     Audit(audit::Verb),
-    /// Judge task definition files, offline
+    /// Judge task definitions, services and clusters in files, offline
     Check(check::Arguments),
-    /// Fix task definition files, offline
+    /// Fix task definitions, services and clusters in files, offline
     Fix(fix::Arguments),
     /// Run the examples of policies
     Test(test::Arguments),

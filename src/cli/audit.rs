@@ -1,13 +1,15 @@
 //! `audit verify`: whether anybody has changed the event log.
 
 use clap::Subcommand;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::error::{Answer, Error};
 use super::output::Format;
+use super::printed::Printed;
 use super::run::Session;
 use super::targets;
-use crate::model::spec::API_VERSION;
+use crate::model::TargetId;
 use crate::records::events::{Events, verify};
 
 /// What to do with the event log.
@@ -17,12 +19,40 @@ pub(super) enum Verb {
     Verify,
 }
 
+/// What `audit verify` says.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct AuditReport {
+    /// Events of all chains.
+    events: usize,
+    /// Every break, in a sentence.
+    broken: Vec<String>,
+    /// The last event of each chain: kept elsewhere, they show what was cut off.
+    heads: Vec<Head>,
+}
+
+/// The last event of a chain.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Head {
+    /// Where.
+    target: TargetId,
+    /// What the chain is about.
+    subject: String,
+    /// The event's number, from 1.
+    number: u64,
+    /// The event's hash.
+    hash: String,
+}
+
+impl Printed for AuditReport {
+    const KIND: &'static str = "AuditReport";
+}
+
 pub(super) async fn run(session: &mut Session, verb: Verb) -> Result<Answer, Error> {
     session.output.only(&[Format::Table, Format::Wide, Format::Json, Format::Yaml])?;
     let Verb::Verify = verb;
     let opened = session.store().await?;
     let store = opened.store.as_ref();
-    let (mut count, mut broken, mut heads) = (0, Vec::new(), Vec::new());
+    let (mut count, mut broken, mut heads) = (0, Vec::new(), Vec::<Head>::new());
     for target in targets::all(session, store).await? {
         let events = Events::of(store, &target).list("").await?;
         count += events.len();
@@ -32,12 +62,17 @@ pub(super) async fn run(session: &mut Session, verb: Verb) -> Result<Answer, Err
             .iter()
             .enumerate()
             .filter(|(at, event)| events.get(at + 1).is_none_or(|next| next.subject != event.subject));
-        heads.extend(last.map(|(_, event)| json!({ "target": target, "subject": event.subject, "number": event.number, "hash": event.hash })));
+        heads.extend(last.map(|(_, event)| Head {
+            target: target.clone(),
+            subject: event.subject.clone(),
+            number: event.number,
+            hash: event.hash.clone(),
+        }));
     }
     match session.output.format() {
-        Format::Json | Format::Yaml => session.output.value(&json!({
-            "apiVersion": API_VERSION, "kind": "AuditReport", "events": count, "broken": broken, "heads": heads,
-        }))?,
+        Format::Json | Format::Yaml => {
+            session.output.value(&AuditReport { events: count, broken: broken.clone(), heads }.to_json())?;
+        }
         _ => {
             for one in &broken {
                 session.output.text(one)?;

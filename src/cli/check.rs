@@ -5,18 +5,20 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::error::{Answer, Error};
-use super::offline::{Assumed, Judged, TaskDefinitionFile, formats, judge, shape};
-use super::output::{Format, table};
+use super::offline::{Assumed, InputFile, Judged, cases, github, judge, sarif, shape};
+use super::output::{Format, table, talk};
 use super::run::Session;
 use super::{files, policies, sentences};
 use crate::model::Verdict;
 use crate::model::mask::clean_text;
+use crate::model::spec::ResourceKind;
 use crate::policy::WaiverUse;
 
 /// What to judge, and by what.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Task definition files: what ECS describes, what it registers, lists of either; `-` for stdin
+    /// JSON or YAML: what ECS describes or registers, lists of it, CloudFormation templates (CDK's too), what `terraform
+    /// show -json` prints; `-` for stdin
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Policies, Bindings and Waivers; by default policies/, else those built in
@@ -41,28 +43,40 @@ pub(super) fn run(session: &mut Session, arguments: &Arguments) -> Result<Answer
     let policies = policies::offline(&arguments.filename, now)?;
     let files = read(&arguments.files)?;
     let judged = judge::judge(&policies.set, &files, &arguments.assume, now);
+    if judged.is_empty() {
+        return Err(Error::new("there is nothing to judge: no file holds an ECS resource")
+            .help("name the template or plan that has the task definitions, services or clusters"));
+    }
     let waivers = judge::waivers(&policies.set, &judged, now);
     if judged.iter().all(|one| one.results.is_empty()) {
-        return Err(Error::new(format!("no policy is in effect: `{}` has none for task definitions", policies.source))
-            .help("name files or folders with policies with -f"));
+        return Err(Error::new(format!(
+            "no policy is in effect: `{}` has none for what the files hold",
+            policies.source
+        ))
+        .help("name files or folders with policies with -f"));
     }
     match session.output.format() {
         Format::Json | Format::Yaml => session.output.value(&judge::to_json(&policies, &judged, &waivers))?,
-        Format::Sarif => session.output.value(&formats::sarif(&judged))?,
-        Format::Junit => session.output.text(&formats::junit(&judged))?,
-        Format::Github => session.output.text(&formats::github(&judged))?,
+        Format::Sarif => session.output.value(&sarif::sarif(&policies, &judged))?,
+        Format::Junit => session.output.text(&cases::junit(&judged))?,
+        Format::Github => session.output.text(&github::github(&judged))?,
         format => session.output.text(&for_people(&judged, &policies, &waivers, format == Format::Wide))?,
     }
     Ok(Answer::of(settled(&judged)))
 }
 
-/// Reads the files, all of them, and tells all that are no task definitions.
-pub(super) fn read(paths: &[PathBuf]) -> Result<Vec<TaskDefinitionFile>, Error> {
+/// Reads the files, all of them, and tells all that cannot be read.
+pub(super) fn read(paths: &[PathBuf]) -> Result<Vec<InputFile>, Error> {
     let mut read = Vec::new();
     let mut wrong: Option<Error> = None;
     for path in paths {
         match files::read_one(path).and_then(|(name, bytes)| shape::read(&name, bytes)) {
-            Ok(file) => read.push(file),
+            Ok(file) => {
+                if file.resources.is_empty() {
+                    talk(&format!("note: `{}` holds no ECS resource that policies are about", clean_text(&file.name)));
+                }
+                read.push(file);
+            }
             Err(error) => {
                 wrong = Some(match wrong {
                     None => error,
@@ -125,7 +139,13 @@ fn for_people(judged: &[Judged<'_>], policies: &policies::Offline, waivers: &[Wa
         .into_iter()
         .map(|verdict| format!("{} {}", judge::count(judged, verdict), verdict.as_str()))
         .collect();
-    let resources = if judged.len() == 1 { "task definition" } else { "task definitions" };
+    let only_definitions = judged.iter().all(|one| one.resource.kind == ResourceKind::TaskDefinition);
+    let resources = match (only_definitions, judged.len()) {
+        (true, 1) => "task definition",
+        (true, _) => "task definitions",
+        (false, 1) => "resource",
+        (false, _) => "resources",
+    };
     let count = policies.set.len();
     let plural = if count == 1 { "policy" } else { "policies" };
     text.push_str(&format!(

@@ -11,7 +11,7 @@ use crate::aws::{Budgeted, Connection, Role, Share, Timeouts};
 use crate::embedded::EmbeddedStore;
 use crate::model::TargetId;
 use crate::model::spec::{Spec, TargetSpec};
-use crate::ports::{Ecs, Store};
+use crate::ports::{Alarms, Ecs, Store};
 use crate::records::configuration::Configuration;
 
 /// Where policies and records are kept.
@@ -108,6 +108,8 @@ pub struct Aws {
     pub connection: Connection,
     /// ECS, kept within the budget.
     pub ecs: Arc<dyn Ecs>,
+    /// Alarms, kept within the same share of what AWS lets one account ask.
+    pub alarms: Arc<dyn Alarms>,
 }
 
 impl fmt::Debug for Aws {
@@ -176,7 +178,8 @@ impl Aws {
             })?,
         };
         let ecs = Arc::new(Budgeted::new(Arc::new(connection.ecs()), share));
-        Ok(Self { target, labels, caller: identity.arn, connection, ecs })
+        let alarms = Arc::new(connection.alarms(share));
+        Ok(Self { target, labels, caller: identity.arn, connection, ecs, alarms })
     }
 }
 

@@ -88,8 +88,12 @@ pub(super) async fn run(session: &mut Session, arguments: ControllerArguments) -
     let mut runs = JoinSet::new();
     let mut triggers = Vec::new();
     for aws in targets {
-        let parts =
-            Parts { ecs: Arc::clone(&aws.ecs), store: Arc::clone(&opened.store), clock: Arc::clone(&session.clock) };
+        let parts = Parts {
+            ecs: Arc::clone(&aws.ecs),
+            alarms: Arc::clone(&aws.alarms),
+            store: Arc::clone(&opened.store),
+            clock: Arc::clone(&session.clock),
+        };
         let mut controller = Controller::new(parts, settings(&arguments, &aws));
         if !arguments.standalone.0.is_zero() {
             controller = controller.with_standalone(arguments.standalone.0, FAMILIES_A_LOOK);

@@ -1,13 +1,15 @@
 //! `delete KIND NAME`
 
 use clap::Args;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::error::{Answer, Error};
 use super::output::Format;
+use super::printed::Printed;
 use super::run::Session;
 use super::{apply, explain, policies};
-use crate::model::spec::{API_VERSION, Kind};
+use crate::model::spec::Kind;
 use crate::records::configuration::{Application, Configurations};
 
 /// What to delete.
@@ -20,6 +22,28 @@ pub(super) struct Arguments {
     names: Vec<String>,
 }
 
+/// What `delete` says.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct DeleteReport {
+    /// The objects that were deleted.
+    items: Vec<Deleted>,
+}
+
+/// An object that was deleted.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Deleted {
+    /// Its kind.
+    kind: Kind,
+    /// Its name.
+    name: String,
+    /// `deleted`.
+    outcome: &'static str,
+}
+
+impl Printed for DeleteReport {
+    const KIND: &'static str = "DeleteReport";
+}
+
 pub(super) async fn run(session: &mut Session, arguments: Arguments) -> Result<Answer, Error> {
     session.output.only(&[Format::Table, Format::Wide, Format::Json, Format::Yaml, Format::Name])?;
     let kind: Kind = arguments.kind.parse().map_err(explain::unknown_kind)?;
@@ -27,9 +51,8 @@ pub(super) async fn run(session: &mut Session, arguments: Arguments) -> Result<A
     let deleted = delete(session, opened.store.as_ref(), kind, &arguments.names).await?;
     match session.output.format() {
         Format::Json | Format::Yaml => {
-            let items: Vec<_> =
-                deleted.iter().map(|name| json!({ "kind": kind, "name": name, "outcome": "deleted" })).collect();
-            session.output.value(&json!({ "apiVersion": API_VERSION, "kind": "DeleteReport", "items": items }))?;
+            let items = deleted.iter().map(|name| Deleted { kind, name: name.clone(), outcome: "deleted" }).collect();
+            session.output.value(&DeleteReport { items }.to_json())?;
         }
         format => {
             let end = if format == Format::Name { "" } else { " deleted" };

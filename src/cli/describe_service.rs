@@ -2,10 +2,14 @@
 
 use std::fmt::Write;
 
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
 
 use super::error::Error;
+use super::printed::{Nested, Printed};
 use super::run::Session;
+use super::views::{ChangeView, EventView, HoldView, ServiceReportView};
 use super::{events, report, rollout, sentences, targets, views};
 use crate::model::mask::clean_text;
 use crate::model::spec::{Kind, Need, Spec};
@@ -20,6 +24,23 @@ use crate::rollout::{Change, waits};
 
 /// Events that are shown; `events --for` has the rest.
 const EVENTS: usize = 20;
+
+/// All about a service.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct ServiceDescription {
+    /// Its ServiceReport; none before the controller has looked at it.
+    report: Option<Nested<ServiceReportView>>,
+    /// Its Changes, of all rollouts, each with what it waits for.
+    changes: Vec<Nested<ChangeView>>,
+    /// Its Holds.
+    holds: Vec<Nested<HoldView>>,
+    /// What happened to it.
+    events: Vec<Nested<EventView>>,
+}
+
+impl Printed for ServiceDescription {
+    const KIND: &'static str = "ServiceDescription";
+}
 
 /// All that is known of one service.
 struct Known<'a> {
@@ -45,18 +66,19 @@ pub(super) async fn service(session: &Session, store: &dyn Store, name: &str) ->
     let holds: Vec<Hold> = holds.into_iter().filter(|hold| hold.resource.service() == Some(&arn)).collect();
     let configuration = Configurations::of(store).read(None).await?.unwrap_or_default();
     let happened = events::collect(session, store, Some(("Service", arn.as_str()))).await?;
-    let changes: Vec<Value> = campaigns
+    let changes = campaigns
         .iter()
-        .flat_map(|campaign| campaign.changes.iter().zip(views::changes(campaign)))
+        .flat_map(|campaign| campaign.changes.iter().zip(views::change_views(campaign)))
         .filter(|(change, _)| is_of(&change.value, &arn))
-        .map(|(_, view)| view)
+        .map(|(_, view)| Nested(view))
         .collect();
-    let value = json!({
-        "report": report.as_ref().map(|report| views::service(&target, report)),
-        "changes": changes,
-        "holds": holds.iter().map(|hold| views::hold(&target, hold)).collect::<Vec<_>>(),
-        "events": happened.iter().map(|(target, event)| views::event(target, event)).collect::<Vec<_>>(),
-    });
+    let value = ServiceDescription {
+        report: report.as_ref().map(|report| Nested(views::service_view(&target, report))),
+        changes,
+        holds: holds.iter().map(|hold| Nested(views::hold_view(&target, hold))).collect(),
+        events: happened.iter().map(|(target, event)| Nested(views::event_view(target, event))).collect(),
+    }
+    .to_json();
     let known = Known {
         target: &target,
         arn: &arn,

@@ -2,13 +2,15 @@
 
 use std::process::ExitCode;
 
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
 
 use super::output;
+use super::printed::Printed;
 use crate::aws::AwsError;
 use crate::manifest::Diagnostic;
 use crate::model::mask::clean_text;
-use crate::model::spec::API_VERSION;
 use crate::ports::{EcsError, StoreError};
 use crate::records::RecordError;
 
@@ -39,12 +41,21 @@ impl Answer {
 }
 
 /// A command that could not be answered: bad input, no access, bad usage. Exit code 2.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, JsonSchema)]
 pub struct Error {
+    /// What went wrong, in a sentence.
     message: String,
+    /// Why, from the outside in.
     causes: Vec<String>,
+    /// What to do about it.
     help: Option<String>,
+    /// Everything that is wrong with files, each with its place.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     diagnostics: Vec<Diagnostic>,
+}
+
+impl Printed for Error {
+    const KIND: &'static str = "Error";
 }
 
 impl Error {
@@ -98,14 +109,7 @@ impl Error {
     /// The shape of DESIGN §7, with the places in files where there are any.
     #[must_use]
     pub fn to_json(&self) -> Value {
-        let mut value = json!({
-            "apiVersion": API_VERSION, "kind": "Error",
-            "message": self.message, "causes": self.causes, "help": self.help,
-        });
-        if let (Value::Object(members), false) = (&mut value, self.diagnostics.is_empty()) {
-            members.insert("diagnostics".to_owned(), json!(self.diagnostics));
-        }
-        value
+        Printed::to_json(self)
     }
 
     /// Prints it to stderr, once.

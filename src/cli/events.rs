@@ -3,15 +3,14 @@
 use std::collections::BTreeSet;
 
 use clap::Args;
-use serde_json::json;
 
 use super::error::{Answer, Error};
 use super::output::{Format, table_within, talk};
+use super::printed::{List, Printed};
 use super::run::Session;
 use super::watch::Watch;
 use super::{targets, views};
 use crate::model::TargetId;
-use crate::model::spec::API_VERSION;
 use crate::ports::Store;
 use crate::records::campaign::Campaigns;
 use crate::records::events::{Event, Events};
@@ -47,7 +46,7 @@ pub(super) async fn run(session: &mut Session, arguments: Arguments) -> Result<A
         match session.output.format() {
             Format::Json | Format::Yaml => {
                 let items: Vec<_> = events.iter().map(|(target, event)| views::event(target, event)).collect();
-                session.output.value(&json!({ "apiVersion": API_VERSION, "kind": "List", "items": items }))?;
+                session.output.value(&List { items }.to_json())?;
             }
             format => {
                 let rows: Vec<Vec<String>> = events.iter().map(|(_, event)| row(event)).collect();

@@ -8,21 +8,54 @@ use super::error::Error;
 
 /// What a folder's files must end in to be read: other files in it are somebody else's.
 const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
+/// What the names of test files end in before that. In a folder they are for `test` alone.
+const TEST: &str = ".test";
 
-/// Names and bytes of all files that `paths` name, each once; folders are walked, `-` is stdin.
+/// Names and bytes of files.
+pub(super) type Files = Vec<(String, Vec<u8>)>;
+
+/// A file's path, and the file.
+type Found = (PathBuf, (String, Vec<u8>));
+
+/// Names and bytes of all files that `paths` name, each once; folders are walked, but for test files, `-` is stdin.
 ///
 /// # Errors
 /// Where one cannot be read, or nothing is found.
-pub(super) fn read(paths: &[PathBuf]) -> Result<Vec<(String, Vec<u8>)>, Error> {
+pub(super) fn read(paths: &[PathBuf]) -> Result<Files, Error> {
+    let found = all(paths, &|path| !is_test(path))?;
+    Ok(found.into_iter().map(|(_, file)| file).collect())
+}
+
+/// The same with test files: first the files with objects, then those with tests.
+///
+/// # Errors
+/// As [`read`].
+pub(super) fn read_with_tests(paths: &[PathBuf]) -> Result<(Files, Files), Error> {
+    let (tests, objects): (Vec<_>, Vec<_>) = all(paths, &|_| true)?.into_iter().partition(|(path, _)| is_test(path));
+    let files = |found: Vec<Found>| found.into_iter().map(|(_, file)| file).collect();
+    Ok((files(objects), files(tests)))
+}
+
+/// Whether it is called `….test.yaml`, `….test.yml` or `….test.json`.
+fn is_test(path: &Path) -> bool {
+    path.file_stem().is_some_and(|stem| stem.to_string_lossy().ends_with(TEST)) && has_ending(path)
+}
+
+fn has_ending(path: &Path) -> bool {
+    path.extension().and_then(|ending| ending.to_str()).is_some_and(|ending| ENDINGS.contains(&ending))
+}
+
+fn all(paths: &[PathBuf], wanted: &dyn Fn(&Path) -> bool) -> Result<Vec<Found>, Error> {
     let mut files = Vec::new();
     let mut seen = BTreeSet::new();
     for path in paths {
         if path.as_os_str() == "-" {
-            files.push(("-".to_owned(), stdin()?));
+            files.push((path.clone(), ("-".to_owned(), stdin()?)));
             continue;
         }
         let mut found = Vec::new();
         walk(path, true, &mut found)?;
+        found.retain(|file| file == path || wanted(file));
         found.sort();
         if found.is_empty() {
             let message = format!("there is no .yaml, .yml or .json file in `{}`", path.display());
@@ -30,19 +63,38 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<Vec<(String, Vec<u8>)>, Error> {
         }
         for file in found {
             if seen.insert(file.clone()) {
-                files.push((file.display().to_string(), one(&file)?));
+                let read = (file.display().to_string(), one(&file)?);
+                files.push((file, read));
             }
         }
     }
     Ok(files)
 }
 
-/// The name and bytes of one file; `-` is stdin.
+/// The most bytes of a file to judge. Terraform prints some ten megabytes for a large estate.
+const MAX_ONE: u64 = 64 * 1024 * 1024;
+
+/// The name and bytes of one file to judge; `-` is stdin.
 ///
 /// # Errors
-/// Where it cannot be read.
+/// Where it cannot be read, or does not end within 64 MiB.
 pub(super) fn read_one(path: &Path) -> Result<(String, Vec<u8>), Error> {
-    if path.as_os_str() == "-" { Ok(("-".to_owned(), stdin()?)) } else { Ok((path.display().to_string(), one(path)?)) }
+    let is_stdin = path.as_os_str() == "-";
+    let name = path.display().to_string();
+    let mut bytes = Vec::new();
+    let read = if is_stdin {
+        std::io::stdin().lock().take(MAX_ONE + 1).read_to_end(&mut bytes)
+    } else {
+        std::fs::File::open(path).and_then(|file| file.take(MAX_ONE + 1).read_to_end(&mut bytes))
+    };
+    match read {
+        Err(error) if is_stdin => Err(Error::new("failed to read stdin").caused_by(error.to_string())),
+        Err(error) => Err(unreadable(path, &error)),
+        Ok(count) if count as u64 > MAX_ONE => {
+            Err(Error::new(format!("`{name}` is larger than 64 MiB")).help("give the part that has the ECS resources"))
+        }
+        Ok(_) => Ok((name, bytes)),
+    }
 }
 
 fn one(path: &Path) -> Result<Vec<u8>, Error> {
@@ -69,8 +121,7 @@ fn walk(path: &Path, named: bool, found: &mut Vec<PathBuf>) -> Result<(), Error>
         }
         return Ok(());
     }
-    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or("");
-    if named || ENDINGS.contains(&ending) {
+    if named || has_ending(path) {
         found.push(path.to_owned());
     }
     Ok(())
@@ -109,6 +160,24 @@ mod tests {
         let path = folder.path().join("policy.txt");
         std::fs::write(&path, "x").unwrap();
         assert_eq!(read(&[path]).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn test_files_are_for_tests_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["a.yaml", "a.test.yaml", "b.test.json", "test.yml", "a.test"] {
+            std::fs::write(folder.path().join(name), name).unwrap();
+        }
+        let names =
+            |files: Files| files.into_iter().map(|(_, bytes)| String::from_utf8(bytes).unwrap()).collect::<Vec<_>>();
+        let here = [folder.path().to_owned()];
+        assert_eq!(names(read(&here).unwrap()), ["a.yaml", "test.yml"]);
+        let (objects, tests) = read_with_tests(&here).unwrap();
+        assert_eq!(
+            (names(objects), names(tests)),
+            (vec!["a.yaml".into(), "test.yml".into()], vec!["a.test.yaml".into(), "b.test.json".into()])
+        );
+        assert_eq!(read(&[folder.path().join("a.test.yaml")]).unwrap().len(), 1, "what is named is read");
     }
 
     #[test]

@@ -3,28 +3,30 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::Value;
 use similar::TextDiff;
 
 use super::error::{Answer, Error};
+use super::offline::patch::{self, ByHand};
 use super::offline::text::JsonText;
-use super::offline::{Assumed, Judged, TaskDefinitionFile, edit, judge};
+use super::offline::{Assumed, InputFile, Judged, Origin, Resource, edit, judge};
 use super::output::{Format, talk};
+use super::printed::Printed;
 use super::report::difference;
+use super::reports::{FixReport, FixedFile, FixedView};
 use super::run::Session;
 use super::{check, policies, views};
 use crate::model::mask::{MASKED, clean_text, mask_value};
-use crate::model::spec::API_VERSION;
 use crate::model::{DiffEntry, Timestamp, Verdict};
 use crate::policy::{PlannedFix, PolicyResult, PolicySet, apply_fixes, evaluate};
 
 /// What to fix, and by what.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Task definition files; `-` for stdin, which --write writes to stdout
+    /// As for `check`; `-` for stdin, which --write writes to stdout
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Change the files; what no fix names keeps its every byte
+    /// Change JSON in ECS's own shapes; what no fix names keeps its every byte. For other files, the edits to make by hand
     #[arg(long, conflicts_with = "diff")]
     write: bool,
     /// Show a unified diff, values that may be secret masked
@@ -38,10 +40,9 @@ pub(super) struct Arguments {
     assume: Assumed,
 }
 
-/// What fixing makes of one task definition.
-struct FixedResource {
-    name: String,
-    prefix: String,
+/// What fixing makes of one resource.
+struct FixedResource<'a> {
+    resource: &'a Resource,
     document: Value,
     diff: Vec<DiffEntry>,
     left: Vec<String>,
@@ -56,48 +57,52 @@ pub(super) fn run(session: &mut Session, arguments: &Arguments) -> Result<Answer
     let mut all_done = true;
     for file in &files {
         let judged = judge::judge(&policies.set, std::slice::from_ref(file), &arguments.assume, now);
-        let fixed: Vec<FixedResource> =
+        let fixed: Vec<FixedResource<'_>> =
             judged.iter().map(|one| fix(&policies.set, one, &arguments.assume, now)).collect();
-        all_done &= fixed.iter().all(|one| one.left.is_empty());
+        let changes = fixed.iter().any(|one| !one.diff.is_empty());
+        // Only JSON in ECS's own shapes is written; the patch for others is printed, and until somebody applies it
+        // they fail as before.
+        let refused = arguments.write && changes && !patch::is_writable(file);
+        all_done &= !refused && fixed.iter().all(|one| one.left.is_empty());
         match session.output.format() {
             Format::Json | Format::Yaml => {}
-            _ if arguments.diff => session.output.text(&unified(file, &edited(file, &fixed)?))?,
-            _ if arguments.write && file.name == "-" => {}
-            _ => session.output.text(&in_words(&fixed, arguments.write))?,
+            _ if arguments.diff => session.output.text(&unified(file, &fixed)?)?,
+            _ if arguments.write && file.name == "-" && !refused => {}
+            _ => session.output.text(&in_words(file, &fixed, arguments.write))?,
         }
-        if arguments.write {
+        if refused {
+            talk(&format!(
+                "`{}` was left as it is: it is {}; make the changes by hand",
+                clean_text(&file.name),
+                patch::noun(file)
+            ));
+        } else if arguments.write {
             write(session, file, &fixed)?;
         }
-        reports.push(json!({
-            "file": file.name,
-            "resources": fixed.iter().map(|one| json!({ "resource": one.name, "diff": views::masked(&one.diff), "left": one.left })).collect::<Vec<_>>(),
-        }));
+        let by_hand = !patch::is_writable(file);
+        let view = |one: &FixedResource<'_>| {
+            let edits = by_hand.then(|| patch::by_hand(file, one.resource, &one.diff));
+            FixedView::of(&one.resource.name, &one.diff, &one.left, edits)
+        };
+        reports.push(FixedFile { file: file.name.clone(), resources: fixed.iter().map(view).collect() });
     }
     if matches!(session.output.format(), Format::Json | Format::Yaml)
         && !(arguments.write && files.iter().any(|file| file.name == "-"))
     {
-        session.output.value(
-            &json!({ "apiVersion": API_VERSION, "kind": "FixReport", "written": arguments.write, "files": reports }),
-        )?;
+        session.output.value(&FixReport { written: arguments.write, files: reports }.to_json())?;
     }
     Ok(Answer::of(all_done))
 }
 
-fn fix(set: &PolicySet, judged: &Judged<'_>, assumed: &Assumed, now: Timestamp) -> FixedResource {
+fn fix<'a>(set: &PolicySet, judged: &Judged<'a>, assumed: &Assumed, now: Timestamp) -> FixedResource<'a> {
     let resource = judged.resource;
     let fixable = judged.results.iter().filter(|result| result.conflict.is_none());
     let fixes: Vec<&PlannedFix> = fixable.flat_map(|result| &result.fixes).collect();
-    let unchanged = |left| FixedResource {
-        name: resource.name.clone(),
-        prefix: resource.prefix.clone(),
-        document: resource.document.clone(),
-        diff: Vec::new(),
-        left,
-    };
+    let unchanged = |left| FixedResource { resource, document: resource.document.clone(), diff: Vec::new(), left };
     if fixes.is_empty() {
         return unchanged(left(&judged.results));
     }
-    let fixed = judge::with_subject(resource, &resource.document, assumed, |subject| {
+    let fixed = judge::with_subject(judged.file, resource, &resource.document, assumed, |subject| {
         apply_fixes(set, subject, &judged.results, &fixes, now)
     });
     match fixed {
@@ -107,14 +112,10 @@ fn fix(set: &PolicySet, judged: &Judged<'_>, assumed: &Assumed, now: Timestamp) 
             unchanged(left)
         }
         Ok(fixed) => {
-            let after = judge::with_subject(resource, &fixed.document, assumed, |subject| evaluate(set, subject, now));
-            FixedResource {
-                name: resource.name.clone(),
-                prefix: resource.prefix.clone(),
-                document: fixed.document,
-                diff: fixed.diff,
-                left: left(&after),
-            }
+            let after = judge::with_subject(judged.file, resource, &fixed.document, assumed, |subject| {
+                evaluate(set, subject, now)
+            });
+            FixedResource { resource, document: fixed.document, diff: fixed.diff, left: left(&after) }
         }
     }
 }
@@ -141,18 +142,26 @@ fn left(results: &[PolicyResult]) -> Vec<String> {
     left
 }
 
-fn in_words(fixed: &[FixedResource], written: bool) -> String {
+fn in_words(file: &InputFile, fixed: &[FixedResource<'_>], written: bool) -> String {
     let mut text = String::new();
+    let writable = patch::is_writable(file);
     for one in fixed {
         let count = one.diff.len();
-        let what = match (count, written) {
-            (0, _) => "nothing to change".to_owned(),
-            (_, true) => format!("{count} changes made"),
-            (_, false) => format!("{count} changes to make; --write makes them, --diff shows them"),
+        let changes = if count == 1 { "change" } else { "changes" };
+        let what = match (count, writable, written) {
+            (0, ..) => "nothing to change".to_owned(),
+            (_, false, _) => format!("{count} {changes} to make by hand"),
+            (_, true, true) => format!("{count} {changes} made"),
+            (_, true, false) => format!("{count} {changes} to make; --write makes them, --diff shows them"),
         };
-        text.push_str(&format!("{}: {what}\n", clean_text(&one.name)));
-        for entry in views::masked(&one.diff) {
-            text.push_str(&format!("  {}\n", difference(&entry)));
+        text.push_str(&format!("{}: {what}\n", clean_text(&one.resource.name)));
+        if writable {
+            for entry in views::masked(&one.diff) {
+                text.push_str(&format!("  {}\n", difference(&entry)));
+            }
+        } else {
+            let edits: Vec<ByHand> = patch::by_hand(file, one.resource, &one.diff);
+            text.push_str(&patch::in_words(file, &edits));
         }
         for left in &one.left {
             text.push_str(&format!("  left: {}\n", clean_text(left)));
@@ -162,11 +171,12 @@ fn in_words(fixed: &[FixedResource], written: bool) -> String {
 }
 
 /// The file's text with all fixes made in place, proved to be the documents that are wanted and nothing else.
-fn edited(file: &TaskDefinitionFile, fixed: &[FixedResource]) -> Result<JsonText, Error> {
-    let mut json = file.json.clone();
-    let mut wanted = file.json.value.clone();
+fn edited(file: &InputFile, before: &JsonText, fixed: &[FixedResource<'_>]) -> Result<JsonText, Error> {
+    let mut json = before.clone();
+    let mut wanted = before.value.clone();
     for one in fixed.iter().filter(|one| !one.diff.is_empty()) {
-        if let (Some(there), Value::Object(document)) = (wanted.pointer_mut(&one.prefix), &one.document) {
+        let Origin::Bare { prefix } = &one.resource.origin else { return Err(not_kept(file)) };
+        if let (Some(there), Value::Object(document)) = (wanted.pointer_mut(prefix), &one.document) {
             // Tags may stand in the document, and are no part of what policies judge.
             let tags = there.get("tags").cloned();
             let mut document = document.clone();
@@ -175,12 +185,12 @@ fn edited(file: &TaskDefinitionFile, fixed: &[FixedResource]) -> Result<JsonText
             }
             *there = Value::Object(document);
         }
-        json = edit::apply(&json, &one.prefix, &one.diff).ok_or_else(|| not_kept(file))?;
+        json = edit::apply(&json, prefix, &one.diff).ok_or_else(|| not_kept(file))?;
     }
     if json.value == wanted { Ok(json) } else { Err(not_kept(file)) }
 }
 
-fn not_kept(file: &TaskDefinitionFile) -> Error {
+fn not_kept(file: &InputFile) -> Error {
     Error::new(format!(
         "`{}` was left as it is: the fixes cannot be made without touching the rest of the text",
         file.name
@@ -188,13 +198,15 @@ fn not_kept(file: &TaskDefinitionFile) -> Error {
     .help("see the changes without --write and make them by hand")
 }
 
-fn write(session: &mut Session, file: &TaskDefinitionFile, fixed: &[FixedResource]) -> Result<(), Error> {
-    let json = edited(file, fixed)?;
+fn write(session: &mut Session, file: &InputFile, fixed: &[FixedResource<'_>]) -> Result<(), Error> {
+    // Where there is nothing to change, a file of any shape is as it should be.
+    let Some(before) = file.source.json() else { return Ok(()) };
+    let json = edited(file, before, fixed)?;
     if file.name == "-" {
         // Whoever asks to write what came on stdin wants the whole document back.
         return session.output.text(&json.text);
     }
-    if json.text == file.json.text {
+    if json.text == before.text {
         return Ok(());
     }
     replace(Path::new(&file.name), &json.text)?;
@@ -221,20 +233,45 @@ fn replace(path: &Path, text: &str) -> Result<(), Error> {
     })
 }
 
-fn unified(file: &TaskDefinitionFile, after: &JsonText) -> String {
-    let prefixes: Vec<&str> = file.resources.iter().map(|resource| resource.prefix.as_str()).collect();
-    let (old, new) = (masked(&file.json, &prefixes), masked(after, &prefixes));
+/// The file before and after; where it is not in ECS's own shape, each document in ECS's words.
+fn unified(file: &InputFile, fixed: &[FixedResource<'_>]) -> Result<String, Error> {
     let name = clean_text(&file.name);
-    TextDiff::from_lines(&old, &new).unified_diff().header(&name, &name).to_string()
+    if let (true, Some(before)) = (patch::is_writable(file), file.source.json()) {
+        let after = edited(file, before, fixed)?;
+        let prefixes: Vec<&str> = file
+            .resources
+            .iter()
+            .filter_map(|resource| match &resource.origin {
+                Origin::Bare { prefix } => Some(prefix.as_str()),
+                Origin::Converted { .. } => None,
+            })
+            .collect();
+        let (old, new) = (masked(before, &prefixes), masked(&after, &prefixes));
+        return Ok(TextDiff::from_lines(&old, &new).unified_diff().header(&name, &name).to_string());
+    }
+    let mut text = String::new();
+    for one in fixed.iter().filter(|one| !one.diff.is_empty()) {
+        let (old, new) = (in_words_of_ecs(&one.resource.document)?, in_words_of_ecs(&one.document)?);
+        let name = clean_text(&one.resource.name);
+        text.push_str(&TextDiff::from_lines(&old, &new).unified_diff().header(&name, &name).to_string());
+    }
+    Ok(text)
+}
+
+fn in_words_of_ecs(document: &Value) -> Result<String, Error> {
+    let failed = |why: String| Error::new("failed to show the document").caused_by(why);
+    let text = serde_json::to_string_pretty(document).map_err(|error| failed(error.to_string()))?;
+    let json = JsonText::parse(text).map_err(|error| failed(error.to_string()))?;
+    Ok(masked(&json, &[""]) + "\n")
 }
 
 /// The text with every string that may be a secret replaced.
 fn masked(json: &JsonText, prefixes: &[&str]) -> String {
     let mut hidden = Vec::new();
     for (pointer, place) in json.places() {
-        let Some(value @ Value::String(_)) = json.value.pointer(pointer) else { continue };
+        let Some(value @ Value::String(_)) = json.value.pointer(&pointer) else { continue };
         let inside = prefixes.iter().filter_map(|prefix| pointer.strip_prefix(prefix)).min_by_key(|rest| rest.len());
-        if mask_value(inside.unwrap_or(pointer), value) == MASKED {
+        if mask_value(inside.unwrap_or(&pointer), value) == MASKED {
             hidden.push(place.value.clone());
         }
     }

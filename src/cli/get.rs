@@ -1,17 +1,18 @@
 //! `get KIND [NAME]`: what people wrote, and what the controller has found and done. Reads the store only.
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::error::{Answer, Error};
 use super::objects::{self, Standing};
 use super::output::{Format, table};
+use super::printed::{List, Printed};
 use super::run::Session;
 use super::targets;
 use super::views::{self, Counts};
 use super::watch::Watch;
 use crate::manifest::to_yaml;
-use crate::model::spec::{API_VERSION, Kind};
+use crate::model::spec::Kind;
 use crate::model::{TargetId, Timestamp};
 use crate::ports::Store;
 use crate::records::campaign::Campaigns;
@@ -343,9 +344,7 @@ const fn columns(listed: Listed) -> (&'static [&'static str], usize, bool) {
 pub(super) fn render(format: Format, listed: Listed, items: &[Item], single: bool) -> Result<String, Error> {
     let value = || match items {
         [one] if single => one.json.clone(),
-        _ => {
-            json!({ "apiVersion": API_VERSION, "kind": "List", "items": items.iter().map(|item| &item.json).collect::<Vec<_>>() })
-        }
+        _ => List { items: items.iter().map(|item| item.json.clone()).collect() }.to_json(),
     };
     Ok(match format {
         Format::Json => serde_json::to_string_pretty(&value()).unwrap_or_default(),

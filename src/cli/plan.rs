@@ -6,19 +6,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use serde_json::{Value, json};
 
 use super::connect::Aws;
 use super::error::{Answer, Error};
 use super::output::{Format, talk};
+use super::planned::PlanReport;
+use super::printed::Printed;
 use super::run::Session;
-use super::{apply, policies, report};
+use super::{apply, patches, policies, report};
 use crate::aws::Timeouts;
 use crate::controller::{Controller, ControllerError, Parts, Settings};
 use crate::embedded::EmbeddedStore;
-use crate::model::DiffOp;
 use crate::model::spec::Object;
-use crate::plan::{Plan, PlannedChange};
+use crate::plan::Plan;
 use crate::ports::Store;
 use crate::records::configuration::{Application, Configuration, Configurations};
 
@@ -92,17 +92,15 @@ pub(super) async fn run(session: &mut Session, arguments: Arguments) -> Result<A
             .help("plan one at a time with --target ACCOUNT/REGION; see `plimsoll get targets`"));
     };
     let source = source(session, &arguments, with_store);
-    let value = report::without_secrets(&one.plan).to_json(one.policies, &source);
+    let value = PlanReport::of(&report::without_secrets(&one.plan), one.policies, &source).to_json();
     if let Some(path) = &arguments.out {
         private(path, &serde_json::to_string_pretty(&value).unwrap_or_default())?;
         talk(&format!("wrote the plan to {}", path.display()));
     }
     if let Some(folder) = &arguments.patches {
-        let families = patches(folder, &one.plan)?;
-        talk(&format!(
-            "wrote patches for {families} families to {}; they hold values that may be secret",
-            folder.display()
-        ));
+        for line in patches::write(folder, &one.plan)? {
+            talk(&line);
+        }
     }
     match session.output.format() {
         Format::Json | Format::Yaml => session.output.value(&value)?,
@@ -165,7 +163,8 @@ async fn plan_target(
         poll: Duration::from_secs(15),
         allow_edit: allow_edit.to_vec(),
     };
-    let parts = Parts { ecs: Arc::clone(&aws.ecs), store, clock: Arc::clone(&session.clock) };
+    let (ecs, alarms) = (Arc::clone(&aws.ecs), Arc::clone(&aws.alarms));
+    let parts = Parts { ecs, alarms, store, clock: Arc::clone(&session.clock) };
     let mut controller = Controller::new(parts, settings);
     if standalone {
         // Whoever asks waits for all of it.
@@ -204,47 +203,6 @@ fn chain(error: &dyn std::error::Error) -> String {
     std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
-/// Writes `FAMILY.patch.json` and `FAMILY.json` for each family that would change, and says how many.
-fn patches(folder: &Path, plan: &Plan) -> Result<usize, Error> {
-    let failed = |error: std::io::Error| {
-        Error::new(format!("failed to write into `{}`", folder.display())).caused_by(error.to_string())
-    };
-    std::fs::create_dir_all(folder).map_err(failed)?;
-    let mut written = std::collections::BTreeSet::new();
-    for change in plan.campaigns.iter().flat_map(|campaign| &campaign.changes) {
-        let (Some(from), Some(documents)) = (&change.from, &change.documents) else { continue };
-        // Two revisions of one family may be in use; each gets its own files then.
-        let name =
-            if written.contains(from.family()) { from.short().replace(':', "-") } else { from.family().to_owned() };
-        if written.insert(name.clone()) {
-            let wanted = Value::Object(documents.wanted.clone());
-            private(&folder.join(format!("{name}.json")), &serde_json::to_string_pretty(&wanted).unwrap_or_default())?;
-            let patch = json_patch(change);
-            private(
-                &folder.join(format!("{name}.patch.json")),
-                &serde_json::to_string_pretty(&patch).unwrap_or_default(),
-            )?;
-        }
-    }
-    Ok(written.len())
-}
-
-/// RFC 6902. It starts with a test of each value that it takes away, so that it does not fit another document.
-fn json_patch(change: &PlannedChange) -> Value {
-    let mut operations = Vec::new();
-    for entry in &change.diff {
-        if let Some(from) = &entry.from {
-            operations.push(json!({ "op": "test", "path": entry.path, "value": from }));
-        }
-        operations.push(match entry.op {
-            DiffOp::Add => json!({ "op": "add", "path": entry.path, "value": entry.to }),
-            DiffOp::Replace => json!({ "op": "replace", "path": entry.path, "value": entry.to }),
-            DiffOp::Remove => json!({ "op": "remove", "path": entry.path }),
-        });
-    }
-    Value::Array(operations)
-}
-
 /// Writes a file that only its owner may read.
 pub(super) fn private(path: &Path, text: &str) -> Result<(), Error> {
     let failed = |error: std::io::Error| {
@@ -255,5 +213,8 @@ pub(super) fn private(path: &Path, text: &str) -> Result<(), Error> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(path).map_err(failed)?;
+    // One that was there keeps the mode it had.
+    #[cfg(unix)]
+    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600)).map_err(failed)?;
     file.write_all(text.as_bytes()).and_then(|()| file.write_all(b"\n")).map_err(failed)
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::error::Error;
 use super::files;
 use super::output::talk;
-use crate::manifest::{Diagnostic, Sourced, locate, parse_files};
+use crate::manifest::{Diagnostic, Sourced, SourcedCase, locate, parse_cases, parse_files};
 use crate::model::Timestamp;
 use crate::model::spec::{Kind, Object, ResourceKind, Spec};
 use crate::policy::builtin;
@@ -109,6 +109,7 @@ pub(super) fn warn_of_guarded(set: &PolicySet, sourced: &[Sourced], now: Timesta
                 tags: Some(&example.tags),
                 service: example.service.as_ref(),
                 cluster: example.cluster.as_ref(),
+                running: example.running.as_ref(),
                 target: None,
                 scope: &scope,
             };
@@ -128,7 +129,7 @@ pub(super) fn warn_of_guarded(set: &PolicySet, sourced: &[Sourced], now: Timesta
     }
 }
 
-fn refused(found: Vec<Diagnostic>, consequence: &str) -> Error {
+pub(super) fn refused(found: Vec<Diagnostic>, consequence: &str) -> Error {
     let message = match found.len() {
         0 => format!("the objects do not fit together; {consequence}"),
         1 => format!("1 problem; {consequence}"),
@@ -141,8 +142,12 @@ fn refused(found: Vec<Diagnostic>, consequence: &str) -> Error {
 pub(super) struct Offline {
     pub(super) set: PolicySet,
     pub(super) objects: Vec<Object>,
+    /// The same, with their places.
+    pub(super) sourced: Vec<Sourced>,
     pub(super) source: String,
 }
+
+const NOTHING_JUDGED: &str = "nothing was judged";
 
 /// The objects of `-f`; without, those of `policies/` where that exists, else those built in. Warns of what `apply`
 /// would refuse at `now`.
@@ -150,19 +155,42 @@ pub(super) struct Offline {
 /// # Errors
 /// Bad input, or no policy at all.
 pub(super) fn offline(paths: &[PathBuf], now: Timestamp) -> Result<Offline, Error> {
-    const CONSEQUENCE: &str = "nothing was judged";
-    let (sourced, source) = if !paths.is_empty() {
-        let names: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
-        (read(paths, CONSEQUENCE)?, names.join(" "))
-    } else if Path::new(FOLDER).is_dir() {
-        (read(&[PathBuf::from(FOLDER)], CONSEQUENCE)?, format!("{FOLDER}/"))
-    } else {
-        let files: Vec<(String, Vec<u8>)> =
-            builtin::FILES.iter().map(|file| (file.path.to_owned(), file.text.as_bytes().to_vec())).collect();
-        (parse_files(&files).map_err(|found| refused(found, CONSEQUENCE))?, "built-in".to_owned())
+    if !paths.is_empty() {
+        return of_files(&files::read(paths)?, named(paths), now);
+    }
+    if Path::new(FOLDER).is_dir() {
+        return of_files(&files::read(&[PathBuf::from(FOLDER)])?, format!("{FOLDER}/"), now);
+    }
+    let built_in: Vec<(String, Vec<u8>)> =
+        builtin::FILES.iter().map(|file| (file.path.to_owned(), file.text.as_bytes().to_vec())).collect();
+    of_files(&built_in, "built-in".to_owned(), now)
+}
+
+/// Policies and the tests that are written apart from them. Paths without any policy are tests of the policies that
+/// [`offline`] takes without paths.
+///
+/// # Errors
+/// As [`offline`].
+pub(super) fn with_tests(paths: &[PathBuf], now: Timestamp) -> Result<(Offline, Vec<SourcedCase>), Error> {
+    let (paths, source) = match paths {
+        [] if Path::new(FOLDER).is_dir() => (vec![PathBuf::from(FOLDER)], format!("{FOLDER}/")),
+        [] => return Ok((offline(&[], now)?, Vec::new())),
+        paths => (paths.to_vec(), named(paths)),
     };
+    let (objects, tests) = files::read_with_tests(&paths)?;
+    let policies = if objects.is_empty() { offline(&[], now)? } else { of_files(&objects, source, now)? };
+    let cases = parse_cases(&tests).map_err(|found| refused(found, "nothing was tested"))?;
+    Ok((policies, cases))
+}
+
+fn named(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" ")
+}
+
+fn of_files(files: &[(String, Vec<u8>)], source: String, now: Timestamp) -> Result<Offline, Error> {
+    let sourced = parse_files(files).map_err(|found| refused(found, NOTHING_JUDGED))?;
     let objects: Vec<Object> = sourced.iter().map(|one| one.object.clone()).collect();
-    let set = compile(&objects, &sourced, CONSEQUENCE)?;
+    let set = compile(&objects, &sourced, NOTHING_JUDGED)?;
     for wrong in too_long(&objects, now) {
         let place = locate(&sourced, &wrong).map_or_else(|| wrong.to_string(), |place| place.to_string());
         talk(&format!("warning: {place}: `apply` refuses this waiver unless `longerThanAYear` says why"));
@@ -171,5 +199,5 @@ pub(super) fn offline(paths: &[PathBuf], now: Timestamp) -> Result<Offline, Erro
         return Err(Error::new(format!("no policy is in effect: there is none in `{source}`"))
             .help("name files or folders with policies with -f"));
     }
-    Ok(Offline { set, objects, source })
+    Ok(Offline { set, objects, sourced, source })
 }

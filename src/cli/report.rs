@@ -43,17 +43,25 @@ fn write(text: &mut String, plan: &Plan, policies: usize, wide: bool) -> std::fm
     writeln!(text, "target {}, {policies} {plural}", plan.target)?;
     for outcome in OUTCOMES {
         let resources: Vec<&PlannedResource> =
-            plan.services.iter().chain(&plan.clusters).filter(|resource| resource.outcome == outcome).collect();
+            plan.resources().filter(|resource| resource.outcome == outcome).collect();
         if resources.is_empty() {
             continue;
         }
-        let clusters =
-            resources.iter().filter(|one| one.task_definition.is_none() && one.resource.contains(":cluster/")).count();
+        let of = |kind: &str| resources.iter().filter(|one| one.resource.contains(kind)).count();
+        let (clusters, task_sets, providers) = (of(":cluster/"), of(":task-set/"), of(":capacity-provider/"));
+        let services = resources.len() - clusters - task_sets - providers;
         let count = |number: usize, what: &str| {
             (number > 0).then(|| format!("{number} {what}{}", if number == 1 { "" } else { "s" }))
         };
-        let counts: Vec<String> =
-            [count(resources.len() - clusters, "service"), count(clusters, "cluster")].into_iter().flatten().collect();
+        let counts: Vec<String> = [
+            count(services, "service"),
+            count(clusters, "cluster"),
+            count(task_sets, "task set"),
+            count(providers, "capacity provider"),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
         writeln!(text, "\n{}: {}", outcome.as_str(), counts.join(", "))?;
         if outcome == PlanOutcome::Compliant && !wide {
             continue;

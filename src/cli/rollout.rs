@@ -1,19 +1,18 @@
 //! `rollout …`: look at rollouts, and ask the controller for something.
 
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
 
 use super::command::{self, Waiting};
 use super::connect::Opened;
 use super::error::{Answer, Error};
 use super::get::{self, Listed};
 use super::output::{Format, talk};
+use super::printed::{List, Printed};
 use super::run::Session;
 use super::watch::Watch;
 use super::{status, targets, views};
 use crate::manifest::to_yaml;
 use crate::model::mask::clean_text;
-use crate::model::spec::API_VERSION;
 use crate::model::{Reason, ReasonCode, ServiceArn, TargetId};
 use crate::ports::Store;
 use crate::records::campaign::{Campaign, Campaigns};
@@ -175,30 +174,19 @@ pub(super) async fn troubles(store: &dyn Store, target: &TargetId) -> Result<Str
 
 pub(super) fn rendered(session: &Session, campaign: &Campaign) -> Result<String, Error> {
     Ok(match session.output.format() {
-        Format::Json => serde_json::to_string_pretty(&with_changes(campaign)).unwrap_or_default(),
-        Format::Yaml => to_yaml(&with_changes(campaign))
+        Format::Json => serde_json::to_string_pretty(&views::rollout_with_changes(campaign)).unwrap_or_default(),
+        Format::Yaml => to_yaml(&views::rollout_with_changes(campaign))
             .map_err(|error| Error::new("failed to write YAML").caused_by(error.to_string()))?,
         Format::Name => format!("rollout/{}", campaign.rollout.value.name),
         _ => status::tree(campaign, session.now()),
     })
 }
 
-/// The Rollout, with its Changes beside its status.
-fn with_changes(campaign: &Campaign) -> Value {
-    let mut value = views::rollout(campaign);
-    if let Value::Object(members) = &mut value {
-        let changes: Vec<Value> = views::changes(campaign);
-        members.insert("changes".to_owned(), Value::Array(changes));
-    }
-    value
-}
-
 async fn history(session: &mut Session, opened: &Opened, name: &str) -> Result<Answer, Error> {
     let (_, campaign) = targets::rollout(session, opened.store.as_ref(), name).await?;
     match session.output.format() {
         Format::Json | Format::Yaml => {
-            let changes: Vec<Value> = views::changes(&campaign);
-            session.output.value(&json!({ "apiVersion": API_VERSION, "kind": "List", "items": changes }))?;
+            session.output.value(&List { items: views::changes(&campaign) }.to_json())?;
         }
         _ => session.output.text(&status::history(&campaign))?,
     }
@@ -236,9 +224,7 @@ async fn ask(session: &mut Session, opened: &Opened, asking: Asking, request: Re
             .await?;
     if !asking.wait {
         return match session.output.format() {
-            Format::Json | Format::Yaml => {
-                session.output.value(&json!({ "apiVersion": API_VERSION, "kind": "Command", "spec": command }))
-            }
+            Format::Json | Format::Yaml => session.output.value(&views::command(&command)),
             Format::Name => session.output.text(&command.id),
             _ => session.output.text(&format!("{} of rollout/{} asked", request.verb(), asking.name)),
         }

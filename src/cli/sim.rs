@@ -60,12 +60,15 @@ pub(super) async fn run(session: &mut Session, arguments: Arguments) -> Result<A
     };
     let listener = tokio::net::TcpListener::bind(arguments.listen).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
+    // Before anybody is told where it is: who reads that may tell it to stop at once.
+    let stop = signals::shutdown()?;
     session.output.text(&format!("http://{address}"))?;
     talk(&format!(
-        "a simulated ECS and STS; use it with AWS_ENDPOINT_URL_ECS=http://{address} AWS_ENDPOINT_URL_STS=http://{address} \
-         AWS_REGION={region} AWS_ACCESS_KEY_ID=sim AWS_SECRET_ACCESS_KEY=sim"
+        "a simulated ECS and STS, and CloudWatch's alarms; use it with AWS_ENDPOINT_URL_ECS=http://{address} \
+         AWS_ENDPOINT_URL_STS=http://{address} AWS_ENDPOINT_URL_CLOUDWATCH=http://{address} \
+         AWS_ENDPOINT_URL_RESOURCE_GROUPS_TAGGING_API=http://{address} AWS_REGION={region} AWS_ACCESS_KEY_ID=sim \
+         AWS_SECRET_ACCESS_KEY=sim"
     ));
-    let stop = signals::shutdown()?;
     let world = Arc::new(Mutex::new(world));
     http::serve(listener, world, Arc::new(clock), async move { stop.cancelled().await }).await.map_err(failed)?;
     Ok(Answer::Yes)

@@ -1,15 +1,16 @@
 //! `store init`: make the table or the file.
 
 use clap::Subcommand;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::connect::{self, StoreUrl};
 use super::error::{Answer, Error};
 use super::output::Format;
+use super::printed::Printed;
 use super::run::Session;
 use crate::aws::SettingOutcome;
 use crate::embedded::EmbeddedStore;
-use crate::model::spec::API_VERSION;
 
 /// What can be done to a store as a whole.
 #[derive(Debug, Subcommand)]
@@ -23,6 +24,28 @@ pub(super) async fn run(session: &mut Session, verb: &Verb) -> Result<Answer, Er
     match verb {
         Verb::Init => init(session).await,
     }
+}
+
+/// What `store init` says.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct StoreReport {
+    /// The store's URL.
+    store: String,
+    /// What was set, and what stood already.
+    settings: Vec<Setting>,
+}
+
+/// A setting of the store.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Setting {
+    /// Its name.
+    name: String,
+    /// `set`, `unchanged`, or `not set: …`.
+    outcome: String,
+}
+
+impl Printed for StoreReport {
+    const KIND: &'static str = "StoreReport";
 }
 
 async fn init(session: &mut Session) -> Result<Answer, Error> {
@@ -48,10 +71,10 @@ async fn init(session: &mut Session) -> Result<Answer, Error> {
     match session.output.format() {
         Format::Name => session.output.text(&url.to_string())?,
         Format::Json | Format::Yaml => {
-            let settings: Vec<_> =
-                settings.iter().map(|(name, outcome)| json!({ "name": name, "outcome": word(outcome) })).collect();
-            let report = json!({ "apiVersion": API_VERSION, "kind": "StoreReport", "store": url.to_string(), "settings": settings });
-            session.output.value(&report)?;
+            let setting =
+                |(name, outcome): &(String, SettingOutcome)| Setting { name: name.clone(), outcome: word(outcome) };
+            let report = StoreReport { store: url.to_string(), settings: settings.iter().map(setting).collect() };
+            session.output.value(&report.to_json())?;
         }
         _ => {
             let made = matches!(settings.first(), Some((_, SettingOutcome::Set)));

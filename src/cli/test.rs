@@ -1,103 +1,118 @@
-//! `test [PATH…]`: the examples that policies carry, and the law of fixes on each.
+//! `test [PATH…]`: the examples that policies carry and those in test files, and the law of fixes on each.
 
 use std::path::PathBuf;
 
 use clap::Args;
-use serde_json::{Value, json};
 
 use super::error::{Answer, Error};
-use super::offline::formats::escaped;
 use super::output::{Format, talk};
-use super::policies;
+use super::policies::{self, Offline};
+use super::printed::Printed;
 use super::run::Session;
-use crate::model::mask::clean_text;
-use crate::model::spec::{API_VERSION, Spec};
-use crate::policy::{ExampleOutcome, run_examples};
+use super::tested::{TestReport, Tested};
+use crate::manifest::{Diagnostic, SourcedCase};
+use crate::model::spec::{PolicySpec, Spec};
+use crate::policy::{Coverage, PolicyError, coverage, run_example, run_examples};
 
 /// What to test.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Files and folders with policies; by default policies/, else those built in
+    /// Files and folders with policies and test files (….test.yaml, .yml, .json); by default policies/, else those built in
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// The same
     #[arg(short, long = "filename", value_name = "PATH", num_args = 1)]
     filename: Vec<PathBuf>,
+    /// Fail where a policy has no example that must pass, or none that must fail
+    #[arg(long)]
+    require_tests: bool,
 }
 
 pub(super) fn run(session: &mut Session, arguments: &Arguments) -> Result<Answer, Error> {
     session.output.only(&[Format::Table, Format::Wide, Format::Json, Format::Yaml, Format::Junit])?;
     let paths: Vec<PathBuf> = arguments.paths.iter().chain(&arguments.filename).cloned().collect();
-    let policies = policies::offline(&paths, session.now())?;
-    let mut tested = Vec::new();
-    for object in &policies.objects {
-        let Spec::Policy(spec) = &object.spec else { continue };
-        if spec.examples.is_empty() {
-            talk(&format!("warning: policy `{}` has no examples", object.metadata.name));
-        }
-        match run_examples(&object.metadata.name, spec) {
-            Ok(outcomes) => tested.extend(outcomes),
-            Err(errors) => {
-                let refused = Error::new(format!("policy `{}` cannot be tested", object.metadata.name));
-                return Err(errors.iter().fold(refused, |error, one| error.caused_by(one.to_string())));
-            }
-        }
-    }
-    let failed = tested.iter().filter(|one| !one.problems.is_empty()).count();
+    let (policies, cases) = policies::with_tests(&paths, session.now())?;
+    let mut tested = inline(&policies)?;
+    tested.extend(apart(&policies, &cases)?);
+    let coverage = covered(&policies, &tested);
+    let report = TestReport::of(&policies, &tested, &coverage, arguments.require_tests);
     match session.output.format() {
-        Format::Json | Format::Yaml => {
-            let results: Vec<Value> = tested
-                .iter()
-                .map(|one| json!({ "policy": one.policy, "example": one.example, "passed": one.problems.is_empty(), "problems": one.problems }))
-                .collect();
-            session.output.value(&json!({
-                "apiVersion": API_VERSION, "kind": "TestReport",
-                "policySet": { "source": policies.source, "hash": policies.set.hash(), "policies": policies.set.len() },
-                "summary": { "examples": tested.len(), "passed": tested.len() - failed, "failed": failed },
-                "results": results,
-            }))?;
-        }
-        Format::Junit => session.output.text(&junit(&tested, failed))?,
-        format => {
-            for one in &tested {
-                if one.problems.is_empty() {
-                    if format == Format::Wide {
-                        session.output.text(&format!("ok    {}: {}", one.policy, clean_text(&one.example)))?;
-                    }
-                    continue;
-                }
-                session.output.text(&format!("FAIL  {}: {}", one.policy, clean_text(&one.example)))?;
-                for problem in &one.problems {
-                    session.output.text(&format!("      {}", clean_text(problem)))?;
-                }
-            }
-            let count = policies.set.len();
-            session.output.text(&format!(
-                "{} examples of {count} policies from {}: {} passed, {failed} failed",
-                tested.len(),
-                clean_text(&policies.source),
-                tested.len() - failed
-            ))?;
+        Format::Json | Format::Yaml => session.output.value(&report.to_json())?,
+        Format::Junit => session.output.text(&report.junit())?,
+        format => session.output.text(&report.for_people(format == Format::Wide))?,
+    }
+    if !arguments.require_tests {
+        for one in coverage.iter().filter(|one| !one.is_tested()) {
+            talk(&format!(
+                "warning: policy `{}` has no example that must {}",
+                one.policy,
+                missing(one.passing, one.failing)
+            ));
         }
     }
-    Ok(Answer::of(failed == 0))
+    Ok(Answer::of(report.is_good()))
 }
 
-fn junit(tested: &[ExampleOutcome], failed: usize) -> String {
-    let mut text = format!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"plimsoll\">\n  <testsuite name=\"examples\" tests=\"{}\" failures=\"{failed}\">\n",
-        tested.len()
-    );
-    for one in tested {
-        let head = format!("    <testcase classname=\"{}\" name=\"{}\"", escaped(&one.policy), escaped(&one.example));
-        match one.problems.first() {
-            None => text.push_str(&format!("{head}/>\n")),
-            Some(first) => {
-                let all = escaped(&one.problems.join("\n"));
-                text.push_str(&format!("{head}><failure message=\"{}\">{all}</failure></testcase>\n", escaped(first)));
-            }
+/// What a policy has no example of.
+pub(super) const fn missing(passing: usize, failing: usize) -> &'static str {
+    match (passing, failing) {
+        (0, 0) => "pass, and none that must fail",
+        (0, _) => "pass",
+        _ => "fail",
+    }
+}
+
+fn specs(policies: &Offline) -> impl Iterator<Item = (&str, &PolicySpec)> {
+    policies.objects.iter().filter_map(|object| match &object.spec {
+        Spec::Policy(spec) => Some((object.metadata.name.as_str(), spec)),
+        _ => None,
+    })
+}
+
+/// The examples that policies carry.
+fn inline(policies: &Offline) -> Result<Vec<Tested>, Error> {
+    let mut tested = Vec::new();
+    for sourced in &policies.sourced {
+        let Spec::Policy(spec) = &sourced.object.spec else { continue };
+        let name = &sourced.object.metadata.name;
+        let outcomes = run_examples(name, spec).map_err(|errors| untestable(name, &errors))?;
+        tested.extend(outcomes.into_iter().map(|outcome| Tested {
+            file: sourced.file().to_owned(),
+            line: sourced.position(&format!("/spec{}", outcome.pointer)).0,
+            outcome,
+        }));
+    }
+    Ok(tested)
+}
+
+fn untestable(name: &str, errors: &[PolicyError]) -> Error {
+    let refused = Error::new(format!("policy `{name}` cannot be tested"));
+    errors.iter().fold(refused, |error, one| error.caused_by(one.to_string()))
+}
+
+/// The examples in test files.
+fn apart(policies: &Offline, cases: &[SourcedCase]) -> Result<Vec<Tested>, Error> {
+    let mut tested = Vec::new();
+    let mut wrong: Vec<Diagnostic> = Vec::new();
+    for case in cases {
+        let Some((name, spec)) = specs(policies).find(|(name, _)| *name == case.policy) else {
+            let message = format!("there is no policy `{}` in {}", case.policy, policies.source);
+            let help = "name the folder with the policies too: plimsoll test TESTS -f POLICIES".to_owned();
+            wrong.push(case.diagnose("/policy", message, Some(help)));
+            continue;
+        };
+        match run_example(name, spec, &case.example) {
+            Ok(outcome) => tested.push(Tested { file: case.file().to_owned(), line: case.line(), outcome }),
+            Err(errors) => wrong.extend(errors.iter().map(|error| {
+                let pointer = error.pointer.strip_prefix("/examples/0").unwrap_or("");
+                case.diagnose(pointer, error.message.clone(), error.help.clone())
+            })),
         }
     }
-    text.push_str("  </testsuite>\n</testsuites>\n");
-    text
+    if wrong.is_empty() { Ok(tested) } else { Err(policies::refused(wrong, "nothing was tested")) }
+}
+
+fn covered(policies: &Offline, tested: &[Tested]) -> Vec<Coverage> {
+    let outcomes: Vec<_> = tested.iter().map(|one| one.outcome.clone()).collect();
+    specs(policies).map(|(name, spec)| coverage(name, spec, &outcomes)).collect()
 }

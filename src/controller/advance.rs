@@ -98,6 +98,7 @@ impl Executor<'_> {
     /// # Errors
     /// The store's, and a lost lease.
     pub async fn advance(&mut self, books: &mut Books) -> Result<(), ControllerError> {
+        books.turn = books.turn.wrapping_add(1);
         for index in 0..books.campaigns.len() {
             self.advance_campaign(books, index).await?;
         }
@@ -119,6 +120,8 @@ impl Executor<'_> {
         if campaign.rollout.value.state.is_final() {
             self.drop_unbegun(books, campaign).await?;
         }
+        // Before anything is moved: what one says holds up what has not begun.
+        let alarms_differ = self.look_at_alarms(campaign).await;
         // What is under way first: its places may become free.
         for place in 0..campaign.changes.len() {
             if campaign.changes.get(place).is_some_and(|change| is_under_way(&change.value)) {
@@ -130,10 +133,14 @@ impl Executor<'_> {
             _ => None,
         };
         // One decision may end a wave and open the next; each is recorded before what follows from it.
+        let mut differs = alarms_differ;
         for _ in 0..=campaign.rollout.value.spec.waves.len() {
-            if campaign.rollout.value.state.is_final() || !self.decide(books, campaign, unwatched.as_ref()).await? {
+            if campaign.rollout.value.state.is_final()
+                || !self.decide(books, campaign, unwatched.as_ref(), differs).await?
+            {
                 break;
             }
+            differs = false;
         }
         Ok(())
     }
@@ -155,22 +162,25 @@ impl Executor<'_> {
         Ok(())
     }
 
-    /// Takes one decision about the rollout and carries it out. True where another may follow at once.
+    /// Takes one decision about the rollout and carries it out. True where another may follow at once. `differs`: the
+    /// rollout is not as it was written.
     async fn decide(
         &mut self,
         books: &mut Books,
         campaign: &mut Campaign,
         unwatched: Option<&Reason>,
+        differs: bool,
     ) -> Result<bool, ControllerError> {
         let now = self.now();
         let changes: Vec<Change> = campaign.changes.iter().map(|change| change.value.clone()).collect();
         let day_budget = day_budget(books, campaign, now);
-        let window = window(&campaign.rollout.value, now);
-        let input = campaign::Input { forward: window.as_ref(), unwatched, day_budget, now };
+        let forward = window(&campaign.rollout.value, now).or_else(|| self.unjudged.clone());
+        let turn = books.turn;
+        let input = campaign::Input { forward: forward.as_ref(), unwatched, day_budget, turn, now };
         let decision = campaign::decide(&campaign.rollout.value, &changes, &input);
         let before = campaign.rollout.value.state.clone();
         let rollout = &mut campaign.rollout.value;
-        let differs = rollout.state != decision.state || rollout.waiting != decision.reason;
+        let differs = differs || rollout.state != decision.state || rollout.waiting != decision.reason;
         rollout.state = decision.state;
         rollout.waiting = decision.reason;
         if differs {
@@ -219,10 +229,14 @@ impl Executor<'_> {
             };
             // Two changes of one service go one after the other.
             if busy.insert(resource) {
+                // Counted before it begins: a crash in between counts one too many, never one too few.
+                books.record.begun.push(now);
+                if campaign.rollout.value.spec.strategy.max_changes_per_day.is_some() {
+                    books.write_record().await?;
+                }
                 self.move_change(books, campaign, *place).await?;
-                let begun = campaign.changes.get(*place).is_some_and(|change| change.value.state != State::Pending);
-                if begun {
-                    books.record.begun.push(now);
+                if campaign.changes.get(*place).is_some_and(|change| change.value.state == State::Pending) {
+                    books.record.begun.pop();
                 }
             }
         }
@@ -245,9 +259,11 @@ impl Executor<'_> {
             let facts = self.facts(&change.value).await;
             let keys = scope_keys(self, &change.value, &facts);
             let now = self.now();
-            // What has touched its resource finishes; what has not waits while the rollout is stopped.
-            let stopped = campaign::stopped(&campaign.rollout.value);
-            let stopped = stopped.filter(|_| !change.value.state.phase().is_in_flight()).cloned();
+            // What has touched its resource finishes; what has not waits while the rollout is stopped, while its fix is
+            // held off, and until it was judged by what is stored now.
+            let stopped = campaign::stopped(&campaign.rollout.value).cloned();
+            let stopped = stopped.or_else(|| books.held(&change.value, now)).or_else(|| self.unjudged.clone());
+            let stopped = stopped.filter(|_| !change.value.state.phase().is_in_flight());
             let forward = self
                 .gate
                 .frozen(&keys, self.clock, Direction::Forward)
@@ -264,8 +280,15 @@ impl Executor<'_> {
                 now,
             };
             let step = change::step(&change.value, &input);
+            let turns_round = is_forward(&change.value) && matches!(step.state, State::RollingBack { .. });
             self.record(books, change, step.state, step.reason, now).await?;
-            let Some(action) = step.action else { return Ok(()) };
+            let Some(action) = step.action else {
+                // What has gone wrong is taken back now, not at the next look.
+                if turns_round {
+                    continue;
+                }
+                return Ok(());
+            };
             let intended = change.value.clone();
             debug_assert!(direction(&intended) == Direction::Back || !intended.state.phase().is_final());
             let effect = self.perform(books, &intended, &action, &facts, &keys).await?;
@@ -350,6 +373,10 @@ impl Executor<'_> {
         }
         Ok(unwatched)
     }
+}
+
+fn is_forward(change: &Change) -> bool {
+    direction(change) == Direction::Forward
 }
 
 fn is_under_way(change: &Change) -> bool {

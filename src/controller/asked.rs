@@ -1,115 +1,96 @@
-//! Plans that people ask for: carried out exactly as they were shown, or refused with what has changed since.
-//!
-//! What is asked for is no approval, and opens no window: the rollouts that come of it wait as any others do.
+//! What is read only where a policy in force asks for it: capacity providers, and the images that services run.
 
 use std::collections::BTreeSet;
 
-use super::begin::{self, Origin};
-use super::books::Books;
-use super::error::ControllerError;
-use super::execute::Executor;
-use crate::model::Timestamp;
-use crate::model::observed::Fleet;
-use crate::plan::Plan;
-use crate::plan::saved::SavedPlan;
-use crate::records::command::{Answer, Ask, Command};
-use crate::rollout::asked::{self, Fit, Live};
-use crate::rollout::{Change, Rollout, RolloutState};
+use futures::stream::{self, StreamExt};
+use serde_json::{Value, json};
 
-impl Executor<'_> {
-    /// Holds every plan that is asked for against what would be done now, and says how many rollouts were begun.
-    ///
-    /// # Errors
-    /// The store's.
-    pub(super) async fn obey_plans(
-        &self,
-        books: &mut Books,
-        commands: &[Command],
-        (fleet, plan): (&Fleet, &Plan),
-        answered: &mut BTreeSet<String>,
-    ) -> Result<usize, ControllerError> {
-        let mut created = 0;
-        for command in commands {
-            let Ask::Plan { plan: wanted } = &command.ask else { continue };
-            let now = self.now();
-            let answer = match fits(books, wanted, fleet, plan) {
-                Ok(fits) => {
-                    let mut rollouts = Vec::with_capacity(fits.len());
-                    for fit in fits {
-                        let made = matches!(fit, Fit::Make { .. });
-                        rollouts.push(self.carry_out_fit(books, fit, wanted, plan, command).await?);
-                        created += usize::from(made);
-                    }
-                    Answer { done: true, message: carried(books, &rollouts), at: now, rollouts }
-                }
-                Err(message) => Answer { done: false, message, at: now, rollouts: Vec::new() },
-            };
-            self.reply(command, &answer, answered).await?;
-        }
-        Ok(created)
-    }
+use super::observe::{Cache, pages};
+use crate::model::observed::{CapacityProvider, Fleet, Service};
+use crate::model::spec::ResourceKind;
+use crate::model::{Observed, ServiceArn, Timestamp, wire};
+use crate::policy::PolicySet;
+use crate::ports::{Ecs, Operation};
 
-    /// Without policies in force nothing can be held against anything.
-    ///
-    /// # Errors
-    /// The store's.
-    pub(super) async fn refuse_plans(
-        &self,
-        commands: &[Command],
-        why: &ControllerError,
-        answered: &mut BTreeSet<String>,
-    ) -> Result<(), ControllerError> {
-        for command in commands {
-            let answer = Answer { done: false, message: why.to_string(), at: self.now(), rollouts: Vec::new() };
-            self.reply(command, &answer, answered).await?;
-        }
-        Ok(())
-    }
+/// How many calls are under way at once. The budget, not this, sets the pace.
+const CONCURRENT: usize = 8;
 
-    async fn carry_out_fit(
-        &self,
-        books: &mut Books,
-        fit: Fit,
-        wanted: &SavedPlan,
-        plan: &Plan,
-        command: &Command,
-    ) -> Result<String, ControllerError> {
-        let now: Timestamp = self.now();
-        match fit {
-            Fit::Carried { rollout } => Ok(rollout),
-            Fit::Make { campaign, instead_of } => {
-                for name in instead_of {
-                    let place = books.campaigns.iter().position(|open| open.rollout.value.name == name);
-                    if let Some(place) = place {
-                        let why = format!("plan {} was asked for instead", wanted.id);
-                        begin::supersede(books, place, &why, now, &command.by).await?;
-                    }
-                }
-                let origin = Origin { plan: &wanted.id, services: plan.services.len(), asked: Some(command) };
-                begin::begin(books, self.store, self.target, &campaign, &origin, now).await
-            }
-        }
+/// What only some policies ask for, and costs calls of its own.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// The images that services run.
+    pub running: bool,
+    /// The target's capacity providers.
+    pub capacity_providers: bool,
+}
+
+impl Asked {
+    /// What the policies in force ask for.
+    #[must_use]
+    pub fn by(set: &PolicySet) -> Self {
+        Self { running: set.reads_running(), capacity_providers: set.asks_about(ResourceKind::CapacityProvider) }
     }
 }
 
-fn fits(books: &Books, wanted: &SavedPlan, fleet: &Fleet, plan: &Plan) -> Result<Vec<Fit>, String> {
-    let all = books.campaigns.iter().chain(&books.ended);
-    let rollouts: Vec<(&Rollout, Vec<&Change>)> = all
-        .map(|campaign| (&campaign.rollout.value, campaign.changes.iter().map(|change| &change.value).collect()))
-        .collect();
-    asked::fit(wanted, &Live { fleet, plan, rollouts: &rollouts }).map_err(|differences| asked::told(&differences))
-}
-
-fn carried(books: &Books, rollouts: &[String]) -> String {
-    let told = |name: &String| {
-        let all = books.campaigns.iter().chain(&books.ended);
-        let state = all.map(|campaign| &campaign.rollout.value).find(|rollout| rollout.name == *name);
-        match state.map(|rollout| &rollout.state) {
-            Some(RolloutState::Proposed { reason }) => {
-                format!("rollout `{name}`, which waits for `plimsoll rollout approve {name}` ({reason})")
-            }
-            _ => format!("rollout `{name}`"),
-        }
+/// All capacity providers of the target, AWS's own included.
+pub(super) async fn capacity_providers(ecs: &dyn Ecs, now: Timestamp) -> Observed<Vec<CapacityProvider>> {
+    let unknown = |why: String| Observed::Unknown { since: now, why };
+    let input = json!({ "include": ["TAGS"] });
+    let answers = match pages(ecs, Operation::DescribeCapacityProviders, &input).await {
+        Ok(answers) => answers,
+        Err(error) => return unknown(error.to_string()),
     };
-    format!("the plan is carried out by {}", rollouts.iter().map(told).collect::<Vec<_>>().join(" and "))
+    let mut found = Vec::new();
+    for answer in &answers {
+        if answer.get("capacityProviders").is_none() {
+            return unknown("the answer has no `capacityProviders`".to_owned());
+        }
+        let read: Result<Vec<_>, _> = wire::items(answer, "capacityProviders")
+            .and_then(|items| items.iter().map(wire::capacity_provider).collect());
+        match read {
+            Ok(mut read) => found.append(&mut read),
+            Err(error) => return unknown(error.to_string()),
+        }
+    }
+    // A deleted one stays INACTIVE for a while.
+    found.retain(|provider| provider.document.get("status").is_none_or(|status| status != "INACTIVE"));
+    Observed::Known { value: found, at: now }
+}
+
+/// The one service revision that a service runs. None while it runs two, and on servers that show none.
+pub(super) fn current_revision(service: &Service) -> Option<String> {
+    match service.document.get("currentServiceRevisions")?.as_array()?.as_slice() {
+        [one] => Some(one.get("arn")?.as_str()?.to_owned()),
+        _ => None,
+    }
+}
+
+/// Reads the service revisions that were not read before; one never changes.
+pub(super) async fn describe_revisions(ecs: &dyn Ecs, arns: BTreeSet<String>, cache: &mut Cache) {
+    let unseen: Vec<String> = arns.into_iter().filter(|arn| !cache.revisions.contains_key(arn)).collect();
+    // Twenty a call (botocore ecs/2014-11-13, DescribeServiceRevisions).
+    let batches: Vec<Vec<String>> = unseen.chunks(20).map(<[String]>::to_vec).collect();
+    let mut described = stream::iter(batches)
+        .map(|batch| ecs.call(Operation::DescribeServiceRevisions, json!({ "serviceRevisionArns": batch })))
+        .buffered(CONCURRENT);
+    while let Some(answer) = described.next().await {
+        // What could not be read is not known, and is asked for again.
+        let Ok(answer) = answer else { continue };
+        let items = wire::items(&answer, "serviceRevisions").unwrap_or(&[]);
+        let revisions = items.iter().filter_map(|item| wire::service_revision(item).ok());
+        cache.revisions.extend(revisions.map(|revision| (revision.arn.clone(), revision)));
+    }
+}
+
+/// The images of services that run one revision, of the task definition that they name.
+///
+/// ECS resolves a tag once for each service revision, so its digest is that of every task (ecs-facts §3.8). Containers
+/// with `versionConsistency: disabled` have none there, and are not in the map.
+pub(super) fn running(fleet: &Fleet, cache: &Cache) -> std::collections::BTreeMap<ServiceArn, Value> {
+    let of = |service: &Service| {
+        let revision = cache.revisions.get(&current_revision(service)?)?;
+        let named = service.task_definition.as_ref() == Some(&revision.task_definition);
+        named.then(|| (service.arn.clone(), json!(revision.image_digests)))
+    };
+    fleet.services.values().filter_map(Observed::known).filter_map(of).collect()
 }

@@ -13,35 +13,58 @@ use crate::records::campaign::Campaign;
 use crate::records::command::Command;
 use crate::records::documents::Documents;
 use crate::rollout::make::{self, Making};
-use crate::rollout::{Change, ChangeSpec, Rollout, RolloutState, State};
+use crate::rollout::{Change, ChangeSpec, RegistrationState, Rollout, RolloutState, State};
 
 /// Drops what open rollouts have not begun and the policies no longer ask for; what is under way finishes.
-pub(super) async fn reconsider(books: &mut Books, plan: &Plan, now: Timestamp) -> Result<(), ControllerError> {
+///
+/// What was redeployed with the identical violation is rebased: an approval is of the edit, not of what it is made on.
+pub(super) async fn reconsider(
+    books: &mut Books,
+    store: &dyn Store,
+    target: &TargetId,
+    plan: &Plan,
+    now: Timestamp,
+) -> Result<(), ControllerError> {
     for index in 0..books.campaigns.len() {
         let Some(mut campaign) = books.campaigns.get(index).cloned() else { continue };
         if matches!(campaign.rollout.value.state, RolloutState::Proposed { .. }) {
             continue;
         }
         for change in &mut campaign.changes {
-            if change.value.state != State::Pending {
+            if !may_be_dropped(books, &change.value) {
                 continue;
             }
             // What was not seen may be there: the change itself finds out whether its service is gone.
             let Some(wish) = plan.wishes.get(&change.value.spec.resource) else { continue };
             let still = {
                 matches!(wish.outcome, PlanOutcome::Deferred | PlanOutcome::Unknown)
-                    || wish.code == Some(ReasonCode::FixStopped)
+                    || wish.reason.as_ref().is_some_and(|reason| reason.code == ReasonCode::FixStopped)
                     || wish
                         .moves
                         .iter()
                         .any(|(kind, fixes)| *kind == change.value.spec.kind && *fixes == change.value.spec.fixes)
             };
+            let same = |planned: &&PlannedChange| {
+                planned.kind == change.value.spec.kind
+                    && planned.fixes == change.value.spec.fixes
+                    && planned.created_at == change.value.spec.created_at
+            };
+            if let (State::Pending, Some(wanted)) = (&change.value.state, wish.changes.iter().find(same)) {
+                let documents = keep_documents(store, target, std::slice::from_ref(wanted)).await?;
+                put_onto(books, change, wanted, documents.into_iter().next().flatten(), now).await?;
+            }
             if still {
                 continue;
             }
-            let outcome = wish.outcome.as_str();
-            let message =
-                format!("the policies no longer ask for it: `{}` is {outcome}", change.value.spec.resource.short());
+            let name = change.value.spec.resource.short();
+            let message = match wish.outcome {
+                PlanOutcome::Change => format!("what `{name}` needs has changed since the plan: it is planned anew"),
+                PlanOutcome::Blocked => {
+                    let why = wish.reason.as_ref().map_or("no reason given", |reason| reason.message.as_str());
+                    format!("`{name}` cannot be changed any more: {why}")
+                }
+                outcome => format!("the policies no longer ask for it: `{name}` is {}", outcome.as_str()),
+            };
             let reason = Reason::of(ReasonCode::Superseded, message);
             let was = change.value.state.clone();
             change.value.enter(State::Deferred { reason: reason.clone(), at: now }, Some(reason), now);
@@ -52,6 +75,19 @@ pub(super) async fn reconsider(books: &mut Books, plan: &Plan, now: Timestamp) -
         }
     }
     Ok(())
+}
+
+/// Whether a change has not touched its service: it has not begun, or its revision is made and nobody was told.
+///
+/// Where it is not known whether the revision was made, that is found out first: it must not stay behind.
+fn may_be_dropped(books: &Books, change: &Change) -> bool {
+    let unknown =
+        || matches!(books.registration(change).map(|made| &made.state), Some(RegistrationState::Intended { .. }));
+    match change.state {
+        State::Pending => true,
+        State::Registering { .. } => !unknown(),
+        _ => false,
+    }
 }
 
 /// Makes rollouts of the plan's campaigns that have none yet, and says how many.
@@ -69,15 +105,8 @@ pub(super) async fn begin_campaigns(
             say_who_is_first(plan, campaign, open);
             continue;
         }
-        begin(
-            books,
-            store,
-            target,
-            campaign,
-            &Origin { plan: &plan.id, services: plan.services.len(), asked: None },
-            now,
-        )
-        .await?;
+        let origin = Origin { plan: &plan.id, services: plan.services.len(), asked: None };
+        begin(books, store, target, campaign, &origin, now).await?;
         created += 1;
     }
     Ok(created)
@@ -106,7 +135,7 @@ pub(super) async fn begin(
     let name = format!("{}-{}", campaign.strategy_name, books.record.rollouts);
     // The number is taken before the name is used: a crash in between loses a number, never a rollout.
     books.write_record().await?;
-    let hashes = keep_documents(store, target, campaign).await?;
+    let hashes = keep_documents(store, target, &campaign.changes).await?;
     let Origin { plan, services, asked } = *origin;
     let command = asked.map(|command| command.id.as_str());
     let making = Making { name: &name, target, plan, services, epoch: books.epoch, asked: command, now };
@@ -148,11 +177,11 @@ fn say_who_is_first(plan: &mut Plan, campaign: &PlannedCampaign, open: &Campaign
 async fn keep_documents(
     store: &dyn Store,
     target: &TargetId,
-    campaign: &PlannedCampaign,
+    changes: &[PlannedChange],
 ) -> Result<Vec<Option<DocumentHashes>>, ControllerError> {
     let documents = Documents::of(store, target);
-    let mut hashes = Vec::with_capacity(campaign.changes.len());
-    for change in &campaign.changes {
+    let mut hashes = Vec::with_capacity(changes.len());
+    for change in changes {
         hashes.push(match &change.documents {
             Some(planned) => Some(DocumentHashes {
                 previous: documents.keep(&planned.previous).await?,
@@ -249,25 +278,40 @@ async fn rebase(
     open: &mut Campaign,
     now: Timestamp,
 ) -> Result<(), ControllerError> {
-    let hashes = keep_documents(store, target, planned).await?;
+    let hashes = keep_documents(store, target, &planned.changes).await?;
     for (wanted, documents) in planned.changes.iter().zip(hashes) {
         let same = |change: &&mut Versioned<Change>| {
             change.value.spec.resource == wanted.resource && change.value.spec.kind == wanted.kind
         };
-        let Some(change) = open.changes.iter_mut().find(same) else { continue };
-        let spec = &change.value.spec;
-        if spec.from == wanted.from && spec.documents == documents && spec.setting == wanted.setting {
-            continue;
+        if let Some(change) = open.changes.iter_mut().find(same) {
+            put_onto(books, change, wanted, documents, now).await?;
         }
-        change.value.spec.from = wanted.from.clone();
-        change.value.spec.created_at = wanted.created_at;
-        change.value.spec.diff = make::masked(&wanted.diff);
-        change.value.spec.documents = documents;
-        change.value.spec.setting = wanted.setting.clone();
-        let state = change.value.state.clone();
-        books.write_change(change, &state, now, "plimsoll").await?;
     }
     Ok(())
+}
+
+/// Puts one change that has not begun onto what its resource is by now.
+async fn put_onto(
+    books: &Books,
+    change: &mut Versioned<Change>,
+    wanted: &PlannedChange,
+    documents: Option<DocumentHashes>,
+    now: Timestamp,
+) -> Result<(), ControllerError> {
+    let spec = &mut change.value.spec;
+    if spec.from == wanted.from && spec.documents == documents && spec.setting == wanted.setting {
+        return Ok(());
+    }
+    spec.from = wanted.from.clone();
+    spec.created_at = wanted.created_at;
+    spec.diff = make::masked(&wanted.diff);
+    spec.documents = documents;
+    spec.setting = wanted.setting.clone();
+    // Whoever deployed it again is the latest to have put the violation back.
+    spec.registered = wanted.registered.clone();
+    spec.put_back = wanted.put_back.clone();
+    let state = change.value.state.clone();
+    books.write_change(change, &state, now, "plimsoll").await
 }
 
 /// Whether both make the same edits to the same resources, whatever those run by now.

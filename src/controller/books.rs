@@ -34,6 +34,8 @@ pub struct Books {
     pub registrations: Vec<Versioned<Registration>>,
     /// Every hold.
     pub holds: Vec<Versioned<Hold>>,
+    /// Counts looks at the open rollouts. Not kept: it only says who is tried first.
+    pub turn: usize,
     /// The target as a whole.
     pub record: TargetRecord,
     record_version: Option<u64>,
@@ -60,6 +62,7 @@ impl Books {
             ended,
             registrations,
             holds,
+            turn: 0,
             record_read: record.clone(),
             record,
             record_version,
@@ -303,6 +306,17 @@ impl Books {
             self.add_hold(hold, now, "plimsoll").await?;
         }
         Ok(())
+    }
+
+    /// Why a change may not begin: one of its fixes is held off its resource.
+    #[must_use]
+    pub fn held(&self, change: &Change, now: Timestamp) -> Option<Reason> {
+        let spec = &change.spec;
+        let covers =
+            |hold: &&Hold| hold.resource == spec.resource && spec.fixes.iter().any(|fix| hold.covers(fix, now));
+        let hold = self.holds.iter().map(|hold| &hold.value).find(covers)?;
+        let message = format!("a fix is held off `{}`: {}", spec.resource.short(), hold.reason.message);
+        Some(Reason { code: ReasonCode::Held, message, until: hold.until })
     }
 
     /// Adds a hold. Holding twice is holding once.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::books::Books;
 use super::error::ControllerError;
 use super::execute::Executor;
-use crate::model::Timestamp;
+use crate::model::{Hold, ReasonCode, Timestamp};
 use crate::records::campaign::Campaign;
 use crate::records::command::{Answer, Ask, Command, Commands};
 use crate::rollout::command::{Request, carry_out};
@@ -73,6 +73,13 @@ impl Executor<'_> {
                 Ok(Ok(format!("fixes are held off `{}`", hold.resource.short())))
             }
             Ask::Release { resource } => {
+                // A person says otherwise: what an undo holds off this one may go on. Its others stay held.
+                let undone =
+                    |hold: &&Hold| &hold.resource == resource && hold.reason.code == ReasonCode::UndoneByPerson;
+                let holds = books.holds.iter().map(|hold| &hold.value);
+                let fixes: BTreeSet<String> = holds.filter(undone).map(|hold| hold.fix.clone()).collect();
+                books.record.stopped_fixes.retain(|fix, _| !fixes.contains(fix));
+                books.write_record().await?;
                 let released = books.release(|hold| &hold.resource == resource, now, &command.by).await?;
                 Ok(if released > 0 {
                     Ok(format!("released {released} holds of `{}`", resource.short()))

@@ -12,15 +12,18 @@ use crate::model::observed::Service;
 use crate::model::{Observed, Reason, ReasonCode, TargetId, TaskDefinitionArn, Timestamp, wire};
 use crate::policy::ScopeKeys;
 use crate::ports::ecs::{Outcome, Retry};
-use crate::ports::{Clock, Ecs, EcsError, Operation, Store};
+use crate::ports::{Alarms, Clock, Ecs, EcsError, Operation, Store};
 use crate::rollout::change::{self, Action};
 use crate::rollout::landing::Facts;
+use crate::rollout::setting::TAGS;
 use crate::rollout::{Back, Change, RegistrationState, State};
 
 /// What a pass writes with.
 pub struct Executor<'a> {
     /// ECS.
     pub ecs: &'a dyn Ecs,
+    /// Alarms.
+    pub alarms: &'a dyn Alarms,
     /// The record.
     pub store: &'a dyn Store,
     /// The time.
@@ -31,6 +34,8 @@ pub struct Executor<'a> {
     pub gate: &'a mut Gate,
     /// Task definitions seen before.
     pub cache: &'a mut Cache,
+    /// Why nothing may begin that has not: the fleet has not been judged by what is stored.
+    pub unjudged: Option<Reason>,
 }
 
 /// What came of a call, as it is to be recorded.
@@ -148,6 +153,9 @@ impl Executor<'_> {
         keys: &ScopeKeys,
         facts: &Facts,
     ) -> Result<Effect, ControllerError> {
+        if let Some(Value::Object(tags)) = members.get(TAGS) {
+            return self.set_tags(change, tags, keys).await;
+        }
         match change.spec.kind {
             ChangeKind::Revision | ChangeKind::DeployingSetting => {
                 self.update_service(change, members, keys, facts).await
@@ -164,6 +172,38 @@ impl Executor<'_> {
                 self.set_quietly(change, operation, "cluster", members, keys).await
             }
         }
+    }
+
+    /// Tags, by key; null for one to take away. The answers say nothing: the next step reads them back.
+    ///
+    /// SAFETY of repeat: both calls name what is to be there afterwards, and nothing else.
+    async fn set_tags(
+        &mut self,
+        change: &Change,
+        tags: &Map<String, Value>,
+        keys: &ScopeKeys,
+    ) -> Result<Effect, ControllerError> {
+        let now = self.now();
+        let set: Vec<Value> = tags
+            .iter()
+            .filter(|(_, value)| !value.is_null())
+            .map(|(key, value)| json!({ "key": key, "value": value }))
+            .collect();
+        let gone: Vec<&String> = tags.iter().filter(|(_, value)| value.is_null()).map(|(key, _)| key).collect();
+        let arn = &change.spec.resource;
+        let calls = [
+            (!set.is_empty()).then(|| (Operation::TagResource, json!({ "resourceArn": arn, "tags": set }))),
+            (!gone.is_empty()).then(|| (Operation::UntagResource, json!({ "resourceArn": arn, "tagKeys": gone }))),
+        ];
+        for (operation, input) in calls.into_iter().flatten() {
+            if let Some(reason) = self.closed(operation, keys, direction(change)).await? {
+                return Ok(Effect::wait(before_call(change, now), reason));
+            }
+            if let Err(error) = self.ecs.call(operation, input).await {
+                return Ok(self.failed(change, &error, now));
+            }
+        }
+        Ok(Effect::on(change.state.clone()))
     }
 
     /// A setting that starts no deployment: sent, then read back.
@@ -234,8 +274,7 @@ impl Executor<'_> {
     /// UpdateService has answered: is the deployment that began ours, and did it replace what we had seen?
     fn updated(&self, change: &Change, after: Option<&Service>, facts: &Facts, now: Timestamp) -> Effect {
         let State::Updating { to, before, intent } = &change.state else {
-            // Going back: the next step looks at the service.
-            return Effect { state: change.state.clone(), reason: None, go_on: false };
+            return self.sent_back(change, after, facts, now);
         };
         let Some(primary) = after.and_then(Service::primary) else {
             let reason = Reason::of(ReasonCode::OutcomeUnknown, "ECS's answer does not show the deployment");
@@ -254,6 +293,21 @@ impl Executor<'_> {
         Effect { state: change::stabilizing(to, &primary.id, *intent, now), reason: None, go_on: false }
     }
 
+    /// UpdateService has answered on the way back: the next step looks at the service, unless the answer shows that
+    /// somebody deployed in between. Theirs is lost, and nobody may take it for what was there before.
+    fn sent_back(&self, change: &Change, after: Option<&Service>, facts: &Facts, now: Timestamp) -> Effect {
+        let before = match &change.state {
+            State::RollingBack { back: Back::Updating { before, .. }, .. } => Some(before.as_str()),
+            _ => None,
+        };
+        let theirs = after.and_then(Service::primary).and_then(|ours| clobbered(after, &ours.id, before, facts));
+        if let (Some(_), Some(reason)) = (before, theirs) {
+            tracing::error!(target_id = %self.target, change = %change.name, reason = %reason, "we deployed over somebody");
+            return Effect::wait(State::Clobbered { reason: reason.clone(), at: now }, reason);
+        }
+        Effect { state: change.state.clone(), reason: None, go_on: false }
+    }
+
     /// A call that failed: what it leaves the change in.
     fn failed(&self, change: &Change, error: &EcsError, now: Timestamp) -> Effect {
         tracing::warn!(target_id = %self.target, change = %change.name, operation = error.operation().as_str(), %error, "the call failed");
@@ -262,6 +316,7 @@ impl Executor<'_> {
             // Nobody can tell: the intent stays, and the next step looks.
             (Outcome::Unknown, _) => Effect::wait(change.state.clone(), reason),
             (Outcome::NotApplied, Retry::Soon | Retry::Wait) => Effect::wait(before_call(change, now), reason),
+            (Outcome::NotApplied, Retry::Stop) if is_gone(error) => Effect::wait(State::Gone { at: now }, reason),
             (Outcome::NotApplied, Retry::Stop) => match &change.state {
                 State::RollingBack { cause, deployment, intent, back: Back::Stopping { .. } } => {
                     // Refused: it has ended, or this server cannot. Go back by the previous revision instead.
@@ -270,13 +325,6 @@ impl Executor<'_> {
                 }
                 State::RollingBack { cause, .. } => {
                     Effect::wait(State::Failed { cause: cause.clone(), reason: reason.clone(), at: now }, reason)
-                }
-                _ if matches!(
-                    error.code(),
-                    Some("ServiceNotFoundException" | "ServiceNotActiveException" | "ClusterNotFoundException")
-                ) =>
-                {
-                    Effect::wait(State::Gone { at: now }, reason)
                 }
                 _ => Effect::wait(State::Blocked { reason: reason.clone(), at: now }, reason),
             },
@@ -347,6 +395,11 @@ pub const fn direction(change: &Change) -> Direction {
         State::RollingBack { .. } => Direction::Back,
         _ => Direction::Forward,
     }
+}
+
+/// What the call was about is not there any more, there or back.
+fn is_gone(error: &EcsError) -> bool {
+    matches!(error.code(), Some("ServiceNotFoundException" | "ServiceNotActiveException" | "ClusterNotFoundException"))
 }
 
 /// ECS's words for a revision that was deregistered: "TaskDefinition is inactive" (ecs-facts, headline 5).

@@ -6,7 +6,8 @@
 //! Read [`reconcile`] first: one pass, top to bottom.
 
 pub mod advance;
-mod asked;
+mod alarms;
+mod apply_plan;
 mod begin;
 pub mod books;
 pub mod commands;
@@ -21,6 +22,7 @@ pub mod run;
 pub mod standalone;
 pub mod statuses;
 
+mod asked;
 mod error;
 
 pub use error::ControllerError;

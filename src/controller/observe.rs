@@ -8,6 +8,7 @@ use std::sync::Arc;
 use futures::stream::{self, StreamExt};
 use serde_json::{Value, json};
 
+use super::asked::{Asked, capacity_providers, current_revision, describe_revisions, running};
 use super::error::{ControllerError, ecs as ecs_failed, wire as wire_failed};
 use crate::model::observed::{Cluster, Fleet, Service, ServiceRevision, Task, TaskDefinition};
 use crate::model::{ClusterArn, Observed, ServiceArn, TargetId, TaskDefinitionArn, Timestamp, wire};
@@ -21,11 +22,11 @@ const CONCURRENT: usize = 8;
 #[derive(Debug, Default)]
 pub struct Cache {
     definitions: BTreeMap<TaskDefinitionArn, Arc<TaskDefinition>>,
-    revisions: BTreeMap<String, ServiceRevision>,
+    pub(super) revisions: BTreeMap<String, ServiceRevision>,
 }
 
 /// Reads everything of `operation` page by page.
-async fn pages(ecs: &dyn Ecs, operation: Operation, input: &Value) -> Result<Vec<Value>, EcsError> {
+pub(super) async fn pages(ecs: &dyn Ecs, operation: Operation, input: &Value) -> Result<Vec<Value>, EcsError> {
     let mut answers = Vec::new();
     let mut token: Option<String> = None;
     loop {
@@ -78,6 +79,7 @@ where
 pub async fn fleet(
     ecs: &dyn Ecs,
     target: &TargetId,
+    asked: Asked,
     cache: &mut Cache,
     now: Timestamp,
 ) -> Result<Fleet, ControllerError> {
@@ -88,6 +90,8 @@ pub async fn fleet(
         services: BTreeMap::new(),
         task_definitions: BTreeMap::new(),
         latest: BTreeMap::new(),
+        running: BTreeMap::new(),
+        capacity_providers: None,
         gaps: Vec::new(),
     };
     let arns: Vec<ClusterArn> = list(ecs, Operation::ListClusters, json!({ "maxResults": 100 }), "clusterArns").await?;
@@ -127,13 +131,17 @@ pub async fn fleet(
     drop(described);
     // A deleted service stays INACTIVE for a while: it is no part of the fleet.
     fleet.services.retain(|_, service| service.known().is_none_or(|service| service.status != "INACTIVE"));
-    let wanted: BTreeSet<TaskDefinitionArn> = fleet
-        .services
-        .values()
-        .filter_map(Observed::known)
-        .filter_map(|service| service.task_definition.clone())
-        .collect();
+    let wanted: BTreeSet<TaskDefinitionArn> =
+        fleet.services.values().filter_map(Observed::known).flat_map(Service::task_definitions).cloned().collect();
     definitions(ecs, wanted, cache, &mut fleet, now).await;
+    if asked.capacity_providers {
+        fleet.capacity_providers = Some(capacity_providers(ecs, now).await);
+    }
+    if asked.running {
+        let arns = fleet.services.values().filter_map(Observed::known).filter_map(current_revision).collect();
+        describe_revisions(ecs, arns, cache).await;
+        fleet.running = running(&fleet, cache);
+    }
     Ok(fleet)
 }
 
@@ -173,10 +181,10 @@ async fn clusters(ecs: &dyn Ecs, batch: &[ClusterArn], fleet: &mut Fleet, now: T
     }
 }
 
-/// A cluster as ECS shows it, with settings and configuration.
+/// A cluster as ECS shows it, with tags, settings and configuration.
 pub async fn cluster(ecs: &dyn Ecs, arn: &ClusterArn, now: Timestamp) -> Observed<Value> {
-    // Both come only where they are asked for (botocore ecs/2014-11-13, `ClusterField`).
-    let input = json!({ "clusters": [arn], "include": ["SETTINGS", "CONFIGURATIONS"] });
+    // They come only where they are asked for (botocore ecs/2014-11-13, `ClusterField`).
+    let input = json!({ "clusters": [arn], "include": ["TAGS", "SETTINGS", "CONFIGURATIONS"] });
     let unknown = |why: String| Observed::Unknown { since: now, why };
     let answer = match ecs.call(Operation::DescribeClusters, input).await {
         Ok(answer) => answer,
@@ -203,6 +211,10 @@ async fn services(
     let input = json!({ "cluster": cluster, "services": batch, "include": ["TAGS"] });
     let answer = match ecs.call(Operation::DescribeServices, input).await {
         Ok(answer) => answer,
+        // A cluster can be deleted only without services: with it they are gone (botocore ecs/2014-11-13, DeleteCluster).
+        Err(error) if error.code() == Some("ClusterNotFoundException") => {
+            return batch.iter().map(|arn| (arn.clone(), Observed::Absent { at: now })).collect();
+        }
         Err(error) => {
             let why = error.to_string();
             return batch.iter().map(|arn| (arn.clone(), Observed::Unknown { since: now, why: why.clone() })).collect();
@@ -425,25 +437,9 @@ async fn deployments(
         Ok(found) => found,
         Err(error) => return unavailable(error.to_string()),
     };
-    let unseen: Vec<String> = found
-        .iter()
-        .flat_map(|deployment| deployment.target_revision.iter().chain(&deployment.source_revisions))
-        .filter(|revision| !cache.revisions.contains_key(*revision))
-        .cloned()
-        .collect::<BTreeSet<_>>()
-        .into_iter()
-        .collect();
-    // Twenty a call (botocore ecs/2014-11-13, DescribeServiceRevisions).
-    for batch in unseen.chunks(20) {
-        let input = json!({ "serviceRevisionArns": batch });
-        if let Ok(answer) = ecs.call(Operation::DescribeServiceRevisions, input).await {
-            let revisions = wire::items(&answer, "serviceRevisions")
-                .unwrap_or(&[])
-                .iter()
-                .filter_map(|item| wire::service_revision(item).ok());
-            cache.revisions.extend(revisions.map(|revision| (revision.arn.clone(), revision)));
-        }
-    }
+    let revisions =
+        found.iter().flat_map(|deployment| deployment.target_revision.iter().chain(&deployment.source_revisions));
+    describe_revisions(ecs, revisions.cloned().collect(), cache).await;
     let known = |deployment: crate::model::observed::ServiceDeployment| {
         let definition = |arn: &String| cache.revisions.get(arn).map(|revision| revision.task_definition.clone());
         let task_definition = deployment.target_revision.as_ref().and_then(definition);

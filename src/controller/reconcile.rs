@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::asked::Asked;
 use super::begin;
 use super::books::Books;
 use super::error::ControllerError;
@@ -27,12 +28,13 @@ use crate::model::standalone::Standalone;
 use crate::model::{Observed, Reason, ReasonCode, TargetId, Timestamp};
 use crate::plan::{self, Context, Plan};
 use crate::policy::{PolicySet, TargetContext};
-use crate::ports::{Clock, Ecs, Store};
+use crate::ports::{Alarms, Clock, Ecs, Store};
 use crate::records::RecordError;
 use crate::records::campaign::Campaign;
 use crate::records::configuration::{Configuration, Configurations, Generation};
 use crate::records::standalone::StandaloneReports;
 use crate::records::targets::{TargetRecord, Targets};
+use crate::rollout::change::READ_LAG;
 use crate::rollout::{RegistrationState, State};
 
 /// What a controller works with.
@@ -40,6 +42,8 @@ use crate::rollout::{RegistrationState, State};
 pub struct Parts {
     /// ECS.
     pub ecs: Arc<dyn Ecs>,
+    /// The alarms of the same account and region.
+    pub alarms: Arc<dyn Alarms>,
     /// The record.
     pub store: Arc<dyn Store>,
     /// The time.
@@ -104,6 +108,8 @@ pub struct Controller {
     answered: BTreeSet<String>,
     stamped: Option<u64>,
     announced: bool,
+    /// What is stored has changed, and the fleet has not been judged by it yet.
+    unjudged: bool,
     trigger: Trigger,
     standalone: Option<Looking>,
 }
@@ -134,6 +140,7 @@ impl Controller {
             answered: BTreeSet::new(),
             stamped: None,
             announced: false,
+            unjudged: true,
             trigger: Trigger::default(),
             standalone: None,
         }
@@ -202,7 +209,7 @@ impl Controller {
     }
 
     async fn pass_once(&mut self, depth: Depth) -> Result<PassReport, ControllerError> {
-        let Parts { ecs, store, clock } = self.parts.clone();
+        let Parts { ecs, alarms, store, clock } = self.parts.clone();
         let target = self.settings.target.clone();
         let epoch = match self.gate.keeper.ensure(store.as_ref(), &target, clock.as_ref()).await? {
             Held::Still { epoch } | Held::Taken { epoch } => epoch,
@@ -219,7 +226,8 @@ impl Controller {
             Err(error @ (ControllerError::NoPolicies | ControllerError::Policies { .. })) => Err(error),
             read => Ok(read?),
         };
-        let depth = if matches!(configured, Ok(true)) { Depth::Full } else { depth };
+        self.unjudged |= !matches!(configured, Ok(false));
+        let depth = if self.unjudged { Depth::Full } else { depth };
         self.gate.refresh(store.as_ref()).await?;
         // Kept from the pass before, unless that failed or the lease was somebody else's in between.
         let mut books = match self.books.take().filter(|books| books.epoch == epoch) {
@@ -232,11 +240,13 @@ impl Controller {
         }
         let mut executor = Executor {
             ecs: ecs.as_ref(),
+            alarms: alarms.as_ref(),
             store: store.as_ref(),
             clock: clock.as_ref(),
             target: &target,
             gate: &mut self.gate,
             cache: &mut self.cache,
+            unjudged: self.unjudged.then(|| not_judged(configured.as_ref().err())),
         };
         let obeyed = executor.obey(&mut books, &mut self.answered).await?;
         let commands = obeyed.carried_out + obeyed.plans.len();
@@ -253,7 +263,7 @@ impl Controller {
             let Some((_, set, configuration)) = self.configuration.clone() else {
                 return Err(ControllerError::NoPolicies);
             };
-            let mut fleet = observe_and_renew(&mut executor, self.settings.lease).await?;
+            let mut fleet = observe_and_renew(&mut executor, Asked::by(&set), self.settings.lease).await?;
             let outside = look_outside(&mut executor, &fleet, &mut self.standalone, self.settings.lease).await?;
             let mut made = make_plan(
                 (&mut fleet, outside.as_ref()),
@@ -266,12 +276,14 @@ impl Controller {
                 clock.now(),
             )
             .await;
-            begin::reconsider(&mut books, &made, clock.now()).await?;
+            begin::reconsider(&mut books, store.as_ref(), &target, &made, clock.now()).await?;
+            let waited = std::mem::take(&mut self.unjudged);
+            executor.unjudged = None;
             reverify(&mut executor, &mut books, &fleet).await?;
             begin::supersede_proposals(&mut books, store.as_ref(), &target, &made, clock.now()).await?;
             created = executor.obey_plans(&mut books, &obeyed.plans, (&fleet, &made), &mut self.answered).await?;
             created += begin::begin_campaigns(&mut books, store.as_ref(), &target, &mut made, clock.now()).await?;
-            if created > 0 {
+            if created > 0 || waited {
                 executor.advance(&mut books).await?;
             }
             clear_away(&mut executor, &mut books, &fleet).await?;
@@ -299,7 +311,7 @@ impl Controller {
     /// # Errors
     /// As [`pass`](Self::pass).
     pub async fn plan(&mut self, objects: Option<Vec<Object>>) -> Result<(Plan, Arc<PolicySet>), ControllerError> {
-        let Parts { ecs, store, clock } = self.parts.clone();
+        let Parts { ecs, store, clock, .. } = self.parts.clone();
         let target = self.settings.target.clone();
         match objects {
             None => {
@@ -312,7 +324,8 @@ impl Controller {
         let Some((_, set, configuration)) = self.configuration.clone() else { return Err(ControllerError::NoPolicies) };
         let freezes = freezes_of(&configuration.objects);
         let books = Books::read(Arc::clone(&store), target.clone(), 0).await?;
-        let mut fleet = observe::fleet(ecs.as_ref(), &target, &mut self.cache, clock.now()).await?;
+        let asked = Asked::by(&set);
+        let mut fleet = observe::fleet(ecs.as_ref(), &target, asked, &mut self.cache, clock.now()).await?;
         let outside = match &mut self.standalone {
             Some(Looking { most, seen, .. }) => {
                 Some(standalone::look(ecs.as_ref(), &fleet, seen, *most, clock.now()).await)
@@ -352,6 +365,15 @@ fn compiled(configuration: Configuration) -> Result<(Generation, Arc<PolicySet>,
         return Err(ControllerError::NoPolicies);
     }
     Ok((configuration.generation, Arc::new(set), configuration))
+}
+
+/// Why nothing begins before the fleet was judged by what is stored now: it may have been waived or edited since.
+fn not_judged(error: Option<&ControllerError>) -> Reason {
+    let message = error.map_or_else(
+        || "what is stored has changed: the fleet is judged by it first".to_owned(),
+        |error| format!("the fleet cannot be judged: {error}"),
+    );
+    Reason::of(ReasonCode::NotEvaluated, message)
 }
 
 fn freezes_of(objects: &[Object]) -> Vec<(String, FreezeSpec)> {
@@ -411,9 +433,14 @@ async fn make_plan(
 }
 
 /// Observes the fleet, and renews the lease meanwhile.
-async fn observe_and_renew(executor: &mut Executor<'_>, lease: Duration) -> Result<Fleet, ControllerError> {
-    let Executor { ecs, store, clock, target, gate, cache } = executor;
-    renewing(gate, (*store, target, *clock), lease, observe::fleet(*ecs, target, cache, clock.now())).await?
+async fn observe_and_renew(
+    executor: &mut Executor<'_>,
+    asked: Asked,
+    lease: Duration,
+) -> Result<Fleet, ControllerError> {
+    let Executor { ecs, store, clock, target, gate, cache, .. } = executor;
+    let observed = observe::fleet(*ecs, target, asked, cache, clock.now());
+    renewing(gate, (*store, target, *clock), lease, observed).await?
 }
 
 /// Looks outside of services, if it is time for it.
@@ -505,6 +532,13 @@ async fn clear_away(executor: &mut Executor<'_>, books: &mut Books, fleet: &Flee
                 && change.value.spec.from.as_ref() == Some(&registration.from)
         };
         let all = || books.campaigns.iter().chain(&books.ended).flat_map(|campaign| &campaign.changes).filter(made_for);
+        // What was written after the fleet was read, or so little before that reads may lag, does not show in it.
+        let unseen = |change: &crate::records::Versioned<crate::rollout::Change>| {
+            change.value.entered().is_some_and(|entered| entered + READ_LAG > fleet.at)
+        };
+        if all().any(unseen) {
+            continue;
+        }
         let needed = all().any(|change| change.value.stands() || !change.value.state.phase().is_final());
         let named = fleet.services.values().filter_map(Observed::known).any(|service| {
             service.task_definition.as_ref() == Some(arn)

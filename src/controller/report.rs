@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::error::ControllerError;
 use crate::model::TargetId;
-use crate::plan::{Plan, PlannedResource};
+use crate::plan::{Plan, PlanOutcome, PlannedResource};
 use crate::ports::Store;
 use crate::records::reports::{Reports, ServiceReport};
 use crate::rollout::make::masked;
@@ -29,7 +29,7 @@ pub async fn write(
     let Some(written) = written.as_mut() else { return Ok(0) };
     let mut writes = 0;
     let mut seen = std::collections::BTreeSet::new();
-    for planned in plan.services.iter().chain(&plan.clusters) {
+    for planned in plan.resources() {
         seen.insert(planned.resource.clone());
         let report = report(planned, &plan.policy_set);
         if written.get(&planned.resource) != Some(&report) {
@@ -40,7 +40,13 @@ pub async fn write(
     }
     // Only what was surely looked for and not found is gone.
     if plan.gaps.is_empty() {
-        let gone: Vec<String> = written.keys().filter(|arn| !seen.contains(*arn)).cloned().collect();
+        // Where they could not be read, one line stands for all capacity providers.
+        let provider = |arn: &str| arn.contains(":capacity-provider/");
+        let unread =
+            |planned: &PlannedResource| planned.outcome == PlanOutcome::Unknown && planned.resource.ends_with("/*");
+        let no_providers = plan.capacity_providers.iter().any(unread);
+        let gone: Vec<String> =
+            written.keys().filter(|arn| !(seen.contains(*arn) || (no_providers && provider(arn)))).cloned().collect();
         for arn in gone {
             reports.remove(&arn).await?;
             written.remove(&arn);

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::ControllerError;
 use super::reconcile::{Controller, Depth, PassReport};
-use crate::model::{ReasonCode, Timestamp};
+use crate::model::{Reason, ReasonCode, Timestamp};
 use crate::plan::PlanOutcome;
 use crate::records::campaign::Campaign;
 use crate::rollout::{RolloutState, State};
@@ -198,7 +198,7 @@ fn settling_of(report: &PassReport) -> Settling {
     let mut problems: Vec<String> = plan.gaps.clone();
     let mut deferred = report.campaigns.iter().any(passes_by_itself);
     let mut alike: BTreeMap<(&'static str, String), Vec<&str>> = BTreeMap::new();
-    for planned in plan.services.iter().chain(&plan.clusters) {
+    for planned in plan.resources() {
         let what = match planned.outcome {
             PlanOutcome::Compliant | PlanOutcome::Waived | PlanOutcome::Audit => continue,
             PlanOutcome::Deferred => {
@@ -225,10 +225,12 @@ fn short(arn: &str) -> &str {
     arn.splitn(6, ':').nth(5).and_then(|resource| resource.split_once('/')).map_or(arn, |(_, name)| name)
 }
 
-/// Whether a campaign waits for a window, or for tomorrow's budget.
+/// Whether a campaign waits for a window, for tomorrow's budget, or for alarms to be quiet.
 fn passes_by_itself(campaign: &Campaign) -> bool {
-    let waiting = campaign.rollout.value.waiting.as_ref();
-    waiting.is_some_and(|reason| matches!(reason.code, ReasonCode::OutsideWindow | ReasonCode::MaxChangesPerDay))
+    let rollout = &campaign.rollout.value;
+    let of_time = |reason: &Reason| matches!(reason.code, ReasonCode::OutsideWindow | ReasonCode::MaxChangesPerDay);
+    let waiting = rollout.waiting.as_ref();
+    waiting.is_some_and(of_time) || waiting.is_some() && waiting == rollout.alarms.standing.holds()
 }
 
 /// Whether a campaign goes on without anybody's help.
@@ -238,7 +240,7 @@ fn moves_by_itself(campaign: &Campaign) -> bool {
         .changes
         .iter()
         .any(|change| !change.value.state.phase().is_final() && change.value.state != State::Pending);
-    let frozen = |reason: &crate::model::Reason| reason.code == ReasonCode::Frozen;
+    let frozen = |reason: &Reason| reason.code == ReasonCode::Frozen;
     let stuck = passes_by_itself(campaign)
         || rollout
             .waiting

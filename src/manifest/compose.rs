@@ -1,5 +1,5 @@
 //! YAML text (and JSON, which is YAML) into trees, within a budget. Knows no schema and keeps nothing it was not given:
-//! no includes, no tags but YAML's own, no merge keys.
+//! no includes, no merge keys, no tags but YAML's own and, where they are asked for, CloudFormation's.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -11,10 +11,47 @@ use super::node::{Content, Key, Node, Style};
 use super::scalar;
 use super::source::Fault;
 
-/// Nodes in one file, aliases expanded. A large real policy set has a few thousand; more is an alias bomb or a mistake.
-const MAX_NODES: usize = 50_000;
-/// Aliases in one file; people need a few.
-const MAX_ALIASES: usize = 100;
+/// What is read of tags, and how much of a file.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// Whether CloudFormation's short forms are read, as the long forms they stand for.
+    pub(super) intrinsics: bool,
+    /// Nodes in one file, aliases expanded; more is an alias bomb or a mistake.
+    pub(super) nodes: usize,
+    /// Aliases in one file; people need a few.
+    pub(super) aliases: usize,
+}
+
+/// For what people write for us. A large real policy set has a few thousand nodes.
+pub(super) const OBJECTS: Limits = Limits { intrinsics: false, nodes: 50_000, aliases: 100 };
+/// For what is written for ECS and CloudFormation: a template has at most 1 MB (CloudFormation quotas), which is some
+/// hundred thousand nodes.
+pub(super) const DOCUMENTS: Limits = Limits { intrinsics: true, nodes: 250_000, aliases: 1_000 };
+
+/// The functions that have a short form (CloudFormation User Guide, "Intrinsic function reference").
+const SHORT_FORMS: &[&str] = &[
+    "And",
+    "Base64",
+    "Cidr",
+    "Condition",
+    "Equals",
+    "FindInMap",
+    "GetAZs",
+    "GetAtt",
+    "If",
+    "ImportValue",
+    "Join",
+    "Length",
+    "Not",
+    "Or",
+    "Ref",
+    "Select",
+    "Split",
+    "Sub",
+    "ToJsonString",
+    "Transform",
+];
+
 /// Lists and objects within one another. Task definitions need about 12; recursion over trees stays shallow.
 const MAX_DEPTH: usize = 48;
 /// Text in one file, aliases expanded, in bytes: so that a few aliases cannot make gigabytes of one long text.
@@ -22,7 +59,7 @@ const MAX_TEXT: usize = 16 * 1024 * 1024;
 
 /// The documents of a text that could be read, and everything wrong with the others. A document that is empty is left
 /// out.
-pub(super) fn documents(text: &str) -> (Vec<Node>, Vec<Fault>) {
+pub(super) fn documents(text: &str, limits: Limits) -> (Vec<Node>, Vec<Fault>) {
     let mut options = Options::default();
     options.set_emit_comments(false);
     options.block_nesting_limit = MAX_DEPTH;
@@ -30,7 +67,7 @@ pub(super) fn documents(text: &str) -> (Vec<Node>, Vec<Fault>) {
     // A directive can only declare another YAML version or tag prefixes, and tags are refused anyway.
     options.disallow_directives = true;
     let mut parser = Parser::new_from_str_with_options(text, options);
-    let mut composer = Composer::default();
+    let mut composer = Composer::of(limits);
     loop {
         match parser.next_event() {
             None | Some(Ok((Event::StreamEnd, _))) => break,
@@ -70,6 +107,8 @@ fn syntax(error: &ScanError, end: usize) -> Fault {
 struct Open {
     start: usize,
     anchor: usize,
+    /// The function that its tag is short for.
+    function: Option<Key>,
     body: Body,
     /// Of the part read so far.
     weight: Weight,
@@ -94,8 +133,8 @@ struct Weight {
     depth: usize,
 }
 
-#[derive(Default)]
 struct Composer {
+    limits: Limits,
     documents: Vec<Node>,
     faults: Vec<Fault>,
     open: Vec<Open>,
@@ -106,32 +145,52 @@ struct Composer {
 }
 
 impl Composer {
+    fn of(limits: Limits) -> Self {
+        Self {
+            limits,
+            documents: Vec::new(),
+            faults: Vec::new(),
+            open: Vec::new(),
+            anchors: HashMap::new(),
+            aliases: 0,
+            spent: Weight::default(),
+        }
+    }
+
     /// Takes one event.
     ///
     /// # Errors
     /// When the file's budget is spent. All other faults are kept and reading goes on.
     fn take(&mut self, event: &Event<'_>, span: &Span) -> Result<(), Fault> {
         let at = bytes(span);
+        let mut function = None;
         if let Some(tag) = event.tag()
             && !["str", "map", "seq"].iter().any(|name| tag.is_yaml_core_schema_tag(name))
         {
             let tagged = span.tag_span().map_or_else(|| at.clone(), |tag| bytes(&tag));
-            let fault = Fault::at(tagged, format!("the tag `{}` is not supported", tag.original()));
-            self.faults.push(fault.help("write the value itself".to_owned()));
+            let original = tag.original();
+            match long_form(&original).filter(|_| self.limits.intrinsics) {
+                Some(name) => function = Some(Key { at: tagged, name }),
+                None => {
+                    let fault = Fault::at(tagged, format!("the tag `{original}` is not supported"));
+                    self.faults.push(fault.help("write the value itself".to_owned()));
+                }
+            }
         }
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let as_text = tag.as_ref().is_some_and(|tag| tag.is_yaml_core_schema_tag("str"));
-                let node = self.scalar(text, *style, as_text, at);
+                let node = self.scalar(text, *style, as_text || function.is_some(), at);
                 let weight = Weight { nodes: 1, text: text.len(), depth: 0 };
                 self.spend(weight, &node.at)?;
-                self.place(node, weight, *anchor);
+                self.finish(node, weight, *anchor, function)?;
             }
-            Event::SequenceStart(_, anchor, _) => self.enter(Body::List(Vec::new()), *anchor, &at)?,
+            Event::SequenceStart(_, anchor, _) => self.enter(Body::List(Vec::new()), *anchor, function, &at)?,
             Event::MappingStart(_, anchor, _) => {
-                self.enter(Body::Map { members: Vec::new(), names: HashSet::new(), key: None }, *anchor, &at)?;
+                let body = Body::Map { members: Vec::new(), names: HashSet::new(), key: None };
+                self.enter(body, *anchor, function, &at)?;
             }
-            Event::SequenceEnd | Event::MappingEnd => self.leave(at.end),
+            Event::SequenceEnd | Event::MappingEnd => self.leave(at.end)?,
             Event::Alias(anchor) => self.alias(*anchor, at)?,
             Event::DocumentStart(..) | Event::DocumentEnd => self.abandon(),
             // Comments, and what only other options emit.
@@ -158,7 +217,7 @@ impl Composer {
         Node { at, content: Content::Scalar(value, style) }
     }
 
-    fn enter(&mut self, body: Body, anchor: usize, at: &Range<usize>) -> Result<(), Fault> {
+    fn enter(&mut self, body: Body, anchor: usize, function: Option<Key>, at: &Range<usize>) -> Result<(), Fault> {
         if self.open.len() >= MAX_DEPTH {
             return Err(too_deep(at));
         }
@@ -167,24 +226,38 @@ impl Composer {
         if anchor != 0 {
             self.anchors.insert(anchor, None);
         }
-        self.open.push(Open { start: at.start, anchor, body, weight });
+        self.open.push(Open { start: at.start, anchor, function, body, weight });
         Ok(())
     }
 
-    fn leave(&mut self, end: usize) {
-        let Some(open) = self.open.pop() else { return };
+    fn leave(&mut self, end: usize) -> Result<(), Fault> {
+        let Some(open) = self.open.pop() else { return Ok(()) };
         let content = match open.body {
             Body::List(items) => Content::List(items),
             Body::Map { members, .. } => Content::Map(members),
         };
         let node = Node { at: open.start..end.max(open.start), content };
-        self.place(node, open.weight, open.anchor);
+        self.finish(node, open.weight, open.anchor, open.function)
+    }
+
+    /// Places a node that is complete; one with a short form's tag as the argument of the long form.
+    fn finish(&mut self, node: Node, weight: Weight, anchor: usize, function: Option<Key>) -> Result<(), Fault> {
+        let Some(key) = function else {
+            self.place(node, weight, anchor);
+            return Ok(());
+        };
+        let call = Weight { nodes: 1, text: key.name.len(), depth: 1 };
+        self.spend(call, &node.at)?;
+        let weight = Weight { nodes: weight.nodes + 1, text: weight.text + call.text, depth: weight.depth + 1 };
+        let at = key.at.start..node.at.end.max(key.at.start);
+        self.place(Node { at, content: Content::Map(vec![(key, node)]) }, weight, anchor);
+        Ok(())
     }
 
     fn alias(&mut self, anchor: usize, at: Range<usize>) -> Result<(), Fault> {
         self.aliases += 1;
-        if self.aliases > MAX_ALIASES {
-            return Err(Fault::at(at, format!("more than {MAX_ALIASES} aliases in one file")));
+        if self.aliases > self.limits.aliases {
+            return Err(Fault::at(at, format!("more than {} aliases in one file", self.limits.aliases)));
         }
         let Some((node, weight)) = self.anchors.get(&anchor).cloned().flatten() else {
             self.faults.push(Fault::at(at.clone(), "an alias to what it stands in would never end"));
@@ -204,8 +277,9 @@ impl Composer {
     fn spend(&mut self, weight: Weight, at: &Range<usize>) -> Result<(), Fault> {
         self.spent.nodes += weight.nodes;
         self.spent.text += weight.text;
-        if self.spent.nodes > MAX_NODES {
-            let fault = Fault::at(at.clone(), format!("more than {MAX_NODES} values in one file, aliases expanded"));
+        let most = self.limits.nodes;
+        if self.spent.nodes > most {
+            let fault = Fault::at(at.clone(), format!("more than {most} values in one file, aliases expanded"));
             return Err(fault.help("split the file".to_owned()));
         }
         if self.spent.text > MAX_TEXT {
@@ -249,6 +323,12 @@ impl Composer {
     }
 }
 
+/// `!Sub` is short for `Fn::Sub`; `Ref` and `Condition` have no prefix (the same source).
+fn long_form(tag: &str) -> Option<String> {
+    let name = tag.strip_prefix('!').filter(|name| SHORT_FORMS.contains(name))?;
+    Some(if matches!(name, "Ref" | "Condition") { name.to_owned() } else { format!("Fn::{name}") })
+}
+
 fn too_deep(at: &Range<usize>) -> Fault {
     Fault::at(at.clone(), format!("more than {MAX_DEPTH} lists and objects within one another"))
 }
@@ -281,7 +361,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> (Vec<Value>, Vec<String>) {
-        let (documents, faults) = documents(text);
+        let (documents, faults) = documents(text, OBJECTS);
         (documents.iter().map(Node::to_json).collect(), faults.into_iter().map(|fault| fault.message).collect())
     }
 
@@ -334,5 +414,23 @@ mod tests {
             let (documents, faults) = read(&text);
             assert_eq!((documents.len(), faults.len()), (0, 1), "{faults:?}");
         }
+    }
+
+    #[test]
+    fn short_forms_are_read_as_the_long_forms_they_stand_for() {
+        let text = "a: !Ref 010\nb: &x !Sub \"${A}-x\"\nc: !If [P, !GetAtt r.Arn, {d: !Condition Q}]\ne: *x\n";
+        let (found, faults) = documents(text, DOCUMENTS);
+        assert!(faults.is_empty(), "{faults:?}");
+        assert_eq!(
+            found[0].to_json(),
+            json!({
+                "a": {"Ref": "010"},
+                "b": {"Fn::Sub": "${A}-x"},
+                "c": {"Fn::If": ["P", {"Fn::GetAtt": "r.Arn"}, {"d": {"Condition": "Q"}}]},
+                "e": {"Fn::Sub": "${A}-x"},
+            })
+        );
+        let (_, faults) = documents("a: !vault x\n", DOCUMENTS);
+        assert_eq!(faults[0].message, "the tag `!vault` is not supported");
     }
 }

@@ -25,7 +25,7 @@ mod tests {
 
     fn read_back(value: &Value) -> Value {
         let text = to_yaml(value).unwrap();
-        let (documents, faults) = documents(&text);
+        let (documents, faults) = documents(&text, crate::manifest::compose::OBJECTS);
         assert_eq!(faults, [], "{text}");
         documents.first().map(super::super::node::Node::to_json).unwrap_or_default()
     }

@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
+use super::cases::ONE;
 use super::schema::{Schema, schema};
 use crate::model::spec::Kind;
 
@@ -24,18 +25,27 @@ pub fn explain(kind: Kind, path: &[&str]) -> Option<String> {
     }
     let mut text = String::new();
     // Writing into a String does not fail.
-    let _ = describe(&mut text, kind, path, schema, required);
+    let _ = describe(&mut text, kind.as_str(), path, schema, required);
     Some(text)
+}
+
+/// What a test in a test file is, with all of its fields.
+#[must_use]
+pub fn explain_case() -> String {
+    let mut text = String::new();
+    // Writing into a String does not fail.
+    let _ = describe(&mut text, "PolicyTest", &[], Schema::of(&ONE), true);
+    text
 }
 
 fn describe(
     text: &mut String,
-    kind: Kind,
+    kind: &str,
     path: &[&str],
     schema: Schema<'_>,
     required: bool,
 ) -> Result<(), std::fmt::Error> {
-    let name = std::iter::once(kind.as_str()).chain(path.iter().copied()).collect::<Vec<_>>().join(".");
+    let name = std::iter::once(kind).chain(path.iter().copied()).collect::<Vec<_>>().join(".");
     let presence = if required { ", required" } else { "" };
     writeln!(text, "{name} <{}>{presence}", type_of(schema))?;
     let plain = schema.resolved().plain();

@@ -14,7 +14,7 @@ use crate::model::spec::{Kind, Metadata, Object, Spec};
 /// A file larger than this, in bytes, is no manifest.
 const MAX_FILE: usize = 8 * 1024 * 1024;
 /// Findings told of one file. More are one mistake made often, or no manifest at all.
-const MAX_FAULTS: usize = 200;
+pub(super) const MAX_FAULTS: usize = 200;
 
 /// An object and where it was written.
 #[derive(Debug, Clone, PartialEq)]
@@ -105,24 +105,30 @@ pub fn read_files(files: &[(String, Vec<u8>)]) -> Reading {
 }
 
 /// The file's objects as trees, `List`s taken apart.
-fn read(file: &str, bytes: &[u8]) -> (Source, Vec<Node>, Vec<Fault>) {
+pub(super) fn read(file: &str, bytes: &[u8]) -> (Source, Vec<Node>, Vec<Fault>) {
+    let (source, fault) = text_of(file, bytes);
+    if let Some(fault) = fault {
+        return (source, Vec::new(), vec![fault]);
+    }
+    let (documents, faults) = compose::documents(&source.text, compose::OBJECTS);
+    (source, documents.into_iter().flat_map(items).collect(), faults)
+}
+
+/// A file's text, as far as it is any.
+pub(super) fn text_of(file: &str, bytes: &[u8]) -> (Source, Option<Fault>) {
     if bytes.len() > MAX_FILE {
         let fault = Fault::at(0..0, format!("the file is larger than {} MiB", MAX_FILE / (1024 * 1024)));
-        return (Source::of(file, String::new()), Vec::new(), vec![fault]);
+        return (Source::of(file, String::new()), Some(fault));
     }
-    let text = match std::str::from_utf8(bytes) {
-        Ok(text) => text,
+    match std::str::from_utf8(bytes) {
+        Ok(text) => (Source::of(file, text.to_owned()), None),
         Err(error) => {
             let good = error.valid_up_to();
             let text = String::from_utf8_lossy(bytes.get(..good).unwrap_or_default()).into_owned();
             let fault = Fault::at(good..good, "the file is not UTF-8 from here on");
-            let fault = fault.help("save it as UTF-8".to_owned());
-            return (Source::of(file, text), Vec::new(), vec![fault]);
+            (Source::of(file, text), Some(fault.help("save it as UTF-8".to_owned())))
         }
-    };
-    let (documents, faults) = compose::documents(text);
-    let nodes = documents.into_iter().flat_map(items).collect();
-    (Source::of(file, text.to_owned()), nodes, faults)
+    }
 }
 
 /// What `get KIND -o yaml` prints may be applied again.

@@ -9,7 +9,8 @@ use super::node::{Places, step};
 use super::shape::did_you_mean;
 use super::source::Fault;
 use crate::model::spec::{
-    BindingSpec, Metadata, Object, Scope, Selector, Spec, StrategySpec, TargetSpec, WaiverSpec, WaveSize, WindowSpec,
+    AlarmSelector, BindingSpec, Metadata, Object, Scope, Selector, Spec, StrategySpec, TaggedAlarms, TargetSpec,
+    WaiverSpec, WaveSize, WindowSpec,
 };
 
 /// Everything wrong with the metadata of an object, whatever its spec is like.
@@ -115,15 +116,35 @@ impl Rules<'_> {
         let help = "use a length of time such as `20m`";
         self.wrong_unless(patient, "/spec/health/progressTimeout", "every change would fail at once", help);
         self.globs("/spec/iacPrincipals", &spec.iac_principals);
-        // A gate that is not there yet must not look as if it were.
-        self.wrong_unless(
-            spec.health.alarms.is_empty(),
-            "/spec/health/alarms",
-            "this version does not look at CloudWatch alarms yet",
-            "remove `alarms`; a service's own deployment alarms are ECS's and are respected",
-        );
+        self.alarms("/spec/health/alarms", &spec.health.alarms);
         for (index, window) in spec.windows.iter().enumerate() {
             self.window(&format!("/spec/windows/{index}"), window);
+        }
+    }
+
+    /// Within what one call of DescribeAlarms and one of GetResources can ask for.
+    fn alarms(&mut self, at: &str, alarms: &[AlarmSelector]) {
+        let few = alarms.len() <= 100;
+        self.wrong_unless(few, at, "more alarms than are read at once", "name at most 100, or choose them by tags");
+        for (index, alarm) in alarms.iter().enumerate() {
+            let at = format!("{at}/{index}");
+            match alarm {
+                AlarmSelector::Name(name) => {
+                    let good = !name.is_empty() && name.chars().count() <= 255;
+                    self.wrong_unless(good, &at, "not a name that an alarm can have", "1 to 255 characters");
+                }
+                AlarmSelector::Tagged(TaggedAlarms { tags }) => {
+                    let at = format!("{at}/tags");
+                    self.wrong_unless(!tags.is_empty(), &at, "no tags are every alarm there is", "name at least one");
+                    self.wrong_unless(tags.len() <= 50, &at, "too many tags", "AWS filters by at most 50 keys");
+                    for (key, values) in tags {
+                        let at = step(&at, key);
+                        self.wrong_unless(!key.is_empty(), &at, "a tag without a key", "name the key");
+                        let few = values.values().len() <= 20;
+                        self.wrong_unless(few, &at, "too many values", "AWS filters by at most 20 values of a key");
+                    }
+                }
+            }
         }
     }
 

@@ -67,7 +67,7 @@ fn spec_schema(kind: Kind) -> Value {
 }
 
 /// A schema without what only its outermost level has, and its definitions.
-fn split(mut schema: Value) -> (Value, Map<String, Value>) {
+pub(super) fn split(mut schema: Value) -> (Value, Map<String, Value>) {
     let mut definitions = Map::new();
     if let Some(members) = schema.as_object_mut() {
         members.shift_remove("$schema");

@@ -1,5 +1,6 @@
 //! The words of the field as types. Knows neither AWS's SDK, nor a store, nor a clock.
 
+pub mod alarm;
 pub mod arn;
 pub mod change;
 pub mod condition;
@@ -16,6 +17,7 @@ pub mod standalone;
 pub mod time;
 pub mod wire;
 
+pub use alarm::{Alarm, AlarmReading, AlarmState};
 pub use arn::{
     ClusterArn, ServiceArn, ServiceDeploymentArn, ServiceRevisionArn, TargetId, TaskArn, TaskDefinitionArn,
     TaskRevision,

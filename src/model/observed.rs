@@ -59,6 +59,10 @@ pub struct Fleet {
     pub task_definitions: BTreeMap<TaskDefinitionArn, Observed<Arc<TaskDefinition>>>,
     /// The latest ACTIVE revision of the families that plans are about. `Absent`: no ACTIVE one is left.
     pub latest: BTreeMap<String, Observed<Arc<TaskDefinition>>>,
+    /// Images that run, container name to digest, of services whose running revision tells. Read only where a policy asks.
+    pub running: BTreeMap<ServiceArn, Value>,
+    /// The capacity providers of the target. `None`: no policy asks for them, so nobody looked.
+    pub capacity_providers: Option<Observed<Vec<CapacityProvider>>>,
     /// What could not be listed, in sentences: then nobody can say that these are all services.
     pub gaps: Vec<String>,
 }
@@ -72,6 +76,30 @@ pub struct Cluster {
     pub document: Arc<Value>,
     /// Its tags.
     pub tags: BTreeMap<String, String>,
+}
+
+/// A capacity provider.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CapacityProvider {
+    /// Its ARN.
+    pub arn: String,
+    /// As ECS described it.
+    pub document: Arc<Value>,
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// One of the task sets of a service whose deployments CodeDeploy or somebody's own controller makes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TaskSet {
+    /// Its ARN.
+    pub arn: String,
+    /// The revision that its tasks run.
+    pub task_definition: Option<TaskDefinitionArn>,
+    /// As ECS described it.
+    pub document: Arc<Value>,
+    /// Its tags; `None` where ECS does not show them.
+    pub tags: Option<BTreeMap<String, String>>,
 }
 
 /// Who controls the service's deployments.
@@ -138,6 +166,8 @@ pub struct Service {
     pub configuration: DeploymentConfiguration,
     /// Its deployments, the PRIMARY one first.
     pub deployments: Vec<Deployment>,
+    /// Its task sets, where its controller is not ECS.
+    pub task_sets: Vec<TaskSet>,
     /// Whether ECS itself manages it (`resourceManagementType: ECS`).
     pub managed_by_ecs: bool,
     /// The service deployment in progress, if ECS tells.
@@ -153,6 +183,11 @@ impl Service {
     #[must_use]
     pub fn primary(&self) -> Option<&Deployment> {
         self.deployments.iter().find(|deployment| deployment.status == "PRIMARY")
+    }
+
+    /// Every revision that it names: its own, and those of its task sets.
+    pub fn task_definitions(&self) -> impl Iterator<Item = &TaskDefinitionArn> {
+        self.task_definition.iter().chain(self.task_sets.iter().filter_map(|set| set.task_definition.as_ref()))
     }
 }
 

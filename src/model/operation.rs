@@ -38,6 +38,8 @@ operations! {
     ListClusters => ClusterRead;
     /// Up to 100 at once; `include: [TAGS, SETTINGS, CONFIGURATIONS]`.
     DescribeClusters => ClusterRead;
+    /// Page size 10, whatever is asked; `include: [TAGS]`.
+    DescribeCapacityProviders => CapacityProviderRead;
     /// Page size 100, but 10 unless asked.
     ListServices => ServiceRead;
     /// Up to 10 at once, all of one cluster; `include: [TAGS]`.
@@ -83,6 +85,8 @@ pub enum Bucket {
     ClusterRead,
     /// UpdateClusterSettings, …
     ClusterModify,
+    /// DescribeCapacityProviders
+    CapacityProviderRead,
     /// DescribeTaskDefinition, ListTaskDefinitions, …
     TaskDefinitionRead,
     /// RegisterTaskDefinition and DeregisterTaskDefinition together: it bounds all fixing.
@@ -106,6 +110,7 @@ impl Bucket {
     pub const ALL: &[Self] = &[
         Self::ClusterRead,
         Self::ClusterModify,
+        Self::CapacityProviderRead,
         Self::TaskDefinitionRead,
         Self::TaskDefinitionModify,
         Self::ServiceRead,
@@ -120,7 +125,11 @@ impl Bucket {
     #[must_use]
     pub const fn published(self) -> (u32, u32) {
         match self {
-            Self::ClusterRead | Self::TaskDefinitionRead | Self::ServiceDeployment | Self::ServiceRevision => (50, 20),
+            Self::ClusterRead
+            | Self::CapacityProviderRead
+            | Self::TaskDefinitionRead
+            | Self::ServiceDeployment
+            | Self::ServiceRevision => (50, 20),
             Self::ClusterModify | Self::TaskDefinitionModify => (20, 1),
             Self::ServiceRead | Self::ClusterResourceRead => (100, 20),
             Self::ServiceModify => (50, 5),
@@ -134,6 +143,7 @@ impl Bucket {
         match self {
             Self::ClusterRead => "cluster-read",
             Self::ClusterModify => "cluster-modify",
+            Self::CapacityProviderRead => "capacity-provider-read",
             Self::TaskDefinitionRead => "task-definition-read",
             Self::TaskDefinitionModify => "task-definition-modify",
             Self::ServiceRead => "service-read",

@@ -162,8 +162,10 @@ reasons! {
     DeploymentFailed => "see the service's events for why the deployment failed",
     /// Tasks of the deployment fail.
     TasksFail => "see why the tasks stopped: the fix may take away what they need",
-    /// An alarm fired.
+    /// An alarm is, or went, into ALARM.
     Alarm => "see the alarm; what was changed is taken back where it began after the change",
+    /// How an alarm stands cannot be told.
+    AlarmUnknown => "see that the alarm is there, and that the controller may read it (DescribeAlarms, GetResources)",
     /// Somebody deployed over the change.
     Overtaken => "nothing: what was deployed instead is judged anew",
     /// The service was deployed again since.

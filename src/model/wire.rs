@@ -11,8 +11,8 @@ use serde_json::{Map, Value};
 
 use super::Timestamp;
 use super::observed::{
-    Cluster, Deployment, DeploymentConfiguration, DeploymentController, SchedulingStrategy, Service, ServiceDeployment,
-    ServiceRevision, Task, TaskDefinition,
+    CapacityProvider, Cluster, Deployment, DeploymentConfiguration, DeploymentController, SchedulingStrategy, Service,
+    ServiceDeployment, ServiceRevision, Task, TaskDefinition, TaskSet,
 };
 use super::spec::LaunchType;
 
@@ -223,9 +223,31 @@ pub fn service(value: &Value) -> Result<Service, WireError> {
         scheduling,
         configuration: deployment_configuration(&shape, scheduling)?,
         deployments: shape.each("deployments", deployment)?,
+        task_sets: shape.each("taskSets", task_set)?,
         managed_by_ecs: shape.text("resourceManagementType")? == Some("ECS"),
         current_deployment,
         tags: shape.tags()?,
+        document: Arc::new(value.clone()),
+    })
+}
+
+/// One of DescribeCapacityProviders' `capacityProviders`.
+///
+/// # Errors
+/// Where it lacks its ARN or has a member of the wrong type.
+pub fn capacity_provider(value: &Value) -> Result<CapacityProvider, WireError> {
+    let shape = Shape::of("CapacityProvider", value)?;
+    let arn = shape.required_text("capacityProviderArn")?.to_owned();
+    Ok(CapacityProvider { arn, tags: shape.tags()?, document: Arc::new(value.clone()) })
+}
+
+fn task_set(value: &Value) -> Result<TaskSet, WireError> {
+    let shape = Shape::of("TaskSet", value)?;
+    Ok(TaskSet {
+        arn: shape.required_text("taskSetArn")?.to_owned(),
+        task_definition: shape.parsed("taskDefinition")?,
+        // DescribeServices is not said to show the tags of task sets: no tag there is no proof of none.
+        tags: Some(shape.tags()?).filter(|tags| !tags.is_empty()),
         document: Arc::new(value.clone()),
     })
 }

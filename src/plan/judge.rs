@@ -6,14 +6,14 @@ use serde_json::Value;
 
 use super::eligibility::{Ineligible, Touch, eligible};
 use super::make::Context;
-use super::moves::{revision_move, setting_move};
+use super::moves::{revision_move, setting_moves};
 use super::prospect::standings;
 use super::report::{PlanOutcome, PlannedDocuments, PlannedFinding, PlannedResource};
 use super::{images, ownership};
 use crate::model::change::Setting;
-use crate::model::observed::{Fleet, Service, TaskDefinition};
+use crate::model::observed::{DeploymentController, Fleet, Service, TaskDefinition};
 use crate::model::spec::{Enforcement, ResourceKind, StrategySpec};
-use crate::model::{ChangeKind, Registered, Resource};
+use crate::model::{ChangeKind, Registered, Resource, TaskDefinitionArn};
 use crate::model::{DiffEntry, Observed, Reason, ReasonCode, Severity, Verdict};
 use crate::policy::{
     PlannedFix, PolicyResult, ScopeKey, ScopeKeys, ScopeTags, Subject, evaluate, guarded_members, waivers_here,
@@ -98,12 +98,12 @@ pub(super) fn unknown(resource: &str, why: String) -> Judged {
 }
 
 /// What the policies say of one resource, sorted by what follows from it.
-struct Opinion {
-    results: Vec<PolicyResult>,
+pub(super) struct Opinion {
+    pub(super) results: Vec<PolicyResult>,
 }
 
 impl Opinion {
-    fn of(mut results: Vec<PolicyResult>) -> Self {
+    pub(super) fn of(mut results: Vec<PolicyResult>) -> Self {
         results.retain(|result| result.enforcement != Enforcement::Off);
         Self { results }
     }
@@ -142,70 +142,81 @@ pub fn service(fleet: &Fleet, service: &Service, context: &Context<'_>) -> Judge
     let cluster_document = cluster.map(|cluster| cluster.document.as_ref());
     let definition = match &service.task_definition {
         None => None,
-        Some(revision) => match fleet.task_definitions.get(revision) {
-            Some(Observed::Known { value, .. }) => Some(value.as_ref()),
-            Some(Observed::Unknown { why, .. }) => {
-                return unknown(arn, format!("task definition `{}` could not be read: {why}", revision.short()));
-            }
-            Some(Observed::Absent { .. }) => {
-                return unknown(arn, format!("task definition `{}` is gone", revision.short()));
-            }
-            None => return unknown(arn, format!("task definition `{}` was not read", revision.short())),
+        Some(revision) => match definition_of(fleet, revision) {
+            Ok(definition) => Some(definition),
+            Err(why) => return unknown(arn, why),
         },
     };
+    // With a controller of its own, a service's task sets name what runs.
+    let mut of_task_sets = Vec::new();
     if definition.is_none() {
-        // Its task sets name what runs, and they are not read: nothing is known of it, so nothing passes.
-        let message =
-            format!("service `{}` names its task definitions in task sets, which are not judged", service.arn.short());
-        let mut planned = blank(arn, PlanOutcome::Blocked, Some(Reason::of(ReasonCode::ExternalController, message)));
-        if service.controller != crate::model::observed::DeploymentController::External {
-            planned.outcome = PlanOutcome::Unknown;
+        let revisions: BTreeSet<&TaskDefinitionArn> = service.task_definitions().collect();
+        let unsaid = service.task_sets.iter().any(|set| set.task_definition.is_none());
+        if revisions.is_empty() || unsaid {
+            return names_nothing(service);
         }
-        return Judged { planned, moves: Vec::new(), strategy: None, proposed: None, severity: Severity::Low };
+        for revision in revisions {
+            match definition_of(fleet, revision) {
+                Ok(definition) => of_task_sets.push((document_of(definition), tags_of(definition))),
+                Err(why) => return unknown(arn, why),
+            }
+        }
     }
-    let document = definition.map(|definition| Value::Object(definition.document.clone()));
+    let document = definition.map(document_of);
     let tags = definition.map(tags_of);
-    let of_definition = document.as_ref().map(|document| Subject {
+    let about = |document, tags| Subject {
         kind: ResourceKind::TaskDefinition,
         resource: document,
-        tags: tags.as_ref(),
+        tags: Some(tags),
         service: Some(&service.document),
         cluster: cluster_document,
+        running: fleet.running.get(&service.arn),
         target: Some(context.target),
         scope: &keys,
-    });
+    };
+    let of_definition = document.as_ref().zip(tags.as_ref()).map(|(document, tags)| about(document, tags));
     let of_service = Subject {
         kind: ResourceKind::Service,
         resource: &service.document,
         tags: Some(&service.tags),
         service: Some(&service.document),
         cluster: cluster_document,
+        running: None,
         target: Some(context.target),
         scope: &keys,
     };
-    let of_revision =
+    let mut of_revision =
         of_definition.as_ref().map(|subject| evaluate(context.set, subject, context.now)).unwrap_or_default();
+    for (document, tags) in &of_task_sets {
+        of_revision.extend(evaluate(context.set, &about(document, tags), context.now));
+    }
     let of_setting = evaluate(context.set, &of_service, context.now);
     let is_revision = |fix: &PlannedFix| of_revision.iter().any(|result| result.policy == fix.policy);
     let opinion = Opinion::of(of_revision.iter().chain(&of_setting).cloned().collect());
     let resource = Resource::Service(service.arn.clone());
     let batch = |reason| Err(Ineligible::Blocked(reason));
-    let mut judged = decide(&resource, &keys, &opinion, context, |fixes, strategy| {
+    let mut judged = decide(arn, Some(&resource), &keys, &opinion, context, |fixes, strategy| {
         let (revision, setting): (Vec<_>, Vec<_>) = fixes.iter().partition(|fix| is_revision(fix));
         let mut moves = Vec::new();
+        if definition.is_none() && !revision.is_empty() {
+            // Only its own controller makes task sets.
+            may_touch(service, Touch::Deploys)?;
+        }
         if let (false, Some(subject), Some(definition)) = (revision.is_empty(), &of_definition, definition) {
             ownership::owned_by_batch(definition, Some(service.cluster.name())).map_or(Ok(()), batch)?;
             may_touch(service, Touch::Deploys)?;
             moves.push(revision_move(fleet, definition, (subject, &of_revision), &revision, strategy, context)?);
         }
         if !setting.is_empty() {
-            let change = setting_move(ChangeKind::QuietSetting, (&of_service, &of_setting), &setting, context)?;
-            let touch = if change.kind == ChangeKind::QuietSetting { Touch::Quiet } else { Touch::Deploys };
-            may_touch(service, touch)?;
-            if let (ChangeKind::DeployingSetting, Some(definition)) = (change.kind, definition) {
-                images::check(&definition.document, strategy.images).map_err(Ineligible::Blocked)?;
+            let judged = (&of_service, of_setting.as_slice());
+            for change in setting_moves(ChangeKind::QuietSetting, judged, &setting, context)? {
+                let touch = if change.kind == ChangeKind::QuietSetting { Touch::Quiet } else { Touch::Deploys };
+                may_touch(service, touch)?;
+                if let (ChangeKind::DeployingSetting, Some(definition)) = (change.kind, definition) {
+                    images::check(&definition.document, strategy.images).map_err(Ineligible::Blocked)?;
+                }
+                moves.push(change);
             }
-            moves.push(change);
         }
         Ok(moves)
     });
@@ -232,6 +243,30 @@ pub fn service(fleet: &Fleet, service: &Service, context: &Context<'_>) -> Judge
     judged
 }
 
+/// The task definition of a revision.
+///
+/// # Errors
+/// Why it is not known, in a sentence.
+fn definition_of<'a>(fleet: &'a Fleet, revision: &TaskDefinitionArn) -> Result<&'a TaskDefinition, String> {
+    match fleet.task_definitions.get(revision) {
+        Some(Observed::Known { value, .. }) => Ok(value.as_ref()),
+        Some(Observed::Unknown { why, .. }) => {
+            Err(format!("task definition `{}` could not be read: {why}", revision.short()))
+        }
+        Some(Observed::Absent { .. }) => Err(format!("task definition `{}` is gone", revision.short())),
+        None => Err(format!("task definition `{}` was not read", revision.short())),
+    }
+}
+
+/// A service that names no task definition and has no task set that does: nothing is known of it, so nothing passes.
+fn names_nothing(service: &Service) -> Judged {
+    let message = format!("service `{}` names no task definition, and no task set of it does", service.arn.short());
+    let external = service.controller == DeploymentController::External;
+    let outcome = if external { PlanOutcome::Blocked } else { PlanOutcome::Unknown };
+    let planned = blank(service.arn.as_str(), outcome, Some(Reason::of(ReasonCode::ExternalController, message)));
+    Judged { planned, moves: Vec::new(), strategy: None, proposed: None, severity: Severity::Low }
+}
+
 /// Whether everything that runs is what the service names.
 fn eligible_to_be_called_compliant(service: &Service) -> Result<(), Ineligible> {
     if let (Some(named), Some(primary)) = (&service.task_definition, service.primary())
@@ -249,7 +284,7 @@ fn eligible_to_be_called_compliant(service: &Service) -> Result<(), Ineligible> 
             maximum_percent: 200,
             ..service.configuration.clone()
         },
-        controller: crate::model::observed::DeploymentController::Ecs,
+        controller: DeploymentController::Ecs,
         managed_by_ecs: false,
         ..service.clone()
     };
@@ -278,19 +313,16 @@ pub fn cluster(fleet: &Fleet, cluster: &crate::model::observed::Cluster, context
         tags: Some(&cluster.tags),
         service: None,
         cluster: Some(&cluster.document),
+        running: None,
         target: Some(context.target),
         scope: &keys,
     };
     let results = evaluate(context.set, &subject, context.now);
     let opinion = Opinion::of(results.clone());
     let resource = Resource::Cluster(cluster.arn.clone());
-    decide(&resource, &keys, &opinion, context, |fixes, _| {
-        Ok(vec![setting_move(
-            ChangeKind::ClusterSetting,
-            (&subject, &results),
-            &fixes.iter().collect::<Vec<_>>(),
-            context,
-        )?])
+    decide(cluster.arn.as_str(), Some(&resource), &keys, &opinion, context, |fixes, _| {
+        let fixes: Vec<&&PlannedFix> = fixes.iter().collect();
+        setting_moves(ChangeKind::ClusterSetting, (&subject, &results), &fixes, context)
     })
 }
 
@@ -300,27 +332,29 @@ pub(super) fn strategy_of<'a>(context: &Context<'a>, name: Option<&str>) -> &'a 
 
 /// From opinion to outcome, and how every policy stands by itself. `make` turns the fixes that may be made into moves,
 /// or says why they may not.
-fn decide(
-    resource: &Resource,
+pub(super) fn decide(
+    name: &str,
+    resource: Option<&Resource>,
     keys: &ScopeKeys,
     opinion: &Opinion,
     context: &Context<'_>,
     make: impl Fn(&[&PlannedFix], &StrategySpec) -> Result<Vec<Move>, Ineligible>,
 ) -> Judged {
-    let mut judged = outcome(resource, keys, opinion, context, &make);
+    let mut judged = outcome(name, resource, keys, opinion, context, &make);
     judged.planned.waivers = waivers_here(&opinion.results);
     judged.planned.standings = Some(standings(&opinion.results, &judged, resource, context, &make));
     judged
 }
 
 fn outcome(
-    resource: &Resource,
+    name: &str,
+    resource: Option<&Resource>,
     keys: &ScopeKeys,
     opinion: &Opinion,
     context: &Context<'_>,
     make: impl FnOnce(&[&PlannedFix], &StrategySpec) -> Result<Vec<Move>, Ineligible>,
 ) -> Judged {
-    let mut planned = blank(resource.as_str(), PlanOutcome::Compliant, None);
+    let mut planned = blank(name, PlanOutcome::Compliant, None);
     planned.findings = opinion.findings();
     planned.verdicts = opinion.results.iter().map(|result| (result.policy.clone(), result.verdict)).collect();
     let bindings: BTreeSet<&String> = opinion.results.iter().flat_map(|result| &result.bindings).collect();
@@ -464,13 +498,14 @@ fn one_strategy(results: &[&&PolicyResult]) -> Result<Option<String>, Reason> {
 /// not begin.
 pub(super) fn allowed<'a>(
     fixes: &[&'a PlannedFix],
-    resource: &Resource,
+    resource: Option<&Resource>,
     context: &Context<'_>,
 ) -> (Vec<&'a PlannedFix>, Option<Reason>, Option<Reason>) {
     let (mut refused, mut stopped) = (None, None);
     let (mut allowed, mut waiting) = (Vec::new(), Vec::new());
     for fix in fixes {
-        let held = context.holds.iter().find(|hold| &hold.resource == resource && hold.covers(&fix.id.0, context.now));
+        let held =
+            context.holds.iter().find(|hold| Some(&hold.resource) == resource && hold.covers(&fix.id.0, context.now));
         let guarded = guarded_members(fix, context.allow_edit);
         let reason = if let Some(hold) = held {
             let message = format!("the fix of `{}` is held off it: {}", fix.policy, hold.reason.message);
@@ -499,6 +534,17 @@ pub(super) fn allowed<'a>(
     }
     // Where others may begin, they begin without those that stopped.
     if allowed.is_empty() { (waiting, refused, stopped) } else { (allowed, refused.or(stopped), None) }
+}
+
+/// A task definition as policies see it: its tags stand among its members, as RegisterTaskDefinition takes them, so that
+/// fixes can edit them.
+#[must_use]
+pub fn document_of(definition: &TaskDefinition) -> Value {
+    let mut document = definition.document.clone();
+    if !definition.tags.is_empty() {
+        document.insert("tags".to_owned(), Value::Array(definition.tags.clone()));
+    }
+    Value::Object(document)
 }
 
 /// The tags of a task definition, by key.

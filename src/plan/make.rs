@@ -2,17 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::audited;
 use super::judge::{self, Judged};
 use super::ownership::Landings;
 use super::report::{Cost, Plan, PlanOutcome, PlannedCampaign, PlannedChange, PlannedResource, Wish};
 use super::saved::SavedPlan;
-use super::tally::tally;
+use super::tally::{self, tally};
 use super::waves;
 use crate::model::observed::{Cluster, Fleet, Service};
 use crate::model::operation::Operation;
 use crate::model::spec::{Enforcement, FreezeSpec, ResourceKind, Scope, StrategySpec, WaveSpec};
 use crate::model::{
-    ChangeKind, Hold, Observed, Reason, ReasonCode, Resource, TaskDefinitionArn, Timestamp, Verdict, document,
+    ChangeKind, Hold, Observed, Reason, ReasonCode, Resource, TargetId, TaskDefinitionArn, Timestamp, Verdict, document,
 };
 use crate::policy::{Match, PolicySet, ScopeKeys, ScopeMatcher, Subject, TargetContext, evaluate};
 
@@ -78,7 +79,7 @@ pub fn families_to_look_up(fleet: &Fleet, context: &Context<'_>) -> FamiliesToLo
         let Some(revision) = &service.task_definition else { continue };
         let Some(definition) = fleet.task_definitions.get(revision).and_then(Observed::known) else { continue };
         let keys = judge::scope_keys(fleet, service);
-        let document = serde_json::Value::Object(definition.document.clone());
+        let document = judge::document_of(definition);
         let tags = judge::tags_of(definition);
         let subject = Subject {
             kind: ResourceKind::TaskDefinition,
@@ -90,6 +91,7 @@ pub fn families_to_look_up(fleet: &Fleet, context: &Context<'_>) -> FamiliesToLo
                 .get(&service.cluster)
                 .and_then(Observed::known)
                 .map(|cluster| cluster.document.as_ref()),
+            running: fleet.running.get(&service.arn),
             target: Some(context.target),
             scope: &keys,
         };
@@ -109,37 +111,44 @@ pub fn plan(fleet: &Fleet, context: &Context<'_>) -> Plan {
     let mut groups: BTreeMap<(String, Option<ReasonCode>), PlannedCampaign> = BTreeMap::new();
     let mut wishes = BTreeMap::new();
     for (arn, observed) in &fleet.services {
-        let judged = match observed {
+        let resource = Resource::Service(arn.clone());
+        let (judged, changes) = match observed {
             Observed::Known { value, .. } => {
                 let judged = judge::service(fleet, value, context);
-                group(&mut groups, &judged, Changed::Service(value), context);
-                judged
+                let changes = planned_changes(&judged, Changed::Service(value));
+                let changes = group(&mut groups, &judged, &resource, changes, context);
+                (judged, changes)
             }
             Observed::Unknown { why, .. } => {
-                judge::unknown(arn.as_str(), format!("the service could not be read: {why}"))
+                (judge::unknown(arn.as_str(), format!("the service could not be read: {why}")), Vec::new())
             }
             Observed::Absent { .. } => continue,
         };
-        let resource = Resource::Service(arn.clone());
-        wishes.insert(resource.clone(), wish(&judged));
+        wishes.insert(resource.clone(), wish(&judged, changes));
         services.push(taken(judged, &resource, context));
     }
     for (arn, observed) in &fleet.clusters {
-        let judged = match observed {
+        let resource = Resource::Cluster(arn.clone());
+        let (judged, changes) = match observed {
             Observed::Known { value, .. } => {
                 let judged = judge::cluster(fleet, value, context);
-                group(&mut groups, &judged, Changed::Cluster(value), context);
-                judged
+                let changes = planned_changes(&judged, Changed::Cluster(value));
+                let changes = group(&mut groups, &judged, &resource, changes, context);
+                (judged, changes)
             }
             Observed::Unknown { why, .. } => {
-                judge::unknown(arn.as_str(), format!("the cluster could not be read: {why}"))
+                (judge::unknown(arn.as_str(), format!("the cluster could not be read: {why}")), Vec::new())
             }
             Observed::Absent { .. } => continue,
         };
-        let resource = Resource::Cluster(arn.clone());
-        wishes.insert(resource.clone(), wish(&judged));
+        wishes.insert(resource.clone(), wish(&judged, changes));
         clusters.push(taken(judged, &resource, context));
     }
+    let known = || fleet.services.values().filter_map(Observed::known);
+    let sets = known().flat_map(|service| service.task_sets.iter().map(move |set| (service, set)));
+    let task_sets: Vec<PlannedResource> =
+        sets.filter_map(|(service, set)| audited::task_set(fleet, service, set, context)).collect();
+    let capacity_providers = capacity_providers(fleet, context);
     let mut campaigns: Vec<PlannedCampaign> = groups.into_values().collect();
     for campaign in &mut campaigns {
         order(fleet, campaign, services.len());
@@ -147,7 +156,13 @@ pub fn plan(fleet: &Fleet, context: &Context<'_>) -> Plan {
     show_waves(&campaigns, &mut services, &mut clusters);
     let cost = cost(&campaigns);
     let complete = fleet.gaps.is_empty();
-    let tally = tally(context.set, &fleet.target, (&services, &clusters), complete, context.now);
+    let judged = [
+        (services.as_slice(), tally::OF_SERVICES),
+        (clusters.as_slice(), tally::OF_CLUSTERS),
+        (task_sets.as_slice(), tally::OF_TASK_SETS),
+        (capacity_providers.as_slice(), tally::OF_CAPACITY_PROVIDERS),
+    ];
+    let tally = tally(context.set, &fleet.target, &judged, complete, context.now);
     let id = SavedPlan::of(&fleet.target, context.set.hash(), &campaigns).id;
     Plan {
         id,
@@ -156,6 +171,8 @@ pub fn plan(fleet: &Fleet, context: &Context<'_>) -> Plan {
         policy_set: context.set.hash().to_owned(),
         services,
         clusters,
+        task_sets,
+        capacity_providers,
         campaigns,
         wishes,
         cost,
@@ -165,10 +182,24 @@ pub fn plan(fleet: &Fleet, context: &Context<'_>) -> Plan {
     }
 }
 
-fn wish(judged: &Judged) -> Wish {
+/// What is said of the capacity providers. Where they could not be read, one line stands for all of them.
+fn capacity_providers(fleet: &Fleet, context: &Context<'_>) -> Vec<PlannedResource> {
+    match &fleet.capacity_providers {
+        None | Some(Observed::Absent { .. }) => Vec::new(),
+        Some(Observed::Known { value, .. }) => {
+            value.iter().filter_map(|provider| audited::capacity_provider(fleet, provider, context)).collect()
+        }
+        Some(Observed::Unknown { why, .. }) => {
+            let TargetId { account, region } = &fleet.target;
+            let all = format!("arn:aws:ecs:{region}:{account}:capacity-provider/*");
+            vec![judge::unknown(&all, format!("the capacity providers could not be read: {why}")).planned]
+        }
+    }
+}
+
+fn wish(judged: &Judged, changes: Vec<PlannedChange>) -> Wish {
     let moves = judged.moves.iter().map(|change| (change.kind, change.fixes.clone())).collect();
-    let code = judged.planned.reason.as_ref().map(|reason| reason.code);
-    Wish { outcome: judged.planned.outcome, code, moves }
+    Wish { outcome: judged.planned.outcome, reason: judged.planned.reason.clone(), moves, changes }
 }
 
 enum Changed<'a> {
@@ -192,13 +223,8 @@ fn taken(judged: Judged, resource: &Resource, context: &Context<'_>) -> PlannedR
     planned
 }
 
-/// Puts a resource's moves into the campaign they go with.
-fn group(
-    groups: &mut BTreeMap<(String, Option<ReasonCode>), PlannedCampaign>,
-    judged: &Judged,
-    changed: Changed<'_>,
-    context: &Context<'_>,
-) {
+/// A resource's moves as changes that have no wave yet.
+fn planned_changes(judged: &Judged, changed: Changed<'_>) -> Vec<PlannedChange> {
     let (resource, created_at, cluster, from) = match changed {
         Changed::Service(service) => {
             let from = service.task_definition.clone();
@@ -208,21 +234,7 @@ fn group(
             (Resource::Cluster(cluster.arn.clone()), Timestamp::EPOCH, cluster.arn.clone(), None)
         }
     };
-    if judged.moves.is_empty() || context.taken.contains_key(&resource) {
-        return;
-    }
-    let strategy_name = judged.strategy.clone().unwrap_or_else(|| "default".to_owned());
-    let strategy =
-        judged.strategy.as_deref().and_then(|name| context.set.strategy(name)).unwrap_or(context.default_strategy);
-    let key = (strategy_name.clone(), judged.proposed.as_ref().map(|reason| reason.code));
-    let campaign = groups.entry(key).or_insert_with(|| PlannedCampaign {
-        strategy_name,
-        strategy: strategy.clone(),
-        proposed: judged.proposed.clone(),
-        waves: Vec::new(),
-        changes: Vec::new(),
-    });
-    campaign.changes.extend(judged.moves.iter().map(|change| PlannedChange {
+    let change = |change: &judge::Move| PlannedChange {
         resource: resource.clone(),
         created_at,
         cluster: cluster.clone(),
@@ -237,7 +249,34 @@ fn group(
         registered: change.registered.clone(),
         put_back: judged.planned.put_back.clone(),
         wave: 0,
-    }));
+    };
+    judged.moves.iter().map(change).collect()
+}
+
+/// Puts a resource's changes into the campaign they go with. Gives them back where an open rollout has the resource.
+fn group(
+    groups: &mut BTreeMap<(String, Option<ReasonCode>), PlannedCampaign>,
+    judged: &Judged,
+    resource: &Resource,
+    changes: Vec<PlannedChange>,
+    context: &Context<'_>,
+) -> Vec<PlannedChange> {
+    if changes.is_empty() || context.taken.contains_key(resource) {
+        return changes;
+    }
+    let strategy_name = judged.strategy.clone().unwrap_or_else(|| "default".to_owned());
+    let strategy =
+        judged.strategy.as_deref().and_then(|name| context.set.strategy(name)).unwrap_or(context.default_strategy);
+    let key = (strategy_name.clone(), judged.proposed.as_ref().map(|reason| reason.code));
+    let campaign = groups.entry(key).or_insert_with(|| PlannedCampaign {
+        strategy_name,
+        strategy: strategy.clone(),
+        proposed: judged.proposed.clone(),
+        waves: Vec::new(),
+        changes: Vec::new(),
+    });
+    campaign.changes.extend(changes);
+    Vec::new()
 }
 
 /// Gives a campaign its waves, and makes it wait for approval where it is larger than its strategy allows.
@@ -302,7 +341,9 @@ fn cost(campaigns: &[PlannedCampaign]) -> Cost {
             Some(format!("{:?} {wanted}", change.from))
         })
         .collect();
-    let updates = changes().filter(|change| change.kind != ChangeKind::ClusterSetting).count();
+    let of_tags =
+        |change: &&PlannedChange| change.setting.as_ref().is_some_and(|setting| setting.forward.contains_key("tags"));
+    let updates = changes().filter(|change| change.kind != ChangeKind::ClusterSetting && !of_tags(change)).count();
     let bucket = |operation: Operation, calls: usize| {
         let (burst, rate) = operation.bucket().published();
         calls.saturating_sub(burst as usize).div_ceil(rate as usize)

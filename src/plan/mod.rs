@@ -4,6 +4,7 @@
 //! Read in this order: [`report`] (what a plan says), [`plan`](fn@plan) (how it is made), [`judge`] (one service),
 //! [`eligibility`], [`waves`], [`settings`], [`compare`]. `prospect` and `tally` count how policies stand.
 
+mod audited;
 pub mod compare;
 pub mod eligibility;
 pub mod images;

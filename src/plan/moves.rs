@@ -29,16 +29,20 @@ pub(super) fn revision_move(
     let blocked = |code, message| Ineligible::Blocked(Reason::of(code, message));
     let previous =
         register_input(definition).map_err(|unknown| blocked(ReasonCode::UnknownMember, unknown.to_string()))?;
-    images::check(&previous, strategy.images).map_err(Ineligible::Blocked)?;
     let fixes: Vec<&PlannedFix> = fixes.iter().map(|fix| **fix).collect();
     let fixed = apply_fixes(context.set, subject, before, &fixes, context.now)
         .map_err(|error| Ineligible::Blocked(error.reason()))?;
-    let Value::Object(document) = fixed.document else {
+    let Value::Object(mut document) = fixed.document else {
         return Err(blocked(ReasonCode::InvalidResult, "the fixed task definition is not an object".to_owned()));
     };
-    let wanted = register_input(&TaskDefinition { document, ..definition.clone() })
+    let tags = match document.shift_remove("tags") {
+        Some(Value::Array(tags)) => tags,
+        _ => Vec::new(),
+    };
+    let wanted = register_input(&TaskDefinition { document, tags, ..definition.clone() })
         .map_err(|unknown| blocked(ReasonCode::UnknownMember, unknown.to_string()))?;
-    let wanted = keep_tags(&previous, wanted);
+    // A fix may be what pins an image, so it is the new document that is looked at.
+    images::check(&wanted, strategy.images).map_err(Ineligible::Blocked)?;
     family_is_not_ahead(fleet, &definition.arn, &wanted, context.ours)?;
     Ok(Move {
         kind: ChangeKind::Revision,
@@ -49,17 +53,6 @@ pub(super) fn revision_move(
         fixes: fixed.fixes.iter().map(|fix| fix.0.clone()).collect(),
         policies: policies_of(&fixes),
     })
-}
-
-/// Tags are no part of the document that fixes edit; they go along as they are.
-fn keep_tags(
-    previous: &serde_json::Map<String, Value>,
-    mut wanted: serde_json::Map<String, Value>,
-) -> serde_json::Map<String, Value> {
-    if let Some(tags) = previous.get("tags") {
-        wanted.insert("tags".to_owned(), tags.clone());
-    }
-    wanted
 }
 
 /// Registering is visible at once to whatever names the family without a revision: newer code must not be hidden.
@@ -119,7 +112,20 @@ fn origin<'a>(
     origin
 }
 
-pub(super) fn setting_move(
+/// The settings there and back. Tags are changed by calls of their own, so they are a change of their own.
+pub(super) fn setting_moves(
+    kind: ChangeKind,
+    judged: (&Subject<'_>, &[PolicyResult]),
+    fixes: &[&&PlannedFix],
+    context: &Context<'_>,
+) -> Result<Vec<Move>, Ineligible> {
+    let of_tags = |fix: &&&&PlannedFix| fix.edits.iter().all(|edit| edit.path().starts_with("/tags"));
+    let (tags, settings): (Vec<&&PlannedFix>, Vec<&&PlannedFix>) = fixes.iter().copied().partition(|fix| of_tags(&fix));
+    let groups = [settings, tags].into_iter().filter(|fixes| !fixes.is_empty());
+    groups.map(|fixes| setting_move(kind, judged, &fixes, context)).collect()
+}
+
+fn setting_move(
     kind: ChangeKind,
     (subject, before): (&Subject<'_>, &[PolicyResult]),
     fixes: &[&&PlannedFix],

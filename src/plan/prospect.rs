@@ -51,7 +51,7 @@ struct Open<'a> {
 pub(super) fn standings(
     results: &[PolicyResult],
     judged: &Judged,
-    resource: &Resource,
+    resource: Option<&Resource>,
     context: &Context<'_>,
     make: &impl Fn(&[&PlannedFix], &StrategySpec) -> Result<Vec<Move>, Ineligible>,
 ) -> Vec<Standing> {
@@ -94,7 +94,7 @@ pub(super) fn standings(
 fn at_once<'a>(
     result: &'a PolicyResult,
     judged: &Judged,
-    resource: &Resource,
+    resource: Option<&Resource>,
     context: &Context<'a>,
 ) -> Result<Prospect, Open<'a>> {
     if result.fixes.is_empty() {

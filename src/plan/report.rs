@@ -1,17 +1,16 @@
-//! What a plan says: for people and scripts (DESIGN §7), and for the controller that carries it out.
+//! What a plan says: to the controller that carries it out, and to the edges that print it.
 
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::prospect::Standing;
-use super::saved;
 use super::standalone::StandaloneReport;
 use super::tally::Tally;
 use crate::model::change::WaveRecord;
-use crate::model::spec::{API_VERSION, Enforcement, StrategySpec};
+use crate::model::spec::{Enforcement, StrategySpec};
 use crate::model::{ChangeKind, PutBack, Registered, Resource};
 use crate::model::{ClusterArn, DiffEntry, Finding, Reason, Severity, TargetId, TaskDefinitionArn, Timestamp, Verdict};
 use crate::policy::WaiverHere;
@@ -31,6 +30,10 @@ pub struct Plan {
     pub services: Vec<PlannedResource>,
     /// Every cluster, by ARN.
     pub clusters: Vec<PlannedResource>,
+    /// Every task set to which a policy applies: audited only.
+    pub task_sets: Vec<PlannedResource>,
+    /// Every capacity provider to which a policy applies: audited only.
+    pub capacity_providers: Vec<PlannedResource>,
     /// What would be rolled out together.
     pub campaigns: Vec<PlannedCampaign>,
     /// What every resource would take, those included that an open rollout has already.
@@ -46,14 +49,16 @@ pub struct Plan {
 }
 
 /// What a resource would take now: what an open rollout's pending changes are held against.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Wish {
     /// What is to become of it.
     pub outcome: PlanOutcome,
     /// Why, where there is a reason.
-    pub code: Option<crate::model::ReasonCode>,
+    pub reason: Option<Reason>,
     /// Each change it would take: its kind, and what it would bring.
     pub moves: Vec<(ChangeKind, Vec<String>)>,
+    /// The same in full, where an open rollout has the resource already: what it may be rebased onto.
+    pub changes: Vec<PlannedChange>,
 }
 
 /// One service or cluster in a plan.
@@ -260,6 +265,11 @@ impl Plan {
         summary
     }
 
+    /// Everything that was judged.
+    pub fn resources(&self) -> impl Iterator<Item = &PlannedResource> {
+        self.services.iter().chain(&self.clusters).chain(&self.task_sets).chain(&self.capacity_providers)
+    }
+
     /// Whether there is nothing to do and nothing in doubt: nothing would change, nothing is unknown, blocked or
     /// deferred, and everything could be listed. Audit findings do not count.
     #[must_use]
@@ -267,50 +277,6 @@ impl Plan {
         let settled = |resource: &PlannedResource| {
             matches!(resource.outcome, PlanOutcome::Compliant | PlanOutcome::Waived | PlanOutcome::Audit)
         };
-        self.gaps.is_empty() && self.services.iter().chain(&self.clusters).all(settled)
-    }
-
-    /// The report of DESIGN §7, which can be asked for again as it is ([`saved`]). The caller masks values first.
-    #[must_use]
-    pub fn to_json(&self, policies: usize, source: &str) -> Value {
-        let resource = |key: &str, planned: &PlannedResource| {
-            let mut value = json!({ key: planned.resource });
-            if let (Value::Object(members), Ok(Value::Object(rest))) = (&mut value, serde_json::to_value(planned)) {
-                members.extend(rest.into_iter().filter(|(name, _)| name != "resource"));
-            }
-            value
-        };
-        let waves: Vec<Value> = self
-            .campaigns
-            .iter()
-            .flat_map(|campaign| campaign.waves.iter().map(move |wave| (campaign, wave)))
-            .map(|(campaign, wave)| {
-                json!({
-                    "name": wave.record.name, "strategy": campaign.strategy_name, "services": wave.resources,
-                    "bakeSeconds": wave.record.bake_seconds, "proposed": campaign.proposed,
-                })
-            })
-            .collect();
-        let mut report = json!({
-            "apiVersion": API_VERSION,
-            "kind": "Plan",
-            "id": self.id,
-            "target": self.target,
-            "policySet": { "source": source, "hash": self.policy_set, "policies": policies },
-            "summary": self.summary(),
-            "services": self.services.iter().map(|service| resource("service", service)).collect::<Vec<_>>(),
-            "clusters": self.clusters.iter().map(|cluster| resource("cluster", cluster)).collect::<Vec<_>>(),
-            "waves": waves,
-            "cost": self.cost,
-            "waivers": self.tally.waivers,
-            "gaps": self.gaps,
-            "standalone": self.standalone,
-            "campaigns": self.saved().campaigns,
-        });
-        let digest = saved::digest(&report);
-        if let Value::Object(members) = &mut report {
-            members.insert("digest".to_owned(), Value::String(digest));
-        }
-        report
+        self.gaps.is_empty() && self.resources().all(settled)
     }
 }

@@ -1,6 +1,8 @@
-//! Settings of services and clusters: which call changes them, and whether it starts a deployment.
+//! Settings and tags of services and clusters: which call changes them, and whether it starts a deployment.
 
-use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
 
 use crate::model::ChangeKind;
 use crate::model::change::Setting;
@@ -44,6 +46,16 @@ pub fn setting(
     new: &Value,
     diff: &[DiffEntry],
 ) -> Result<(ChangeKind, Setting), Reason> {
+    let of_tags = |entry: &DiffEntry| entry.path == "/tags" || entry.path.starts_with("/tags/");
+    if diff.iter().any(of_tags) {
+        return match diff.iter().find(|entry| !of_tags(entry)) {
+            None => tags(old, new).map(|setting| (kind, setting)),
+            Some(other) => {
+                let message = format!("one fix edits the tags and `{}`: different calls change them", other.path);
+                Err(Reason::of(ReasonCode::NotFixable, message))
+            }
+        };
+    }
     let mut setting = Setting { forward: Map::new(), back: Map::new() };
     let mut deploys = false;
     for entry in diff {
@@ -73,6 +85,34 @@ pub fn setting(
         _ => ChangeKind::QuietSetting,
     };
     Ok((kind, setting))
+}
+
+/// The tags that differ, by key, null for one that is not there: TagResource merges (botocore ecs/2014-11-13), so what
+/// others tag meanwhile is nothing to it.
+fn tags(old: &Value, new: &Value) -> Result<Setting, Reason> {
+    let not_fixable = |message: String| Reason::of(ReasonCode::NotFixable, message);
+    let read = |document: &Value| -> Result<BTreeMap<String, Value>, Reason> {
+        let Some(tags) = document.get("tags").filter(|tags| !tags.is_null()) else { return Ok(BTreeMap::new()) };
+        let pair = |tag: &Value| {
+            Some((tag.get("key")?.as_str()?.to_owned(), json!(tag.get("value").map_or(Some(""), Value::as_str)?)))
+        };
+        let pairs: Option<_> = tags.as_array().and_then(|tags| tags.iter().map(pair).collect());
+        pairs.ok_or_else(|| not_fixable("`/tags` is no list of keys and values".to_owned()))
+    };
+    let (old, new) = (read(old)?, read(new)?);
+    let (mut forward, mut back) = (Map::new(), Map::new());
+    for key in old.keys().chain(new.keys()).filter(|key| old.get(*key) != new.get(*key)) {
+        if key.get(..4).is_some_and(|prefix| prefix.eq_ignore_ascii_case("aws:")) {
+            return Err(not_fixable(format!("tag `{key}` is AWS's own: nobody else can change it")));
+        }
+        forward.insert(key.clone(), new.get(key).cloned().unwrap_or(Value::Null));
+        back.insert(key.clone(), old.get(key).cloned().unwrap_or(Value::Null));
+    }
+    if forward.is_empty() {
+        return Err(not_fixable("the fix only reorders tags".to_owned()));
+    }
+    let member = |tags| Map::from_iter([("tags".to_owned(), Value::Object(tags))]);
+    Ok(Setting { forward: member(forward), back: member(back) })
 }
 
 #[cfg(test)]
@@ -138,6 +178,19 @@ mod tests {
     }
 
     #[test]
+    fn only_the_tags_that_differ_are_sent_there_and_back() {
+        for kind in [ChangeKind::QuietSetting, ChangeKind::ClusterSetting] {
+            check(
+                json!({ "tags": [{ "key": "team", "value": "a" }, { "key": "old" }, { "key": "aws:x", "value": "y" }] }),
+                json!({ "tags": [{ "key": "aws:x", "value": "y" }, { "key": "team", "value": "b" }, { "key": "env", "value": "" }] }),
+                kind,
+                json!({ "tags": { "old": null, "team": "b", "env": "" } }),
+                json!({ "tags": { "old": "", "team": "a", "env": null } }),
+            );
+        }
+    }
+
+    #[test]
     fn what_no_call_changes_is_not_fixable() {
         for (old, new) in [
             (json!({ "desiredCount": 3 }), json!({ "desiredCount": 0 })),
@@ -148,5 +201,14 @@ mod tests {
         }
         let cluster = of(ChangeKind::ClusterSetting, &json!({ "tags": [] }), &json!({ "tags": [1] }));
         assert_eq!(cluster, Err(ReasonCode::NotFixable));
+        let reserved =
+            of(ChangeKind::QuietSetting, &json!({ "tags": [{ "key": "AWS:a", "value": "" }] }), &json!({ "tags": [] }));
+        assert_eq!(reserved, Err(ReasonCode::NotFixable));
+        let both = of(
+            ChangeKind::QuietSetting,
+            &json!({ "enableExecuteCommand": true }),
+            &json!({ "enableExecuteCommand": false, "tags": [{ "key": "a", "value": "" }] }),
+        );
+        assert_eq!(both, Err(ReasonCode::NotFixable), "two calls");
     }
 }

@@ -169,6 +169,8 @@ fn judge(
         cluster: cluster.map(|cluster| cluster.document.as_ref()),
         target: Some(context.target),
         scope: &keys,
+        // Which digests a tag stands for is told of services only.
+        running: None,
     };
     let mut results = evaluate(context.set, &subject, context.now);
     results.retain(|result| result.enforcement != Enforcement::Off);

@@ -104,15 +104,20 @@ pub struct Tally {
     pub waivers: Vec<WaiverUse>,
 }
 
-const OF_SERVICES: &[ResourceKind] = &[ResourceKind::TaskDefinition, ResourceKind::Service];
-const OF_CLUSTERS: &[ResourceKind] = &[ResourceKind::Cluster];
+/// Resources of one kind in a plan, and the kinds that policies call what was judged of them.
+pub(super) type Judged<'a> = (&'a [PlannedResource], &'static [ResourceKind]);
+
+pub(super) const OF_SERVICES: &[ResourceKind] = &[ResourceKind::TaskDefinition, ResourceKind::Service];
+pub(super) const OF_CLUSTERS: &[ResourceKind] = &[ResourceKind::Cluster];
+pub(super) const OF_TASK_SETS: &[ResourceKind] = &[ResourceKind::TaskSet];
+pub(super) const OF_CAPACITY_PROVIDERS: &[ResourceKind] = &[ResourceKind::CapacityProvider];
 
 /// Counts. What could not be judged counts as unknown for every policy about its kind, and `complete` says whether all
 /// resources could be listed.
 pub(super) fn tally(
     set: &PolicySet,
     target: &TargetId,
-    (services, clusters): (&[PlannedResource], &[PlannedResource]),
+    judged: &[Judged<'_>],
     complete: bool,
     now: Timestamp,
 ) -> Tally {
@@ -121,8 +126,7 @@ pub(super) fn tally(
     let mut bound: BTreeMap<&str, (BTreeSet<&str>, usize)> =
         set.bindings().map(|(name, _)| (name, (BTreeSet::new(), 0))).collect();
     let mut waivers: Vec<WaiverHere> = Vec::new();
-    let of_services = services.iter().map(|service| (service, OF_SERVICES));
-    for (planned, kinds) in of_services.chain(clusters.iter().map(|cluster| (cluster, OF_CLUSTERS))) {
+    for (planned, kinds) in judged.iter().flat_map(|(planned, kinds)| planned.iter().map(move |one| (one, *kinds))) {
         waivers.extend(planned.waivers.iter().cloned());
         let Some(standings) = &planned.standings else {
             let about = set.policies().filter(|(_, spec)| kinds.contains(&spec.resource));

@@ -35,6 +35,7 @@ files! {
     "hardening/log-group-name.yaml",
     "hardening/log-mode-non-blocking.yaml",
     "hardening/memory-limit.yaml",
+    "hardening/network-mode-awsvpc.yaml",
     "hardening/no-added-capabilities.yaml",
     "hardening/no-docker-socket.yaml",
     "hardening/no-fault-injection.yaml",

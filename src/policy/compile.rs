@@ -19,7 +19,8 @@ pub(super) const CLUSTER: usize = 2;
 pub(super) const PARAMS: usize = 3;
 pub(super) const TARGET: usize = 4;
 pub(super) const TAGS: usize = 5;
-pub(super) const ROOTS: usize = 6;
+pub(super) const RUNNING: usize = 6;
+pub(super) const ROOTS: usize = 7;
 
 /// The name of a resource in expressions and in `on`.
 pub(super) const fn resource_name(kind: ResourceKind) -> &'static str {
@@ -33,10 +34,12 @@ pub(super) const fn resource_name(kind: ResourceKind) -> &'static str {
 }
 
 /// The variables of a policy in slot order. A slot whose name is the resource's own gets a name nobody can write.
-fn variables(kind: ResourceKind) -> [&'static str; ROOTS] {
+pub(super) fn variables(kind: ResourceKind) -> [&'static str; ROOTS] {
     let resource = resource_name(kind);
     let around = |name: &'static str| if name == resource { "" } else { name };
-    [resource, around("service"), around("cluster"), "params", "target", "tags"]
+    // Images run for task definitions only.
+    let running = if matches!(kind, ResourceKind::TaskDefinition) { "running" } else { "" };
+    [resource, around("service"), around("cluster"), "params", "target", "tags", running]
 }
 
 /// A policy, ready to evaluate.
@@ -88,7 +91,22 @@ pub(super) enum On {
 pub(super) enum What {
     Set(ValueTemplate),
     Remove,
-    Append { key: Option<String>, value: ValueTemplate },
+    Append { key: Option<String>, each: bool, value: ValueTemplate },
+}
+
+impl CompiledPolicy {
+    /// Whether a verdict or a fix of it depends on the variable in this slot.
+    pub(super) fn reads(&self, slot: usize) -> bool {
+        let expression = |expression: &Option<Expression>| expression.as_ref().is_some_and(|one| one.reads(slot));
+        let edit = |edit: &CompiledEdit| match &edit.what {
+            What::Set(value) | What::Append { value, .. } => value.reads(slot),
+            What::Remove => false,
+        };
+        let fix = |fix: &CompiledFix| expression(&fix.when) || fix.edits.iter().any(edit);
+        let check =
+            |check: &CompiledCheck| expression(&check.when) || check.require.reads(slot) || check.fixes.iter().any(fix);
+        expression(&self.when) || self.checks.iter().any(check)
+    }
 }
 
 /// Reads a policy; on failure everything that is wrong with it.
@@ -276,7 +294,7 @@ impl Reader<'_> {
         let (field, path, on, key, value) = match edit {
             EditSpec::Set { set, value, on } => ("set", set, on, &None, Some(value)),
             EditSpec::Remove { remove, on } => ("remove", remove, on, &None, None),
-            EditSpec::Append { append, key, value, on } => ("append", append, on, key, Some(value)),
+            EditSpec::Append { append, key, value, on, .. } => ("append", append, on, key, Some(value)),
         };
         let path = self.tokens(path, &format!("{pointer}/{field}"))?;
         let on = match on {
@@ -311,7 +329,7 @@ impl Reader<'_> {
         };
         let what = match (edit, value) {
             (EditSpec::Set { .. }, Some(value)) => What::Set(value),
-            (EditSpec::Append { .. }, Some(value)) => What::Append { key: key.clone(), value },
+            (EditSpec::Append { each, .. }, Some(value)) => What::Append { key: key.clone(), each: *each, value },
             _ => What::Remove,
         };
         Some(CompiledEdit { on, path, what })

@@ -29,7 +29,37 @@ pub fn violations(document: &Value) -> Vec<String> {
         on_windows(document, containers, &mut found);
     }
     links_and_names(document, containers, &mut found);
+    tags(document, &mut found);
     found
+}
+
+/// The constraints that the tags of a service or cluster break.
+#[must_use]
+pub fn tag_violations(document: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    tags(document, &mut found);
+    found
+}
+
+/// At most 50 of one's own, keys of at most 128 and values of at most 256 characters, none that begins with `aws:`
+/// (botocore `Tag`; ecs-facts §2.2).
+fn tags(document: &Value, found: &mut Vec<String>) {
+    let reserved = |text: &str| text.get(..4).is_some_and(|prefix| prefix.eq_ignore_ascii_case("aws:"));
+    let mut own = 0;
+    for tag in list(document, "tags") {
+        let (key, value) = (text(tag, "key").unwrap_or(""), text(tag, "value").unwrap_or(""));
+        if reserved(key) || reserved(value) {
+            found.push(format!("tag `{key}` begins with `aws:`, which is AWS's own"));
+        } else {
+            own += 1;
+        }
+        if key.is_empty() || key.chars().count() > 128 || value.chars().count() > 256 {
+            found.push(format!("tag `{key}` needs a key of 1 to 128 characters and a value of at most 256"));
+        }
+    }
+    if own > 50 {
+        found.push(format!("it would have {own} tags, and 50 are the most"));
+    }
 }
 
 fn set<'a>(node: &'a Value, member: &str) -> Option<&'a Value> {

@@ -123,6 +123,10 @@ impl Draft {
                 .rev()
                 .fold(value.clone(), |inner, token| Value::Object(Map::from_iter([(token.clone(), inner)])));
             let Some(name) = made.last() else { return Err(EditError::NoNode { path: pointer(&path) }) };
+            // What it will be is not known, so neither is what is missing in it.
+            if super::pointer::is_unresolved(node) {
+                return Err(EditError::WrongType { path: pointer(way) });
+            }
             let from = match node {
                 Value::Object(members) => members.insert(name.clone(), new.clone()),
                 _ => {
@@ -326,6 +330,14 @@ mod tests {
         );
         check(json!({"d": ["ALL"]}), &[append("/d", None, json!("ALL"))], r#"{"d":["ALL"]}"#, &[]);
         check(json!({}), &[append("/d", None, json!("ALL"))], r#"{"d":["ALL"]}"#, &["Add /d"]);
+    }
+
+    #[test]
+    fn nothing_is_put_into_what_cannot_be_known() {
+        let mut draft = Draft::of(json!({"x": {"plimsoll:unresolved": "Ref"}}), DocumentKind::TaskDefinition);
+        assert!(draft.apply(&set("/x/y", json!(1)), "p").is_err());
+        assert!(draft.apply(&append("/x", None, json!(1)), "p").is_err());
+        assert!(draft.apply(&set("/x", json!({"y": 1})), "p").is_ok(), "but it may be replaced as a whole");
     }
 
     #[test]

@@ -6,7 +6,8 @@ use serde_json::{Map, Value, json};
 
 use super::bindings::{Bound, bind};
 use super::compile::{
-    CLUSTER, CompiledCheck, CompiledFix, CompiledPolicy, On, PARAMS, RESOURCE, ROOTS, SERVICE, TAGS, TARGET, What,
+    CLUSTER, CompiledCheck, CompiledFix, CompiledPolicy, On, PARAMS, RESOURCE, ROOTS, RUNNING, SERVICE, TAGS, TARGET,
+    What,
 };
 use super::draft::Draft;
 use super::expression::{Budget, EvalError, EvalErrorKind, POLICY_STEPS, Roots};
@@ -99,6 +100,7 @@ fn one(
         (PARAMS, Some(&params)),
         (TARGET, around.target.as_ref()),
         (TAGS, around.tags.as_ref()),
+        (RUNNING, subject.running),
     ] {
         if let Some(place) = fixed.get_mut(slot) {
             *place = value;
@@ -327,15 +329,27 @@ impl<'a> Pass<'a> {
                 Reason::of(ReasonCode::NotFixable, message)
             })
         };
-        let edits = fix.edits.iter().map(|edit| {
+        let mut edits = Vec::with_capacity(fix.edits.len());
+        for edit in &fix.edits {
             let path = absolute(check, edit.on, &edit.path, trail);
-            Ok(match &edit.what {
-                What::Set(value) => PlannedEdit::Set { path, value: fill(value)? },
-                What::Remove => PlannedEdit::Remove { path },
-                What::Append { key, value } => PlannedEdit::Append { path, key: key.clone(), value: fill(value)? },
-            })
-        });
-        edits.collect()
+            match &edit.what {
+                What::Set(value) => edits.push(PlannedEdit::Set { path, value: fill(value)? }),
+                What::Remove => edits.push(PlannedEdit::Remove { path }),
+                What::Append { key, each, value } => {
+                    let values = match (each, fill(value)?) {
+                        (true, Value::Array(values)) => values,
+                        (true, _) => {
+                            let message = format!("`each` in the fix of check `{}` is given no list", check.name);
+                            return Err(Reason::of(ReasonCode::NotFixable, message));
+                        }
+                        (false, value) => vec![value],
+                    };
+                    let append = |value| PlannedEdit::Append { path: path.clone(), key: key.clone(), value };
+                    edits.extend(values.into_iter().map(append));
+                }
+            }
+        }
+        Ok(edits)
     }
 
     fn plan(&mut self, check: &CompiledCheck, mut edits: Vec<PlannedEdit>) {

@@ -113,15 +113,18 @@ pub fn apply_fixes(
 ) -> Result<Fixed, FixError> {
     let (document, diff) = edited(subject, fixes)?;
     beyond(subject.resource, &document, fixes)?;
-    if subject.kind == ResourceKind::TaskDefinition {
-        let old: BTreeSet<String> = constraints::violations(subject.resource).into_iter().collect();
-        let new: Vec<String> =
-            constraints::violations(&document).into_iter().filter(|violation| !old.contains(violation)).collect();
-        if !new.is_empty() {
-            return Err(FixError::InvalidResult { violations: new });
+    let violations = match subject.kind {
+        ResourceKind::TaskDefinition => constraints::violations,
+        ResourceKind::Service | ResourceKind::Cluster | ResourceKind::TaskSet | ResourceKind::CapacityProvider => {
+            constraints::tag_violations
         }
+    };
+    let old: BTreeSet<String> = violations(subject.resource).into_iter().collect();
+    let new: Vec<String> = violations(&document).into_iter().filter(|violation| !old.contains(violation)).collect();
+    if !new.is_empty() {
+        return Err(FixError::InvalidResult { violations: new });
     }
-    let after = evaluate(set, &Subject { resource: &document, ..*subject }, now);
+    let after = evaluate_fixed(set, subject, &document, now);
     for fix in fixes {
         if let Err(why) = holds(fix, before, &after) {
             return Err(blame(set, subject, before, fixes, now, fix).unwrap_or(why));
@@ -136,6 +139,25 @@ pub fn apply_fixes(
     }
     let ids: BTreeSet<FixId> = fixes.iter().map(|fix| fix.id.clone()).collect();
     Ok(Fixed { document, diff, fixes: ids.into_iter().collect(), exposes: worse })
+}
+
+/// What the policies say of the fixed document. Tags are members of documents too: where a fix has edited them,
+/// expressions see them so.
+fn evaluate_fixed(set: &PolicySet, subject: &Subject<'_>, document: &Value, now: Timestamp) -> Vec<PolicyResult> {
+    let edited = document.get("tags").filter(|tags| subject.resource.get("tags") != Some(tags));
+    let tags = edited.and_then(|edited| {
+        // Where the document had none, what is known of the tags came from beside it.
+        let beside = subject.tags.filter(|_| subject.resource.get("tags").is_none()).cloned().unwrap_or_default();
+        Some(beside.into_iter().chain(tags_of(edited)?).collect::<BTreeMap<String, String>>())
+    });
+    evaluate(set, &Subject { resource: document, tags: tags.as_ref().or(subject.tags), ..*subject }, now)
+}
+
+/// `[{key, value}]` by key; `None` where it is no list of tags.
+pub(super) fn tags_of(tags: &Value) -> Option<BTreeMap<String, String>> {
+    let text = |tag: &Value, member: &str| tag.get(member).and_then(Value::as_str).map(str::to_owned);
+    let pair = |tag| Some((text(tag, "key")?, text(tag, "value").unwrap_or_default()));
+    tags.as_array()?.iter().map(pair).collect()
 }
 
 fn edited(subject: &Subject<'_>, fixes: &[&PlannedFix]) -> Result<(Value, Vec<DiffEntry>), FixError> {
@@ -260,12 +282,21 @@ fn blame(
     let (own, others): (Vec<&PlannedFix>, Vec<&PlannedFix>) =
         fixes.iter().partition(|other| other.policy == fix.policy);
     let (document, _) = edited(subject, &own).ok()?;
-    let after = evaluate(set, &Subject { resource: &document, ..*subject }, now);
+    let after = evaluate_fixed(set, subject, &document, now);
     holds(fix, before, &after).ok()?;
     let by: BTreeSet<String> = others.iter().map(|other| other.policy.clone()).collect();
     if by.is_empty() {
         return None;
     }
+    // Those that do it with nobody's help, if there are any.
+    let does = |policy: &&String| {
+        let both: Vec<&PlannedFix> =
+            fixes.iter().copied().filter(|other| other.policy == fix.policy || other.policy == **policy).collect();
+        let Ok((document, _)) = edited(subject, &both) else { return false };
+        holds(fix, before, &evaluate_fixed(set, subject, &document, now)).is_err()
+    };
+    let alone: BTreeSet<String> = by.iter().filter(does).cloned().collect();
+    let by = if alone.is_empty() { by } else { alone };
     let (policy, check) = (fix.policy.clone(), fix.check.clone());
     Some(FixError::Breaks { by: by.into_iter().collect(), policy, check })
 }
@@ -283,7 +314,7 @@ fn culprits(
     let alone = policies.iter().filter(|policy| {
         let own: Vec<&PlannedFix> = fixes.iter().copied().filter(|fix| fix.policy == **policy).collect();
         let Ok((document, _)) = edited(subject, &own) else { return false };
-        let after = evaluate(set, &Subject { resource: &document, ..*subject }, now);
+        let after = evaluate_fixed(set, subject, &document, now);
         worsened(before, &after).iter().any(|(policy, _)| policy == victim)
     });
     let alone: Vec<String> = alone.map(|policy| (*policy).to_owned()).collect();

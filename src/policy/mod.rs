@@ -14,6 +14,7 @@ pub mod constraints;
 
 mod bindings;
 mod compile;
+mod coverage;
 mod draft;
 mod evaluate;
 mod examples;
@@ -25,18 +26,21 @@ mod set;
 mod structures;
 mod subject;
 mod template;
+mod vocabulary;
 mod waiver;
 
 #[cfg(test)]
 mod tests;
 
+pub use coverage::{Coverage, Seen, coverage};
 pub use draft::EditError;
 pub use evaluate::evaluate;
-pub use examples::{ExampleOutcome, run_examples};
+pub use examples::{ExampleOutcome, Problem, run_example, run_examples};
 pub use fix::{FixError, Fixed, apply_fixes};
 pub use guard::guarded_members;
 pub use result::{AppliedWaiver, FixId, PlannedEdit, PlannedFix, PolicyResult};
 pub use scope::{GlobError, Match, ScopeMatcher};
 pub use set::{PolicyError, PolicySet};
 pub use subject::{ScopeKey, ScopeKeys, ScopeTags, Subject, TargetContext};
+pub use vocabulary::{VariableDoc, vocabulary};
 pub use waiver::{WaiverHere, WaiverUse, too_long, waiver_uses, waivers_here, waivers_perhaps_here};

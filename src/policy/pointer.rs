@@ -181,26 +181,20 @@ struct Walk<'a, 'v> {
 
 impl<'a> Walk<'a, '_> {
     fn down(&mut self, node: &'a Value, tokens: &'a [String], above: &str) -> Result<(), WrongShape> {
+        if is_unresolved(node) {
+            return Err(WrongShape { path: pointer_of(&self.trail), unresolved: true });
+        }
         let Some((token, rest)) = tokens.split_first() else {
             (self.seen)(&self.trail, &self.bound);
             return Ok(());
         };
-        if is_unresolved(node) {
-            return Err(WrongShape { path: pointer_of(&self.trail), unresolved: true });
-        }
         match (token.as_str(), node) {
             (_, Value::Null) => Ok(()),
             ("*", Value::Array(items)) if !MAPS.contains(&above) => {
-                for (index, item) in items.iter().enumerate() {
-                    self.bind(Step::Index(index), item, rest)?;
-                }
-                Ok(())
+                self.all(items.iter().enumerate().map(|(index, item)| (Step::Index(index), item)), rest)
             }
             ("*", Value::Object(members)) if MAPS.contains(&above) => {
-                for (name, member) in members {
-                    self.bind(Step::Member(name), member, rest)?;
-                }
-                Ok(())
+                self.all(members.iter().map(|(name, member)| (Step::Member(name), member)), rest)
             }
             ("*", _) => Err(WrongShape { path: pointer_of(&self.trail), unresolved: false }),
             (name, Value::Object(members)) => match members.get(name) {
@@ -216,6 +210,22 @@ impl<'a> Walk<'a, '_> {
         }
     }
 
+    /// One that cannot be known may stand for none or for several, and does not hide what is wrong with the others.
+    fn all(
+        &mut self,
+        elements: impl Iterator<Item = (Step<'a>, &'a Value)>,
+        rest: &'a [String],
+    ) -> Result<(), WrongShape> {
+        let mut unknown = Ok(());
+        for (step, value) in elements {
+            match self.bind(step, value, rest) {
+                Err(wrong) if wrong.unresolved => unknown = unknown.and(Err(wrong)),
+                done => done?,
+            }
+        }
+        unknown
+    }
+
     fn bind(&mut self, step: Step<'a>, value: &'a Value, rest: &'a [String]) -> Result<(), WrongShape> {
         self.trail.push(step);
         self.bound.push(value);
@@ -226,7 +236,7 @@ impl<'a> Walk<'a, '_> {
     }
 }
 
-fn is_unresolved(node: &Value) -> bool {
+pub(super) fn is_unresolved(node: &Value) -> bool {
     node.as_object().is_some_and(|members| members.len() == 1 && members.contains_key(UNRESOLVED))
 }
 
@@ -289,5 +299,10 @@ mod tests {
         }
         let hidden = json!({"containerDefinitions": {"plimsoll:unresolved": "If"}});
         assert!(visited(&hidden, "/containerDefinitions/*").unwrap_err().unresolved);
+        let among = json!({"containerDefinitions": [{"plimsoll:unresolved": "If"}, {"name": "a"}]});
+        let each = Each::of(tokens("/containerDefinitions/*").unwrap()).unwrap();
+        let mut seen = 0;
+        assert!(each.visit(&among, &mut |_, _| seen += 1).unwrap_err().unresolved);
+        assert_eq!(seen, 1, "the others are looked at all the same");
     }
 }

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::compile::{CompiledPolicy, below, compile, fits};
+use super::compile::{CompiledPolicy, RUNNING, below, compile, fits};
 use super::scope::{GlobError, Globs, ScopeMatcher};
 use super::structures::unknown_members;
 use crate::model::spec::{
-    BindingSpec, Enforcement, Kind, Metadata, Object, PolicySpec, Spec, StrategySpec, WaiverSpec,
+    BindingSpec, Enforcement, Kind, Metadata, Object, PolicySpec, ResourceKind, Scope, Spec, StrategySpec, WaiverSpec,
 };
 
 /// Something wrong in an object, at a place that a file's line can be found for.
@@ -191,6 +191,30 @@ impl PolicySet {
     #[must_use]
     pub fn strategy(&self, name: &str) -> Option<&StrategySpec> {
         self.0.strategies.get(name)
+    }
+
+    /// Whether a policy in force is about resources of this kind: else nobody has to look for them.
+    #[must_use]
+    pub fn asks_about(&self, kind: ResourceKind) -> bool {
+        self.in_force().any(|policy| policy.spec.resource == kind)
+    }
+
+    /// Whether a policy in force reads `running`, the images that a service runs.
+    #[must_use]
+    pub fn reads_running(&self) -> bool {
+        self.in_force().any(|policy| policy.reads(RUNNING))
+    }
+
+    /// The policies that are not switched off everywhere.
+    fn in_force(&self) -> impl Iterator<Item = &CompiledPolicy> {
+        self.0.policies.iter().filter(|policy| {
+            let named = || self.0.bindings.iter().filter(|binding| binding.names(policy));
+            let on = named().any(|binding| binding.spec.enforcement != Enforcement::Off);
+            let off = |binding: &CompiledBinding| {
+                binding.spec.enforcement == Enforcement::Off && binding.spec.scope == Scope::default()
+            };
+            on || !named().any(off)
+        })
     }
 
     pub(super) fn compiled(&self) -> &[CompiledPolicy] {

@@ -13,7 +13,8 @@ use crate::model::spec::{LaunchType, ResourceKind};
 pub struct Subject<'a> {
     /// What it is.
     pub kind: ResourceKind,
-    /// Its document as ECS describes it: for a task definition the inner `taskDefinition`, without its tags.
+    /// Its document as ECS describes it: for a task definition the inner `taskDefinition`, where its tags may stand among
+    /// its members, as RegisterTaskDefinition takes them.
     pub resource: &'a Value,
     /// Its own tags, by key.
     pub tags: Option<&'a BTreeMap<String, String>>,
@@ -21,6 +22,8 @@ pub struct Subject<'a> {
     pub service: Option<&'a Value>,
     /// The cluster around it.
     pub cluster: Option<&'a Value>,
+    /// For a task definition, the images that the service's tasks run: container name to digest.
+    pub running: Option<&'a Value>,
     /// Where it lives.
     pub target: Option<&'a TargetContext>,
     /// What scopes are matched against.

@@ -176,6 +176,16 @@ impl ValueTemplate {
         }
     }
 
+    /// Whether an expression in it reads the variable in this slot.
+    pub(super) fn reads(&self, slot: usize) -> bool {
+        match self {
+            Self::Literal(_) => false,
+            Self::Computed(expression) => expression.reads(slot),
+            Self::List(items) => items.iter().any(|item| item.reads(slot)),
+            Self::Map(members) => members.iter().any(|(_, member)| member.reads(slot)),
+        }
+    }
+
     /// The value here.
     ///
     /// # Errors

@@ -110,6 +110,7 @@ fn subject<'a>(resource: &'a Value, scope: &'a ScopeKeys) -> Subject<'a> {
         tags: None,
         service: None,
         cluster: None,
+        running: None,
         target: None,
         scope,
     }

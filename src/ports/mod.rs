@@ -3,10 +3,12 @@
 //!
 //! This module does not know which implementation it talks to: AWS, the embedded store or the simulator.
 
+pub mod alarms;
 pub mod clock;
 pub mod ecs;
 pub mod store;
 
+pub use alarms::{Alarms, AlarmsError};
 pub use clock::Clock;
 pub use ecs::{Ecs, EcsError, Operation};
 pub use store::{Store, StoreError};

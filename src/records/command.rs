@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::typed::{self, RecordError};
@@ -14,7 +15,7 @@ use crate::ports::store::{Expect, Key};
 use crate::rollout::command::Request;
 
 /// A Command.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Command {
     /// `TIME-RANDOM`: unique, and in the order in which they were asked.
@@ -28,7 +29,7 @@ pub struct Command {
 }
 
 /// What is asked.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "of", rename_all = "camelCase")]
 pub enum Ask {
     /// Something of a rollout.

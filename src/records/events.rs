@@ -2,6 +2,7 @@
 //!
 //! Each event carries the hash of the one before; what was edited, removed or put elsewhere breaks the chain there.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::typed::{self, RecordError};
@@ -10,7 +11,7 @@ use crate::ports::Store;
 use crate::ports::store::{Expect, Key};
 
 /// One entry of the log.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Event {
     /// What it is about: `Change/NAME`, `Rollout/NAME`, `Hold/ARN`, …

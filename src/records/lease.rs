@@ -3,6 +3,7 @@
 //! Wall clocks are not compared: they differ between machines. Time is counted on a clock that does not stop while the
 //! machine sleeps (`Clock::monotonic`).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::typed::{self, RecordError, Versioned};
@@ -11,7 +12,7 @@ use crate::ports::Store;
 use crate::ports::store::{Expect, Key};
 
 /// A lease.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Lease {
     /// Who holds it; `None` after a clean stop: free at once.

@@ -340,8 +340,12 @@ impl Going<'_> {
             Landing::Landed { .. } | Landing::NothingRuns(_) => self.done(),
             Landing::Underway { reason, moved, left, native } => {
                 let seen = progress.seen(moved, left, self.input.now);
-                let progress = if native { Progress { at: self.input.now, ..seen } } else { seen };
-                self.underway(reason, to, progress)
+                if native {
+                    // What ECS waits for by itself ends when it does, not at our deadline.
+                    let progress = Progress { at: self.input.now, ..seen };
+                    return Step::to(self.at(Back::Watching { to: to.cloned(), progress }), Some(reason));
+                }
+                self.underway(reason, to, seen)
             }
             Landing::Failed(reason) => self.failed(reason),
             Landing::Overtaken(_) => self.moved_on(primary),

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use super::alarm::{self, Alarms};
 use super::membership::replacements;
 use super::record::{Change, Rollout};
 use super::state::{Phase, RolloutState, State};
@@ -19,6 +20,8 @@ pub struct Input<'a> {
     pub unwatched: Option<&'a Reason>,
     /// How many changes may still begin today.
     pub day_budget: usize,
+    /// Counts looks: those that were tried and could not begin are tried again in turns.
+    pub turn: usize,
     /// The clock.
     pub now: Timestamp,
 }
@@ -49,9 +52,12 @@ impl Decision {
 /// What to do next about a rollout. `changes` are all of its changes, in the order of the plan.
 #[must_use]
 pub fn decide(rollout: &Rollout, changes: &[Change], input: &Input<'_>) -> Decision {
+    if let Some(decision) = wave_alarmed(rollout, changes) {
+        return decision;
+    }
     match &rollout.state {
         RolloutState::Proposed { reason } => Decision::stay(rollout.state.clone(), Some(reason.clone())),
-        RolloutState::Scheduled => match input.forward {
+        RolloutState::Scheduled => match input.forward.or(rollout.alarms.standing.holds()) {
             Some(reason) => Decision::stay(RolloutState::Scheduled, Some(reason.clone())),
             None => progressing(rollout, changes, 0, input),
         },
@@ -76,12 +82,51 @@ pub fn stopped(rollout: &Rollout) -> Option<&Reason> {
         | RolloutState::Failed { reason, .. }
         | RolloutState::Aborted { reason, .. } => Some(reason),
         RolloutState::RollingBack { cause } | RolloutState::RolledBack { cause, .. } => Some(cause),
-        RolloutState::Scheduled
-        | RolloutState::Progressing { .. }
-        | RolloutState::Baking { .. }
-        | RolloutState::Succeeded { .. }
-        | RolloutState::Superseded { .. } => None,
+        RolloutState::Scheduled | RolloutState::Progressing { .. } | RolloutState::Baking { .. } => {
+            rollout.alarms.standing.holds()
+        }
+        RolloutState::Succeeded { .. } | RolloutState::Superseded { .. } => None,
     }
+}
+
+/// An alarm fired: the whole wave is taken back, and has failed. That is not weighed against `maxFailures`, which counts
+/// changes that failed each for itself; an alarm is about all of them.
+fn wave_alarmed(rollout: &Rollout, changes: &[Change]) -> Option<Decision> {
+    let Alarms::Fired { wave, cause } = &rollout.alarms.standing else { return None };
+    let busy = changes.iter().filter(|change| is_begun(change)).count();
+    let limit =
+        rollout.spec.waves.get(*wave).map_or(rollout.spec.strategy.max_in_flight, |record| record.max_in_flight);
+    let take_back: Vec<(usize, Reason)> = alarm::to_take_back(changes, *wave, (limit as usize).saturating_sub(busy))
+        .into_iter()
+        .map(|place| (place, cause.clone()))
+        .collect();
+    let decision = match &rollout.state {
+        RolloutState::Progressing { .. } | RolloutState::Baking { .. } => {
+            let name = rollout.spec.waves.get(*wave).map_or("", |record| record.name.as_str());
+            let message = format!("wave {} (`{name}`) is taken back: {}", wave + 1, cause.message);
+            let reason = Reason::of(ReasonCode::ChangeFailed, message);
+            on_failure(rollout, changes, *wave, reason.clone())
+                .unwrap_or_else(|| Decision::stay(rollout.state.clone(), Some(reason)))
+        }
+        RolloutState::Paused { reason, .. } => Decision::stay(rollout.state.clone(), Some(reason.clone())),
+        // Either nothing stands yet, or all of it is taken back already, or a person has ended it.
+        RolloutState::Proposed { .. }
+        | RolloutState::Scheduled
+        | RolloutState::RollingBack { .. }
+        | RolloutState::RolledBack { .. }
+        | RolloutState::Succeeded { .. }
+        | RolloutState::Failed { .. }
+        | RolloutState::Aborted { .. }
+        | RolloutState::Superseded { .. } => return None,
+    };
+    Some(Decision { take_back, ..decision })
+}
+
+/// How the alarms are could not be told for too long. Nothing is known to have failed, so nothing is taken back; and
+/// nothing goes on without a person.
+fn alarms_unknown_for_too_long(rollout: &Rollout, changes: &[Change], wave: usize, now: Timestamp) -> Option<Decision> {
+    let reason = alarm::out_of_patience(rollout, changes, now)?;
+    Some(Decision::stay(RolloutState::Paused { wave, reason: reason.clone() }, Some(reason)))
 }
 
 /// The failures that no person has resumed over, of one wave.
@@ -155,6 +200,9 @@ fn progressing(rollout: &Rollout, changes: &[Change], wave: usize, input: &Input
     {
         return decision;
     }
+    if let Some(decision) = alarms_unknown_for_too_long(rollout, changes, wave, input.now) {
+        return decision;
+    }
     let Some(record) = rollout.spec.waves.get(wave) else { return finish(changes, input.now) };
     let state = RolloutState::Progressing { wave };
     let join = replacements(rollout, changes, wave);
@@ -175,14 +223,19 @@ fn progressing(rollout: &Rollout, changes: &[Change], wave: usize, input: &Input
         let of = move |change: &Change| change.state == State::Pending && change.waiting.is_some() == tried;
         members().filter(move |(_, change)| of(change)).map(|(index, _)| index)
     };
-    let waiting: Vec<usize> = pending(false).chain(pending(true)).collect();
+    let mut tried: Vec<usize> = pending(true).collect();
     let busy = changes.iter().filter(|change| is_begun(change)).count();
     let room = (record.max_in_flight as usize).saturating_sub(busy);
+    // In turns: the first ones may be frozen for long, and those after them not.
+    let first = input.turn.wrapping_mul(room).checked_rem(tried.len()).unwrap_or(0);
+    tried.rotate_left(first);
+    let waiting: Vec<usize> = pending(false).chain(tried).collect();
     if waiting.is_empty() || room == 0 {
         let message = format!("{busy} changes of wave {} (`{name}`) are in flight", wave + 1);
-        return Decision::stay(state, Some(Reason::of(ReasonCode::Progressing, message)));
+        let reason = rollout.alarms.standing.holds().cloned();
+        return Decision::stay(state, reason.or_else(|| Some(Reason::of(ReasonCode::Progressing, message))));
     }
-    if let Some(reason) = input.forward {
+    if let Some(reason) = input.forward.or(rollout.alarms.standing.holds()) {
         return Decision::stay(state, Some(reason.clone()));
     }
     if input.day_budget == 0 {
@@ -225,6 +278,10 @@ fn wave_over(rollout: &Rollout, changes: &[Change], wave: usize, input: &Input<'
         let reason = Reason::of(ReasonCode::Baking, message).until(until);
         return Decision::stay(RolloutState::Baking { wave, until }, Some(reason));
     }
+    // Without a bake this is all the watching there is.
+    if let Some(reason) = rollout.alarms.standing.holds().filter(|_| stands) {
+        return Decision::stay(RolloutState::Progressing { wave }, Some(reason.clone()));
+    }
     next_wave(rollout, changes, wave, input)
 }
 
@@ -239,6 +296,12 @@ fn baking(rollout: &Rollout, changes: &[Change], wave: usize, until: Timestamp, 
     let failed = too_many_failures(rollout, changes).or_else(|| wave_failed(rollout, changes, wave));
     if let Some(decision) = failed.and_then(|reason| on_failure(rollout, changes, wave, reason)) {
         return decision;
+    }
+    if let Some(decision) = alarms_unknown_for_too_long(rollout, changes, wave, input.now) {
+        return decision;
+    }
+    if let Some(reason) = rollout.alarms.standing.holds() {
+        return Decision::stay(RolloutState::Baking { wave, until }, Some(reason.clone()));
     }
     // A change that is being taken back holds the wave: it may yet turn out worse.
     let settled =
@@ -313,7 +376,8 @@ fn rolling_back(rollout: &Rollout, changes: &[Change], cause: &Reason, input: &I
         .map(|(index, _)| (index, cause.clone()))
         .collect();
     if busy == 0 && standing.is_empty() && drop.is_empty() {
-        let left = changes.iter().filter(|change| change.state.phase() == Phase::Failed).count();
+        let not_back = |change: &&Change| matches!(change.state.phase(), Phase::Failed | Phase::Clobbered);
+        let left = changes.iter().filter(not_back).count();
         if left > 0 {
             let message = format!("{left} changes could not be proved to be taken back; look at those services");
             let reason = Reason::of(ReasonCode::ChangeFailed, message);

@@ -186,11 +186,7 @@ fn not_as_planned(change: &Change, service: &Service, input: &Input<'_>) -> Opti
             return Some(step);
         }
     } else if service.task_definition != change.spec.from {
-        let found = service.task_definition.as_ref().map_or("nothing", TaskDefinitionArn::short);
-        let planned = change.spec.from.as_ref().map_or("nothing", TaskDefinitionArn::short);
-        let message = format!("the service was moved to `{found}` since the plan, which was made for `{planned}`");
-        let reason = Reason::of(ReasonCode::Overtaken, message);
-        return Some(Step::to(State::Overtaken { reason: reason.clone(), at: now }, Some(reason)));
+        return Some(moved_since(change, service, now));
     }
     let touch = match change.spec.kind {
         ChangeKind::Revision | ChangeKind::DeployingSetting => Touch::Deploys,
@@ -201,27 +197,60 @@ fn not_as_planned(change: &Change, service: &Service, input: &Input<'_>) -> Opti
         Err(Ineligible::Blocked(reason)) => {
             Some(Step::to(State::Blocked { reason: reason.clone(), at: now }, Some(reason)))
         }
-        Err(Ineligible::Deferred(reason)) => Some(Step::to(change.state.clone(), Some(reason))),
+        Err(Ineligible::Deferred(reason)) => Some(waits_for_theirs(change, reason, input)),
+    }
+}
+
+/// Its turn has come, and somebody's deployment is in progress. A wave does not wait for theirs longer than for ours:
+/// after `progressTimeout` it is left out, another may take its place, and a later plan takes it up.
+fn waits_for_theirs(change: &Change, reason: Reason, input: &Input<'_>) -> Step {
+    let theirs =
+        |code| matches!(code, ReasonCode::DeploymentInProgress | ReasonCode::RollbackInProgress | ReasonCode::Draining);
+    let since = change.waiting.as_ref().filter(|waiting| theirs(waiting.code)).and_then(|waiting| waiting.until);
+    let timeout = input.health.progress_timeout;
+    let until = since.unwrap_or(input.now + timeout.0);
+    if until > input.now {
+        return Step::to(change.state.clone(), Some(reason.until(until)));
+    }
+    let message = format!("not begun, for it was so for {timeout}: {}", reason.message);
+    let reason = Reason::of(reason.code, message);
+    Step::to(State::Deferred { reason: reason.clone(), at: input.now }, Some(reason))
+}
+
+/// Somebody deployed since the plan. What has not begun is judged anew by the next plan, which puts it onto what they
+/// deployed, if that needs the same, or drops it; what was registered was made of the old one, and is of no use.
+fn moved_since(change: &Change, service: &Service, now: Timestamp) -> Step {
+    let found = service.task_definition.as_ref().map_or("nothing", TaskDefinitionArn::short);
+    let planned = change.spec.from.as_ref().map_or("nothing", TaskDefinitionArn::short);
+    let message = format!("the service was moved to `{found}` since the plan, which was made for `{planned}`");
+    let reason = Reason::of(ReasonCode::Overtaken, message);
+    match change.state {
+        State::Pending => Step::to(State::Pending, Some(reason)),
+        _ => Step::to(State::Overtaken { reason: reason.clone(), at: now }, Some(reason)),
     }
 }
 
 /// Its revision is being made; when it is there, the service is told.
 fn registering(change: &Change, input: &Input<'_>) -> Step {
-    let arn = match input.registration.map(|registration| &registration.state) {
-        Some(RegistrationState::Quarantined { reason, .. }) => {
+    // What came of an earlier attempt is no answer to this one: a person has asked to try again since.
+    let of_this = |known: &&Registration| known.rollout == change.spec.rollout;
+    let arn = match input.registration.map(|known| (&known.state, Some(known).filter(of_this).is_some())) {
+        Some((RegistrationState::Quarantined { reason, .. }, true)) => {
             let state = State::Quarantined { reason: reason.clone(), at: input.now };
             return Step::to(state, Some(reason.clone()));
         }
-        Some(RegistrationState::Refused { reason }) => {
+        Some((RegistrationState::Refused { reason }, true)) => {
             return Step::to(State::Blocked { reason: reason.clone(), at: input.now }, Some(reason.clone()));
         }
-        Some(RegistrationState::Deregistered { arn }) => {
-            let message = format!("the revision made for it, `{}`, was taken back", arn.short());
-            let reason = Reason::of(ReasonCode::Superseded, message);
-            return Step::to(State::Deferred { reason: reason.clone(), at: input.now }, Some(reason));
-        }
-        None | Some(RegistrationState::Intended { .. }) => None,
-        Some(RegistrationState::Registered { arn }) => Some(arn),
+        Some((RegistrationState::Registered { arn }, _)) => Some(arn),
+        None
+        | Some((
+            RegistrationState::Intended { .. }
+            | RegistrationState::Deregistered { .. }
+            | RegistrationState::Quarantined { .. }
+            | RegistrationState::Refused { .. },
+            _,
+        )) => None,
     };
     // Registering is a write too: everything that names the family without a revision gets the new one at once.
     if let Some(reason) = input.forward {
@@ -404,7 +433,9 @@ fn moving(change: &Change, input: &Input<'_>, moving: &Moving<'_>) -> Step {
                 let cause = Reason::of(ReasonCode::ProgressTimeout, message);
                 return fail(Some(moving.deployment), moving.intent, cause);
             }
-            Step::to(moving.stabilizing(progress), Some(reason.until(deadline)))
+            // What ECS waits for by itself ends when it does, not at our deadline.
+            let reason = if native { reason } else { reason.until(deadline) };
+            Step::to(moving.stabilizing(progress), Some(reason))
         }
         Landing::Failed(reason) => fail(Some(moving.deployment), moving.intent, reason),
         Landing::Overtaken(reason) => Step::to(State::Overtaken { reason: reason.clone(), at: now }, Some(reason)),

@@ -3,8 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::alarm::{AlarmWatch, Alarms};
 use super::record::{Change, Rollout};
 use super::state::{Back, Phase, RolloutState, State};
+use crate::model::spec::Approval;
 use crate::model::{Reason, ReasonCode, ServiceArn, Timestamp};
 
 /// What a person asks of a rollout.
@@ -105,6 +107,13 @@ pub fn carry_out(
             rollout.state = RolloutState::Scheduled;
             Ok(())
         }
+        // Ahead of its window: that waits for nobody any more when it opens.
+        (Request::Approve { .. }, RolloutState::Scheduled)
+            if rollout.approved_waves == 0 && rollout.spec.strategy.approval != Approval::None =>
+        {
+            rollout.approved_waves = 1;
+            Ok(())
+        }
         // Asking twice is asking once: what waits is approved, or the wave after the one that is being watched.
         (Request::Approve { .. }, RolloutState::Progressing { wave }) if rollout.approved_waves <= *wave => {
             rollout.approved_waves = wave + 1;
@@ -124,6 +133,7 @@ pub fn carry_out(
             rollout.spec.accepted_failures =
                 changes.iter().filter(|change| change.failed()).map(|change| change.name.clone()).collect();
             rollout.state = RolloutState::Progressing { wave: *wave };
+            forget_alarms(rollout);
             Ok(())
         }
         // Somebody kept putting it back; from here it is counted anew, and the next plan rolls it out.
@@ -145,6 +155,7 @@ pub fn carry_out(
             let failed = |name: &String| changes.iter().any(|change| change.name == *name && change.failed());
             rollout.spec.accepted_failures.retain(failed);
             rollout.state = RolloutState::Progressing { wave };
+            forget_alarms(rollout);
             Ok(())
         }
         (
@@ -190,6 +201,14 @@ pub fn carry_out(
         (Request::Approve { .. } | Request::Pause | Request::Resume | Request::Abort | Request::Retry, _) => {
             Err(refused)
         }
+    }
+}
+
+/// Whoever goes on accepts what was missed; alarms are looked at afresh before anything begins. A wave that one failed is
+/// taken back to its end all the same.
+fn forget_alarms(rollout: &mut Rollout) {
+    if !matches!(rollout.alarms.standing, Alarms::Fired { .. }) {
+        rollout.alarms = AlarmWatch::default();
     }
 }
 

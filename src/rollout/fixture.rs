@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 
+use super::alarm::AlarmWatch;
 use super::change::{Action, Input, Step, step};
 use super::landing::{Facts, KnownDeployment, ServiceDeployments};
 use super::record::{Change, ChangeSpec, HistoryEntry, Registration, RegistrationState, Rollout, RolloutSpec};
@@ -326,6 +327,7 @@ pub(super) fn rollout(sizes: &[usize]) -> Rollout {
         waiting: None,
         retried_at: None,
         carried_out: None,
+        alarms: AlarmWatch::default(),
     }
 }
 

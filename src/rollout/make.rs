@@ -1,5 +1,6 @@
 //! From a planned campaign to its records.
 
+use super::alarm::AlarmWatch;
 use super::record::{Change, ChangeSpec, HistoryEntry, Rollout, RolloutSpec};
 use super::state::{Phase, RolloutState, State};
 use crate::model::change::Documents;
@@ -60,6 +61,7 @@ pub fn records(
         waiting: campaign.proposed.clone(),
         carried_out: None,
         retried_at: None,
+        alarms: AlarmWatch::default(),
     };
     let changes = campaign
         .changes

@@ -4,6 +4,7 @@
 //! does it, and comes back with what it saw.
 
 pub mod adoption;
+pub mod alarm;
 pub mod asked;
 pub mod back;
 pub mod bake;
@@ -23,5 +24,5 @@ pub mod state;
 pub mod waits;
 pub mod window;
 
-pub use record::{Change, ChangeSpec, Registration, RegistrationState, Rollout, RolloutSpec};
+pub use record::{Change, ChangeSpec, HistoryEntry, Registration, RegistrationState, Rollout, RolloutSpec};
 pub use state::{Back, Phase, Progress, RolloutState, State};

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::alarm::AlarmWatch;
 use super::state::{Phase, RolloutState, State};
 use crate::model::change::{ChangeKind, Documents, Resource, Setting, WaveRecord};
 use crate::model::spec::StrategySpec;
@@ -35,6 +36,9 @@ pub struct Rollout {
     /// When a person last asked to try its fixes again: how often they were put back before counts no more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retried_at: Option<Timestamp>,
+    /// Its alarms, as last looked at.
+    #[serde(default, skip_serializing_if = "AlarmWatch::is_empty")]
+    pub alarms: AlarmWatch,
 }
 
 /// What a rollout was made to do.
@@ -118,6 +122,7 @@ pub struct ChangeSpec {
     /// For a revision: the hash of the input to register, and of the one that would make the old revision again.
     pub documents: Option<Documents>,
     /// For a setting: the members to send, there and back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub setting: Option<Setting>,
     /// The fixes it brings.
     pub fixes: Vec<String>,

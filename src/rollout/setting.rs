@@ -5,10 +5,13 @@
 //!
 //! Knows nothing of who changed what, and of deployments.
 
-use serde_json::Value;
+use std::borrow::Cow;
+
+use serde_json::{Map, Value};
 
 use super::landing::Facts;
 use super::record::Change;
+use super::state::State;
 use crate::model::{ChangeKind, Observed, Reason, ReasonCode};
 
 /// How the members of a setting stand.
@@ -52,13 +55,13 @@ pub fn document<'a>(change: &Change, facts: &'a Facts) -> Result<&'a Value, Opti
 #[must_use]
 pub fn standing(change: &Change, document: &Value) -> Standing {
     let Some(setting) = &change.spec.setting else { return Standing::Before };
+    let shown = |name: &str| shown(document, name, setting.forward.get(name));
     let before = |name: &str| {
-        let (shown, back) = (document.get(name), setting.back.get(name));
-        let (shown, back) = (shown.unwrap_or(&Value::Null), back.unwrap_or(&Value::Null));
+        let (shown, back) = (shown(name), setting.back.get(name));
+        let (shown, back) = (shown.as_deref().unwrap_or(&Value::Null), back.unwrap_or(&Value::Null));
         shows(shown, back) && shows(back, shown)
     };
-    let made =
-        |name: &str, wanted: &Value| document.get(name).is_some_and(|shown| wanted.is_null() || shows(shown, wanted));
+    let made = |name: &str, wanted: &Value| shown(name).is_some_and(|shown| wanted.is_null() || shows(&shown, wanted));
     // What it was comes first: where a change takes something out, the old member has all of the new one too.
     if setting.forward.keys().all(|name| before(name)) {
         return Standing::Before;
@@ -66,11 +69,43 @@ pub fn standing(change: &Change, document: &Value) -> Standing {
     if setting.forward.iter().all(|(name, wanted)| made(name, wanted)) {
         return Standing::Made;
     }
+    if let (Some(shown), Some(forward)) = (shown(TAGS), setting.forward.get(TAGS).and_then(Value::as_object)) {
+        // Setting some tags and removing others takes two calls, and the second may not have been made.
+        let half = |(key, wanted): (&String, &Value)| {
+            let back = setting.back.get(TAGS).and_then(|back| back.get(key));
+            let found = shown.get(key).unwrap_or(&Value::Null);
+            found == wanted || Some(found) == back
+        };
+        match change.state {
+            State::Updating { .. } if forward.iter().all(half) => return Standing::Before,
+            State::RollingBack { .. } if forward.iter().all(half) => return Standing::Made,
+            _ => {}
+        }
+    }
     // One that is as it was among others that are made: a call that changes several changes them at once, so this too is
     // somebody's.
     let theirs = setting.forward.iter().find(|(name, wanted)| !made(name, wanted) && !before(name));
     let mixed = || setting.forward.iter().find(|(name, wanted)| !made(name, wanted));
     Standing::Theirs(theirs.or_else(mixed).map(|(name, _)| name.clone()).unwrap_or_default())
+}
+
+/// The member of a setting that is no member of UpdateService or UpdateCluster: tags by key, null for one that is not
+/// there.
+pub const TAGS: &str = "tags";
+
+/// A member as the document shows it. Of the tags, those that the setting names: TagResource leaves the others alone.
+fn shown<'a>(document: &'a Value, name: &str, forward: Option<&Value>) -> Option<Cow<'a, Value>> {
+    if name != TAGS {
+        return document.get(name).map(Cow::Borrowed);
+    }
+    let ours = forward?.as_object()?;
+    let tags = document.get(name).and_then(Value::as_array).into_iter().flatten();
+    let pair = |tag: &Value| {
+        let key = tag.get("key")?.as_str().filter(|key| ours.contains_key(*key))?;
+        // A tag without a value has an empty one.
+        Some((key.to_owned(), tag.get("value").filter(|value| !value.is_null()).cloned().unwrap_or_else(|| "".into())))
+    };
+    Some(Cow::Owned(Value::Object(tags.filter_map(pair).collect::<Map<_, _>>())))
 }
 
 /// A member that the resource did not have before: no call takes it out again.
@@ -141,6 +176,35 @@ mod tests {
         check(forward.clone(), back.clone(), json!({}), Standing::Before);
         check(forward.clone(), back.clone(), json!({ "m": true }), Standing::Made);
         check(forward, back, json!({ "m": false }), Standing::Theirs("m".to_owned()));
+    }
+
+    #[test]
+    fn tags_that_the_setting_does_not_name_are_nothing_to_it() {
+        let (forward, back) =
+            (json!({ "tags": { "team": "a", "old": null } }), json!({ "tags": { "team": null, "old": "" } }));
+        let is = |shown: Value, expected| check(forward.clone(), back.clone(), json!({ "tags": shown }), expected);
+        is(json!([{ "key": "old", "value": "" }, { "key": "theirs", "value": "x" }]), Standing::Before);
+        is(json!([{ "key": "old" }]), Standing::Before);
+        is(json!([{ "key": "team", "value": "a" }, { "key": "theirs", "value": "x" }]), Standing::Made);
+        is(json!([{ "key": "team", "value": "b" }]), Standing::Theirs("tags".to_owned()));
+        // Before it was sent, somebody else did half of it.
+        is(json!([]), Standing::Theirs("tags".to_owned()));
+    }
+
+    #[test]
+    fn tags_of_which_half_was_sent_are_sent_again_in_either_direction() {
+        let mut change = change(ChangeKind::QuietSetting);
+        let members = |value: Value| value.as_object().unwrap().clone();
+        change.spec.setting = Some(Setting {
+            forward: members(json!({ "tags": { "team": "a", "old": null } })),
+            back: members(json!({ "tags": { "team": null, "old": "x" } })),
+        });
+        let half = json!({ "tags": [{ "key": "team", "value": "a" }, { "key": "old", "value": "x" }] });
+        let theirs = json!({ "tags": [{ "key": "team", "value": "b" }, { "key": "old", "value": "x" }] });
+        let at = crate::model::Timestamp::EPOCH;
+        change.state = State::Updating { to: None, before: None, intent: at };
+        assert_eq!(standing(&change, &half), Standing::Before);
+        assert_eq!(standing(&change, &theirs), Standing::Theirs("tags".to_owned()));
     }
 
     #[test]

@@ -94,6 +94,19 @@ mod tests {
     }
 
     #[test]
+    fn an_hour_that_the_clocks_skip_or_repeat_opens_a_window_once_for_its_whole_length() {
+        // On 2026-03-29 London goes from 01:00 to 02:00, at 01:00 UTC; on 2026-10-25 back from 02:00 to 01:00.
+        let night = [window(Some("30 1 * * *"), None, "1h")];
+        for (open, closed) in
+            [("2026-03-29T01:00:00Z", "2026-03-29T03:00:00Z"), ("2026-10-25T00:45:00Z", "2026-10-25T03:00:00Z")]
+        {
+            check(&night, open, None);
+            let found = super::closed(&night, closed.parse().unwrap());
+            assert!(found.is_some_and(|reason| reason.until.is_some()), "{closed}");
+        }
+    }
+
+    #[test]
     fn a_deny_window_wins() {
         let windows = [window(Some("0 0 * * *"), None, "24h"), window(None, Some("0 12 * * *"), "1h")];
         check(&windows, "2026-01-14T11:59:59Z", None);

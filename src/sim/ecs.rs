@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use serde_json::Value;
 
+use super::alarm::SimAlarms;
 use super::error::SimError;
 use super::world::World;
 use crate::model::Timestamp;
@@ -99,6 +100,12 @@ impl SimEcs {
         let mut world = lock(&self.world);
         world.advance(self.clock.now());
         world
+    }
+
+    /// The CloudWatch of the same world.
+    #[must_use]
+    pub fn alarms(&self) -> SimAlarms {
+        SimAlarms::new(Arc::clone(&self.world), Arc::clone(&self.clock))
     }
 
     /// Every call so far, also those that went wrong.

@@ -6,13 +6,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+use super::alarm::is_of_alarms;
+use super::cbor;
 use super::error::SimError;
 use super::world::World;
 use crate::ports::Clock;
@@ -20,13 +22,19 @@ use crate::ports::Clock;
 /// The target prefix of ECS's awsJson 1.1 protocol.
 const TARGET: &str = "AmazonEC2ContainerServiceV20141113.";
 
+/// That of CloudWatch's and of the tagging API's JSON protocols.
+const TARGETS_OF_ALARMS: &[&str] = &["GraniteServiceVersion20100801.", "ResourceGroupsTaggingAPI_20170126."];
+
+/// Where CloudWatch answers in Smithy's rpcv2Cbor, which is what AWS's SDKs speak with it.
+const CBOR_PATH: &str = "/service/GraniteServiceVersion20100801/operation/{operation}";
+
 /// Larger requests are refused: a task definition has at most 64 KiB.
 const MOST_BYTES: usize = 1024 * 1024;
 
 /// Serves `world` on `listener` until `shutdown` completes, then lets open requests end.
 ///
 /// ECS is `POST /` with an `X-Amz-Target`; STS's GetCallerIdentity is on the same address, so that who asks can learn in
-/// which account it is. Each call happens at the clock's `now`.
+/// which account it is, and so are CloudWatch's alarms and the tagging API that finds them. Each call happens at the clock's `now`.
 ///
 /// # Errors
 /// When accepting connections fails for good.
@@ -42,7 +50,8 @@ pub async fn serve(
 /// The endpoint as a router, for whoever has a server already.
 pub fn router(world: Arc<Mutex<World>>, clock: Arc<dyn Clock>) -> Router {
     let endpoint = Endpoint { world, clock, answered: AtomicU64::new(0) };
-    Router::new().route("/", post(answer)).layer(DefaultBodyLimit::max(MOST_BYTES)).with_state(Arc::new(endpoint))
+    let router = Router::new().route("/", post(answer)).route(CBOR_PATH, post(answer_in_cbor));
+    router.layer(DefaultBodyLimit::max(MOST_BYTES)).with_state(Arc::new(endpoint))
 }
 
 struct Endpoint {
@@ -52,13 +61,14 @@ struct Endpoint {
 }
 
 async fn answer(State(endpoint): State<Arc<Endpoint>>, headers: HeaderMap, body: Bytes) -> Response {
-    let number = endpoint.answered.fetch_add(1, Ordering::Relaxed);
-    let id = format!("00000000-0000-4000-8000-{number:012x}");
+    let id = endpoint.next_id();
     let target = headers.get("x-amz-target").and_then(|value| value.to_str().ok());
     let mut response = match target.and_then(|target| target.strip_prefix(TARGET)) {
-        Some(operation) => awsjson(endpoint.ecs(operation, &body)),
+        Some(operation) if is_of_alarms(operation) => awsjson(Err(unknown())),
+        Some(operation) => awsjson(endpoint.call(operation, &body)),
+        None if let Some(operation) = target.and_then(of_alarms) => awsjson(endpoint.call(operation, &body)),
         None if target.is_none() && is_get_caller_identity(&body) => endpoint.caller_identity(&id),
-        None => awsjson(Err(SimError::new("UnknownOperationException", "The simulator has ECS only."))),
+        None => awsjson(Err(unknown())),
     };
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(HeaderName::from_static("x-amzn-requestid"), id);
@@ -66,13 +76,58 @@ async fn answer(State(endpoint): State<Arc<Endpoint>>, headers: HeaderMap, body:
     response
 }
 
+/// CloudWatch's operation in a target, where it is one.
+fn of_alarms(target: &str) -> Option<&str> {
+    let operation = TARGETS_OF_ALARMS.iter().find_map(|prefix| target.strip_prefix(prefix))?;
+    Some(operation).filter(|operation| is_of_alarms(operation))
+}
+
+fn unknown() -> SimError {
+    SimError::new("UnknownOperationException", "The simulator has ECS, and of CloudWatch its alarms.")
+}
+
+/// CloudWatch, as AWS's SDKs ask it.
+async fn answer_in_cbor(State(endpoint): State<Arc<Endpoint>>, Path(operation): Path<String>, body: Bytes) -> Response {
+    let result = match cbor::read(&body) {
+        _ if !is_of_alarms(&operation) => Err(unknown()),
+        Err(error) => Err(SimError::new("SerializationException", error)),
+        Ok(input) => endpoint.answer(&operation, &input),
+    };
+    let (status, code, answer) = match result {
+        Ok(answer) => (StatusCode::OK, None, answer),
+        Err(error) => {
+            let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            (status, Some(error.code), json!({ "__type": error.code, "message": error.message }))
+        }
+    };
+    let mut response = (status, [(header::CONTENT_TYPE, "application/cbor")], cbor::write(&answer)).into_response();
+    let headers = response.headers_mut();
+    headers.insert(HeaderName::from_static("smithy-protocol"), HeaderValue::from_static("rpc-v2-cbor"));
+    // CloudWatch has kept the codes of its older protocol (Smithy, "awsQueryCompatible").
+    if let Some(code) = code.and_then(|code| HeaderValue::from_str(&format!("{code};Sender")).ok()) {
+        headers.insert(HeaderName::from_static("x-amzn-query-error"), code);
+    }
+    if let Ok(id) = HeaderValue::from_str(&endpoint.next_id()) {
+        headers.insert(HeaderName::from_static("x-amzn-requestid"), id);
+    }
+    response
+}
+
 impl Endpoint {
-    fn ecs(&self, operation: &str, body: &[u8]) -> Result<Value, SimError> {
+    fn next_id(&self) -> String {
+        format!("00000000-0000-4000-8000-{:012x}", self.answered.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn call(&self, operation: &str, body: &[u8]) -> Result<Value, SimError> {
         // An empty body is how some callers write an empty structure.
         let input = if body.is_empty() { Ok(json!({})) } else { serde_json::from_slice(body) };
         let input = input.map_err(|error| SimError::new("SerializationException", error.to_string()))?;
+        self.answer(operation, &input)
+    }
+
+    fn answer(&self, operation: &str, input: &Value) -> Result<Value, SimError> {
         let now = self.clock.now();
-        self.world.lock().unwrap_or_else(PoisonError::into_inner).call(now, operation, &input)
+        self.world.lock().unwrap_or_else(PoisonError::into_inner).call(now, operation, input)
     }
 
     /// STS's query protocol: a form in, XML out.

@@ -144,11 +144,11 @@ pub(super) fn page(
 }
 
 /// Tokens are opaque: hexadecimal, so that nobody is tempted to build one.
-fn veil(key: &str) -> String {
+pub(super) fn veil(key: &str) -> String {
     key.bytes().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn unveil(token: &str) -> Option<String> {
+pub(super) fn unveil(token: &str) -> Option<String> {
     let pairs = token.as_bytes().chunks(2).map(|pair| {
         let text = std::str::from_utf8(pair).ok().filter(|text| text.len() == 2)?;
         u8::from_str_radix(text, 16).ok()

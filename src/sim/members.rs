@@ -10,6 +10,25 @@ pub(super) fn of(operation: &str) -> Option<&'static [&'static str]> {
         "ListServices" => {
             &["cluster", "nextToken", "maxResults", "launchType", "schedulingStrategy", "resourceManagementType"]
         }
+        "DescribeCapacityProviders" => &["capacityProviders", "cluster", "include", "maxResults", "nextToken"],
+        "CreateCapacityProvider" => {
+            &["name", "cluster", "autoScalingGroupProvider", "managedInstancesProvider", "tags"]
+        }
+        "CreateTaskSet" => &[
+            "service",
+            "cluster",
+            "externalId",
+            "taskDefinition",
+            "networkConfiguration",
+            "loadBalancers",
+            "serviceRegistries",
+            "launchType",
+            "capacityProviderStrategy",
+            "platformVersion",
+            "scale",
+            "clientToken",
+            "tags",
+        ],
         "DescribeServices" => &["cluster", "services", "include"],
         "DescribeTaskDefinition" => &["taskDefinition", "include"],
         "ListTaskDefinitions" => &["familyPrefix", "status", "sort", "nextToken", "maxResults"],
@@ -149,6 +168,39 @@ pub(super) fn of(operation: &str) -> Option<&'static [&'static str]> {
         "ListTagsForResource" => &["resourceArn"],
         "ListTaskDefinitionFamilies" => &["familyPrefix", "status", "nextToken", "maxResults"],
         "DeleteTaskDefinitions" => &["taskDefinitions"],
+        // From the CloudWatch API model (version 2010-08-01), without what is not modelled; and ResourceGroupsTaggingAPI
+        // (version 2017-01-26).
+        "PutMetricAlarm" => &[
+            "AlarmName",
+            "AlarmDescription",
+            "ActionsEnabled",
+            "OKActions",
+            "AlarmActions",
+            "InsufficientDataActions",
+            "MetricName",
+            "Namespace",
+            "Statistic",
+            "ExtendedStatistic",
+            "Dimensions",
+            "Period",
+            "Unit",
+            "EvaluationPeriods",
+            "DatapointsToAlarm",
+            "Threshold",
+            "ComparisonOperator",
+            "TreatMissingData",
+            "EvaluateLowSampleCountPercentile",
+            "Metrics",
+            "Tags",
+            "ThresholdMetricId",
+        ],
+        "PutCompositeAlarm" => {
+            &["AlarmName", "AlarmRule", "AlarmDescription", "ActionsEnabled", "AlarmActions", "Tags"]
+        }
+        "SetAlarmState" => &["AlarmName", "StateValue", "StateReason", "StateReasonData"],
+        "DeleteAlarms" => &["AlarmNames"],
+        "DescribeAlarms" => &["AlarmNames", "AlarmTypes", "MaxRecords", "NextToken"],
+        "GetResources" => &["PaginationToken", "TagFilters", "ResourcesPerPage", "ResourceTypeFilters"],
         _ => return None,
     })
 }

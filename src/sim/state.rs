@@ -1,10 +1,12 @@
 //! Everything that is, and what is going to happen by itself, in order. Does not know who asks, nor any clock.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::alarm::Alarm;
+use super::capacity::Provider;
 use super::cluster::Cluster;
 use super::config::WorldConfig;
 use super::error::SimError;
@@ -24,6 +26,8 @@ pub(super) enum Event {
     Task { cluster: String, task: String },
     /// A stopped task can no longer be described.
     Forget { cluster: String, task: String },
+    /// CloudWatch evaluates a new alarm for the first time.
+    Evaluate { alarm: String },
     /// A call arrives: of somebody else, or one that was on its way for long. Nobody reads the answer.
     Call { operation: String, input: Value },
 }
@@ -40,10 +44,12 @@ pub(super) struct State {
     sequence: u64,
     pub(super) clusters: BTreeMap<String, Cluster>,
     pub(super) families: BTreeMap<String, Family>,
+    /// The account's own; AWS's are always there.
+    pub(super) capacity_providers: BTreeMap<String, Provider>,
     pub(super) images: Images,
     pub(super) misbehaviours: Vec<Misbehaviour>,
-    /// The alarms that are going off.
-    pub(super) alarms: BTreeSet<String>,
+    /// CloudWatch's alarms, by name.
+    pub(super) alarms: BTreeMap<String, Alarm>,
 }
 
 impl State {
@@ -55,9 +61,10 @@ impl State {
             sequence: 0,
             clusters: BTreeMap::new(),
             families: BTreeMap::new(),
+            capacity_providers: BTreeMap::new(),
             images: Images::default(),
             misbehaviours: Vec::new(),
-            alarms: BTreeSet::new(),
+            alarms: BTreeMap::new(),
         }
     }
 
@@ -90,6 +97,7 @@ impl State {
             Event::Settle { cluster, service } => self.settle(&cluster, &service),
             Event::Task { cluster, task } => self.step_task(&cluster, &task),
             Event::Forget { cluster, task } => self.forget_task(&cluster, &task),
+            Event::Evaluate { alarm } => self.evaluate_alarm(&alarm),
             // Whoever sent it is not there any more to hear the answer.
             Event::Call { operation, input } => drop(self.call(&operation, &input)),
         }
@@ -136,6 +144,8 @@ impl State {
             "DeleteCluster" => self.delete_cluster(&input),
             "UpdateCluster" => self.update_cluster(&input),
             "UpdateClusterSettings" => self.update_cluster_settings(&input),
+            "CreateCapacityProvider" => self.create_capacity_provider(&input),
+            "CreateTaskSet" => self.create_task_set(&input),
             "CreateService" => self.create_service(&input),
             "UpdateService" => self.update_service(&input),
             "DeleteService" => self.delete_service(&input),
@@ -148,6 +158,10 @@ impl State {
             "UntagResource" => self.untag_resource(&input),
             "RunTask" => self.run_task(&input),
             "StopTask" => self.stop_task_call(&input),
+            "PutMetricAlarm" => self.put_metric_alarm(&input),
+            "PutCompositeAlarm" => self.put_composite_alarm(&input),
+            "SetAlarmState" => self.set_alarm_state(&input),
+            "DeleteAlarms" => self.delete_alarms(&input),
             _ => self.read(operation, &input),
         }
     }
@@ -157,6 +171,7 @@ impl State {
         match operation {
             "ListClusters" => self.list_clusters(input),
             "DescribeClusters" => self.describe_clusters(input),
+            "DescribeCapacityProviders" => self.describe_capacity_providers(input),
             "ListServices" => self.list_services(input),
             "DescribeServices" => self.describe_services(input),
             "ListTaskDefinitions" => self.list_task_definitions(input),
@@ -168,6 +183,8 @@ impl State {
             "DescribeServiceDeployments" => self.describe_service_deployments(input),
             "DescribeServiceRevisions" => self.describe_service_revisions(input),
             "ListTagsForResource" => self.list_tags_for_resource(input),
+            "DescribeAlarms" => self.describe_alarms(input),
+            "GetResources" => self.get_resources(input),
             _ => {
                 Err(SimError::new("UnknownOperationException", format!("The simulator has no operation {operation}.")))
             }
@@ -177,7 +194,7 @@ impl State {
 
 /// Whether `operation` changes nothing.
 pub(super) fn is_read(operation: &str) -> bool {
-    operation.starts_with("Describe") || operation.starts_with("List")
+    ["Describe", "List", "Get"].iter().any(|verb| operation.starts_with(verb))
 }
 
 /// A point in time as awsJson 1.1 writes it: seconds since the epoch.

@@ -36,12 +36,16 @@ fn bucket(operation: &str) -> Option<Name> {
     }
     Some(match operation {
         "CreateCluster" | "DeleteCluster" => Name::Published(Bucket::ClusterModify),
+        "CreateCapacityProvider" => Name::Other("capacity-provider-modify", 10, 1),
         "CreateService" | "DeleteService" => Name::Published(Bucket::ServiceModify),
         // Not in AWS's table, like StopServiceDeployment.
         "ContinueServiceDeployment" => Name::Published(Bucket::ServiceDeployment),
         "ListTaskDefinitionFamilies" => Name::Published(Bucket::TaskDefinitionRead),
         "DeleteTaskDefinitions" => Name::Other("task-definition-deletion", 5, 1),
         "RunTask" | "StopTask" => Name::Other("cluster-resource-modify", 100, 40),
+        // CloudWatch User Guide, "CloudWatch service quotas". The rate of GetResources is not published.
+        "DescribeAlarms" => Name::Other("describe-alarms", 9, 9),
+        "GetResources" => Name::Other("get-resources", 15, 15),
         "ListTagsForResource" => Name::Other("tag-read", 50, 20),
         _ => return None,
     })

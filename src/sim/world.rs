@@ -11,7 +11,7 @@ use super::error::SimError;
 use super::misbehaviour::Misbehaviour;
 use super::state::{Event, State, is_read};
 use super::throttle::Throttle;
-use crate::model::Timestamp;
+use crate::model::{AlarmState, Timestamp};
 
 /// A model of Amazon ECS in one account and Region, in virtual time.
 ///
@@ -46,7 +46,7 @@ enum Change {
     MoveImage { image: String, digest: String },
     LoseImage { digest: String },
     Instances { cluster: String, count: u32 },
-    Ring { alarm: String, on: bool },
+    Alarm { name: String, state: AlarmState },
     Kill { task: String, code: &'static str, reason: String },
     Stamp { arn: String, tags: Vec<(String, String)> },
     Plant { task_definition: String, members: Map<String, Value> },
@@ -135,15 +135,20 @@ impl World {
         self.apply(Change::Instances { cluster: cluster.to_owned(), count });
     }
 
-    /// Sets a CloudWatch alarm off, or lets it rest. Deployments that watch it react.
+    /// Sets a CloudWatch alarm off, or lets it rest; one that is not there is made. Deployments that watch it react.
     pub fn ring(&mut self, alarm: &str, on: bool) {
-        self.apply(Change::Ring { alarm: alarm.to_owned(), on });
+        self.set_alarm(alarm, if on { AlarmState::Alarm } else { AlarmState::Ok });
+    }
+
+    /// Has a CloudWatch alarm stand so; one that is not there is made.
+    pub fn set_alarm(&mut self, alarm: &str, state: AlarmState) {
+        self.apply(Change::Alarm { name: alarm.to_owned(), state });
     }
 
     /// Whether an alarm is going off.
     #[must_use]
     pub fn is_ringing(&self, alarm: &str) -> bool {
-        self.state.alarms.contains(alarm)
+        self.state.ringing().contains(alarm)
     }
 
     /// Takes a running task away as AWS does: `code` such as `SpotInterruption`. It is replaced, and counts as no failure.
@@ -211,7 +216,7 @@ impl Change {
             Self::MoveImage { image, digest } => state.images.set(&image, &digest),
             Self::LoseImage { digest } => state.images.lose(&digest),
             Self::Instances { cluster, count } => state.set_instances(&cluster, count),
-            Self::Ring { alarm, on } => state.ring(&alarm, on),
+            Self::Alarm { name, state: to } => state.set_alarm(&name, to),
             Self::Kill { task, code, reason } => state.kill(&task, code, &reason),
             Self::Stamp { arn, tags } => state.stamp_tags(&arn, tags),
             Self::Plant { task_definition, members } => state.plant(&task_definition, members),

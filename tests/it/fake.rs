@@ -11,6 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 /// A request as it came over the wire.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Request {
+    pub(crate) path: String,
     /// Names in lower case.
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: String,
@@ -32,6 +33,8 @@ impl Request {
 #[derive(Debug, Clone)]
 pub(crate) enum Reply {
     Answer(u16, String),
+    /// With a code of CloudWatch's older protocol, empty for none.
+    Cbor(u16, &'static str, Vec<u8>),
     /// Promises more than it sends.
     CutShort,
     /// Reads the request and closes the connection.
@@ -99,6 +102,15 @@ async fn serve(stream: TcpStream, script: Arc<Script>, seen: Arc<Mutex<Vec<Reque
     };
     let answer = match script(number, &request) {
         Reply::Answer(status, body) => http(status, body.len(), &body),
+        Reply::Cbor(status, code, body) => {
+            let error = if code.is_empty() { String::new() } else { format!("x-amzn-query-error: {code};Sender\r\n") };
+            let head = format!(
+                "HTTP/1.1 {status} Fake\r\ncontent-type: application/cbor\r\nsmithy-protocol: rpc-v2-cbor\r\n{error}\
+                 connection: close\r\ncontent-length: {}\r\n\r\n",
+                body.len()
+            );
+            [head.into_bytes(), body].concat()
+        }
         Reply::CutShort => http(200, 1000, r#"{"service":{"#),
         Reply::HangUp => return,
         Reply::Silence => std::future::pending().await,
@@ -126,6 +138,9 @@ async fn read_request(stream: &mut BufReader<TcpStream>) -> Request {
         let start = request.raw.len();
         stream.read_until(b'\n', &mut request.raw).await.unwrap();
         let line = String::from_utf8(request.raw[start..].to_vec()).unwrap();
+        if start == 0 {
+            request.path = line.split(' ').nth(1).unwrap_or_default().to_owned();
+        }
         match line.trim_end().split_once(": ") {
             Some((name, value)) => request.headers.push((name.to_ascii_lowercase(), value.to_owned())),
             None if line.trim_end().is_empty() => break,
@@ -135,7 +150,7 @@ async fn read_request(stream: &mut BufReader<TcpStream>) -> Request {
     let mut body = vec![0; request.header("content-length").parse().unwrap_or(0)];
     stream.read_exact(&mut body).await.unwrap();
     request.raw.extend_from_slice(&body);
-    request.body = String::from_utf8(body).unwrap();
+    request.body = String::from_utf8_lossy(&body).into_owned();
     request
 }
 

@@ -5,6 +5,7 @@
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use plimsoll::aws::{Connection, Timeouts};
@@ -26,7 +27,7 @@ const READY_EVERY: Duration = Duration::from_millis(50);
 const READY_LOOKS: u32 = 1200;
 
 /// What a server is started with: on this port, with this folder for its files.
-type Arguments = fn(u16, &Path, &mut Command);
+type Arguments = Arc<dyn Fn(u16, &Path, &mut Command) + Send + Sync>;
 
 /// A running server. Dropping it ends it.
 pub(crate) struct Peer {
@@ -40,11 +41,16 @@ pub(crate) struct Peer {
 impl Peer {
     /// ministack: DynamoDB, ECS and STS in memory.
     pub(crate) async fn ministack() -> Self {
-        Self::start("ministack", |port, _, command| {
+        Self::ministack_with("dynamodb,ecs,sts").await
+    }
+
+    /// ministack with these services: which it has else, costs its start time.
+    pub(crate) async fn ministack_with(services: &'static str) -> Self {
+        Self::start("ministack", move |port, _, command| {
             command
                 .env("BIND_HOST", "127.0.0.1")
                 .env("GATEWAY_PORT", port.to_string())
-                .env("SERVICES", "dynamodb,ecs,sts")
+                .env("SERVICES", services)
                 // It would listen on a fixed port of all interfaces.
                 .env("IOT_MTLS_ENABLED", "0")
                 .env("SFTP_ENABLED", "0")
@@ -85,17 +91,18 @@ impl Peer {
     /// Kills it in the middle of whatever it does, and starts it again where it was, with what it had on disk.
     pub(crate) async fn dies_and_starts_again(&mut self) {
         self.kill();
-        self.shell = spawn(self.name, self.arguments, self.port, self.folder.path());
+        self.shell = spawn(self.name, &self.arguments, self.port, self.folder.path());
         assert!(self.is_ready().await, "`{}` does not start again:\n{}", self.name, self.log());
     }
 
-    async fn start(name: &'static str, arguments: Arguments) -> Self {
+    async fn start(name: &'static str, arguments: impl Fn(u16, &Path, &mut Command) + Send + Sync + 'static) -> Self {
+        let arguments: Arguments = Arc::new(arguments);
         // Between our finding a free port and the server's taking it, somebody else may.
         for _ in 0..5 {
             let port = free_port();
             let folder = tempfile::tempdir().unwrap();
-            let shell = spawn(name, arguments, port, folder.path());
-            let mut peer = Self { name, arguments, shell, port, folder };
+            let shell = spawn(name, &arguments, port, folder.path());
+            let mut peer = Self { name, arguments: Arc::clone(&arguments), shell, port, folder };
             if peer.is_ready().await {
                 return peer;
             }
@@ -140,7 +147,7 @@ impl Drop for Peer {
     }
 }
 
-fn spawn(name: &str, arguments: Arguments, port: u16, folder: &Path) -> Child {
+fn spawn(name: &str, arguments: &Arguments, port: u16, folder: &Path) -> Child {
     let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.join("log")).unwrap();
     let mut command = Command::new("sh");
     command.args(["-c", UNTIL_STDIN_CLOSES, "peer"]).arg(program(name));
@@ -156,7 +163,7 @@ pub(crate) fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }
 
-fn program(name: &str) -> PathBuf {
+pub(crate) fn program(name: &str) -> PathBuf {
     let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers/bin").join(name);
     assert!(program.exists(), "`{}` is not installed: run `make peers`", program.display());
     program

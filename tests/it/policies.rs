@@ -97,7 +97,11 @@ fn every_policy_passes_its_own_examples() {
     for (path, name, spec) in policies() {
         let outcomes = run_examples(&name, &spec).unwrap_or_else(|errors| panic!("{path}: {errors:#?}"));
         for outcome in outcomes.iter().filter(|outcome| !outcome.passed()) {
-            wrong.push(format!("{path}, `{}`: {}", outcome.example, outcome.problems.join("; ")));
+            wrong.push(format!(
+                "{path}, `{}`: {}",
+                outcome.example,
+                outcome.problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+            ));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -148,6 +152,65 @@ fn only_fixes_that_hardly_break_anything_need_no_param() {
     assert_eq!(without.iter().map(String::as_str).collect::<Vec<_>>(), wanted);
 }
 
+/// The classes of ecs-facts §1.2, but for ECS.8, whose fix moves what a map names, and ECS.15, whose fix deploys.
+#[test]
+fn every_policy_says_how_far_it_may_be_trusted_with_a_fix() {
+    let mut classes = BTreeMap::new();
+    for (path, object) in objects_of_policies() {
+        let class = object.metadata.labels.get("remediation").unwrap_or_else(|| panic!("{path} has no class")).clone();
+        let Spec::Policy(spec) = &object.spec else { continue };
+        let fixable = spec.checks.iter().any(|check| !check.fix.is_empty());
+        assert!(["auto", "opt-in", "report"].contains(&class.as_str()), "{path}: {class}");
+        assert_eq!(fixable, class != "report", "{path} is `{class}`");
+        let needs_param =
+            |fix: &plimsoll::model::spec::FixSpec| fix.when.as_deref().is_some_and(|when| when.contains("params."));
+        let opted_in = spec.checks.iter().flat_map(|check| &check.fix).all(needs_param);
+        assert!(class != "opt-in" || opted_in, "{path} is opt-in and has a fix that nobody has to ask for");
+        if let Some(number) = object.metadata.name.strip_prefix("security-hub-ecs-") {
+            classes.insert(number.parse::<u32>().unwrap(), class);
+        }
+    }
+    let of = |wanted: &str| -> Vec<u32> {
+        classes.iter().filter(|(_, class)| *class == wanted).map(|(number, _)| *number).collect()
+    };
+    assert_eq!(of("auto"), [3, 4, 10, 12, 13, 14, 18]);
+    assert_eq!(of("opt-in"), [1, 2, 5, 8, 9, 15, 20]);
+    assert_eq!(of("report"), [16, 17, 19, 21]);
+}
+
+/// Related requirements as Security Hub's page lists them (ecs-facts §1.1).
+#[test]
+fn every_control_names_its_frameworks() {
+    let identity = "AC-2(1) AC-3 AC-3(15) AC-3(7) AC-5 AC-6";
+    let wanted: BTreeMap<u32, (&str, &str)> = BTreeMap::from([
+        (1, (identity, "")),
+        (
+            2,
+            (
+                "AC-21 AC-3 AC-3(7) AC-4 AC-4(21) AC-6 SC-7 SC-7(11) SC-7(16) SC-7(20) SC-7(21) SC-7(3) SC-7(4) SC-7(9)",
+                "1.4.4",
+            ),
+        ),
+        (3, ("CA-9(1) CM-2", "")),
+        (4, (identity, "")),
+        (5, (identity, "")),
+        (8, ("CA-9(1) CM-2", "8.6.2")),
+        (9, ("AC-4(26) AU-10 AU-12 AU-2 AU-3 AU-6(3) AU-6(4) CA-7 SC-7(9) SI-7(8)", "")),
+        (10, ("SI-2 SI-2(2) SI-2(4) SI-2(5)", "6.3.3")),
+        (12, ("AU-6(3) AU-6(4) CA-7 SI-2", "")),
+        (16, ("", "1.4.4")),
+        (17, (identity, "")),
+    ]);
+    for (path, name, spec) in policies() {
+        let Some(number) = name.strip_prefix("security-hub-ecs-") else { continue };
+        let (nist, pci) = wanted.get(&number.parse().unwrap()).copied().unwrap_or_default();
+        let nist = nist.split_whitespace().map(|control| format!("NIST.800-53.r5/{control}"));
+        let pci = pci.split_whitespace().map(|control| format!("PCI-DSS.4.0.1/{control}"));
+        let all: Vec<String> = [format!("SecurityHub/ECS.{number}")].into_iter().chain(nist).chain(pci).collect();
+        assert_eq!(spec.controls, all, "{path}");
+    }
+}
+
 /// Task definitions to hold the laws against: the project's own rich and odd ones, and those of `PLIMSOLL_CORPUS`.
 pub(crate) fn documents() -> Vec<(String, Value)> {
     let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/task-definitions")];
@@ -173,14 +236,21 @@ pub(crate) fn documents() -> Vec<(String, Value)> {
     documents
 }
 
+/// The tags that stand in a document.
+pub(crate) fn tags_of(document: &Value) -> BTreeMap<String, String> {
+    let text = |value: &Value| value.as_str().unwrap_or("").to_owned();
+    document["tags"].as_array().into_iter().flatten().map(|tag| (text(&tag["key"]), text(&tag["value"]))).collect()
+}
+
 /// Every policy enforced, with params that turn every fix on.
-fn everything_on(families: BTreeSet<String>) -> Vec<Object> {
+pub(crate) fn everything_on(families: BTreeSet<String>) -> Vec<Object> {
     let users: Map<String, Value> = families.into_iter().map(|family| (family, json!("1000:1000"))).collect();
     let params = json!({
         "users": users, "egressWithoutPublicIp": true, "makeReadonly": true, "tmpVolume": "plimsoll-tmp",
         "secretArns": { "AWS_ACCESS_KEY_ID": "arn:aws:ssm:eu-west-1:123456789012:parameter/k",
                         "AWS_SECRET_ACCESS_KEY": "arn:aws:ssm:eu-west-1:123456789012:parameter/s" },
-        "logGroupPrefix": "/ecs/", "keep": { "*": ["NET_BIND_SERVICE"] }, "fixIt": true,
+        "logGroupPrefix": "/ecs/", "keep": { "*": ["NET_BIND_SERVICE"] }, "fixIt": true, "pinRunning": true, "value": "enhanced",
+        "tags": { "team": "payments", "env": "prod" }, "values": { "env": "prod|dev", "team": ".+" },
     });
     let mut objects: Vec<Object> = Vec::new();
     for (_, object) in objects_of_policies() {
@@ -213,8 +283,8 @@ fn objects_of_policies() -> Vec<(&'static str, Object)> {
 #[test]
 fn on_every_document_verdicts_are_verdicts_and_fixes_are_lawful() {
     let service = json!({"serviceName": "web", "launchType": "EC2", "enableExecuteCommand": false});
+    let running = json!({"app": format!("sha256:{}", "a".repeat(64))});
     let cluster = json!({"clusterName": "prod", "settings": []});
-    let tags = BTreeMap::new();
     let target =
         TargetContext { account: "123456789012".to_owned(), region: "eu-west-1".to_owned(), labels: BTreeMap::new() };
     let scope = ScopeKeys::default();
@@ -224,12 +294,14 @@ fn on_every_document_verdicts_are_verdicts_and_fixes_are_lawful() {
     let set = set(&everything_on(families.map(str::to_owned).collect()));
     let mut changed = 0;
     for (name, document) in documents {
+        let tags = tags_of(&document);
         let subject = Subject {
             kind: ResourceKind::TaskDefinition,
             resource: &document,
             tags: Some(&tags),
             service: Some(&service),
             cluster: Some(&cluster),
+            running: Some(&running),
             target: Some(&target),
             scope: &scope,
         };
@@ -250,7 +322,9 @@ fn on_every_document_verdicts_are_verdicts_and_fixes_are_lawful() {
                 Ok(fixed) => {
                     assert!(!fixed.diff.is_empty(), "{name}: {}", result.policy);
                     changed += fixed.diff.len();
-                    let again = evaluate(&set, &Subject { resource: &fixed.document, ..subject }, now);
+                    let tags = tags_of(&fixed.document);
+                    let again =
+                        evaluate(&set, &Subject { resource: &fixed.document, tags: Some(&tags), ..subject }, now);
                     let again = again.iter().find(|again| again.policy == result.policy).unwrap();
                     assert!(again.fixes.is_empty(), "{name}: {again:?}");
                 }
@@ -265,7 +339,7 @@ fn on_every_document_verdicts_are_verdicts_and_fixes_are_lawful() {
 }
 
 /// What `policies/README.md` says of a policy.
-fn row(path: &str, name: &str, spec: &PolicySpec) -> String {
+fn row(path: &str, name: &str, class: &str, spec: &PolicySpec) -> String {
     let control = spec.controls.first().map_or("", |control| control.strip_prefix("SecurityHub/").unwrap_or(control));
     let fixable = spec.checks.iter().any(|check| !check.fix.is_empty());
     let by_param = fixable
@@ -293,21 +367,27 @@ fn row(path: &str, name: &str, spec: &PolicySpec) -> String {
         .collect();
     let guarded = guarded.into_iter().collect::<Vec<_>>().join(" ");
     let severity = spec.severity.as_str();
-    format!("| [`{name}`]({path}) | {control} | {:?} | {severity} | {fix} | {breaks} | {guarded} |", spec.resource)
+    let resource = format!("{:?}", spec.resource);
+    format!("| [`{name}`]({path}) | {control} | {class} | {resource} | {severity} | {fix} | {breaks} | {guarded} |")
 }
 
 #[test]
 fn the_table_of_the_readme_is_the_catalogue() {
     let mut table = vec![
-        "| policy | control | resource | severity | fix | what its fix may break | `--allow-edit` |".to_owned(),
-        "|---|---|---|---|---|---|---|".to_owned(),
+        "| policy | control | class | resource | severity | fix | what its fix may break | `--allow-edit` |".to_owned(),
+        "|---|---|---|---|---|---|---|---|".to_owned(),
     ];
     let mut policies = policies();
+    let classes: BTreeMap<String, String> = objects_of_policies()
+        .into_iter()
+        .map(|(_, object)| (object.metadata.name, object.metadata.labels["remediation"].clone()))
+        .collect();
+    let class_of = |name: &str| classes[name].as_str();
     policies.sort_by_key(|(path, name, _)| {
         let number = name.rsplit('-').next().and_then(|number| number.parse::<u32>().ok()).unwrap_or(0);
         (!path.starts_with("security-hub/"), number, name.clone())
     });
-    table.extend(policies.iter().map(|(path, name, spec)| row(path, name, spec)));
+    table.extend(policies.iter().map(|(path, name, spec)| row(path, name, class_of(name), spec)));
     let readme = std::fs::read_to_string(folder().join("README.md")).unwrap();
     let found: Vec<&str> = readme.lines().filter(|line| line.starts_with('|')).collect();
     assert_eq!(found.join("\n"), table.join("\n"), "the table should be:\n{}\n", table.join("\n"));

@@ -6,7 +6,7 @@ use std::path::Path;
 use plimsoll::model::ReasonCode;
 
 /// Named, and not told yet: who builds what tells them takes them out.
-const TO_COME: [&str; 2] = ["Alarm", "TaskProtection"];
+const TO_COME: [&str; 1] = ["TaskProtection"];
 
 /// The sources in which something is decided, without the tests beside them.
 fn sources(folder: &Path, found: &mut Vec<String>) {

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the peers into the folder $1, as $1/bin/{ministack,moto_server,dynalite}.
+# Installs the peers into the folder $1, as $1/bin/{ministack,moto_server,dynalite,python}.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -18,6 +18,7 @@ if python3 -m venv "$peers/python" >/dev/null 2>&1; then
     for name in ministack moto_server; do
         wrap "$name" "exec '$peers/python/bin/$name' \"\$@\""
     done
+    wrap python "exec '$peers/python/bin/python' \"\$@\""
 else
     # Debian's python3 without python3-venv.
     rm -rf "$peers/python"
@@ -25,6 +26,7 @@ else
     for name in ministack moto_server; do
         wrap "$name" "PYTHONPATH='$peers/python' exec python3 '$peers/python/bin/$name' \"\$@\""
     done
+    wrap python "PYTHONPATH='$peers/python' exec python3 \"\$@\""
 fi
 
 cp "$here/package.json" "$here/package-lock.json" "$here/.npmrc" "$peers/node/"

@@ -63,7 +63,8 @@ impl Story {
         let store = EmbeddedStore::in_memory()
             .map_err(|error| Error::new("the demonstration could not start").caused_by(error.to_string()))?;
         let store = Arc::new(store);
-        let parts = Parts { ecs: ecs.clone(), store: store.clone(), clock: clock.clone() };
+        let parts =
+            Parts { ecs: ecs.clone(), alarms: Arc::new(ecs.alarms()), store: store.clone(), clock: clock.clone() };
         let settings = Settings {
             target: target.clone(),
             holder: "demo".to_owned(),

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::shape::{Resource, TaskDefinitionFile};
+use super::resource::{InputFile, Resource};
 use crate::cli::freeze;
 use crate::cli::policies::Offline;
-use crate::model::spec::{API_VERSION, ResourceKind, Selector};
-use crate::model::{Timestamp, Verdict};
+use crate::cli::printed::{PolicySetView, Printed};
+use crate::cli::reports::{CheckFinding, CheckReport, CheckResult, CheckSummary};
+use crate::model::spec::{LaunchType, ResourceKind, Selector};
+use crate::model::{Finding, Timestamp, Verdict};
 use crate::policy::{
     PolicyResult, PolicySet, ScopeKey, ScopeKeys, ScopeTags, Subject, TargetContext, WaiverUse, evaluate, waiver_uses,
     waivers_here,
@@ -41,32 +43,60 @@ impl std::str::FromStr for Assumed {
 }
 
 impl Assumed {
-    fn keys(&self, resource: &Resource) -> ScopeKeys {
-        let assumed = |values: &[String]| values.first().cloned();
-        let key = |value: Option<String>| value.map_or(ScopeKey::Unknown, ScopeKey::Known);
-        let arn = resource.arn.as_ref();
-        let tags = self.0.tags.iter().filter_map(|(key, values)| Some((key.clone(), values.first()?.clone())));
-        ScopeKeys {
-            account: key(assumed(&self.0.accounts)
-                .or_else(|| arn.map(|arn| arn.as_str().split(':').nth(4).unwrap_or("").to_owned()))),
-            region: key(assumed(&self.0.regions)
-                .or_else(|| arn.map(|arn| arn.as_str().split(':').nth(3).unwrap_or("").to_owned()))),
-            cluster: key(assumed(&self.0.clusters)),
-            service: key(assumed(&self.0.services)),
-            family: key(assumed(&self.0.families).or_else(|| resource.family().map(ToOwned::to_owned))),
-            launch_type: self
-                .0
-                .launch_types
-                .first()
-                .map_or(ScopeKey::Unknown, |launch_type| ScopeKey::Known(*launch_type)),
-            tags: ScopeTags::Partly(tags.collect()),
+    /// What scopes are matched against: what is assumed, else what the file says.
+    fn keys(&self, file: &InputFile, resource: &Resource) -> ScopeKeys {
+        let tied = |index: Option<usize>| index.and_then(|index| file.resources.get(index));
+        let is = |kind| (resource.kind == kind).then_some(resource);
+        let service = is(ResourceKind::Service).or_else(|| tied(resource.tied.service));
+        let cluster = is(ResourceKind::Cluster).or_else(|| tied(resource.tied.cluster));
+        let definition = is(ResourceKind::TaskDefinition).or_else(|| tied(resource.tied.task_definition));
+        let text = |resource: Option<&Resource>, member: &str| resource?.text(member).map(ToOwned::to_owned);
+        let key = |assumed: &[String], told: Option<String>| {
+            assumed.first().cloned().or(told).map_or(ScopeKey::Unknown, ScopeKey::Known)
+        };
+        let part_of_arn = |index: usize| resource.arn.as_ref()?.split(':').nth(index).map(ToOwned::to_owned);
+        let named = |member: &str| text(service.or(Some(resource)), member).map(|name| last_part(&name));
+        let of_cluster = text(cluster, "clusterName").or_else(|| named("clusterArn")).or_else(|| named("cluster"));
+        let family = text(definition, "family").or_else(|| {
+            let revision = last_part(service?.text("taskDefinition")?);
+            Some(revision.split(':').next().unwrap_or(&revision).to_owned())
+        });
+        let launch_type = self.0.launch_types.first().copied().or_else(|| {
+            let told = service.or(Some(resource))?.document.get("launchType")?;
+            serde_json::from_value::<LaunchType>(told.clone()).ok()
+        });
+        let around = service.or(cluster);
+        let told = around.and_then(|one| one.tags.clone());
+        let complete = told.is_some() && around.is_some_and(|one| !one.tags_may_come);
+        let mut tags = told.unwrap_or_default();
+        for (name, values) in &self.0.tags {
+            tags.extend(values.first().map(|value| (name.clone(), value.clone())));
         }
+        let mut keys = ScopeKeys {
+            account: key(&self.0.accounts, part_of_arn(4)),
+            region: key(&self.0.regions, part_of_arn(3)),
+            cluster: key(&self.0.clusters, of_cluster),
+            service: key(&self.0.services, text(service, "serviceName")),
+            family: key(&self.0.families, family),
+            launch_type: launch_type.map_or(ScopeKey::Unknown, ScopeKey::Known),
+            tags: if complete { ScopeTags::Known(tags) } else { ScopeTags::Partly(tags) },
+        };
+        if matches!(resource.kind, ResourceKind::Cluster | ResourceKind::CapacityProvider) {
+            // It has no service, whatever is assumed for others.
+            (keys.service, keys.family, keys.launch_type) = (ScopeKey::Absent, ScopeKey::Absent, ScopeKey::Absent);
+        }
+        keys
     }
 }
 
-/// What the policies say of one task definition.
+/// The name at the end of an ARN, or the name itself.
+fn last_part(arn: &str) -> String {
+    arn.rsplit('/').next().unwrap_or(arn).to_owned()
+}
+
+/// What the policies say of one resource.
 pub(in crate::cli) struct Judged<'a> {
-    pub(in crate::cli) file: &'a TaskDefinitionFile,
+    pub(in crate::cli) file: &'a InputFile,
     pub(in crate::cli) resource: &'a Resource,
     pub(in crate::cli) results: Vec<PolicyResult>,
 }
@@ -74,50 +104,60 @@ pub(in crate::cli) struct Judged<'a> {
 impl Judged<'_> {
     /// The line in the file of a finding's path.
     pub(in crate::cli) fn line(&self, path: &str) -> usize {
-        self.file.json.line(&format!("{}{path}", self.resource.prefix))
+        self.file.source.line(&self.resource.origin.nearest(path))
     }
 }
 
-/// Calls `ask` with the resource as policies see it.
+/// Calls `ask` with the resource as policies see it, with `document` for what the file has.
 pub(in crate::cli) fn with_subject<T>(
+    file: &InputFile,
     resource: &Resource,
     document: &Value,
     assumed: &Assumed,
     ask: impl FnOnce(&Subject<'_>) -> T,
 ) -> T {
-    let scope = assumed.keys(resource);
+    let scope = assumed.keys(file, resource);
     let target = match (&scope.account, &scope.region) {
         (ScopeKey::Known(account), ScopeKey::Known(region)) => {
             Some(TargetContext { account: account.clone(), region: region.clone(), labels: BTreeMap::new() })
         }
         _ => None,
     };
+    let tied = |index: Option<usize>| index.and_then(|index| file.resources.get(index)).map(|one| &one.document);
+    let own = |kind| (resource.kind == kind).then_some(document);
     ask(&Subject {
-        kind: ResourceKind::TaskDefinition,
+        kind: resource.kind,
         resource: document,
         tags: resource.tags.as_ref(),
-        service: None,
-        cluster: None,
+        service: own(ResourceKind::Service).or_else(|| tied(resource.tied.service)),
+        cluster: own(ResourceKind::Cluster).or_else(|| tied(resource.tied.cluster)),
+        running: None,
         target: target.as_ref(),
         scope: &scope,
     })
 }
 
-/// Asks every policy about every task definition of the files.
+/// Asks every policy about every resource of the files that it is about.
 pub(in crate::cli) fn judge<'a>(
     set: &PolicySet,
-    files: &'a [TaskDefinitionFile],
+    files: &'a [InputFile],
     assumed: &Assumed,
     now: Timestamp,
 ) -> Vec<Judged<'a>> {
     let mut judged = Vec::new();
     for file in files {
         for resource in &file.resources {
-            let results = with_subject(resource, &resource.document, assumed, |subject| evaluate(set, subject, now));
+            let results =
+                with_subject(file, resource, &resource.document, assumed, |subject| evaluate(set, subject, now));
             judged.push(Judged { file, resource, results });
         }
     }
     judged
+}
+
+/// Why a policy could not be told.
+pub(in crate::cli) fn reason(result: &PolicyResult) -> &str {
+    result.reason.as_ref().map_or("it could not be evaluated", |reason| &reason.message)
 }
 
 /// How many resource and policy pairs come to which verdict.
@@ -133,39 +173,44 @@ pub(in crate::cli) fn waivers(set: &PolicySet, judged: &[Judged<'_>], now: Times
 
 /// The CheckReport of DESIGN §7.
 pub(in crate::cli) fn to_json(policies: &Offline, judged: &[Judged<'_>], waivers: &[WaiverUse]) -> Value {
-    let results: Vec<Value> =
-        judged.iter().flat_map(|one| one.results.iter().map(move |result| result_json(one, result))).collect();
-    json!({
-        "apiVersion": API_VERSION, "kind": "CheckReport",
-        "policySet": { "source": policies.source, "hash": policies.set.hash(), "policies": policies.set.len() },
-        "summary": {
-            "resources": judged.len(),
-            "pass": count(judged, Verdict::Pass), "fail": count(judged, Verdict::Fail),
-            "waived": count(judged, Verdict::Waived), "skip": count(judged, Verdict::Skip),
-            "unknown": count(judged, Verdict::Unknown),
+    let report = CheckReport {
+        policy_set: PolicySetView::of(policies),
+        summary: CheckSummary {
+            resources: judged.len(),
+            pass: count(judged, Verdict::Pass),
+            fail: count(judged, Verdict::Fail),
+            waived: count(judged, Verdict::Waived),
+            skip: count(judged, Verdict::Skip),
+            unknown: count(judged, Verdict::Unknown),
         },
-        "results": results,
-        "waivers": waivers,
-    })
+        results: judged.iter().flat_map(|one| one.results.iter().map(move |result| of_result(one, result))).collect(),
+        waivers: waivers.to_vec(),
+    };
+    report.to_json()
 }
 
-fn result_json(judged: &Judged<'_>, result: &PolicyResult) -> Value {
-    let findings: Vec<Value> = result
-        .findings
-        .iter()
-        .map(|finding| {
-            json!({
-                "check": finding.check, "path": finding.path, "container": finding.container,
-                "line": judged.line(&finding.path), "message": finding.message, "fixable": finding.fixable,
-                "waiver": finding.waiver,
-            })
-        })
-        .collect();
-    json!({
-        "resource": judged.resource.name, "file": judged.file.name, "policy": result.policy,
-        "controls": result.controls, "severity": result.severity, "verdict": result.verdict,
-        "reason": result.reason, "waiver": result.waiver, "enforcement": result.enforcement, "findings": findings,
-    })
+fn of_result(judged: &Judged<'_>, result: &PolicyResult) -> CheckResult {
+    let finding = |finding: &Finding| CheckFinding {
+        check: finding.check.clone(),
+        path: finding.path.clone(),
+        container: finding.container.clone(),
+        line: judged.line(&finding.path),
+        message: finding.message.clone(),
+        fixable: finding.fixable,
+        waiver: finding.waiver.clone(),
+    };
+    CheckResult {
+        resource: judged.resource.name.clone(),
+        file: judged.file.name.clone(),
+        policy: result.policy.clone(),
+        controls: result.controls.clone(),
+        severity: result.severity,
+        verdict: result.verdict,
+        reason: result.reason.clone(),
+        waiver: result.waiver.clone(),
+        enforcement: result.enforcement,
+        findings: result.findings.iter().map(finding).collect(),
+    }
 }
 
 #[cfg(test)]

@@ -1,134 +1,192 @@
-//! Which task definitions a file holds: DescribeTaskDefinition's answer, RegisterTaskDefinition's input, lists of them.
+//! Which resources a file holds: what ECS describes and takes, lists of it, templates and plans.
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::text::JsonText;
+use super::resource::{InputFile, Origin, Resource, Tied, tags_of};
+use super::source::{Source, is_terraform};
+use super::{template, terraform};
 use crate::cli::error::Error;
-use crate::model::TaskDefinitionArn;
+use crate::model::spec::{API_VERSION, ResourceKind};
 
-/// A file, and the task definitions in it.
-pub(in crate::cli) struct TaskDefinitionFile {
-    pub(in crate::cli) name: String,
-    pub(in crate::cli) json: JsonText,
-    pub(in crate::cli) resources: Vec<Resource>,
-}
+/// What can be given.
+const HELP: &str = "give task definitions as `aws ecs describe-task-definition` prints or `register-task-definition` takes them, a CloudFormation template, or what `terraform show -json` prints";
 
-/// A task definition in a file.
-#[derive(Debug, Clone, PartialEq)]
-pub(in crate::cli) struct Resource {
-    /// `FILE#FAMILY`
-    pub(in crate::cli) name: String,
-    /// Where the bare document stands in the file.
-    pub(in crate::cli) prefix: String,
-    /// Without its tags.
-    pub(in crate::cli) document: Value,
-    /// `None`: the file does not say; DescribeTaskDefinition tells them only when asked.
-    pub(in crate::cli) tags: Option<BTreeMap<String, String>>,
-    /// Where it was registered, if it says so.
-    pub(in crate::cli) arn: Option<TaskDefinitionArn>,
-}
-
-impl Resource {
-    pub(in crate::cli) fn family(&self) -> Option<&str> {
-        self.document.get("family").and_then(Value::as_str)
-    }
-}
+/// Members that keep several resources together, as ECS's answers do.
+const LISTS: &[&str] = &["taskDefinitions", "services", "clusters", "taskSets", "capacityProviders"];
+/// Members that hold one.
+const SINGLE: &[&str] = &["taskDefinition", "service", "cluster", "taskSet", "capacityProvider"];
 
 /// Reads a file.
 ///
 /// # Errors
-/// Where it is no JSON, or no shape that is known: with what it seems to be.
-pub(in crate::cli) fn read(name: &str, bytes: Vec<u8>) -> Result<TaskDefinitionFile, Error> {
-    let text =
-        String::from_utf8(bytes).map_err(|_| Error::new(format!("`{name}` is not UTF-8")).help("save it as UTF-8"))?;
-    let json = JsonText::parse(text).map_err(|fault| {
-        Error::new(format!("{name}:{}:{}: {}", fault.line, fault.column, fault.message))
-            .help("a task definition file is JSON, as `aws ecs describe-task-definition` prints it")
-    })?;
-    let resources = resources(name, &json.value)?;
-    Ok(TaskDefinitionFile { name: name.to_owned(), json, resources })
+/// Where it cannot be read, or is no shape that is known: with what it seems to be.
+pub(in crate::cli) fn read(name: &str, bytes: Vec<u8>) -> Result<InputFile, Error> {
+    let source = Source::read(name, bytes)?;
+    let resources = resources(name, &source)?;
+    Ok(InputFile { name: name.to_owned(), source, resources })
 }
 
-fn resources(file: &str, value: &Value) -> Result<Vec<Resource>, Error> {
-    match value {
-        Value::Array(list) if list.is_empty() => Err(unknown(file, "it is an empty list")),
+fn resources(file: &str, source: &Source) -> Result<Vec<Resource>, Error> {
+    if let Value::Object(root) = source.value() {
+        if template::is_one(root) {
+            return template::read(file, source);
+        }
+        if terraform::is_one(root) {
+            return terraform::read(file, source.value());
+        }
+    }
+    if let Some((line, column)) = source.short_form() {
+        return Err(Error::new(format!(
+            "{file}:{line}:{column}: functions like `!Ref` belong in CloudFormation templates"
+        ))
+        .help("give the whole template, with its `Resources`"));
+    }
+    let mut found = Vec::new();
+    let root = source.value();
+    match root {
+        Value::Array(list) if list.is_empty() => return Err(unknown(file, "it is an empty list")),
         Value::Array(list) => {
-            let one = |(index, element): (usize, &Value)| {
-                resource(file, &format!("/{index}"), element, index)
-                    .ok_or_else(|| unknown(file, &format!("element {index} of the list is no task definition")))
-            };
-            list.iter().enumerate().map(one).collect()
+            let what = if source.is_several() { "document" } else { "element" };
+            for (index, element) in list.iter().enumerate() {
+                if !bare(file, &format!("/{index}"), element, index, &mut found) {
+                    let why = seems(element).unwrap_or("it is nothing of ECS's");
+                    return Err(unknown(file, &format!("{what} {index} of the list is not known: {why}")));
+                }
+            }
         }
-        Value::Object(members) => {
-            let has = |name: &str| members.contains_key(name);
-            if has("AWSTemplateFormatVersion") || (has("Resources") && !has("containerDefinitions")) {
-                return Err(not_yet(file, "a CloudFormation template"));
+        Value::Object(_) => {
+            if !bare(file, "", root, 0, &mut found) {
+                return Err(unknown(file, seems(root).unwrap_or("it has no `containerDefinitions`")));
             }
-            if has("terraform_version") || has("planned_values") || has("resource_changes") {
-                return Err(not_yet(file, "a Terraform plan"));
-            }
-            // `taskDefinitions` is how several answers are kept together.
-            if let Some(Value::Array(list)) = members.get("taskDefinitions") {
-                let one = |(index, element): (usize, &Value)| {
-                    resource(file, &format!("/taskDefinitions/{index}"), element, index).ok_or_else(|| {
-                        unknown(file, &format!("element {index} of `taskDefinitions` is no task definition"))
-                    })
-                };
-                return list.iter().enumerate().map(one).collect();
-            }
-            resource(file, "", value, 0)
-                .map(|one| vec![one])
-                .ok_or_else(|| unknown(file, "it has no `containerDefinitions`"))
         }
-        _ => Err(unknown(file, "it is neither an object nor a list")),
+        Value::String(text) if is_terraform(text) => {
+            let why = "it seems to be Terraform's own language; give what `terraform show -json PLANFILE` prints, which has the values";
+            return Err(unknown(file, why));
+        }
+        _ => return Err(unknown(file, "it is neither an object nor a list")),
+    }
+    Ok(found)
+}
+
+/// Takes the resources that a value holds; false where it is nothing of ECS's.
+fn bare(file: &str, at: &str, value: &Value, index: usize, found: &mut Vec<Resource>) -> bool {
+    let Some(members) = value.as_object() else { return false };
+    if let Some(kind) = kind_of(members) {
+        found.push(resource(file, at.to_owned(), kind, members, None, index));
+        return true;
+    }
+    for name in SINGLE {
+        if let Some(Value::Object(inner)) = members.get(*name) {
+            let Some(kind) = kind_of(inner) else { return false };
+            let beside = (kind == ResourceKind::TaskDefinition).then(|| members.get("tags"));
+            found.push(resource(file, format!("{at}/{name}"), kind, inner, beside, index));
+            return true;
+        }
+    }
+    let mut any = false;
+    for name in LISTS {
+        let Some(Value::Array(list)) = members.get(*name) else { continue };
+        for (index, one) in list.iter().enumerate() {
+            if !bare(file, &format!("{at}/{name}/{index}"), one, index, found) {
+                return false;
+            }
+        }
+        any = true;
+    }
+    any
+}
+
+/// What a bare document is, by members that no other has.
+fn kind_of(members: &Map<String, Value>) -> Option<ResourceKind> {
+    let has = |name: &str| members.contains_key(name);
+    // A list of another type, or none at all where a family is named, is the policies' matter: unknown.
+    if has("containerDefinitions") || has("family") {
+        Some(ResourceKind::TaskDefinition)
+    } else if has("taskSetArn") {
+        Some(ResourceKind::TaskSet)
+    } else if has("serviceName") || has("serviceArn") {
+        Some(ResourceKind::Service)
+    } else if has("capacityProviderArn") || has("autoScalingGroupProvider") {
+        Some(ResourceKind::CapacityProvider)
+    } else if has("clusterName") {
+        Some(ResourceKind::Cluster)
+    } else {
+        None
     }
 }
 
-fn resource(file: &str, at: &str, value: &Value, index: usize) -> Option<Resource> {
-    let members = value.as_object()?;
-    let (prefix, document, beside) = match members.get("taskDefinition") {
-        Some(inner @ Value::Object(_)) => (format!("{at}/taskDefinition"), inner, Some(members.get("tags"))),
-        _ => (at.to_owned(), value, None),
+/// `beside` is for what DescribeTaskDefinition answers: the tags next to the document.
+fn resource(
+    file: &str,
+    prefix: String,
+    kind: ResourceKind,
+    members: &Map<String, Value>,
+    beside: Option<Option<&Value>>,
+    index: usize,
+) -> Resource {
+    let mut document = members.clone();
+    let (arn, name) = match kind {
+        ResourceKind::TaskDefinition => ("taskDefinitionArn", "family"),
+        ResourceKind::Service => ("serviceArn", "serviceName"),
+        ResourceKind::Cluster => ("clusterArn", "clusterName"),
+        ResourceKind::TaskSet => ("taskSetArn", "id"),
+        ResourceKind::CapacityProvider => ("capacityProviderArn", "name"),
     };
-    let mut document = document.as_object()?.clone();
-    // A list of another type, or none at all where a family is named, is the policies' matter: unknown.
-    if !document.contains_key("containerDefinitions") && !document.contains_key("family") {
-        return None;
-    }
-    let own = document.shift_remove("tags");
-    let described = document.contains_key("taskDefinitionArn");
+    let own = match kind {
+        ResourceKind::TaskDefinition => document.shift_remove("tags"),
+        _ => document.get("tags").cloned(),
+    };
+    let described = document.contains_key(arn);
     let tags = match (beside, own) {
         (Some(Some(tags)), _) => tags_of(tags),
         (Some(None), _) => None,
         (None, Some(tags)) => tags_of(&tags),
         (None, None) if described => None,
-        // RegisterTaskDefinition's input without tags makes a revision without tags.
+        // An input without tags makes a resource without tags.
         (None, None) => Some(BTreeMap::new()),
     };
-    let arn = document.get("taskDefinitionArn").and_then(Value::as_str).and_then(|arn| arn.parse().ok());
-    let family = document.get("family").and_then(Value::as_str).map_or_else(|| index.to_string(), ToOwned::to_owned);
-    Some(Resource { name: format!("{file}#{family}"), prefix, document: Value::Object(document), tags, arn })
+    let text = |member: &str| document.get(member).and_then(Value::as_str).map(ToOwned::to_owned);
+    Resource {
+        name: format!("{file}#{}", text(name).unwrap_or_else(|| index.to_string())),
+        kind,
+        origin: Origin::Bare { prefix },
+        arn: text(arn),
+        document: Value::Object(document),
+        tags,
+        tags_may_come: false,
+        tied: Tied::default(),
+    }
 }
 
-fn tags_of(tags: &Value) -> Option<BTreeMap<String, String>> {
-    let pair = |tag: &Value| {
-        let key = tag.get("key")?.as_str()?.to_owned();
-        Some((key, tag.get("value").and_then(Value::as_str).unwrap_or("").to_owned()))
-    };
-    tags.as_array()?.iter().map(pair).collect()
+/// What a value of another kind seems to be, with what to give instead.
+fn seems(value: &Value) -> Option<&'static str> {
+    let members = value.as_object()?;
+    let has = |name: &str| members.contains_key(name);
+    Some(if has("apiVersion") && has("kind") {
+        if members.get("apiVersion").and_then(Value::as_str) == Some(API_VERSION) {
+            "it seems to be an object of plimsoll's; policies are given with -f"
+        } else {
+            "it seems to be a Kubernetes manifest"
+        }
+    } else if has("image") && has("name") {
+        "it seems to be a container definition; it has no `containerDefinitions` around it"
+    } else if members.get("services").is_some_and(Value::is_object) {
+        "it seems to be a Docker Compose file"
+    } else if has("terraform_version") {
+        "it seems to be Terraform's state; give what `terraform show -json` prints"
+    } else if has("artifacts") && has("version") {
+        "it seems to be the manifest of CDK's cloud assembly; give the `*.template.json` beside it"
+    } else if has("ContainerDefinitions") || has("Family") {
+        "it seems to be the properties of a CloudFormation resource; give the whole template"
+    } else {
+        return None;
+    })
 }
 
 fn unknown(file: &str, why: &str) -> Error {
-    Error::new(format!("`{file}` is no task definition file: {why}")).help(
-        "use the output of `aws ecs describe-task-definition`, the input of `aws ecs register-task-definition`, or a list of either",
-    )
-}
-
-fn not_yet(file: &str, what: &str) -> Error {
-    Error::new(format!("`{file}` is {what}, which this version cannot read yet"))
-        .help("render it to the input of `aws ecs register-task-definition` first")
+    Error::new(format!("`{file}` is no file of ECS's: {why}")).help(HELP)
 }
 
 #[cfg(test)]
@@ -141,37 +199,69 @@ mod tests {
         read("f.json", value.to_string().into_bytes()).map(|file| file.resources).map_err(|error| error.one_line())
     }
 
+    fn prefix(resource: &Resource) -> &str {
+        match &resource.origin {
+            Origin::Bare { prefix } => prefix,
+            Origin::Converted { .. } => panic!("{resource:?}"),
+        }
+    }
+
     #[test]
     fn every_shape_gives_the_bare_document() {
         let bare = json!({ "family": "web", "containerDefinitions": [] });
         let tagged = json!({ "family": "web", "containerDefinitions": [], "tags": [{ "key": "a", "value": "b" }] });
         let described = json!({ "taskDefinition": bare, "tags": [] });
         let tags = BTreeMap::from([("a".to_owned(), "b".to_owned())]);
-        for (value, prefix, expected) in [
+        for (value, at, expected) in [
             (bare.clone(), "", Some(BTreeMap::new())),
             (tagged, "", Some(tags)),
             (described, "/taskDefinition", Some(BTreeMap::new())),
             (json!({ "taskDefinition": bare }), "/taskDefinition", None),
         ] {
             let found = read_value(&value).unwrap();
-            assert_eq!((found[0].prefix.as_str(), &found[0].tags, &found[0].document), (prefix, &expected, &bare));
+            assert_eq!((prefix(&found[0]), &found[0].tags, &found[0].document), (at, &expected, &bare));
             let listed = read_value(&json!([value, value])).unwrap();
-            assert_eq!(listed[1].prefix, format!("/1{prefix}"));
+            assert_eq!(prefix(&listed[1]), format!("/1{at}"));
         }
+    }
+
+    #[test]
+    fn services_and_clusters_are_told_from_their_members() {
+        let service = json!({ "serviceArn": "arn:aws:ecs:eu-west-1:1:service/prod/web", "serviceName": "web",
+            "clusterArn": "arn:aws:ecs:eu-west-1:1:cluster/prod", "taskDefinition": "web:1" });
+        let cluster = json!({ "clusterName": "prod", "settings": [] });
+        let found = read_value(&json!({ "services": [service], "failures": [] })).unwrap();
+        assert_eq!((found[0].kind, found[0].name.as_str()), (ResourceKind::Service, "f.json#web"));
+        assert_eq!((prefix(&found[0]), &found[0].tags), ("/services/0", &None));
+        let found = read_value(&json!({ "cluster": cluster })).unwrap();
+        assert_eq!((found[0].kind, found[0].name.as_str()), (ResourceKind::Cluster, "f.json#prod"));
     }
 
     #[test]
     fn what_cannot_be_read_is_told_by_name() {
         for (value, told) in [
-            (json!({ "AWSTemplateFormatVersion": "2010-09-09" }), "CloudFormation"),
-            (json!({ "terraform_version": "1.9.0" }), "Terraform"),
+            (json!({ "AWSTemplateFormatVersion": "2010-09-09" }), "CloudFormation template without `Resources`"),
+            (json!({ "resource_changes": 1 }), "Terraform plan without `resource_changes`"),
+            (json!({ "version": 4, "terraform_version": "1.9.0", "serial": 1 }), "terraform show -json"),
             (json!({ "name": "app", "image": "a" }), "no `containerDefinitions`"),
+            (json!({ "name": "app" }), "no `containerDefinitions`"),
             (json!([{ "family": "web" }, 1]), "element 1"),
+            (json!({ "apiVersion": "v1", "kind": "Pod" }), "Kubernetes"),
+            (json!({ "apiVersion": "plimsoll/v1", "kind": "Policy" }), "with -f"),
+            (json!({ "services": { "web": {} } }), "Docker Compose"),
+            (json!({ "version": "36", "artifacts": {} }), "template.json"),
+            (json!({ "Family": "web" }), "whole template"),
             (json!([]), "empty list"),
             (json!("web"), "neither an object nor a list"),
         ] {
             let error = read_value(&value).unwrap_err();
             assert!(error.contains(told), "{error}");
         }
+        let language = b"resource \"aws_ecs_service\" \"web\" {\n  name = \"web\"\n}\n".to_vec();
+        let error = read("main.tf", language).map(|_| ()).unwrap_err().one_line();
+        assert!(error.contains("terraform show -json"), "{error}");
+        let fragment = b"containerDefinitions: []\nfamily: !Ref Family\n".to_vec();
+        let error = read("task.yaml", fragment).map(|_| ()).unwrap_err().one_line();
+        assert!(error.contains("task.yaml:2:9: functions like `!Ref`"), "{error}");
     }
 }

@@ -5,6 +5,10 @@ use std::ops::Range;
 
 use serde_json::Value;
 
+/// Values in one text. A Terraform plan of a large estate has some hundred thousand; past this, reading would take
+/// gigabytes.
+const MAX_VALUES: usize = 2_000_000;
+
 /// Where a value, and the name before it, stand in a text, in bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::cli) struct Place {
@@ -14,12 +18,28 @@ pub(in crate::cli) struct Place {
     pub(in crate::cli) start: usize,
 }
 
+/// A place, and those of what the value holds: the tree of the value once more, because pointers of all nodes would
+/// take many times the text.
+#[derive(Debug, Clone)]
+struct Spot {
+    place: Place,
+    inside: Inside,
+}
+
+#[derive(Debug, Clone)]
+enum Inside {
+    Nothing,
+    Elements(Vec<Spot>),
+    Members(HashMap<String, Spot>),
+}
+
 /// A JSON text, its value, and the place of every node by JSON Pointer.
 #[derive(Debug, Clone)]
 pub(in crate::cli) struct JsonText {
     pub(in crate::cli) text: String,
     pub(in crate::cli) value: Value,
-    places: HashMap<String, Place>,
+    root: Spot,
+    lines: Vec<usize>,
 }
 
 /// The text is no JSON that everybody reads alike.
@@ -35,63 +55,121 @@ impl JsonText {
     /// Reads a text. A byte order mark at its start is kept.
     ///
     /// # Errors
-    /// What serde_json refuses, and members that are there twice: which of them counts differs between readers.
+    /// What serde_json refuses, members that are there twice (which of them counts differs between readers), and more
+    /// than [`MAX_VALUES`].
     pub(in crate::cli) fn parse(text: String) -> Result<Self, JsonFault> {
         let begin = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
+        if let Some(at) = past_the_limit(&text) {
+            let (line, column) = position(&line_starts(&text), &text, at);
+            return Err(JsonFault { line, column, message: format!("there are more than {MAX_VALUES} values") });
+        }
         let value: Value = serde_json::from_str(text.get(begin..).unwrap_or("")).map_err(|error| JsonFault {
             line: error.line(),
             column: error.column(),
             // serde_json ends its sentence with the place, which is told already.
             message: error.to_string().split(" at line ").next().unwrap_or("it is not JSON").to_owned(),
         })?;
-        let mut scanner = Scanner { bytes: text.as_bytes(), at: begin, places: HashMap::new(), twice: None };
-        scanner.value(String::new(), None);
+        let mut scanner = Scanner { bytes: text.as_bytes(), at: begin, twice: None };
+        let root = scanner.value(None);
+        let lines = line_starts(&text);
         if let Some((name, at)) = scanner.twice {
-            let (line, column) = position(&text, at);
+            let (line, column) = position(&lines, &text, at);
             return Err(JsonFault { line, column, message: format!("the member `{name}` is there twice") });
         }
-        let places = scanner.places;
-        Ok(Self { text, value, places })
+        Ok(Self { text, value, root, lines })
     }
 
     /// Where the node of that pointer stands.
     pub(in crate::cli) fn place(&self, pointer: &str) -> Option<&Place> {
-        self.places.get(pointer)
+        let (place, rest) = self.nearest(pointer);
+        rest.is_empty().then_some(place)
     }
 
     /// The line, from 1, of a node; where there is none, of the nearest thing around it.
     pub(in crate::cli) fn line(&self, pointer: &str) -> usize {
-        let mut pointer = pointer;
-        loop {
-            if let Some(place) = self.places.get(pointer) {
-                return position(&self.text, place.start).0;
-            }
-            match pointer.rsplit_once('/') {
-                Some((around, _)) => pointer = around,
-                None => return 1,
-            }
-        }
+        position(&self.lines, &self.text, self.nearest(pointer).0.start).0
     }
 
-    /// The places of all nodes.
-    pub(in crate::cli) fn places(&self) -> impl Iterator<Item = (&str, &Place)> {
-        self.places.iter().map(|(pointer, place)| (pointer.as_str(), place))
+    /// The place of the deepest node on the way, and what is left of the pointer there.
+    fn nearest<'a>(&self, pointer: &'a str) -> (&Place, &'a str) {
+        let (mut spot, mut rest) = (&self.root, pointer);
+        while let Some(after) = rest.strip_prefix('/') {
+            let (token, next) = after.split_at(after.find('/').unwrap_or(after.len()));
+            let inner = match &spot.inside {
+                Inside::Nothing => None,
+                Inside::Elements(elements) => token.parse().ok().and_then(|index: usize| elements.get(index)),
+                Inside::Members(members) => members.get(&token.replace("~1", "/").replace("~0", "~")),
+            };
+            let Some(inner) = inner else { break };
+            (spot, rest) = (inner, next);
+        }
+        (&spot.place, rest)
+    }
+
+    /// The pointers and places of all nodes, in no order.
+    pub(in crate::cli) fn places(&self) -> Vec<(String, &Place)> {
+        let mut found = Vec::new();
+        visit(&self.root, String::new(), &mut found);
+        found
     }
 }
 
+fn visit<'a>(spot: &'a Spot, pointer: String, found: &mut Vec<(String, &'a Place)>) {
+    match &spot.inside {
+        Inside::Nothing => {}
+        Inside::Elements(elements) => {
+            for (index, inner) in elements.iter().enumerate() {
+                visit(inner, format!("{pointer}/{index}"), found);
+            }
+        }
+        Inside::Members(members) => {
+            for (name, inner) in members {
+                visit(inner, format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1")), found);
+            }
+        }
+    }
+    found.push((pointer, &spot.place));
+}
+
+/// Where a text comes to have too many values, if it does: each but the first comes after one of these bytes.
+fn past_the_limit(text: &str) -> Option<usize> {
+    let mut values = 0;
+    let mut quoted = false;
+    let mut escaped = false;
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b',' | b'[' | b'{' if !quoted => {
+                values += 1;
+                if values > MAX_VALUES {
+                    return Some(at);
+                }
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+fn line_starts(text: &str) -> Vec<usize> {
+    std::iter::once(0)
+        .chain(text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1))
+        .collect()
+}
+
 /// Line and column, from 1, of a byte.
-fn position(text: &str, at: usize) -> (usize, usize) {
-    let before = text.get(..at).unwrap_or("");
-    let line = before.matches('\n').count() + 1;
-    let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
-    (line, column)
+fn position(lines: &[usize], text: &str, at: usize) -> (usize, usize) {
+    let line = lines.partition_point(|start| *start <= at).max(1);
+    let start = lines.get(line - 1).copied().unwrap_or(0);
+    (line, text.get(start..at).unwrap_or("").chars().count() + 1)
 }
 
 /// Walks a text that serde_json has accepted: nothing here has to be checked again, and nesting is bounded (128).
 struct Scanner<'a> {
     bytes: &'a [u8],
     at: usize,
-    places: HashMap<String, Place>,
     twice: Option<(String, usize)>,
 }
 
@@ -107,12 +185,13 @@ impl Scanner<'_> {
         self.bytes.get(self.at).copied()
     }
 
-    fn value(&mut self, pointer: String, name_at: Option<usize>) {
+    fn value(&mut self, name_at: Option<usize>) -> Spot {
         let first = self.peek();
         let start = self.at;
+        let mut inside = Inside::Nothing;
         match first {
-            Some(b'{') => self.members(&pointer),
-            Some(b'[') => self.elements(&pointer),
+            Some(b'{') => inside = Inside::Members(self.members()),
+            Some(b'[') => inside = Inside::Elements(self.elements()),
             Some(b'"') => drop(self.string()),
             _ => {
                 while self
@@ -124,14 +203,11 @@ impl Scanner<'_> {
                 }
             }
         }
-        let place = Place { value: start..self.at, start: name_at.unwrap_or(start) };
-        if self.places.insert(pointer.clone(), place).is_some() && self.twice.is_none() {
-            let name = pointer.rsplit('/').next().unwrap_or("").replace("~1", "/").replace("~0", "~");
-            self.twice = Some((name, name_at.unwrap_or(start)));
-        }
+        Spot { place: Place { value: start..self.at, start: name_at.unwrap_or(start) }, inside }
     }
 
-    fn members(&mut self, pointer: &str) {
+    fn members(&mut self) -> HashMap<String, Spot> {
+        let mut inside = HashMap::new();
         self.at += 1;
         while self.peek().is_some_and(|byte| byte != b'}') {
             let name_at = self.at;
@@ -139,21 +215,26 @@ impl Scanner<'_> {
             self.blank();
             // The colon.
             self.at += 1;
-            self.value(format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1")), Some(name_at));
+            let spot = self.value(Some(name_at));
+            if self.twice.is_none() && inside.contains_key(&name) {
+                self.twice = Some((name.clone(), name_at));
+            }
+            inside.insert(name, spot);
             self.comma();
         }
         self.at += 1;
+        inside
     }
 
-    fn elements(&mut self, pointer: &str) {
+    fn elements(&mut self) -> Vec<Spot> {
+        let mut inside = Vec::new();
         self.at += 1;
-        let mut index = 0;
         while self.peek().is_some_and(|byte| byte != b']') {
-            self.value(format!("{pointer}/{index}"), None);
-            index += 1;
+            inside.push(self.value(None));
             self.comma();
         }
         self.at += 1;
+        inside
     }
 
     fn comma(&mut self) {
@@ -217,6 +298,13 @@ mod tests {
         assert_eq!((fault.line, fault.message.as_str()), (2, "expected value"));
     }
 
+    #[test]
+    fn more_values_than_anybody_writes_are_refused_before_they_are_read() {
+        let text = format!("[{}0]", "0,".repeat(MAX_VALUES));
+        assert!(JsonText::parse(text).unwrap_err().message.contains("more than 2000000 values"));
+        assert!(JsonText::parse(format!("\"{}\"", ",".repeat(MAX_VALUES + 1))).is_ok());
+    }
+
     fn values() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![
             Just(Value::Null),
@@ -240,7 +328,8 @@ mod tests {
             let json = JsonText::parse(text.clone()).unwrap();
             for (pointer, place) in json.places() {
                 let there: Value = serde_json::from_str(&text[place.value.clone()]).unwrap();
-                prop_assert_eq!(Some(&there), value.pointer(pointer));
+                prop_assert_eq!(Some(&there), value.pointer(&pointer));
+                prop_assert_eq!(json.place(&pointer), Some(place));
             }
         }
     }

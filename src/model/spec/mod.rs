@@ -1,5 +1,6 @@
 //! The kinds that people write, as they write them. Knows nothing of YAML, of storage or of what the words lead to.
 
+mod alarm;
 mod amount;
 mod binding;
 mod object;
@@ -8,11 +9,13 @@ mod scope;
 mod strategy;
 mod waiver;
 
+pub use alarm::{AlarmSelector, TagValues, TaggedAlarms};
 pub use amount::{Amount, ParseAmountError, Percent, WaveSize};
 pub use binding::{BindingSpec, Enforcement, FreezeSpec, PolicySelector, TargetSpec};
 pub use object::{API_VERSION, Kind, Metadata, Object, Spec};
 pub use policy::{
-    CheckSpec, EditSpec, EditValue, ExampleSpec, Expectation, FixSpec, ParamSpec, ParamType, PolicySpec, ResourceKind,
+    CheckSpec, EditSpec, EditValue, ExampleSpec, Expectation, ExpectedFinding, FixSpec, ParamSpec, ParamType,
+    PolicySpec, ResourceKind,
 };
 pub use scope::{LaunchType, Scope, Selector};
 pub use strategy::{Approval, HealthSpec, IacMode, ImagePolicy, OnFailure, StrategySpec, WaveSpec, WindowSpec};

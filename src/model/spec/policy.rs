@@ -146,6 +146,9 @@ pub enum EditSpec {
         /// The member that tells elements apart; without it, an equal element is not added twice.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         key: Option<String>,
+        /// Whether `value` gives a list, each element of which is added.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        each: bool,
         /// What.
         value: EditValue,
         /// The resource's name or a bound name.
@@ -176,14 +179,30 @@ pub struct ExampleSpec {
     /// The cluster around it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster: Option<Value>,
-    /// Tags of the resource, by key.
+    /// The images that the service runs, container name to digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub running: Option<Value>,
+    /// Tags of the resource, by key; those in the document itself need not be said again.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, String>,
     /// The verdict.
     pub expect: Expectation,
+    /// Exactly what must be found, in any order. Without it the verdict alone counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub findings: Option<Vec<ExpectedFinding>>,
     /// What the fix makes of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fixed: Option<Value>,
+}
+
+/// A finding that an example must have.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ExpectedFinding {
+    /// The name of the check that fails.
+    pub check: String,
+    /// The JSON Pointer it points to.
+    pub path: String,
 }
 
 /// The verdict an example must get.

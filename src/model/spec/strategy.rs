@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Amount, Percent, Scope, Selector, WaveSize};
+use super::{AlarmSelector, Amount, Percent, Scope, Selector, WaveSize};
 use crate::model::Span;
 
 /// How a fix reaches services. Every member has the default of DESIGN's "Defaults".
@@ -132,9 +132,10 @@ pub struct HealthSpec {
     pub progress_timeout: Span,
     /// How long its tasks must have been running and alone.
     pub steady_for: Span,
-    /// Names of CloudWatch alarms that must not be in ALARM.
+    /// CloudWatch alarms, by name or by tags. No wave starts while one is in ALARM; one that goes into ALARM while a wave
+    /// is under way or being watched takes that wave back. One whose state is not known holds both up.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub alarms: Vec<String>,
+    pub alarms: Vec<AlarmSelector>,
 }
 
 impl Default for HealthSpec {

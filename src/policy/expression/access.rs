@@ -79,6 +79,7 @@ pub(super) fn at<'a>(of: Val<'a>, index: &Val<'a>, wanted_optional: bool, node: 
     let value = match (&of, index) {
         (Val::Map(entries), Val::Text(key)) => member(entries, key, node)?,
         (Val::List(list), Val::Int(index)) => match usize::try_from(*index) {
+            Ok(index) if !list.is_known_up_to(index.saturating_add(1)) => Some(known(None, node, "an element")?),
             Ok(index) if index < list.len() => Some(known(list.get(index), node, "an element")?),
             _ => None,
         },

@@ -23,10 +23,15 @@ pub struct FunctionDoc {
     pub usage: &'static str,
     /// What it gives.
     pub gives: &'static str,
+    /// An expression with it.
+    pub example: &'static str,
+    /// What that gives, as JSON.
+    pub result: &'static str,
 }
 
 macro_rules! functions {
-    ($($name:ident = $word:literal, $style:ident, $least:literal..=$most:literal, $usage:literal, $gives:literal;)*) => {
+    ($($name:ident = $word:literal, $style:ident, $least:literal..=$most:literal, $usage:literal, $gives:literal,
+       $example:literal => $result:literal;)*) => {
         /// The functions that take values. `has` and the comprehensions take expressions; see `resolve`.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub(super) enum Function { $($name,)* }
@@ -54,41 +59,69 @@ macro_rules! functions {
 
         /// Every function and macro of the language.
         pub const CATALOGUE: &[FunctionDoc] = &[
-            FunctionDoc { usage: "has(x.member)", gives: "whether the member is there and not null" },
-            FunctionDoc { usage: "x.?member, x[?key]", gives: "an optional: empty where there is no such member, or null" },
-            FunctionDoc { usage: "list.all(x, condition)", gives: "whether it holds for every element (of a map: key)" },
-            FunctionDoc { usage: "list.exists(x, condition)", gives: "whether it holds for at least one" },
-            FunctionDoc { usage: "list.exists_one(x, condition)", gives: "whether it holds for exactly one" },
-            FunctionDoc { usage: "list.filter(x, condition)", gives: "the elements for which it holds" },
-            FunctionDoc { usage: "list.map(x, value), list.map(x, condition, value)", gives: "a value for each element" },
-            $(FunctionDoc { usage: $usage, gives: $gives },)*
+            FunctionDoc { usage: "has(x.member)", gives: "whether the member is there and not null",
+                example: "has({'a': null}.a)", result: "false" },
+            FunctionDoc { usage: "x.?member, x[?key]", gives: "an optional: empty where there is no such member, or null",
+                example: "{'a': 1}.?b.orValue(2)", result: "2" },
+            FunctionDoc { usage: "list.all(x, condition)", gives: "whether it holds for every element (of a map: key)",
+                example: "[1, 2].all(n, n > 0)", result: "true" },
+            FunctionDoc { usage: "list.exists(x, condition)", gives: "whether it holds for at least one",
+                example: "[1, 2].exists(n, n > 1)", result: "true" },
+            FunctionDoc { usage: "list.exists_one(x, condition)", gives: "whether it holds for exactly one",
+                example: "[1, 2].exists_one(n, n > 0)", result: "false" },
+            FunctionDoc { usage: "list.filter(x, condition)", gives: "the elements for which it holds",
+                example: "[1, 2].filter(n, n > 1)", result: "[2]" },
+            FunctionDoc { usage: "list.map(x, value), list.map(x, condition, value)", gives: "a value for each element",
+                example: "[1, 2].map(n, n > 1, n * 10)", result: "[20]" },
+            $(FunctionDoc { usage: $usage, gives: $gives, example: $example, result: $result },)*
         ];
     };
 }
 
 functions! {
-    Size = "size", Either, 1..=1, "size(x)", "the number of characters, elements or members";
-    Contains = "contains", Method, 2..=2, "text.contains(part)", "whether the part occurs in it";
-    StartsWith = "startsWith", Method, 2..=2, "text.startsWith(part)", "whether it begins so";
-    EndsWith = "endsWith", Method, 2..=2, "text.endsWith(part)", "whether it ends so";
-    Matches = "matches", Either, 2..=2, "text.matches(pattern)", "whether the RE2 pattern occurs in it";
-    LowerAscii = "lowerAscii", Method, 1..=1, "text.lowerAscii()", "the text in lower case";
-    Split = "split", Method, 2..=2, "text.split(separator)", "its parts";
-    Join = "join", Method, 1..=2, "list.join(separator)", "the texts as one";
-    ToText = "string", Global, 1..=1, "string(x)", "x as text";
-    ToInt = "int", Global, 1..=1, "int(x)", "x as a whole number";
-    ToDouble = "double", Global, 1..=1, "double(x)", "x as a number";
-    OptionalOf = "optional.of", Global, 1..=1, "optional.of(x)", "an optional with x in it";
-    OptionalNone = "optional.none", Global, 0..=0, "optional.none()", "an empty optional";
-    OrValue = "orValue", Method, 2..=2, "optional.orValue(x)", "what is in it, else x";
-    Or = "or", Method, 2..=2, "optional.or(other)", "this optional if something is in it, else the other";
-    HasValue = "hasValue", Method, 1..=1, "optional.hasValue()", "whether something is in it";
-    Value = "value", Method, 1..=1, "optional.value()", "what is in it";
+    Size = "size", Either, 1..=1, "size(x)", "the number of characters, elements or members",
+        "size(['a', 'b'])" => "2";
+    Contains = "contains", Method, 2..=2, "text.contains(part)", "whether the part occurs in it",
+        "'web:latest'.contains(':')" => "true";
+    StartsWith = "startsWith", Method, 2..=2, "text.startsWith(part)", "whether it begins so",
+        "'prod-a'.startsWith('prod-')" => "true";
+    EndsWith = "endsWith", Method, 2..=2, "text.endsWith(part)", "whether it ends so",
+        "'/var/run/docker.sock'.endsWith('docker.sock')" => "true";
+    Matches = "matches", Either, 2..=2, "text.matches(pattern)", "whether the RE2 pattern occurs in it",
+        "'0:0'.matches('^0+(:|$)')" => "true";
+    LowerAscii = "lowerAscii", Method, 1..=1, "text.lowerAscii()", "the text in lower case",
+        "'ALL'.lowerAscii()" => "\"all\"";
+    Split = "split", Method, 2..=2, "text.split(separator)", "its parts",
+        "'1000:1000'.split(':')" => "[\"1000\",\"1000\"]";
+    Join = "join", Method, 1..=2, "list.join(separator)", "the texts as one",
+        "['ecs', 'web'].join('/')" => "\"ecs/web\"";
+    ToText = "string", Global, 1..=1, "string(x)", "x as text",
+        "string(512)" => "\"512\"";
+    ToInt = "int", Global, 1..=1, "int(x)", "x as a whole number",
+        "int('512')" => "512";
+    ToDouble = "double", Global, 1..=1, "double(x)", "x as a number",
+        "double('0.5')" => "0.5";
+    OptionalOf = "optional.of", Global, 1..=1, "optional.of(x)", "an optional with x in it",
+        "optional.of(1).orValue(2)" => "1";
+    OptionalNone = "optional.none", Global, 0..=0, "optional.none()", "an empty optional",
+        "optional.none().orValue(2)" => "2";
+    OrValue = "orValue", Method, 2..=2, "optional.orValue(x)", "what is in it, else x",
+        "{'user': 'app'}.?user.orValue('root')" => "\"app\"";
+    Or = "or", Method, 2..=2, "optional.or(other)", "this optional if something is in it, else the other",
+        "{'b': 1}.?a.or({'b': 1}.?b).orValue(0)" => "1";
+    HasValue = "hasValue", Method, 1..=1, "optional.hasValue()", "whether something is in it",
+        "{'a': 1}.?b.hasValue()" => "false";
+    Value = "value", Method, 1..=1, "optional.value()", "what is in it",
+        "{'a': 1}.?a.value()" => "1";
     IsFargate = "isFargate", Global, 1..=1, "isFargate(service)",
-        "whether a service's tasks run on Fargate, by launch type or by capacity provider";
-    RoleName = "roleName", Global, 1..=1, "roleName(arn)", "the name of a role given by ARN or name";
+        "whether a service's tasks run on Fargate, by launch type or by capacity provider",
+        "isFargate({'capacityProviderStrategy': [{'capacityProvider': 'FARGATE_SPOT'}]})" => "true";
+    RoleName = "roleName", Global, 1..=1, "roleName(arn)", "the name of a role given by ARN or name",
+        "roleName('arn:aws:iam::123456789012:role/apps/web')" => "\"web\"";
     Image = "image", Global, 1..=1, "image(reference)",
-        "{registry, repository, tag, digest} of an image; empty text for what is not there";
+        "{name, registry, repository, tag, digest} of an image, `name` being the reference without tag and digest; empty text for \
+          what is not there",
+        "image('ghcr.io/acme/web:1.2').tag" => "\"1.2\"";
 }
 
 /// Why a function gave nothing.
@@ -107,6 +140,10 @@ fn failed<T>(message: impl Into<String>) -> Result<T, Failure> {
 pub(super) fn call<'a>(function: Function, arguments: &[Val<'a>]) -> Result<Val<'a>, Failure> {
     match (function, arguments) {
         (Function::Size, [Val::Text(text)]) => Ok(length(text.chars().count())),
+        (Function::Size, [Val::List(list)]) if !list.is_known() => Err((
+            EvalErrorKind::NotObserved,
+            "`size` is asked of a list with elements that cannot be known here".to_owned(),
+        )),
         (Function::Size, [Val::List(list)]) => Ok(length(list.len())),
         (Function::Size, [Val::Map(entries)]) => Ok(length(entries.len())),
         (Function::Contains, [Val::Text(text), Val::Text(part)]) => Ok(Val::Bool(text.contains(part.as_ref()))),
@@ -312,9 +349,21 @@ fn image<'a>(reference: &str) -> Val<'a> {
         _ => ("docker.io", named),
     };
     let (repository, tag) = path.rsplit_once(':').unwrap_or((path, ""));
+    // The tag stands behind the last `/`; a port before it may look the same.
+    let name = if tag.is_empty() {
+        named
+    } else {
+        named.strip_suffix(tag).and_then(|rest| rest.strip_suffix(':')).unwrap_or(named)
+    };
     let part = |name: &'static str, value: &str| (Cow::Borrowed(name), Val::text(value));
     Val::Map(Entries::Made(
-        vec![part("registry", registry), part("repository", repository), part("tag", tag), part("digest", digest)]
-            .into(),
+        vec![
+            part("name", name),
+            part("registry", registry),
+            part("repository", repository),
+            part("tag", tag),
+            part("digest", digest),
+        ]
+        .into(),
     ))
 }

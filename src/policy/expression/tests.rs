@@ -17,7 +17,7 @@ fn document() -> Value {
              "environment": [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]},
             {"name": "side", "image": "busybox", "odd": {"plimsoll:unresolved": "Ref X"}}
         ],
-        "labels": {"team": "a", "env": "prod"}
+        "labels": {"team": "a", "env": "prod"}, "mixed": ["a", {"plimsoll:unresolved": "If"}, "b"]
     })
 }
 
@@ -72,8 +72,9 @@ fn expressions_give_what_cel_says() {
     gives("image(container.image).registry", json!("public.ecr.aws"));
     gives(
         "image('localhost:5000/a/b@sha256:00')",
-        json!({"registry": "localhost:5000", "repository": "a/b", "tag": "", "digest": "sha256:00"}),
+        json!({"name": "localhost:5000/a/b", "registry": "localhost:5000", "repository": "a/b", "tag": "", "digest": "sha256:00"}),
     );
+    gives("image('localhost:5000/web:5000').name + image('nginx').name", json!("localhost:5000/webnginx"));
     gives(
         "image('nginx:1.27').repository + image('nginx:1.27').tag + image('a/b').registry",
         json!("nginx1.27docker.io"),
@@ -102,6 +103,14 @@ fn what_cannot_be_told_is_an_error_and_never_false() {
     fails("9223372036854775807 + taskDefinition.cpu == 1", "Type");
     fails("taskDefinition.containerDefinitions[1].odd == 'x'", "NotObserved");
     fails("taskDefinition.containerDefinitions.exists(c, has(c.odd))", "NotObserved");
+    // An element that is not known may be none, or several.
+    fails("size(taskDefinition.mixed) == 3", "NotObserved");
+    fails("taskDefinition.mixed[2] == 'b'", "NotObserved");
+    fails("taskDefinition.mixed[?3].hasValue()", "NotObserved");
+    fails("taskDefinition.mixed == ['a', 'b']", "NotObserved");
+    fails("taskDefinition.mixed.all(x, x != 'c')", "NotObserved");
+    gives("'b' in taskDefinition.mixed && taskDefinition.mixed[0] == 'a'", json!(true));
+    gives("taskDefinition.mixed.exists(x, x == 'b')", json!(true));
     fails("isFargate({'a': 1})", "NotObserved");
     fails("container.name.matches(container.image + '(')", "Type");
 }
@@ -352,5 +361,25 @@ proptest! {
             let roots = Roots { fixed: &[Some(&document), None, Some(&document)], bound: &[&document] };
             let _ = expression.run(roots, &Budget::of(POLICY_STEPS));
         }
+    }
+}
+
+#[test]
+fn every_function_is_explained_with_an_example_that_gives_what_it_says() {
+    for one in CATALOGUE {
+        let wanted: Value = serde_json::from_str(one.result).unwrap();
+        gives(one.example, wanted);
+        assert!(!one.gives.is_empty() && !one.gives.ends_with('.'), "{one:?}");
+    }
+    // What the resolver takes besides the functions of the table: it names them itself in what it says of others.
+    let why = run("nothing(1)").unwrap_err();
+    assert!(why.contains("nothing"), "{why}");
+    let Err(refused) = Expression::value("nothing(1)", &scope()) else { panic!("it is no function") };
+    let help = refused.help.unwrap();
+    for word in help.trim_start_matches("there are ").split(", ") {
+        let explained =
+            |one: &&FunctionDoc| one.usage.starts_with(&format!("{word}(")) || one.usage.contains(&format!(".{word}("));
+        let one = CATALOGUE.iter().find(explained).unwrap_or_else(|| panic!("`{word}` is not explained"));
+        assert!(one.example.contains(&format!("{word}(")), "{one:?}");
     }
 }

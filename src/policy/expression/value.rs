@@ -134,7 +134,7 @@ impl<'a> Val<'a> {
             }
             (Self::List(left), Self::List(right)) => {
                 if left.len() != right.len() {
-                    return Ok(false);
+                    return if left.is_known() && right.is_known() { Ok(false) } else { Err(Mismatch::Unresolved) };
                 }
                 let mut mismatch = None;
                 for index in 0..left.len() {
@@ -209,6 +209,20 @@ impl<'a> Val<'a> {
 }
 
 impl<'a> List<'a> {
+    /// Whether every element is known. One that is not may stand for none or for several, so that neither the length
+    /// nor what comes after it can be told.
+    pub(super) fn is_known(&self) -> bool {
+        self.is_known_up_to(self.len())
+    }
+
+    /// Whether the first `count` elements are.
+    pub(super) fn is_known_up_to(&self, count: usize) -> bool {
+        match self {
+            Self::Json(items) => items.iter().take(count).all(|item| Val::of(item).is_some()),
+            Self::Made(_) => true,
+        }
+    }
+
     pub(super) fn len(&self) -> usize {
         match self {
             Self::Json(items) => items.len(),

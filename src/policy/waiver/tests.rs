@@ -20,8 +20,16 @@ fn set(texts: &[&str]) -> PolicySet {
 fn ask(set: &PolicySet, document: &Value) -> PolicyResult {
     let scope = ScopeKeys { service: ScopeKey::Known("web".to_owned()), ..ScopeKeys::default() };
     let kind = ResourceKind::TaskDefinition;
-    let subject =
-        Subject { kind, resource: document, tags: None, service: None, cluster: None, target: None, scope: &scope };
+    let subject = Subject {
+        kind,
+        resource: document,
+        tags: None,
+        service: None,
+        cluster: None,
+        running: None,
+        target: None,
+        scope: &scope,
+    };
     evaluate(set, &subject, NOW).remove(0)
 }
 

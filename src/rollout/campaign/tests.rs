@@ -1,6 +1,6 @@
 use super::*;
 use crate::model::ChangeKind;
-use crate::model::spec::Amount;
+use crate::model::spec::{Amount, StrategySpec};
 use crate::rollout::fixture::{at, changes, entered, numbered, reason, revision, rollout};
 use crate::rollout::state::{Back, Progress};
 
@@ -44,7 +44,7 @@ fn in_states(sizes: &[usize], states: &[State]) -> Vec<Change> {
 }
 
 fn open() -> Input<'static> {
-    Input { forward: None, unwatched: None, day_budget: usize::MAX, now: at(NOW) }
+    Input { forward: None, unwatched: None, day_budget: usize::MAX, turn: 0, now: at(NOW) }
 }
 
 /// A decision in a line: the state with its wave, what is done to which change, the reason's code.
@@ -344,4 +344,110 @@ fn a_rollout_that_has_ended_decides_nothing() {
         let ended = with(rollout(&[1]), |rollout| rollout.state = state);
         check(&ended, &list, ended.state.phase());
     }
+}
+
+#[test]
+fn those_that_were_tried_in_vain_are_tried_in_turns() {
+    let sizes = [5];
+    let mut list = changes(&sizes);
+    for change in &mut list {
+        change.waiting = Some(reason(ReasonCode::Frozen));
+    }
+    let mut rollout = rollout(&sizes);
+    rollout.spec.waves[0].max_in_flight = 2;
+    for (turn, begun) in [(0, [0, 1]), (1, [2, 3]), (2, [4, 0]), (3, [1, 2])] {
+        let decision = decide(&rollout, &list, &Input { turn, ..open() });
+        assert_eq!(decision.begin, begun, "turn {turn}");
+    }
+}
+/// The rollout whose alarms stand so.
+fn hearing(rollout: Rollout, standing: Alarms) -> Rollout {
+    with(rollout, |rollout| rollout.alarms.standing = standing)
+}
+
+fn in_alarm() -> Alarms {
+    Alarms::InAlarm { reason: reason(ReasonCode::Alarm) }
+}
+
+fn inconclusive(since: i64) -> Alarms {
+    Alarms::Inconclusive { since: at(since), reason: reason(ReasonCode::AlarmUnknown) }
+}
+
+fn fired() -> Alarms {
+    Alarms::Fired { wave: 0, cause: reason(ReasonCode::Alarm) }
+}
+
+#[test]
+fn nothing_begins_while_an_alarm_is_on_or_not_known() {
+    let sizes = [3, 1];
+    for (standing, code) in [(in_alarm(), "Alarm"), (inconclusive(0), "AlarmUnknown")] {
+        let scheduled = with(rollout(&sizes), |rollout| rollout.state = RolloutState::Scheduled);
+        check(&hearing(scheduled, standing.clone()), &changes(&sizes), &format!("Scheduled ({code})"));
+        check(&hearing(rollout(&sizes), standing.clone()), &changes(&sizes), &format!("Progressing 0 ({code})"));
+        let second = with(rollout(&sizes), |rollout| rollout.state = RolloutState::Progressing { wave: 1 });
+        let first_done = in_states(&sizes, &[succeeded(), succeeded(), succeeded()]);
+        check(&hearing(second.clone(), standing.clone()), &first_done, &format!("Progressing 1 ({code})"));
+        assert_eq!(stopped(&hearing(second, standing)).map(|reason| reason.code.as_str()), Some(code));
+    }
+}
+
+#[test]
+fn no_wave_ends_while_an_alarm_is_on_or_not_known() {
+    let sizes = [1, 1];
+    let done = in_states(&sizes, &[succeeded()]);
+    let baking = with(rollout(&sizes), |rollout| rollout.state = RolloutState::Baking { wave: 0, until: at(NOW) });
+    for (standing, code) in [(in_alarm(), "Alarm"), (inconclusive(NOW - 1), "AlarmUnknown")] {
+        check(&hearing(rollout(&sizes), standing.clone()), &done, &format!("Progressing 0 ({code})"));
+        check(&hearing(baking.clone(), standing.clone()), &done, &format!("Baking 0 ({code})"));
+        // Where nothing stands, there is nothing that an alarm could be about.
+        let nothing = in_states(&[1], &[State::Gone { at: at(900) }]);
+        check(&hearing(rollout(&[1]), standing), &nothing, "Superseded");
+    }
+    check(&hearing(baking, Alarms::Quiet), &done, "Progressing 1 begin [1]");
+}
+
+#[test]
+fn what_is_not_known_for_too_long_stops_the_rollout_and_takes_nothing_back() {
+    let sizes = [1, 1];
+    let patience = i64::try_from(StrategySpec::default().health.progress_timeout.0.as_secs()).unwrap();
+    let done = in_states(&sizes, &[succeeded()]);
+    let baking = with(rollout(&sizes), |rollout| rollout.state = RolloutState::Baking { wave: 0, until: at(NOW) });
+    for rollout in [rollout(&sizes), baking] {
+        check(&hearing(rollout, inconclusive(NOW - patience)), &done, "Paused 0 (ProgressTimeout)");
+    }
+    // Before anything has begun, waiting hurts nobody.
+    check(&hearing(rollout(&sizes), inconclusive(-99_999)), &changes(&sizes), "Progressing 0 (AlarmUnknown)");
+}
+
+#[test]
+fn an_alarm_that_fired_takes_the_wave_back_and_on_failure_says_what_then() {
+    let sizes = [4, 1];
+    let list = in_states(&sizes, &[succeeded(), stabilizing(), taken_back()]);
+    let on = |on_failure| {
+        with(hearing(rollout(&sizes), fired()), |rollout| {
+            rollout.spec.strategy.on_failure = on_failure;
+            // One that failed by itself is tolerated; the alarm is not weighed against that.
+            rollout.spec.strategy.max_failures = Amount::Count(9);
+        })
+    };
+    check(&on(OnFailure::Pause), &list, "Paused 0 back [1, 0] (ChangeFailed)");
+    check(&on(OnFailure::Rollback), &list, "RollingBack back [1, 0] drop [3, 4] (ChangeFailed)");
+    check(&on(OnFailure::Continue), &list, "Progressing 0 back [1, 0] (ChangeFailed)");
+    let baking =
+        |rollout| with(rollout, |rollout: &mut Rollout| rollout.state = RolloutState::Baking { wave: 0, until: at(0) });
+    check(&baking(on(OnFailure::Pause)), &list, "Paused 0 back [1, 0] (ChangeFailed)");
+    check(&baking(on(OnFailure::Continue)), &list, "Baking 0 back [1, 0] (ChangeFailed)");
+}
+
+#[test]
+fn what_an_alarm_takes_back_goes_as_many_at_a_time_as_forward_also_while_the_rollout_is_paused() {
+    let sizes = [4];
+    let paused = with(hearing(rollout(&sizes), fired()), |rollout| {
+        rollout.state = RolloutState::Paused { wave: 0, reason: reason(ReasonCode::ChangeFailed) };
+        rollout.spec.waves[0].max_in_flight = 2;
+    });
+    let back = || going_back(ReasonCode::Alarm);
+    let list = in_states(&sizes, &[back(), succeeded(), succeeded(), unverified()]);
+    check(&paused, &list, "Paused 0 back [1] (ChangeFailed)");
+    check(&paused, &in_states(&sizes, &[back(), back(), succeeded(), updating()]), "Paused 0 back [3] (ChangeFailed)");
 }

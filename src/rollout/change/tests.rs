@@ -77,7 +77,7 @@ fn a_change_begins_only_on_the_service_that_was_planned_for() {
     check_scene(&pending(), &Scene::before().created(10), 50, "Gone | - | -");
     check(&pending(), &Given::of(unreadable(50)), 50, "Pending | - | NotObserved");
     let moved = Scene::empty().deployment("theirs", "PRIMARY", 9, 10, "COMPLETED");
-    check_scene(&pending(), &moved, 50, "Overtaken | - | Overtaken");
+    check_scene(&pending(), &moved, 50, "Pending | - | Overtaken");
     check_scene(&registering(), &moved, 60, "Registering | Register | -");
     check(
         &registering(),
@@ -110,7 +110,31 @@ fn what_a_registration_came_to_decides_what_follows() {
     let quarantined = RegistrationState::Quarantined { arn: revision(2), reason: differs };
     check(quarantined, "Quarantined | - | RegisteredDiffers");
     check(RegistrationState::Refused { reason: reason(ReasonCode::Refused) }, "Blocked | - | Refused");
-    check(RegistrationState::Deregistered { arn: revision(2) }, "Deferred | - | Superseded");
+    check(RegistrationState::Deregistered { arn: revision(2) }, "Registering | Register | -");
+}
+
+#[test]
+fn what_came_of_an_earlier_rollouts_registration_is_no_answer_to_this_one() {
+    let earlier = |state: RegistrationState| {
+        let registration = Registration { rollout: "careful-0".to_owned(), ..registration(state) };
+        let given = Given { registration: Some(registration), ..Given::of(Scene::before().facts(60)) };
+        check(&registering(), &given, 60, "Registering | Register | -");
+    };
+    earlier(RegistrationState::Quarantined { arn: revision(2), reason: reason(ReasonCode::FamilyMoved) });
+    earlier(RegistrationState::Refused { reason: reason(ReasonCode::Refused) });
+}
+
+#[test]
+fn somebodys_deployment_is_waited_for_no_longer_than_ours() {
+    let busy = Scene::before().primary(|primary| primary["rolloutState"] = json!("IN_PROGRESS"));
+    let timeout = i64::try_from(HealthSpec::default().progress_timeout.0.as_secs()).unwrap();
+    let mut waiting = pending();
+    waiting.waiting = Some(Reason::of(ReasonCode::DeploymentInProgress, "theirs").until(at(50 + timeout)));
+    check_scene(&waiting, &busy, 49 + timeout, "Pending | - | DeploymentInProgress");
+    check_scene(&waiting, &busy, 50 + timeout, "Deferred | - | DeploymentInProgress");
+    // Time in which it might not have begun anyway does not count.
+    waiting.waiting = Some(reason(ReasonCode::Frozen).until(at(60)));
+    check_scene(&waiting, &busy, 50 + timeout, "Pending | - | DeploymentInProgress");
 }
 
 #[test]

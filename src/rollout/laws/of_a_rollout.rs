@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use crate::model::spec::{Amount, Approval, OnFailure};
-use crate::model::{Reason, ReasonCode, Resource};
+use crate::model::spec::{AlarmSelector, Amount, Approval, OnFailure};
+use crate::model::{Alarm, AlarmReading, AlarmState, Reason, ReasonCode, Resource};
+use crate::rollout::alarm::{self, Alarms};
 use crate::rollout::campaign::{self, Input, decide};
 use crate::rollout::command::{Request, carry_out, take_back};
 use crate::rollout::fixture::{at, changes, reason, rollout};
@@ -44,6 +45,8 @@ struct World {
     most: usize,
     /// Whether a forward move was begun while the rollout was stopped, or out of order.
     wrong: Option<String>,
+    /// What is read of the one alarm that it listens to.
+    alarms: AlarmReading,
     begun: BTreeMap<String, usize>,
 }
 
@@ -101,6 +104,9 @@ impl World {
         if earlier.clone().any(|change| !change.state.phase().is_final()) {
             self.wrong = Some(format!("{place} began before wave {wave} could"));
         }
+        if self.rollout.alarms.standing != Alarms::Quiet {
+            self.wrong = Some(format!("{place} began while {:?}", self.rollout.alarms));
+        }
         if self.fates[place] == Fate::NeverBegins {
             self.changes[place].waiting = Some(reason(ReasonCode::DeploymentInProgress));
             return;
@@ -109,10 +115,30 @@ impl World {
         self.changes[place].enter(State::Registering { since: at(self.second) }, None, at(self.second));
     }
 
+    /// Looks at the alarms, as the controller does before it decides.
+    fn look(&mut self) {
+        let reading = alarm::matters(&self.rollout, &self.changes).then_some(&self.alarms);
+        let before = self.rollout.alarms.standing.clone();
+        self.rollout.alarms = alarm::look(&self.rollout, &self.changes, reading, at(self.second));
+        let is_over = self.rollout.alarms.standing != before;
+        if let (Alarms::Fired { wave, .. }, true) = (before, is_over)
+            && self.changes.iter().any(|change| change.spec.wave == wave && change.stands())
+        {
+            self.wrong = Some(format!("wave {wave} is over its alarm and still stands"));
+        }
+    }
+
     /// Takes decisions until nothing more follows, as the controller does.
     fn decide(&mut self, forward: Option<&Reason>) {
+        self.look();
         for _ in 0..50 {
-            let input = Input { forward, unwatched: None, day_budget: usize::MAX, now: at(self.second) };
+            let input = Input {
+                forward,
+                unwatched: None,
+                day_budget: usize::MAX,
+                turn: self.begun.len(),
+                now: at(self.second),
+            };
             let decision = decide(&self.rollout, &self.changes, &input);
             let before = self.rollout.state.clone();
             self.rollout.state = decision.state;
@@ -168,12 +194,14 @@ fn worlds() -> impl Strategy<Value = World> {
             (strategy.on_failure, strategy.max_in_flight) = (on_failure, max_in_flight);
             strategy.max_failures = Amount::Count(max_failures);
             strategy.approval = Approval::None;
+            strategy.health.alarms = vec![AlarmSelector::Name("5xx".to_owned())];
             rollout.state = RolloutState::Scheduled;
             for wave in &mut rollout.spec.waves {
                 (wave.max_in_flight, wave.max_failures, wave.bake_seconds) = (max_in_flight, own, bake * 40);
             }
             let changes = changes(&sizes);
-            World { rollout, changes, fates, second: 0, most: 0, wrong: None, begun: BTreeMap::new() }
+            let alarms = AlarmReading { alarms: vec![alarm_in(AlarmState::Ok, 0)], ..AlarmReading::default() };
+            World { rollout, changes, fates, second: 0, most: 0, wrong: None, alarms, begun: BTreeMap::new() }
         },
     )
 }
@@ -184,6 +212,13 @@ enum Event {
     Moves(usize),
     Asks(Request),
     Closes,
+    Turns(AlarmState),
+    /// The alarm cannot be read, or can be again.
+    Blinds(bool),
+}
+
+fn alarm_in(state: AlarmState, second: i64) -> Alarm {
+    Alarm { name: "5xx".to_owned(), state, since: Some(at(second)) }
 }
 
 fn events() -> impl Strategy<Value = Vec<Event>> {
@@ -199,6 +234,8 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         20 => (0..18usize).prop_map(Event::Moves),
         1 => asks.prop_map(Event::Asks),
         2 => Just(Event::Closes),
+        1 => select(vec![AlarmState::Ok, AlarmState::Alarm, AlarmState::InsufficientData]).prop_map(Event::Turns),
+        1 => any::<bool>().prop_map(Event::Blinds),
     ];
     prop::collection::vec(event, 0..200)
 }
@@ -212,6 +249,10 @@ fn happen(world: &mut World, event: &Event) {
         Event::Asks(request) => {
             let _ = carry_out(&mut world.rollout, &mut world.changes, request, "alice", now);
             world.saw();
+        }
+        Event::Turns(state) => world.alarms.alarms = vec![alarm_in(*state, world.second)],
+        Event::Blinds(blind) => {
+            world.alarms.gaps = blind.then(|| reason(ReasonCode::AccessDenied)).into_iter().collect();
         }
         Event::Closes => return world.decide(Some(&reason(ReasonCode::OutsideWindow))),
     }
@@ -233,11 +274,32 @@ proptest! {
     }
 
     #[test]
+    fn nothing_begins_unless_every_alarm_is_quiet_and_what_one_failed_is_all_taken_back(
+        world in worlds(),
+        events in events(),
+    ) {
+        let mut world = world;
+        for event in events.iter().filter(|event| !matches!(event, Event::Asks(Request::Abort))) {
+            happen(&mut world, event);
+            prop_assert_eq!(&world.wrong, &None);
+            let Alarms::Fired { wave, .. } = world.rollout.alarms.standing.clone() else { continue };
+            let forward = |change: &Change| matches!(
+                change.state,
+                State::Updating { .. } | State::Stabilizing { .. } | State::Verifying { .. }
+            );
+            let goes_on = world.changes.iter().any(|change| change.spec.wave == wave && forward(change));
+            prop_assert!(!goes_on, "something of wave {wave} is on its way forward");
+        }
+    }
+
+    #[test]
     fn every_rollout_ends_or_waits_for_a_person(world in worlds(), events in events()) {
         let mut world = world;
         for event in &events {
             happen(&mut world, event);
         }
+        happen(&mut world, &Event::Turns(AlarmState::Ok));
+        happen(&mut world, &Event::Blinds(false));
         for _ in 0..400 {
             for place in 0..world.changes.len() {
                 happen(&mut world, &Event::Moves(place));

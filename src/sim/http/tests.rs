@@ -82,6 +82,19 @@ async fn whoever_asks_learns_the_account() {
 }
 
 #[tokio::test]
+async fn alarms_are_cloudwatchs_and_not_ecs_s() {
+    let (address, _stop) = start().await;
+    let (head, _) = post(address, &target("DescribeAlarms"), "{}").await;
+    assert!(head.starts_with("http/1.1 400") && head.contains("unknownoperation"), "{head}");
+    let headers = "content-type: application/x-amz-json-1.0\r\nx-amz-target: GraniteServiceVersion20100801.";
+    let (head, body) = post(address, &format!("{headers}DescribeAlarms\r\n"), "{}").await;
+    assert!(head.starts_with("http/1.1 200"), "{head}");
+    assert_eq!(body, r#"{"MetricAlarms":[],"CompositeAlarms":[]}"#);
+    let (head, _) = post(address, &format!("{headers}ListClusters\r\n"), "{}").await;
+    assert!(head.starts_with("http/1.1 400"), "{head}");
+}
+
+#[tokio::test]
 async fn a_body_beyond_a_mebibyte_is_refused() {
     let (address, _stop) = start().await;
     let body = "x".repeat(MOST_BYTES + 1);

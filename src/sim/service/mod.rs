@@ -8,6 +8,7 @@ mod rolling;
 mod settle;
 mod stages;
 mod state;
+mod task_set;
 mod template;
 mod update;
 mod view;

@@ -182,10 +182,10 @@ impl State {
         else {
             return false;
         };
+        let all = self.ringing();
         let Some(record) = service.record_mut(&arn) else { return false };
-        let ignored = record.alarms_before.get_or_insert_with(|| self.alarms.clone());
-        let ringing: Vec<String> =
-            names.intersection(&self.alarms).filter(|name| !ignored.contains(*name)).cloned().collect();
+        let ignored = record.alarms_before.get_or_insert_with(|| all.clone());
+        let ringing: Vec<String> = names.intersection(&all).filter(|name| !ignored.contains(*name)).cloned().collect();
         if ringing.is_empty() {
             return false;
         }
@@ -199,13 +199,8 @@ impl State {
         true
     }
 
-    /// Sets an alarm off, or lets it rest.
-    pub(in crate::sim) fn ring(&mut self, alarm: &str, on: bool) {
-        if on {
-            self.alarms.insert(alarm.to_owned());
-        } else {
-            self.alarms.remove(alarm);
-        }
+    /// An alarm went off or came to rest: deployments that watch it look.
+    pub(in crate::sim) fn tell_deployments(&mut self, alarm: &str) {
         let watching: Vec<(String, String)> = self
             .clusters
             .values()

@@ -28,8 +28,11 @@ impl Service {
         put("desiredCount", json!(desired));
         let primary = self.deployments.first();
         if let Some(primary) = primary {
-            put("taskDefinition", json!(primary.revision.template.task_definition));
-            if primary.revision.template.platform_version.is_some() {
+            // With the EXTERNAL controller its task sets name it.
+            if self.controller != Controller::External {
+                put("taskDefinition", json!(primary.revision.template.task_definition));
+            }
+            if self.controller != Controller::External && primary.revision.template.platform_version.is_some() {
                 put("platformFamily", json!("Linux"));
             }
         }
@@ -84,7 +87,7 @@ impl Service {
         Value::Object(view)
     }
 
-    fn task_set(&self, one: &Deployment, desired: u32) -> Value {
+    pub(super) fn task_set(&self, one: &Deployment, desired: u32) -> Value {
         let running = self.count(&one.id, "RUNNING");
         let steady = usize::try_from(desired) == Ok(running);
         let mut view = Map::new();

@@ -46,3 +46,29 @@ fn a_cluster_with_services_cannot_be_deleted() {
     stage.ok("DeleteCluster", json!({ "cluster": "prod" }));
     assert_eq!(stage.ok("ListClusters", json!({}))["clusterArns"], json!([]));
 }
+
+#[test]
+fn capacity_providers_are_awss_own_and_those_of_groups_ten_a_page() {
+    let mut stage = Stage::new();
+    let names = |answer: &serde_json::Value| -> Vec<String> {
+        let providers = answer["capacityProviders"].as_array().unwrap();
+        providers.iter().map(|provider| provider["name"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(names(&stage.ok("DescribeCapacityProviders", json!({}))), ["FARGATE", "FARGATE_SPOT"]);
+    for number in 10..20 {
+        let group = json!({ "autoScalingGroupArn": "arn:aws:autoscaling:eu-west-1:1:autoScalingGroup:x" });
+        let input = json!({ "name": format!("group-{number}"), "autoScalingGroupProvider": group });
+        let made = stage.ok("CreateCapacityProvider", input)["capacityProvider"].clone();
+        assert_eq!(made["autoScalingGroupProvider"]["managedTerminationProtection"], "DISABLED", "unless asked for");
+    }
+    let first = stage.ok("DescribeCapacityProviders", json!({}));
+    assert_eq!(names(&first).len(), 10);
+    let rest = stage.ok("DescribeCapacityProviders", json!({ "nextToken": first["nextToken"] }));
+    assert_eq!(names(&rest), ["group-18", "group-19"]);
+    let some = stage.ok("DescribeCapacityProviders", json!({ "capacityProviders": ["group-11", "gone"] }));
+    assert_eq!((names(&some), &some["failures"][0]["reason"]), (vec!["group-11".to_owned()], &json!("MISSING")));
+    for name in ["fargate-ours", "aws", "group-11"] {
+        let group = json!({ "autoScalingGroupArn": "x" });
+        stage.refused("CreateCapacityProvider", json!({ "name": name, "autoScalingGroupProvider": group }));
+    }
+}

@@ -146,7 +146,7 @@ fn standalone_tasks_keep_running_the_old_revision() {
 #[test]
 fn unknown_operations_and_members_are_refused() {
     let mut stage = Stage::new();
-    assert_eq!(stage.refused("CreateTaskSet", json!({})).0, "UnknownOperationException");
+    assert_eq!(stage.refused("UpdateTaskSet", json!({})).0, "UnknownOperationException");
     assert_eq!(stage.refused("ListClusters", json!({ "maxResult": 1 })).0, "ClientException");
     assert_eq!(stage.refused("ListClusters", json!({ "maxResults": "1" })).0, "SerializationException");
     let lenient = WorldConfig { strict: false, ..WorldConfig::default() };

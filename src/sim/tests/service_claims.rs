@@ -142,6 +142,35 @@ fn a_service_with_an_external_controller_takes_no_task_definition() {
 }
 
 #[test]
+fn a_task_set_names_what_a_service_with_an_external_controller_runs() {
+    let mut stage = Stage::new();
+    stage.ok(
+        "CreateService",
+        json!({
+            "cluster": "prod", "serviceName": "web", "desiredCount": 1, "deploymentController": { "type": "EXTERNAL" },
+        }),
+    );
+    let revision = stage.register("web", |input| input["networkMode"] = json!("awsvpc"));
+    let input = json!({
+        "cluster": "prod", "service": "web", "taskDefinition": revision, "networkConfiguration": network("ENABLED"),
+    });
+    let made = stage.ok("CreateTaskSet", input.clone())["taskSet"].clone();
+    assert_eq!(made["taskDefinition"], json!(revision));
+    stage.pass(300);
+    let service = stage.service();
+    assert_eq!((&service["runningCount"], &service["deployments"]), (&json!(1), &json!([])));
+    assert!(service.get("taskDefinition").is_none() && service.get("networkConfiguration").is_none());
+    let set = &service["taskSets"][0];
+    assert_eq!(set["taskSetArn"], made["taskSetArn"]);
+    assert_eq!(set["networkConfiguration"]["awsvpcConfiguration"]["assignPublicIp"], "ENABLED");
+    assert_eq!(stage.refused("CreateTaskSet", input).0, "UnsupportedFeatureException");
+    let mut stage = Stage::new();
+    stage.web(1, |_| {});
+    let input = json!({ "cluster": "prod", "service": "web", "taskDefinition": "web" });
+    assert_eq!(stage.refused("CreateTaskSet", input).0, "InvalidParameterException");
+}
+
+#[test]
 fn a_deployment_controller_that_nobody_named_is_absent_and_means_ecs() {
     let mut stage = Stage::new();
     stage.web(1, |_| {});

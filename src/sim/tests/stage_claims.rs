@@ -132,6 +132,25 @@ fn an_alarm_takes_the_deployment_back_unless_it_was_on_before() {
 }
 
 #[test]
+fn a_new_alarm_has_no_data_until_it_is_evaluated_and_then_stands_as_it_is_told() {
+    let (mut stage, _, _) = stage(json!({}));
+    let state = |stage: &mut Stage| {
+        let answer = stage.ok("DescribeAlarms", json!({ "AlarmNames": ["5xx"] }));
+        answer["MetricAlarms"][0]["StateValue"].as_str().unwrap_or_default().to_owned()
+    };
+    stage.ok("PutMetricAlarm", json!({ "AlarmName": "5xx" }));
+    stage.pass(29);
+    assert_eq!(state(&mut stage), "INSUFFICIENT_DATA");
+    stage.pass(62);
+    assert_eq!(state(&mut stage), "OK");
+    stage.ok("SetAlarmState", json!({ "AlarmName": "5xx", "StateValue": "ALARM", "StateReason": "" }));
+    // Making it anew changes what it listens to, not how it stands.
+    stage.ok("PutMetricAlarm", json!({ "AlarmName": "5xx" }));
+    stage.pass(600);
+    assert_eq!(state(&mut stage), "ALARM");
+}
+
+#[test]
 fn a_task_that_aws_takes_away_is_replaced_and_counts_as_no_failure() {
     let (mut stage, _, _) = stage(json!({ "deploymentCircuitBreaker": { "enable": true, "rollback": true } }));
     for _ in 0..10 {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{POLICIES, Plimsoll};
 
 /// A simulated endpoint in a process of its own; ended when dropped.
-struct Sim(Child);
+pub(crate) struct Sim(Child);
 
 impl Drop for Sim {
     fn drop(&mut self) {
@@ -17,42 +17,36 @@ impl Drop for Sim {
     }
 }
 
-/// Two services: one that shares its host's processes, one that does not. Every value that may be a secret says so.
-fn fleet() -> Value {
-    let definition = |family: &str, pid: Option<&str>| {
-        let mut input = json!({
-            "family": family, "networkMode": "bridge", "requiresCompatibilities": ["EC2"], "memory": "512",
-            "containerDefinitions": [{
-                "name": "app", "image": "app:1.0", "user": "1000", "essential": true, "memory": 128,
-                "command": ["--password", "CANARY"], "environment": [{ "name": "TOKEN", "value": "CANARY" }],
-                "dockerLabels": { "token": "CANARY" }
-            }]
-        });
-        if let Some(pid) = pid {
-            input["pidMode"] = json!(pid);
-        }
-        json!({ "operation": "RegisterTaskDefinition", "input": input })
-    };
-    let service = |name: &str| {
-        json!({ "operation": "CreateService", "input": {
-            "cluster": "prod", "serviceName": name, "taskDefinition": name, "desiredCount": 1, "launchType": "EC2"
-        } })
-    };
-    json!({
-        "start": "2026-11-23T09:00:00Z",
-        "steps": [
-            { "operation": "CreateCluster", "input": { "clusterName": "prod" } },
-            definition("web", Some("host")), definition("api", None), service("web"), service("api"),
-            definition("spare", Some("host"))
-        ]
-    })
+/// A family that shares its host's processes, or does not. Every value that may be a secret says so.
+fn definition(family: &str, pid: Option<&str>) -> Value {
+    let mut input = json!({
+        "family": family, "networkMode": "bridge", "requiresCompatibilities": ["EC2"], "memory": "512",
+        "containerDefinitions": [{
+            "name": "app", "image": "app:1.0", "user": "1000", "essential": true, "memory": 128,
+            "command": ["--password", "CANARY"], "environment": [{ "name": "TOKEN", "value": "CANARY" }],
+            "dockerLabels": { "token": "CANARY" }
+        }]
+    });
+    if let Some(pid) = pid {
+        input["pidMode"] = json!(pid);
+    }
+    input
 }
 
-fn with_fleet() -> (Plimsoll, Sim) {
+/// These revisions, and services of a cluster `prod` by name and revision; `policies` in a folder of that name.
+pub(crate) fn with_definitions(definitions: &[Value], services: &[(&str, &str)], policies: &str) -> (Plimsoll, Sim) {
+    let mut steps = vec![json!({ "operation": "CreateCluster", "input": { "clusterName": "prod" } })];
+    steps.extend(definitions.iter().map(|input| json!({ "operation": "RegisterTaskDefinition", "input": input })));
+    steps.extend(services.iter().map(|(name, revision)| {
+        json!({ "operation": "CreateService", "input": {
+            "cluster": "prod", "serviceName": name, "taskDefinition": revision, "desiredCount": 1, "launchType": "EC2"
+        } })
+    }));
     let mut plimsoll = Plimsoll::with_store();
-    plimsoll.write("fleet.json", &fleet().to_string());
-    plimsoll.write("policies/all.yaml", POLICIES);
-    let arguments = ["sim", "--listen", "127.0.0.1:0", "--fleet", "fleet.json"];
+    plimsoll.write("fleet.json", &json!({ "start": "2026-11-23T09:00:00Z", "steps": steps }).to_string());
+    plimsoll.write("policies/all.yaml", policies);
+    // Otherwise a rollout would take the minutes that it takes on ECS.
+    let arguments = ["sim", "--listen", "127.0.0.1:0", "--fleet", "fleet.json", "--speed", "60"];
     let mut child = plimsoll.command(&arguments).stderr(std::process::Stdio::null()).spawn().unwrap();
     let mut address = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut address).unwrap();
@@ -63,6 +57,16 @@ fn with_fleet() -> (Plimsoll, Sim) {
     plimsoll.set("AWS_ACCESS_KEY_ID", "a");
     plimsoll.set("AWS_SECRET_ACCESS_KEY", "b");
     (plimsoll, sim)
+}
+
+/// Two services, one that shares its host's processes and one that does not, and a family that none uses.
+pub(crate) fn with(policies: &str) -> (Plimsoll, Sim) {
+    let definitions = [definition("web", Some("host")), definition("api", None), definition("spare", Some("host"))];
+    with_definitions(&definitions, &[("web", "web"), ("api", "api")], policies)
+}
+
+fn with_fleet() -> (Plimsoll, Sim) {
+    with(POLICIES)
 }
 
 #[test]

@@ -2,8 +2,9 @@
 
 mod access;
 mod asking;
-mod fleet;
+pub(crate) mod fleet;
 mod input;
+mod inputs;
 mod objects;
 mod offline;
 mod rollouts;

@@ -174,15 +174,133 @@ fn the_policies_that_are_shipped_pass_their_own_examples() {
     assert!(report["summary"]["passed"].as_u64().unwrap() > 50, "{report}");
 }
 
+/// The policies with these examples of the first, in YAML's flow style.
+fn with_examples(examples: &str) -> Plimsoll {
+    let plimsoll = with_files();
+    let fix = "        - edits: [{ remove: /pidMode }]\n";
+    assert!(POLICIES.contains(fix));
+    plimsoll.write("policies/all.yaml", &POLICIES.replacen(fix, &format!("{fix}  examples: {examples}\n"), 1));
+    plimsoll
+}
+
 #[test]
 fn an_example_that_does_not_hold_is_a_no() {
-    let plimsoll = with_files();
-    let wrong = POLICIES.replacen(
-        "        - edits: [{ remove: /pidMode }]\n",
-        "        - edits: [{ remove: /pidMode }]\n  examples: [{ name: wrong, given: { pidMode: host }, expect: pass }]\n",
-        1,
-    );
-    plimsoll.write("policies/all.yaml", &wrong);
-    plimsoll.run(&["test"]).exits(1).prints("FAIL  no-host-pid: wrong");
+    let plimsoll = with_examples("[{ name: wrong, given: { pidMode: host }, expect: pass }]");
+    let run = plimsoll.run(&["test"]).exits(1).prints("FAIL  no-host-pid: wrong").prints("policies/all.yaml:15");
+    run.prints("expected pass, found fail (`/pidMode`: the task shares");
     plimsoll.run(&["test", "-o", "junit"]).exits(1).prints("failures=\"1\"");
+}
+
+#[test]
+fn what_was_found_and_what_was_expected_are_told_apart() {
+    let given = "{ pidMode: host, ipcMode: host, containerDefinitions: [{ name: a, image: a, command: [CANARY] }] }";
+    let plimsoll = with_examples(&format!(
+        "[{{ name: e, given: {given}, expect: fail, findings: [{{ check: pid-mode, path: /ipcMode }}], fixed: {{ ipcMode: task, containerDefinitions: [{{ name: a, image: a, command: [CANARY] }}] }} }}]"
+    ));
+    let run = plimsoll.run(&["test"]).exits(1);
+    assert!(!run.stdout.contains("CANARY"), "{run:#?}");
+    super::shape::snapshot("test-fails", &run.stdout);
+    let report = plimsoll.run(&["test", "-o", "json"]).exits(1).json();
+    let result = &report["results"][0];
+    assert_eq!((&result["expected"], &result["found"], &result["line"]), (&"fail".into(), &"fail".into(), &15.into()));
+    assert_eq!(result["problems"].as_array().unwrap().len(), 3, "{result}");
+}
+
+#[test]
+fn tests_stand_in_files_of_their_own_too() {
+    let plimsoll = with_files();
+    plimsoll.write("policies/no-root.test.yaml", "- { policy: no-root, name: root, given: { containerDefinitions: [{ name: app, image: a, user: root }, { name: b, image: a }] }, expect: fail, findings: [{ check: user, path: /containerDefinitions/0/user }] }\n");
+    plimsoll.write("elsewhere/pid.test.json", r#"{ "policy": "no-host-pid", "name": "host", "given": { "pidMode": "host", "family": "f" }, "expect": "fail", "fixed": { "family": "f" } }"#);
+    // Without a word of where, those of policies/.
+    let report = plimsoll.run(&["test", "-o", "json"]).exits(0).json();
+    assert_eq!((&report["summary"]["examples"], &report["summary"]["passed"]), (&1.into(), &1.into()));
+    assert_eq!(
+        (&report["results"][0]["file"], &report["results"][0]["line"]),
+        (&"policies/no-root.test.yaml".into(), &1.into())
+    );
+    // A folder of tests alone is of the policies that are in effect.
+    let report = plimsoll.run(&["test", "elsewhere", "-o", "json"]).exits(0).json();
+    assert_eq!((&report["policySet"]["source"], &report["summary"]["examples"]), (&"policies/".into(), &1.into()));
+    let both = plimsoll.run(&["test", "elsewhere", "-f", "policies", "-o", "json"]).exits(0).json();
+    assert_eq!(both["summary"]["examples"], 2);
+    // Other commands pass over them.
+    plimsoll.run(&["check", "task.json"]).exits(1);
+    plimsoll.run(&["check", "task.json", "-f", "policies"]).exits(1);
+}
+
+#[test]
+fn what_is_wrong_with_a_test_file_is_told_with_its_place() {
+    let plimsoll = with_files();
+    for (text, told) in [
+        ("policy: nobody\nname: n\ngiven: {}\nexpect: pass\n", "t.test.yaml:1:9"),
+        ("policy: no-root\nname: n\ngiven: {}\nexpect: pass\nparams: { mood: good }\n", "t.test.yaml:5:17"),
+        ("policy: no-root\nname: n\ngiven: {}\nexpcet: pass\n", "did you mean `expect`?"),
+        ("policy: [", "t.test.yaml:1:9"),
+    ] {
+        plimsoll.write("tests/t.test.yaml", text);
+        plimsoll.run(&["test", "tests"]).exits(2).says(told).says("nothing was tested");
+    }
+}
+
+#[test]
+fn policies_without_tests_fail_where_tests_are_required() {
+    let pass = "{ name: good, given: { family: f }, expect: pass }";
+    let fail = "{ name: bad, given: { pidMode: host }, expect: fail }";
+    for (examples, no_host_pid) in [
+        ("[]".to_owned(), Some("pass, and none that must fail")),
+        (format!("[{pass}]"), Some("fail")),
+        (format!("[{fail}]"), Some("pass")),
+        (format!("[{pass}, {fail}]"), None),
+    ] {
+        let plimsoll = with_examples(&examples);
+        let run = plimsoll.run(&["test"]).exits(0);
+        let run = run.says("warning: policy `no-root` has no example that must pass, and none that must fail");
+        assert_eq!(run.stderr.contains("policy `no-host-pid`"), no_host_pid.is_some(), "{run:#?}");
+        let run = plimsoll.run(&["test", "--require-tests"]).exits(1);
+        let run = run.prints("FAIL  no-root: there is no example that must pass, and none that must fail");
+        let line = no_host_pid.map(|what| format!("FAIL  no-host-pid: there is no example that must {what}\n"));
+        assert_eq!(run.stdout.contains("FAIL  no-host-pid"), line.is_some(), "{run:#?}");
+        assert!(line.is_none_or(|line| run.stdout.contains(&line)), "{run:#?}");
+    }
+}
+
+#[test]
+fn coverage_says_what_no_test_has_shown() {
+    let plimsoll = with_examples("[{ name: nothing to check, given: { pidMode: host }, expect: fail }]");
+    plimsoll.write(
+        "policies/no-root.test.yaml",
+        "{ policy: no-root, name: no containers, given: { containerDefinitions: [] }, expect: pass }\n",
+    );
+    let run = plimsoll.run(&["test"]).exits(0);
+    for told in [
+        "gap   no-host-pid: check `pid-mode` was never seen to pass\n",
+        "gap   no-root: check `user` was never seen to fail\n",
+        "gap   no-root: check `user` was never seen to pass\n",
+        "2 checks: 1 seen to fail, 0 seen to pass; 1 of 1 fixes exercised\n",
+    ] {
+        assert!(run.stdout.contains(told), "{told} is not in {run:#?}");
+    }
+    let report = plimsoll.run(&["test", "-o", "json"]).exits(0).json();
+    assert_eq!(
+        report["coverage"],
+        serde_json::json!([
+            { "policy": "no-host-pid", "passing": 0, "failing": 1, "checks": [{ "check": "pid-mode", "failed": true, "passed": false, "fixes": [true] }] },
+            { "policy": "no-root", "passing": 1, "failing": 0, "checks": [{ "check": "user", "failed": false, "passed": false, "fixes": [] }] }
+        ])
+    );
+}
+
+#[test]
+fn the_test_file_that_is_documented_is_one() {
+    let readme = std::fs::read_to_string(repository().join("policies/README.md")).unwrap();
+    let section = readme.split_once("## Testing policies").unwrap().1;
+    let text = section.split_once("```yaml\n").unwrap().1.split_once("```").unwrap().0;
+    let plimsoll = Plimsoll::new();
+    plimsoll.write("documented.test.yaml", text);
+    let report = plimsoll.run(&["test", "documented.test.yaml", "-o", "json"]).exits(0).json();
+    assert_eq!(report["policySet"]["source"], "built-in");
+    let documented = |result: &&serde_json::Value| result["file"] == "documented.test.yaml";
+    let found: Vec<_> = report["results"].as_array().unwrap().iter().filter(documented).collect();
+    assert_eq!(found.len(), 1, "{report}");
+    assert_eq!((&found[0]["line"], &found[0]["passed"]), (&2.into(), &true.into()));
 }

@@ -137,6 +137,7 @@ async fn a_rollout_and_its_changes_have_the_shapes_of_the_contract() {
         "deferred": 0, "rolledBack": 1, "overtaken": 0, "gone": 0 });
     assert_eq!(status["counts"], counts);
     assert_eq!(status["conditions"][0]["type"], "Complete");
+    assert_eq!(status["conditions"][1], Value::Null, "it listens to no alarms");
     let (plimsoll, changes) = run(plimsoll, &["get", "changes", "-o", "json"]).await;
     let changes = changes.exits(0);
     assert!(!changes.stdout.contains("CANARY"), "{changes:#?}");

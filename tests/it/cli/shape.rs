@@ -16,7 +16,7 @@ pub(crate) fn snapshot(name: &str, text: &str) {
 fn help_reads_as_it_did() {
     let plimsoll = Plimsoll::new();
     snapshot("help", &plimsoll.run(&["-h"]).exits(0).stdout);
-    for verb in ["apply", "plan", "check", "fix", "controller", "demo", "freeze", "sim"] {
+    for verb in ["apply", "plan", "check", "fix", "test", "explain", "controller", "demo", "freeze", "sim"] {
         snapshot(&format!("help-{verb}"), &plimsoll.run(&[verb, "-h"]).exits(0).stdout);
     }
     snapshot("help-rollout", &plimsoll.run(&["rollout", "-h"]).exits(0).stdout);
@@ -84,5 +84,8 @@ fn kinds_and_fields_are_explained() {
     let plimsoll = Plimsoll::new();
     plimsoll.run(&["explain", "Policy.spec.checks.require"]).exits(0).prints("Policy.spec.checks.require <string>");
     plimsoll.run(&["explain", "functions"]).exits(0).prints("isFargate(service)");
+    plimsoll.run(&["explain", "variables"]).exits(0).prints("TaskDefinition    service");
+    plimsoll.run(&["explain", "tests"]).exits(0).prints(".test.yaml").prints("policy <string>, required");
+    plimsoll.run(&["explain"]).exits(2);
     assert_eq!(plimsoll.run(&["explain", "Binding", "-o", "json"]).exits(0).json()["title"], "Binding");
 }

@@ -1,5 +1,6 @@
 //! What every implementation of a port owes, as claims, run against each implementation.
 
+mod alarms;
 mod connection;
 mod dynamo;
 mod dynamo_faults;

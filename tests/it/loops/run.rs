@@ -1,5 +1,6 @@
 //! A controller as the binary would assemble it, on somebody's server and on a store, in time that passes quickly.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -8,10 +9,11 @@ use plimsoll::aws::AwsEcs;
 use plimsoll::controller::reconcile::PassReport;
 use plimsoll::controller::run::{Mode, RunEnd, Watcher};
 use plimsoll::controller::{Controller, Parts, Settings};
-use plimsoll::model::{TargetId, Timestamp};
+use plimsoll::model::spec::TaggedAlarms;
+use plimsoll::model::{Alarm, TargetId, Timestamp};
 use plimsoll::plan::Plan;
 use plimsoll::ports::ecs::{Ecs, EcsError, Operation};
-use plimsoll::ports::{Clock, Store};
+use plimsoll::ports::{Alarms, AlarmsError, Clock, Store};
 use plimsoll::records::campaign::{Campaign, Campaigns};
 use plimsoll::records::configuration::{Application, Configurations};
 use plimsoll::records::events::{self, Events};
@@ -164,7 +166,7 @@ fn controller(
     target: &TargetId,
     (holder, lease): (&str, Duration),
 ) -> Controller {
-    let parts = Parts { ecs: ecs.clone(), store: store.clone(), clock: clock.clone() };
+    let parts = Parts { ecs: ecs.clone(), alarms: Arc::new(NobodysAlarms), store: store.clone(), clock: clock.clone() };
     let settings = Settings {
         target: target.clone(),
         holder: holder.to_owned(),
@@ -189,5 +191,18 @@ impl Watcher for Told {
             format!("{} {} {waiting}", change.spec.resource.short(), change.state.phase().as_str())
         });
         self.0 = change.collect();
+    }
+}
+
+/// Of a fleet whose strategies name none.
+struct NobodysAlarms;
+
+impl Alarms for NobodysAlarms {
+    fn tagged<'a>(&'a self, tags: &'a TaggedAlarms) -> BoxFuture<'a, Result<BTreeSet<String>, AlarmsError>> {
+        panic!("nobody has asked for alarms: {tags}")
+    }
+
+    fn states<'a>(&'a self, names: &'a BTreeSet<String>) -> BoxFuture<'a, Result<Vec<Alarm>, AlarmsError>> {
+        panic!("nobody has asked for alarms: {names:?}")
     }
 }

@@ -41,7 +41,12 @@ impl Interrupted {
             poll: Duration::from_secs(15),
             allow_edit: vec![],
         };
-        let parts = Parts { ecs: story.ecs.clone(), store: store.clone(), clock: story.clock.clone() };
+        let parts = Parts {
+            ecs: story.ecs.clone(),
+            alarms: story.alarms.clone(),
+            store: store.clone(),
+            clock: story.clock.clone(),
+        };
         story.controller = Controller::new(parts, settings);
         store
     }

@@ -1,11 +1,14 @@
 //! The whole loop in virtual time, over the simulated ECS and an in-memory store.
 
+mod alarms;
+mod catalogue;
 mod explained;
 mod families;
 mod landing;
 mod ownership;
 mod plans;
 mod races;
+mod script;
 mod settings;
 mod standalone;
 mod statuses;

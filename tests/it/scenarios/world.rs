@@ -15,7 +15,7 @@ use plimsoll::records::command::{Answer, Ask, Command, Commands};
 use plimsoll::records::configuration::{Application, Configurations};
 use plimsoll::records::events::{self, Event, Events};
 use plimsoll::rollout::command::Request;
-use plimsoll::sim::{SimEcs, VirtualClock, World, WorldConfig};
+use plimsoll::sim::{SimAlarms, SimEcs, VirtualClock, World, WorldConfig};
 use serde_json::{Value, json};
 
 /// When every story begins.
@@ -23,6 +23,7 @@ pub(crate) const START: &str = "2026-01-05T09:00:00Z";
 
 pub(crate) struct Story {
     pub(crate) ecs: Arc<SimEcs>,
+    pub(crate) alarms: Arc<SimAlarms>,
     pub(crate) store: Arc<EmbeddedStore>,
     pub(crate) clock: Arc<VirtualClock>,
     pub(crate) controller: Controller,
@@ -41,13 +42,17 @@ impl Story {
         let target = TargetId { account: config.account.clone(), region: config.region.clone() };
         let ecs = Arc::new(SimEcs::of(World::new(config, start), clock.clone()));
         let store = Arc::new(EmbeddedStore::in_memory().unwrap());
-        let controller = Controller::new(parts(&ecs, &store, &clock), settings(&target, "one"));
-        Self { ecs, store, clock, controller, target, asked: 0 }
+        let alarms = Arc::new(ecs.alarms());
+        let parts = Parts { ecs: ecs.clone(), alarms: alarms.clone(), store: store.clone(), clock: clock.clone() };
+        let controller = Controller::new(parts, settings(&target, "one"));
+        Self { ecs, alarms, store, clock, controller, target, asked: 0 }
     }
 
     /// Another controller on the same world and store, as after a crash of the first.
     pub(crate) fn another_controller(&self, holder: &str) -> Controller {
-        Controller::new(parts(&self.ecs, &self.store, &self.clock), settings(&self.target, holder))
+        let Self { ecs, alarms, store, clock, .. } = self;
+        let parts = Parts { ecs: ecs.clone(), alarms: alarms.clone(), store: store.clone(), clock: clock.clone() };
+        Controller::new(parts, settings(&self.target, holder))
     }
 
     pub(crate) fn call(&self, operation: &str, input: Value) -> Value {
@@ -181,11 +186,7 @@ impl Story {
     }
 }
 
-fn parts(ecs: &Arc<SimEcs>, store: &Arc<EmbeddedStore>, clock: &Arc<VirtualClock>) -> Parts {
-    Parts { ecs: ecs.clone(), store: store.clone(), clock: clock.clone() }
-}
-
-fn settings(target: &TargetId, holder: &str) -> Settings {
+pub(crate) fn settings(target: &TargetId, holder: &str) -> Settings {
     Settings {
         target: target.clone(),
         holder: holder.to_owned(),

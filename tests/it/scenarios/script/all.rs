@@ -1,0 +1,93 @@
+//! One test for each script, and one that no script is left out.
+
+use std::collections::BTreeSet;
+
+use super::run;
+
+macro_rules! scripts {
+    ($($name:ident)*) => {
+        $(
+            #[tokio::test]
+            async fn $name() {
+                let transcript = run::run(&run::read(stringify!($name))).await;
+                insta::with_settings!(
+                    { snapshot_path => "../transcripts", prepend_module_to_snapshot => false, omit_expression => true },
+                    { insta::assert_snapshot!(stringify!($name), transcript); }
+                );
+            }
+        )*
+
+        #[test]
+        fn every_script_is_run_and_has_a_transcript() {
+            let names: BTreeSet<String> = [$(stringify!($name)),*].into_iter().map(ToOwned::to_owned).collect();
+            assert_eq!(run::stems("scripts", ".txt"), names);
+            assert_eq!(run::stems("transcripts", ".snap"), names);
+        }
+    };
+}
+
+scripts! {
+    a_bake_that_sees_tasks_die
+    a_deployment_that_never_ends
+    a_failed_canary_stops_the_advance
+    a_freeze_that_includes_rollback
+    a_wave_with_a_limit_of_its_own
+    a_window_that_allows
+    a_window_that_denies
+    a_window_when_clocks_change
+    approval_before
+    approval_of_a_proposal
+    approval_of_each_wave
+    approval_outside_the_window
+    capacity_is_provisioned
+    circuit_breaker_goes_back
+    clobbered
+    cluster_deleted
+    cluster_setting
+    contested
+    early_success
+    eligibility
+    eligibility_that_passes_by_itself
+    family_ahead
+    first_wave_covers_every_fix
+    freeze_by_scope
+    freeze_right_before_a_call
+    freezes_do_not_starve_the_rest
+    going_back_is_exempt
+    gone
+    hold_beforehand
+    killed_after_a_call
+    killed_before_a_call
+    max_affected
+    max_changes_per_day
+    max_failures
+    max_in_flight
+    native_bake
+    native_pause_hook
+    never_during_a_rollback
+    no_progress
+    on_failure_continue
+    on_failure_rollback
+    overtaken
+    policies_deleted_in_mid_rollout
+    policy_edited_in_mid_rollout
+    policy_edited_right_before_a_wave
+    quiet_setting
+    redeployed_with_another_violation
+    redeployed_with_the_same_violation
+    release_after_an_undo
+    retry_during_a_freeze
+    scaled_to_zero
+    services_on_one_revision
+    setting_that_deploys
+    steady_for
+    undo_after_somebody_deployed
+    undo_of_a_rollout
+    undo_of_an_undo
+    undo_of_one_service
+    undo_when_the_previous_is_inactive
+    waiver_before_the_next_wave
+    waiver_while_registering
+    wave_members_that_cannot_go_are_replaced
+    wave_sizes_where_and_bakes
+}

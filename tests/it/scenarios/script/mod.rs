@@ -1,0 +1,12 @@
+//! Scripts of what people and ECS do, and the transcripts of what the controller made of it.
+//!
+//! `tests/README.md` says how to write one.
+
+mod act;
+mod all;
+mod laws;
+mod line;
+mod pairs;
+mod run;
+mod transcript;
+mod witness;
