@@ -29,8 +29,7 @@ pub(super) trait Printed: Serialize + JsonSchema {
 /// The JSON Schema (draft 2020-12) of what [`Printed::to_json`] gives. It admits members that it does not know: those of
 /// later versions.
 pub(super) fn schema<T: Printed>() -> Value {
-    let generator = SchemaSettings::draft2020_12().for_serialize().into_generator();
-    let mut schema = generator.into_root_schema_for::<T>().to_value();
+    let mut schema = bare_schema::<T>();
     let Value::Object(members) = &mut schema else { return schema };
     members.insert("title".to_owned(), T::KIND.into());
     let properties = members.entry("properties").or_insert_with(|| json!({}));
@@ -83,6 +82,11 @@ pub(super) struct List {
 
 impl Printed for List {
     const KIND: &'static str = "List";
+}
+
+/// The JSON Schema of what a type is printed as.
+pub(super) fn bare_schema<T: JsonSchema>() -> Value {
+    SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<T>().to_value()
 }
 
 /// The policies that something was judged by.

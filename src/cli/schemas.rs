@@ -1,5 +1,6 @@
 //! The JSON Schemas of all that people write and all that is printed, as files: `deploy/schemas/`.
 
+use schemars::JsonSchema;
 use serde_json::{Map, Value, json};
 
 use super::apply::ApplyReport;
@@ -9,7 +10,7 @@ use super::describe_service::ServiceDescription;
 use super::error::Error;
 use super::explain::{FunctionView, ReasonView, VariableView};
 use super::planned::PlanReport;
-use super::printed::{List, Printed, beside, schema};
+use super::printed::{List, Printed, bare_schema, beside, schema};
 use super::reports::{CheckReport, FixReport};
 use super::store::StoreReport;
 use super::tested::TestReport;
@@ -19,13 +20,14 @@ use super::views::{
 };
 use crate::manifest;
 use crate::model::spec::{API_VERSION, Kind};
+use crate::records::summed::{SummedBinding, SummedPolicy, SummedWaiver};
 
 type Named = (&'static str, Value);
 
 /// Each by the name of its file without the ending: what people write, all of that together as `plimsoll`, test files,
 /// what the controller writes, and the reports.
 pub(super) fn all() -> Vec<Named> {
-    let written: Vec<Named> = Kind::ALL.iter().map(|kind| (kind.as_str(), manifest::schema(*kind))).collect();
+    let written: Vec<Named> = Kind::ALL.iter().map(|kind| (kind.as_str(), written(*kind))).collect();
     let listed: Vec<Named> = written.iter().cloned().chain(records()).chain(vocabulary()).collect();
     let any = "Any object that is applied; a file may hold several.";
     let together = [
@@ -34,6 +36,33 @@ pub(super) fn all() -> Vec<Named> {
         (List::KIND, list(&listed)),
     ];
     written.into_iter().chain(together).chain(records()).chain(vocabulary()).chain(reports()).collect()
+}
+
+/// What people write, with the status that `get` adds; it is ignored when applied.
+fn written(kind: Kind) -> Value {
+    let schema = manifest::schema(kind);
+    match kind {
+        Kind::Policy => with_status::<SummedPolicy>(schema),
+        Kind::Binding => with_status::<SummedBinding>(schema),
+        Kind::Waiver => with_status::<SummedWaiver>(schema),
+        Kind::RolloutStrategy | Kind::Target | Kind::Freeze => schema,
+    }
+}
+
+fn with_status<T: JsonSchema>(mut schema: Value) -> Value {
+    let mut status = bare_schema::<T>();
+    if let Some(members) = status.as_object_mut() {
+        members.shift_remove("$schema");
+        members.shift_remove("title");
+    }
+    below(&mut status, "Status");
+    if let Some(Value::Object(member)) = schema.pointer_mut("/properties/status") {
+        member.insert("$ref".to_owned(), "#/$defs/Status".into());
+    }
+    if let Some(Value::Object(definitions)) = schema.get_mut("$defs") {
+        definitions.insert("Status".to_owned(), status);
+    }
+    schema
 }
 
 fn one<T: Printed>() -> Named {

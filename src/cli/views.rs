@@ -9,9 +9,7 @@ use serde_json::Value;
 use super::printed::{Nested, Printed};
 use crate::model::mask::mask_value;
 use crate::model::spec::Enforcement;
-use crate::model::{
-    ClusterArn, DiffEntry, Hold, PutBack, Reason, ReasonCode, Resource, TargetId, Timestamp, Verdict,
-};
+use crate::model::{ClusterArn, DiffEntry, Hold, PutBack, Reason, ReasonCode, Resource, TargetId, Timestamp, Verdict};
 use crate::plan::{PlanOutcome, PlannedFinding, PlannedStandalone};
 use crate::policy::WaiverHere;
 use crate::records::campaign::Campaign;
@@ -136,7 +134,7 @@ struct RolloutStatus {
     /// How many of its changes stand where.
     counts: Counts,
     /// `Complete`: True once it has ended as it should.
-    conditions: Vec<Condition>,
+    conditions: Vec<RecordCondition>,
     /// Waves approved so far.
     approved_waves: usize,
 }
@@ -144,7 +142,7 @@ struct RolloutStatus {
 /// A condition, as Kubernetes has them.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct Condition {
+struct RecordCondition {
     /// Its name.
     #[serde(rename = "type")]
     kind: &'static str,
@@ -176,7 +174,9 @@ fn rollout_view(campaign: &Campaign, changes: Option<Vec<Nested<ChangeView>>>) -
             wave: rollout.state.wave().map(|wave| wave + 1),
             waiting: rollout.waiting.as_ref().map(Waiting::of),
             counts: Counts::of(campaign.changes.iter().map(|change| &change.value)),
-            conditions: std::iter::once(complete(&rollout.state, rollout.created_at)).chain(alarms_quiet(campaign)).collect(),
+            conditions: std::iter::once(complete(&rollout.state, rollout.created_at))
+                .chain(alarms_quiet(campaign))
+                .collect(),
             approved_waves: rollout.approved_waves,
         },
         changes,
@@ -195,7 +195,7 @@ pub(super) fn rollout_with_changes(campaign: &Campaign) -> Value {
 }
 
 /// The condition `Complete`: True once it has ended as it should, False with the reason where it has not.
-fn complete(state: &RolloutState, created: Timestamp) -> Condition {
+fn complete(state: &RolloutState, created: Timestamp) -> RecordCondition {
     let (status, message, at) = match state {
         RolloutState::Succeeded { at } => ("True", None, *at),
         RolloutState::RolledBack { cause, at } => ("False", Some(&cause.message), *at),
@@ -212,7 +212,7 @@ fn complete(state: &RolloutState, created: Timestamp) -> Condition {
         }
     };
     let (reason, message) = (state.phase(), message.cloned());
-    Condition { kind: "Complete", status, reason, message, last_transition_time: Some(at) }
+    RecordCondition { kind: "Complete", status, reason, message, last_transition_time: Some(at) }
 }
 
 /// One resource moving from one state to another.
@@ -237,16 +237,30 @@ struct ChangeStatus {
     /// Every state it was in.
     history: Vec<HistoryEntry>,
     /// `Landed`: True once it is proved, False where it ended otherwise.
-    conditions: Vec<Condition>,
+    conditions: Vec<RecordCondition>,
 }
 
 impl Printed for ChangeView {
     const KIND: &'static str = "Change";
 }
 
+/// The condition `Landed`: True once it is proved, False with the reason where it ended otherwise.
+fn landed(change: &Change, reason: Option<&Reason>) -> RecordCondition {
+    let phase = change.state.phase();
+    let status = match phase {
+        Phase::Succeeded => "True",
+        Phase::Unverified => "Unknown",
+        phase if phase.is_final() => "False",
+        _ => "Unknown",
+    };
+    let code = reason.map_or_else(|| phase.as_str(), |reason| reason.code.as_str());
+    let message = reason.map(|reason| reason.message.clone());
+    RecordCondition { kind: "Landed", status, reason: code, message, last_transition_time: change.entered() }
+}
+
 /// The condition `AlarmsQuiet`, where its strategy listens to alarms: False with the alarm that is on, Unknown with what
 /// keeps them from being known. They are not read while nothing depends on them.
-fn alarms_quiet(campaign: &Campaign) -> Option<Condition> {
+fn alarms_quiet(campaign: &Campaign) -> Option<RecordCondition> {
     let rollout = &campaign.rollout.value;
     if rollout.spec.strategy.health.alarms.is_empty() {
         return None;
@@ -263,7 +277,7 @@ fn alarms_quiet(campaign: &Campaign) -> Option<Condition> {
         Some(reason) => (reason.code.as_str(), Some(reason.message.clone())),
         None => (if status == "True" { "Quiet" } else { "NotRead" }, None),
     };
-    Some(Condition { kind: "AlarmsQuiet", status, reason, message, last_transition_time: Some(at) })
+    Some(RecordCondition { kind: "AlarmsQuiet", status, reason, message, last_transition_time: Some(at) })
 }
 
 /// The Changes of a Rollout: each with what it waits for, also where that is the rollout's own affair.
@@ -337,20 +351,6 @@ struct HoldSpec {
 
 impl Printed for HoldView {
     const KIND: &'static str = "Hold";
-}
-
-/// The condition `Landed`: True once it is proved, False with the reason where it ended otherwise.
-fn landed(change: &Change, reason: Option<&Reason>) -> Condition {
-    let phase = change.state.phase();
-    let status = match phase {
-        Phase::Succeeded => "True",
-        Phase::Unverified => "Unknown",
-        phase if phase.is_final() => "False",
-        _ => "Unknown",
-    };
-    let code = reason.map_or_else(|| phase.as_str(), |reason| reason.code.as_str());
-    let message = reason.map(|reason| reason.message.clone());
-    Condition { kind: "Landed", status, reason: code, message, last_transition_time: change.entered() }
 }
 
 /// A Hold.
@@ -517,8 +517,7 @@ impl Printed for EventView {
 
 /// A finding outside of services: as any other, and whose it is.
 pub(super) fn standalone_finding(target: &TargetId, row: &PlannedStandalone, found: &PlannedFinding) -> Value {
-    let standalone =
-        OutsideView { cluster: row.cluster.clone(), tasks: row.tasks, reason: row.reason.clone() };
+    let standalone = OutsideView { cluster: row.cluster.clone(), tasks: row.tasks, reason: row.reason.clone() };
     FindingView {
         target: target.clone(),
         resource: row.resource.clone(),

@@ -255,7 +255,9 @@ impl Executor<'_> {
     ) -> Result<(), ControllerError> {
         let health = campaign.rollout.value.spec.strategy.health.clone();
         for _ in 0..STEPS {
+            let full = campaign::no_room(&campaign.rollout.value, campaign.changes.iter().map(|change| &change.value));
             let Some(change) = campaign.changes.get_mut(place) else { return Ok(()) };
+            let full = full.filter(|_| matches!(change.value.state, State::Registering { .. }));
             let facts = self.facts(&change.value).await;
             let keys = scope_keys(self, &change.value, &facts);
             let now = self.now();
@@ -268,7 +270,8 @@ impl Executor<'_> {
                 .gate
                 .frozen(&keys, self.clock, Direction::Forward)
                 .or_else(|| window(&campaign.rollout.value, now))
-                .or(stopped);
+                .or(stopped)
+                .or(full);
             let backward = self.gate.frozen(&keys, self.clock, Direction::Back);
             let input = change::Input {
                 facts: &facts,

@@ -158,7 +158,11 @@ fn goes_with(campaign: &PlannedCampaign, rollout: &Rollout) -> bool {
 /// What has to wait for an open rollout says so.
 fn say_who_is_first(plan: &mut Plan, campaign: &PlannedCampaign, open: &Campaign) {
     let rollout = &open.rollout.value;
-    let has = |resource| open.changes.iter().any(|change| &change.value.spec.resource == resource);
+    // What is still to come there waits as the rollout itself says; what has come to its end there does not.
+    let has = |resource| {
+        let mut changes = open.changes.iter().map(|change| &change.value);
+        changes.any(|change| &change.spec.resource == resource && !change.state.phase().is_final())
+    };
     for change in campaign.changes.iter().filter(|change| !has(&change.resource)) {
         let name = change.resource.as_str();
         let planned = plan.services.iter_mut().chain(&mut plan.clusters).find(|planned| planned.resource == name);

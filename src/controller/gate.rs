@@ -15,6 +15,12 @@ use crate::records::configuration::Configurations;
 /// for a processor.
 const MARGIN: Duration = Duration::from_secs(1);
 
+/// How old the answer about Freezes may be when a write begins: a Freeze is heeded within a second of being stored.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// How often a look that took too long is repeated before the write is put off.
+const LOOKS: usize = 3;
+
 /// Which way a write goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
@@ -78,25 +84,39 @@ impl Gate {
         keys: &ScopeKeys,
         direction: Direction,
     ) -> Result<Option<Reason>, ControllerError> {
+        // A store may be slow, and a machine may sleep in between: only a quick look says what holds now.
+        for _ in 0..LOOKS {
+            let began = clock.monotonic();
+            self.hold_on(store, target, clock).await?;
+            self.refresh(store).await?;
+            if clock.monotonic().saturating_sub(began) > FRESH {
+                continue;
+            }
+            // Last, with nothing to wait for between this and the call.
+            if self.keeper.remaining(clock) < self.call_timeout + MARGIN {
+                let message = "too little of the lease is left to make a call".to_owned();
+                return Ok(Some(Reason::of(ReasonCode::OtherRollout, message)));
+            }
+            return Ok(self.frozen(keys, clock, direction));
+        }
+        let message = "the store answers too slowly to look for Freezes right before a call".to_owned();
+        Ok(Some(Reason::of(ReasonCode::NotObserved, message)))
+    }
+
+    /// Renews the lease as needed.
+    async fn hold_on(
+        &mut self,
+        store: &dyn Store,
+        target: &TargetId,
+        clock: &dyn Clock,
+    ) -> Result<(), ControllerError> {
+        let lost = |holder: String| ControllerError::NotHolder { target: target.to_string(), holder };
         match self.keeper.ensure(store, target, clock).await? {
-            Held::Still { .. } => {}
+            Held::Still { .. } => Ok(()),
             // Lost and taken again within a pass: what was read before may be somebody else's work by now.
-            Held::Taken { .. } => {
-                return Err(ControllerError::NotHolder {
-                    target: target.to_string(),
-                    holder: "it was lost in between".to_owned(),
-                });
-            }
-            Held::Elsewhere { holder } => {
-                return Err(ControllerError::NotHolder { target: target.to_string(), holder });
-            }
+            Held::Taken { .. } => Err(lost("it was lost in between".to_owned())),
+            Held::Elsewhere { holder } => Err(lost(holder)),
         }
-        if self.keeper.remaining(clock) < self.call_timeout + MARGIN {
-            let message = "too little of the lease is left to make a call".to_owned();
-            return Ok(Some(Reason::of(ReasonCode::OtherRollout, message)));
-        }
-        self.refresh(store).await?;
-        Ok(self.frozen(keys, clock, direction))
     }
 
     /// The Freeze that matches, as last read.

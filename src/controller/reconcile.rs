@@ -35,7 +35,7 @@ use crate::records::configuration::{Configuration, Configurations, Generation};
 use crate::records::standalone::StandaloneReports;
 use crate::records::targets::{TargetRecord, Targets};
 use crate::rollout::change::READ_LAG;
-use crate::rollout::{RegistrationState, State};
+use crate::rollout::{Registration, RegistrationState, State};
 
 /// What a controller works with.
 #[derive(Clone)]
@@ -511,6 +511,18 @@ async fn reverify(executor: &mut Executor<'_>, books: &mut Books, fleet: &Fleet)
     Ok(())
 }
 
+/// Whether a change that goes on, there or back, needs what is being registered.
+fn is_waited_for(books: &Books, registration: &Registration) -> bool {
+    let all = books.campaigns.iter().chain(&books.ended).flat_map(|campaign| &campaign.changes);
+    all.filter(|change| !change.value.state.phase().is_final()).any(|change| {
+        let documents = change.value.spec.documents.as_ref();
+        change.value.spec.from.as_ref() == Some(&registration.from)
+            && documents.is_some_and(|documents| {
+                documents.wanted == registration.wanted || documents.previous == registration.wanted
+            })
+    })
+}
+
 /// Deregisters revisions of ours that did not stand, once nothing runs on them and nothing names them: they must not
 /// stay *latest*.
 async fn clear_away(executor: &mut Executor<'_>, books: &mut Books, fleet: &Fleet) -> Result<(), ControllerError> {
@@ -519,6 +531,12 @@ async fn clear_away(executor: &mut Executor<'_>, books: &mut Books, fleet: &Flee
     }
     for registration in books.registrations.clone() {
         let registration = registration.value;
+        if let RegistrationState::Intended { last, at } = registration.state {
+            if !is_waited_for(books, &registration) {
+                executor.find_abandoned(books, registration, last, at).await?;
+            }
+            continue;
+        }
         let (RegistrationState::Registered { arn } | RegistrationState::Quarantined { arn, .. }) = &registration.state
         else {
             continue;

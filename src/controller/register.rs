@@ -3,6 +3,8 @@
 //! RegisterTaskDefinition has no client token. So the intent is recorded with the family's last number; whoever comes
 //! after a crash or a lost answer looks for a newer revision that equals the wanted document before asking again.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value};
 
 use super::books::Books;
@@ -21,6 +23,10 @@ use crate::ports::{EcsError, Operation};
 use crate::records::documents::Documents;
 use crate::rollout::change::READ_LAG;
 use crate::rollout::{Change, Registration, RegistrationState};
+
+/// How long a call that nobody heard of is waited for: AWS refuses a signature that is more than five minutes old, and
+/// machines' clocks are some minutes apart.
+const LATE_CALLS: Duration = Duration::from_secs(15 * 60);
 
 /// What a registration came to in this pass.
 pub enum Registered {
@@ -199,6 +205,11 @@ impl Executor<'_> {
         let intended =
             Registration { state: RegistrationState::Intended { last, at: order.now }, adopted: false, ..registration };
         books.write_registration(intended.clone()).await?;
+        // Writing may have taken long. Nothing was called yet, so the intent goes again.
+        if let Some(reason) = self.closed(Operation::RegisterTaskDefinition, order.keys, order.direction).await? {
+            books.remove_registration(&intended).await?;
+            return Ok(Registered::Waiting(reason));
+        }
         self.call_register(books, intended, last, order).await
     }
 
@@ -238,6 +249,42 @@ impl Executor<'_> {
             Direction::Forward => self.begin(books, registration, order).await,
             Direction::Back => self.intend(books, registration, order).await,
         }
+    }
+
+    /// A call was intended, and nothing waits for what it makes any more. What it made is found, so that it can be cleared
+    /// away like anything else of ours.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn find_abandoned(
+        &mut self,
+        books: &mut Books,
+        registration: Registration,
+        last: u32,
+        at: Timestamp,
+    ) -> Result<(), ControllerError> {
+        let now = self.now();
+        let Some(document) = Documents::of(self.store, self.target).get(&registration.wanted).await? else {
+            return Ok(());
+        };
+        // What cannot be read now is looked for at the next pass.
+        let Ok(above) = observe::revisions_above(self.ecs, &registration.family, last).await else { return Ok(()) };
+        for arn in above {
+            match observe::definition(self.ecs, arn.as_str(), now).await {
+                Observed::Known { value, .. }
+                    if register_input(&value).is_ok_and(|input| same_task_definition(&input, &document)) =>
+                {
+                    let state = RegistrationState::Registered { arn: value.arn.clone() };
+                    return books.write_registration(Registration { state, ..registration }).await;
+                }
+                Observed::Known { .. } | Observed::Absent { .. } => {}
+                Observed::Unknown { .. } => return Ok(()),
+            }
+        }
+        if at + LATE_CALLS <= now {
+            books.remove_registration(&registration).await?;
+        }
+        Ok(())
     }
 
     async fn call_register(

@@ -163,7 +163,7 @@ reasons! {
     /// Tasks of the deployment fail.
     TasksFail => "see why the tasks stopped: the fix may take away what they need",
     /// An alarm is, or went, into ALARM.
-    Alarm => "see the alarm; what was changed is taken back where it began after the change",
+    Alarm => "see the alarm: nothing begins while it is on, and a wave during which it went off is taken back",
     /// How an alarm stands cannot be told.
     AlarmUnknown => "see that the alarm is there, and that the controller may read it (DescribeAlarms, GetResources)",
     /// Somebody deployed over the change.

@@ -1,5 +1,6 @@
 //! Daily figures of a policy: what it would have changed, day by day. A day without a pass is a gap, not a zero.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Day, Timestamp};
@@ -9,7 +10,7 @@ use crate::plan::PolicyTally;
 pub const KEPT: u32 = 90;
 
 /// One day, as its last pass found it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DayFigure {
     /// Which, in UTC.
@@ -30,7 +31,7 @@ pub struct DayFigure {
 }
 
 /// The last days, oldest first, each at most once.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Days(Vec<DayFigure>);
 

@@ -1,5 +1,6 @@
 //! The statuses of all targets together: what `get` and `describe` show as `status`. One answer for everybody who asks.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::history::{DayFigure, Days, Streak};
@@ -12,7 +13,7 @@ use crate::plan::{BindingTally, PolicyTally};
 pub type InTarget<T> = (TargetId, T);
 
 /// The status of a Policy.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SummedPolicy {
     /// The oldest generation that a target was judged by; `None`: no controller has judged by it yet.
@@ -25,7 +26,7 @@ pub struct SummedPolicy {
 }
 
 /// What a Policy finds in all targets together.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FoundByPolicy {
     /// The counts.
@@ -44,7 +45,7 @@ pub struct FoundByPolicy {
 }
 
 /// A [`Streak`], as it is printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[expect(missing_docs, reason = "as in `Streak`")]
 pub struct WouldHaveChanged {
@@ -60,7 +61,7 @@ impl From<Streak> for WouldHaveChanged {
 }
 
 /// What a Policy finds in one target.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PolicyInTarget {
     /// Where.
@@ -113,7 +114,7 @@ impl SummedPolicy {
 }
 
 /// The status of a Binding.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SummedBinding {
     /// The oldest generation that a target was judged by.
@@ -147,7 +148,7 @@ impl SummedBinding {
 }
 
 /// The status of a Waiver.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SummedWaiver {
     /// The oldest generation that a target was judged by.
@@ -166,7 +167,7 @@ pub struct SummedWaiver {
 }
 
 /// What a Waiver is good for in all targets together.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FoundByWaiver {
     /// How many findings it covers.

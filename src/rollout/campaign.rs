@@ -256,6 +256,17 @@ fn is_begun(change: &Change) -> bool {
     change.state.phase().is_in_flight() || change.state.phase() == Phase::Registering
 }
 
+/// Why a change that has only registered waits: what is being taken back meanwhile has taken its place.
+#[must_use]
+pub fn no_room<'a>(rollout: &Rollout, changes: impl Iterator<Item = &'a Change>) -> Option<Reason> {
+    let strategy = rollout.spec.strategy.max_in_flight;
+    let wave = rollout.state.wave().and_then(|wave| rollout.spec.waves.get(wave));
+    let limit = wave.map_or(strategy, |wave| wave.max_in_flight.min(strategy)) as usize;
+    let flying = changes.filter(|change| change.state.phase().is_in_flight()).count();
+    let message = || format!("{flying} changes are in flight, {limit} are allowed");
+    (flying >= limit).then(|| Reason::of(ReasonCode::MaxInFlight, message()))
+}
+
 fn is_approved(rollout: &Rollout, wave: usize) -> bool {
     match rollout.spec.strategy.approval {
         Approval::None => true,

@@ -23,3 +23,4 @@ mod policies_oracle;
 mod reasons;
 mod scenarios;
 mod sim;
+mod simulation;

@@ -34,7 +34,12 @@ fn policies() -> &'static Offline {
             builtin::FILES.iter().map(|file| (file.path.to_owned(), file.text.as_bytes().to_vec())).collect();
         let sourced = crate::manifest::parse_files(&files).unwrap();
         let objects: Vec<Object> = sourced.into_iter().map(|one| one.object).collect();
-        Offline { set: PolicySet::compile(&objects).unwrap(), objects, source: "built-in".to_owned() }
+        Offline {
+            set: PolicySet::compile(&objects).unwrap(),
+            objects,
+            source: "built-in".to_owned(),
+            sourced: Vec::new(),
+        }
     })
 }
 

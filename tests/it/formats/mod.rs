@@ -70,8 +70,8 @@ fn hostile() -> Plimsoll {
         policy("high-unknown", "high", "{ name: ipc, require: \"taskDefinition.?ipcMode.orValue('') != 'host'\", message: m }"),
         policy("all-waived", "high", "{ name: pid, require: \"taskDefinition.?pidMode.orValue('') != 'host'\", message: 'shares the host' }"),
         policy("is-skipped", "low", "{ name: c, require: 'false', message: m }").replace("  checks:", "  when: 'false'\n  checks:"),
-        format!("---\napiVersion: plimsoll/v1\nkind: Waiver\nmetadata: {{ name: all }}\nspec: {{ policies: [all-waived], owner: {owner}, reason: {owner}, ticket: SEC-1, expiresAt: 2999-01-01T00:00:00Z }}\n", owner = serde_json::to_string(&HOSTILE.replace(['\0', '\n', '\u{1b}', '\u{202e}'], "")).unwrap()),
-        "---\napiVersion: plimsoll/v1\nkind: Waiver\nmetadata: { name: agent }\nspec: { policies: [medium-fails], containers: [agent], owner: me, reason: an agent, expiresAt: 2999-01-01T00:00:00Z }\n".to_owned(),
+        format!("---\napiVersion: plimsoll/v1\nkind: Waiver\nmetadata: {{ name: all }}\nspec: {{ policies: [all-waived], owner: {owner}, reason: {owner}, ticket: SEC-1, expiresAt: 2999-01-01T00:00:00Z, longerThanAYear: for ever }}\n", owner = serde_json::to_string(&HOSTILE.replace(['\0', '\n', '\u{1b}', '\u{202e}'], "")).unwrap()),
+        "---\napiVersion: plimsoll/v1\nkind: Waiver\nmetadata: { name: agent }\nspec: { policies: [medium-fails], containers: [agent], owner: me, reason: an agent, expiresAt: 2999-01-01T00:00:00Z, longerThanAYear: for ever }\n".to_owned(),
     ];
     plimsoll.write("policies/all.yaml", &texts.concat());
     plimsoll

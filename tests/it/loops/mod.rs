@@ -7,3 +7,5 @@ mod moto;
 mod policies;
 mod run;
 mod wire;
+
+pub(crate) use run::NobodysAlarms;

@@ -100,7 +100,8 @@ pub(super) async fn play(script: &str) -> Stage {
 
 fn controller(witness: &Witness, number: usize) -> Controller {
     let (ecs, store) = (Arc::new(witness.clone()), Arc::new(witness.clone()));
-    let parts = Parts { ecs, store, clock: witness.people.clock.clone() };
+    let alarms = Arc::new(witness.people.ecs.alarms());
+    let parts = Parts { ecs, alarms, store, clock: witness.people.clock.clone() };
     Controller::new(parts, settings(&witness.people.target, &format!("controller-{number}")))
 }
 
