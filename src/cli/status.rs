@@ -156,7 +156,7 @@ fn left(until: Timestamp, now: Timestamp) -> String {
 const fn reason_of(state: &RolloutState) -> Option<&Reason> {
     match state {
         RolloutState::Proposed { reason } | RolloutState::Paused { reason, .. } => Some(reason),
-        RolloutState::RollingBack { cause } | RolloutState::RolledBack { cause, .. } => Some(cause),
+        RolloutState::RollingBack { cause, .. } | RolloutState::RolledBack { cause, .. } => Some(cause),
         RolloutState::Failed { reason, .. } | RolloutState::Aborted { reason, .. } => Some(reason),
         RolloutState::Scheduled
         | RolloutState::Progressing { .. }

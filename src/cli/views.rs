@@ -206,7 +206,7 @@ fn complete(state: &RolloutState, created: Timestamp) -> RecordCondition {
         RolloutState::Proposed { reason } | RolloutState::Paused { reason, .. } => {
             ("False", Some(&reason.message), created)
         }
-        RolloutState::RollingBack { cause } => ("False", Some(&cause.message), created),
+        RolloutState::RollingBack { cause, asked_at } => ("False", Some(&cause.message), asked_at.unwrap_or(created)),
         RolloutState::Baking { .. } | RolloutState::Progressing { .. } | RolloutState::Scheduled => {
             ("Unknown", None, created)
         }

@@ -137,7 +137,7 @@ impl Executor<'_> {
                 books.hold(change, cause, now).await?;
             }
         }
-        if let (Request::Undo { service: None }, RolloutState::RollingBack { cause }) =
+        if let (Request::Undo { service: None }, RolloutState::RollingBack { cause, .. }) =
             (request, &campaign.rollout.value.state)
         {
             for change in &changes {

@@ -192,10 +192,11 @@ pub fn carry_out(
         (Request::Undo { service: None }, _) => {
             let cause = Reason::of(ReasonCode::UndoneByPerson, format!("undone by `{by}`"));
             drop_unstarted(changes.iter_mut(), &cause, now);
-            for change in changes.iter_mut().filter(|change| !change.stands()) {
+            // That has its place already. What stands, or could not be taken back, waits for one.
+            for change in changes.iter_mut().filter(|change| change.goes_forward()) {
                 take_back(change, &cause, now);
             }
-            rollout.state = RolloutState::RollingBack { cause };
+            rollout.state = RolloutState::RollingBack { cause, asked_at: Some(now) };
             Ok(())
         }
         (Request::Approve { .. } | Request::Pause | Request::Resume | Request::Abort | Request::Retry, _) => {

@@ -192,6 +192,19 @@ impl Change {
             .any(|entry| entry.reason.as_ref().is_none_or(|reason| reason.code != ReasonCode::UndoneByPerson))
     }
 
+    /// Whether it is on its way to what the policies want. What is only being registered has not touched its resource.
+    #[must_use]
+    pub const fn goes_forward(&self) -> bool {
+        matches!(self.state, State::Updating { .. } | State::Stabilizing { .. } | State::Verifying { .. })
+    }
+
+    /// Whether it could not be taken back, and nobody has tried since then.
+    #[must_use]
+    pub fn has_not_been_tried_since(&self, asked_at: Timestamp) -> bool {
+        let tried = self.last_entered(Phase::RollingBack);
+        matches!(self.state, State::Failed { .. }) && tried.is_none_or(|tried| tried < asked_at)
+    }
+
     /// Whether it has moved its resource and stands.
     #[must_use]
     pub const fn stands(&self) -> bool {

@@ -322,6 +322,9 @@ pub enum RolloutState {
     RollingBack {
         /// Why.
         cause: Reason,
+        /// When a person asked for it, if one did: what could not be taken back before then is tried again.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        asked_at: Option<Timestamp>,
     },
     /// All that was changed has been taken back.
     RolledBack {
