@@ -467,6 +467,17 @@ fn an_alarm_that_fired_takes_the_wave_back_and_on_failure_says_what_then() {
 }
 
 #[test]
+fn what_is_only_registered_keeps_nothing_from_being_taken_back() {
+    let alarmed = with(hearing(rollout(&[2]), fired()), |rollout| {
+        rollout.spec.strategy.on_failure = OnFailure::Continue;
+        rollout.spec.waves[0].max_in_flight = 1;
+    });
+    let list = in_states(&[2], &[succeeded(), State::Registering { since: at(900) }]);
+    assert!(stopped(&alarmed).is_some(), "what is registered waits for the alarm");
+    check(&alarmed, &list, "Progressing 0 back [0] (ChangeFailed)");
+}
+
+#[test]
 fn what_an_alarm_takes_back_goes_as_many_at_a_time_as_forward_also_while_the_rollout_is_paused() {
     let sizes = [4];
     let paused = with(hearing(rollout(&sizes), fired()), |rollout| {
