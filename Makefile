@@ -3,7 +3,7 @@
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint check deny
+.PHONY: help demo test bench lint check deny
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | sort | expand -t 16
@@ -17,6 +17,9 @@ test: peers ## Run all tests; installs the servers they need first
 .PHONY: schemas
 schemas: ## Write deploy/schemas/ anew, after the types of what people write or commands print have changed
 	$(CARGO) run --locked -- explain --schemas deploy/schemas
+
+bench: ## Measure the evaluation of policies (PLIMSOLL_CORPUS: on those documents)
+	$(CARGO) bench --locked --bench policies
 
 lint: ## Check format and lints
 	$(CARGO) fmt --check

@@ -21,18 +21,18 @@ use super::lease::{Held, Keeper};
 use super::observe::{self, Cache};
 use super::report;
 use super::run::Trigger;
-use super::{standalone, statuses};
+use super::standalone::Looking;
+use super::statuses;
 use crate::model::observed::Fleet;
 use crate::model::spec::{FreezeSpec, Object, Spec, StrategySpec};
 use crate::model::standalone::Standalone;
 use crate::model::{Observed, Reason, ReasonCode, TargetId, Timestamp};
 use crate::plan::{self, Context, Plan};
-use crate::policy::{PolicySet, TargetContext};
+use crate::policy::{Memo, PolicySet, TargetContext};
 use crate::ports::{Alarms, Clock, Ecs, Store};
 use crate::records::RecordError;
 use crate::records::campaign::Campaign;
 use crate::records::configuration::{Configuration, Configurations, Generation};
-use crate::records::standalone::StandaloneReports;
 use crate::records::targets::{TargetRecord, Targets};
 use crate::rollout::change::READ_LAG;
 use crate::rollout::{Registration, RegistrationState, State};
@@ -92,6 +92,10 @@ pub struct PassReport {
     pub commands: usize,
     /// Rollouts that were begun.
     pub created: usize,
+    /// Revisions of ours that are to be deregistered as soon as reads have caught up.
+    pub clearing: usize,
+    /// How many documents were evaluated: none where nothing has changed that policies read.
+    pub evaluations: u64,
 }
 
 /// Holds one target to its policies.
@@ -100,6 +104,7 @@ pub struct Controller {
     settings: Settings,
     gate: Gate,
     cache: Cache,
+    memo: Memo,
     configuration: Option<(Generation, Arc<PolicySet>, Configuration)>,
     written: Option<report::Written>,
     statuses: Option<statuses::Kept>,
@@ -114,14 +119,6 @@ pub struct Controller {
     standalone: Option<Looking>,
 }
 
-/// How it looks outside of services.
-struct Looking {
-    every: Duration,
-    most: usize,
-    seen: standalone::Seen,
-    written: Option<crate::records::standalone::Written>,
-}
-
 impl Controller {
     /// Knows nothing yet, and has done nothing.
     #[must_use]
@@ -133,6 +130,7 @@ impl Controller {
             settings,
             gate,
             cache: Cache::default(),
+            memo: Memo::default(),
             configuration: None,
             written: None,
             statuses: None,
@@ -149,7 +147,7 @@ impl Controller {
     /// Looks outside of services too, in full passes so far apart, each time at no more than so many families.
     #[must_use]
     pub fn with_standalone(mut self, every: Duration, most: usize) -> Self {
-        self.standalone = Some(Looking { every, most, seen: standalone::Seen::default(), written: None });
+        self.standalone = Some(Looking::new(every, most));
         self
     }
 
@@ -235,6 +233,8 @@ impl Controller {
             None => Books::read(Arc::clone(&store), target.clone(), epoch).await?,
         };
         if self.stamped != Some(epoch) {
+            // Another controller may have written reports since.
+            self.written = None;
             books.stamp().await?;
             self.stamped = Some(epoch);
         }
@@ -259,6 +259,8 @@ impl Controller {
         }
         let mut plan = None;
         let mut created = 0;
+        let mut clearing = 0;
+        let evaluated_before = self.memo.evaluated();
         if depth == Depth::Full {
             let Some((_, set, configuration)) = self.configuration.clone() else {
                 return Err(ControllerError::NoPolicies);
@@ -273,6 +275,7 @@ impl Controller {
                 &books,
                 executor.gate.freezes(),
                 &self.settings,
+                &mut self.memo,
                 clock.now(),
             )
             .await;
@@ -286,13 +289,13 @@ impl Controller {
             if created > 0 || waited {
                 executor.advance(&mut books).await?;
             }
-            clear_away(&mut executor, &mut books, &fleet).await?;
+            clearing = clear_away(&mut executor, &mut books, &fleet).await?;
             report::write(store.as_ref(), &target, &made, &mut self.written).await?;
             let kept = self.statuses.take();
             let holder = (&target, epoch);
             self.statuses = Some(statuses::write(store.as_ref(), holder, &configuration.objects, &made, kept).await?);
             if let (Some(looking), Some(found)) = (&mut self.standalone, &made.standalone) {
-                StandaloneReports::of(store.as_ref(), &target).write(found, &mut looking.written).await?;
+                looking.write(store.as_ref(), &target, found).await?;
             }
             books.record.conditions =
                 made.gaps.iter().map(|gap| Reason::of(ReasonCode::NotObserved, gap.clone())).collect();
@@ -300,8 +303,16 @@ impl Controller {
             plan = Some(made);
         }
         books.sort_out();
-        let report =
-            PassReport { plan, campaigns: books.campaigns.clone(), ended: books.ended.clone(), commands, created };
+        let evaluations = self.memo.evaluated() - evaluated_before;
+        let report = PassReport {
+            plan,
+            campaigns: books.campaigns.clone(),
+            ended: books.ended.clone(),
+            commands,
+            created,
+            clearing,
+            evaluations,
+        };
         self.books = Some(books);
         Ok(report)
     }
@@ -327,14 +338,13 @@ impl Controller {
         let asked = Asked::by(&set);
         let mut fleet = observe::fleet(ecs.as_ref(), &target, asked, &mut self.cache, clock.now()).await?;
         let outside = match &mut self.standalone {
-            Some(Looking { most, seen, .. }) => {
-                Some(standalone::look(ecs.as_ref(), &fleet, seen, *most, clock.now()).await)
-            }
+            Some(looking) => Some(looking.look(ecs.as_ref(), &fleet, clock.now()).await),
             None => None,
         };
         let seen = (&mut fleet, outside.as_ref());
+        let (settings, memo) = (&self.settings, &mut self.memo);
         let plan =
-            make_plan(seen, ecs.as_ref(), &set, &configuration, &books, &freezes, &self.settings, clock.now()).await;
+            make_plan(seen, ecs.as_ref(), &set, &configuration, &books, &freezes, settings, memo, clock.now()).await;
         Ok((plan, set))
     }
 
@@ -404,6 +414,7 @@ async fn make_plan(
     books: &Books,
     freezes: &[(String, FreezeSpec)],
     settings: &Settings,
+    memo: &mut Memo,
     now: Timestamp,
 ) -> Plan {
     let target = target_context(&settings.target, configuration);
@@ -425,9 +436,10 @@ async fn make_plan(
         default_strategy: &default_strategy,
         now,
     };
-    let families = plan::families_to_look_up(fleet, &context);
+    memo.begin(set);
+    let families = plan::families_to_look_up(fleet, &context, memo);
     observe::latest(ecs, families, fleet, now).await;
-    let mut made = plan::plan(fleet, &context);
+    let mut made = plan::plan(fleet, &context, memo);
     made.standalone = outside.map(|found| plan::standalone(fleet, found, &context));
     made
 }
@@ -452,11 +464,8 @@ async fn look_outside(
 ) -> Result<Option<Standalone>, ControllerError> {
     let Executor { ecs, store, clock, target, gate, .. } = executor;
     let now = clock.now();
-    let Some(Looking { every, most, seen, .. }) = looking else { return Ok(None) };
-    if seen.looked.is_some_and(|looked| now < looked + *every) {
-        return Ok(None);
-    }
-    let look = standalone::look(*ecs, fleet, seen, *most, now);
+    let Some(looking) = looking.as_mut().filter(|looking| looking.is_due(now)) else { return Ok(None) };
+    let look = looking.look(*ecs, fleet, now);
     renewing(gate, (*store, target, *clock), lease, look).await.map(Some)
 }
 
@@ -525,10 +534,13 @@ fn is_waited_for(books: &Books, registration: &Registration) -> bool {
 
 /// Deregisters revisions of ours that did not stand, once nothing runs on them and nothing names them: they must not
 /// stay *latest*.
-async fn clear_away(executor: &mut Executor<'_>, books: &mut Books, fleet: &Fleet) -> Result<(), ControllerError> {
+///
+/// Says how many have to wait until reads have caught up.
+async fn clear_away(executor: &mut Executor<'_>, books: &mut Books, fleet: &Fleet) -> Result<usize, ControllerError> {
     if !fleet.gaps.is_empty() || fleet.services.values().any(|service| matches!(service, Observed::Unknown { .. })) {
-        return Ok(());
+        return Ok(0);
     }
+    let mut waiting = 0;
     for registration in books.registrations.clone() {
         let registration = registration.value;
         if let RegistrationState::Intended { last, at } = registration.state {
@@ -554,10 +566,13 @@ async fn clear_away(executor: &mut Executor<'_>, books: &mut Books, fleet: &Flee
         let unseen = |change: &crate::records::Versioned<crate::rollout::Change>| {
             change.value.entered().is_some_and(|entered| entered + READ_LAG > fleet.at)
         };
-        if all().any(unseen) {
+        // To what was quarantined no service was ever moved.
+        let quarantined = matches!(registration.state, RegistrationState::Quarantined { .. });
+        let needed = all().any(|change| change.value.stands() || !change.value.state.phase().is_final());
+        if !needed && !quarantined && all().any(unseen) {
+            waiting += 1;
             continue;
         }
-        let needed = all().any(|change| change.value.stands() || !change.value.state.phase().is_final());
         let named = fleet.services.values().filter_map(Observed::known).any(|service| {
             service.task_definition.as_ref() == Some(arn)
                 || service.deployments.iter().any(|deployment| &deployment.task_definition == arn)
@@ -575,5 +590,5 @@ async fn clear_away(executor: &mut Executor<'_>, books: &mut Books, fleet: &Flee
             executor.deregister(books, &registration, arn).await?;
         }
     }
-    Ok(())
+    Ok(waiting)
 }

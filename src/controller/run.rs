@@ -192,7 +192,8 @@ fn chain(error: &dyn std::error::Error) -> String {
 /// What is left to do after a full pass, and what is wrong where nothing is.
 fn settling_of(report: &PassReport) -> Settling {
     let Some(plan) = &report.plan else { return Settling::Busy };
-    if report.commands > 0 || report.created > 0 || report.campaigns.iter().any(moves_by_itself) {
+    if report.commands > 0 || report.created > 0 || report.clearing > 0 || report.campaigns.iter().any(moves_by_itself)
+    {
         return Settling::Busy;
     }
     let mut problems: Vec<String> = plan.gaps.clone();

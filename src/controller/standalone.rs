@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::stream::{self, StreamExt};
 use serde_json::{Value, json};
@@ -15,8 +16,11 @@ use super::observe;
 use crate::model::observed::{Fleet, TaskDefinition};
 use crate::model::spec::LaunchType;
 use crate::model::standalone::{Standalone, StandaloneTasks};
-use crate::model::{ClusterArn, Observed, TaskDefinitionArn, Timestamp, wire};
-use crate::ports::{Ecs, Operation};
+use crate::model::{ClusterArn, Observed, TargetId, TaskDefinitionArn, Timestamp, wire};
+use crate::plan::StandaloneReport;
+use crate::ports::{Ecs, Operation, Store};
+use crate::records::RecordError;
+use crate::records::standalone::{StandaloneReports, Written};
 
 /// The group that ECS gives to a service's tasks: `service:NAME` (botocore ecs/2014-11-13, `Task.group`, and
 /// `Service`'s placement groups).
@@ -25,18 +29,53 @@ const OF_A_SERVICE: &str = "service:";
 /// How many calls are under way at once.
 const CONCURRENT: usize = 8;
 
+/// How a controller looks: how often, and at how much.
+pub(super) struct Looking {
+    every: Duration,
+    most: usize,
+    seen: Seen,
+    written: Option<Written>,
+}
+
+impl Looking {
+    /// So far apart, each time at no more than so many families.
+    pub(super) fn new(every: Duration, most: usize) -> Self {
+        Self { every, most, seen: Seen::default(), written: None }
+    }
+
+    /// Whether it is time for a look.
+    pub(super) fn is_due(&self, now: Timestamp) -> bool {
+        self.seen.looked.is_none_or(|looked| now >= looked + self.every)
+    }
+
+    /// Looks.
+    pub(super) async fn look(&mut self, ecs: &dyn Ecs, fleet: &Fleet, now: Timestamp) -> Standalone {
+        look(ecs, fleet, &mut self.seen, self.most, now).await
+    }
+
+    /// Keeps what came of a look.
+    pub(super) async fn write(
+        &mut self,
+        store: &dyn Store,
+        target: &TargetId,
+        found: &StandaloneReport,
+    ) -> Result<(), RecordError> {
+        StandaloneReports::of(store, target).write(found, &mut self.written).await.map(drop)
+    }
+}
+
 /// What was seen in earlier looks. A revision never changes; which one is a family's latest does.
 #[derive(Debug, Default)]
-pub struct Seen {
+struct Seen {
     definitions: BTreeMap<TaskDefinitionArn, Arc<TaskDefinition>>,
     families: BTreeMap<String, (Timestamp, Observed<Arc<TaskDefinition>>)>,
     /// When the last look began.
-    pub looked: Option<Timestamp>,
+    looked: Option<Timestamp>,
 }
 
 /// Looks once. At most `most` families are described; the others, longest unseen first, have their turn in later looks,
 /// and are told as they were last seen.
-pub async fn look(ecs: &dyn Ecs, fleet: &Fleet, seen: &mut Seen, most: usize, now: Timestamp) -> Standalone {
+async fn look(ecs: &dyn Ecs, fleet: &Fleet, seen: &mut Seen, most: usize, now: Timestamp) -> Standalone {
     seen.looked = Some(now);
     let mut found = Standalone::default();
     for cluster in fleet.clusters.keys() {

@@ -292,3 +292,23 @@ pub struct TaskDefinition {
     /// The sibling `tags`, in ECS's order.
     pub tags: Vec<Value>,
 }
+
+impl TaskDefinition {
+    /// As policies see it: its tags stand among its members, as RegisterTaskDefinition takes them, so that fixes can edit
+    /// them.
+    #[must_use]
+    pub fn document_with_tags(&self) -> Value {
+        let mut document = self.document.clone();
+        if !self.tags.is_empty() {
+            document.insert("tags".to_owned(), Value::Array(self.tags.clone()));
+        }
+        Value::Object(document)
+    }
+
+    /// Its tags, by key.
+    #[must_use]
+    pub fn tags_by_key(&self) -> BTreeMap<String, String> {
+        let text = |tag: &Value, member: &str| tag.get(member).and_then(Value::as_str).unwrap_or("").to_owned();
+        self.tags.iter().map(|tag| (text(tag, "key"), text(tag, "value"))).collect()
+    }
+}

@@ -6,11 +6,17 @@ use super::report::PlannedResource;
 use crate::model::observed::{CapacityProvider, Fleet, Service, TaskSet};
 use crate::model::spec::ResourceKind;
 use crate::model::{Observed, Verdict};
-use crate::policy::{ScopeKey, ScopeKeys, ScopeTags, Subject, evaluate};
+use crate::policy::{Memo, ScopeKey, ScopeKeys, ScopeTags, Subject};
 
 /// Judges what is only audited: nothing that policies say of it leads to a change.
-fn audited(resource: &str, keys: &ScopeKeys, subject: &Subject<'_>, context: &Context<'_>) -> Option<PlannedResource> {
-    let opinion = Opinion::of(evaluate(context.set, subject, context.now));
+fn audited(
+    resource: &str,
+    keys: &ScopeKeys,
+    subject: &Subject<'_>,
+    context: &Context<'_>,
+    memo: &mut Memo,
+) -> Option<PlannedResource> {
+    let opinion = Opinion::of(memo.evaluate(context.set, resource, subject, context.now).iter());
     // Nothing applies to it, such as ECS.19 to AWS's own capacity providers: nothing is to be said of it.
     if opinion.results.iter().all(|result| result.verdict == Verdict::Skip) {
         return None;
@@ -25,6 +31,7 @@ pub(super) fn task_set(
     service: &Service,
     set: &TaskSet,
     context: &Context<'_>,
+    memo: &mut Memo,
 ) -> Option<PlannedResource> {
     let family = set.task_definition.as_ref().map(|arn| arn.family().to_owned());
     let keys = ScopeKeys { family: family.map_or(ScopeKey::Absent, ScopeKey::Known), ..scope_keys(fleet, service) };
@@ -39,7 +46,7 @@ pub(super) fn task_set(
         target: Some(context.target),
         scope: &keys,
     };
-    let mut planned = audited(&set.arn, &keys, &subject, context)?;
+    let mut planned = audited(&set.arn, &keys, &subject, context, memo)?;
     planned.task_definition = set.task_definition.as_ref().map(ToString::to_string);
     Some(planned)
 }
@@ -50,6 +57,7 @@ pub(super) fn capacity_provider(
     fleet: &Fleet,
     provider: &CapacityProvider,
     context: &Context<'_>,
+    memo: &mut Memo,
 ) -> Option<PlannedResource> {
     let keys = ScopeKeys {
         account: ScopeKey::Known(fleet.target.account.clone()),
@@ -70,5 +78,5 @@ pub(super) fn capacity_provider(
         target: Some(context.target),
         scope: &keys,
     };
-    audited(&provider.arn, &keys, &subject, context)
+    audited(&provider.arn, &keys, &subject, context, memo)
 }

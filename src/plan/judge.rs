@@ -1,12 +1,12 @@
 //! One service: what its policies say, what would fix it, and whether that may be done.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use serde_json::Value;
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::eligibility::{Ineligible, Touch, eligible};
 use super::make::Context;
-use super::moves::{revision_move, setting_moves};
+use super::moves::{Fixer, revision_move, setting_moves};
 use super::prospect::standings;
 use super::report::{PlanOutcome, PlannedDocuments, PlannedFinding, PlannedResource};
 use super::{images, ownership};
@@ -16,7 +16,8 @@ use crate::model::spec::{Enforcement, ResourceKind, StrategySpec};
 use crate::model::{ChangeKind, Registered, Resource, TaskDefinitionArn};
 use crate::model::{DiffEntry, Observed, Reason, ReasonCode, Severity, Verdict};
 use crate::policy::{
-    PlannedFix, PolicyResult, ScopeKey, ScopeKeys, ScopeTags, Subject, evaluate, guarded_members, waivers_here,
+    Memo, PlannedFix, PolicyResult, ScopeKey, ScopeKeys, ScopeTags, Subject, Surroundings, guarded_members,
+    waivers_here,
 };
 
 /// What came of judging one resource: what to say of it, and the changes it would take.
@@ -99,17 +100,17 @@ pub(super) fn unknown(resource: &str, why: String) -> Judged {
 
 /// What the policies say of one resource, sorted by what follows from it.
 pub(super) struct Opinion {
-    pub(super) results: Vec<PolicyResult>,
+    pub(super) results: Vec<Arc<PolicyResult>>,
 }
 
 impl Opinion {
-    pub(super) fn of(mut results: Vec<PolicyResult>) -> Self {
-        results.retain(|result| result.enforcement != Enforcement::Off);
-        Self { results }
+    pub(super) fn of<'a>(results: impl IntoIterator<Item = &'a Arc<PolicyResult>>) -> Self {
+        let on = results.into_iter().filter(|result| result.enforcement != Enforcement::Off);
+        Self { results: on.cloned().collect() }
     }
 
     fn with(&self, verdict: Verdict) -> impl Iterator<Item = &PolicyResult> {
-        self.results.iter().filter(move |result| result.verdict == verdict)
+        self.results.iter().map(AsRef::as_ref).filter(move |result: &&PolicyResult| result.verdict == verdict)
     }
 
     fn failing(&self, at_least: Enforcement) -> impl Iterator<Item = &PolicyResult> {
@@ -129,17 +130,33 @@ impl Opinion {
                 .map(move |finding| PlannedFinding { policy: policy.clone(), severity, finding: finding.clone() })
                 .collect::<Vec<_>>()
         };
-        self.results.iter().flat_map(of).collect()
+        self.results.iter().flat_map(|result| of(result)).collect()
+    }
+}
+
+/// What a service's task definition is judged in the midst of.
+pub(super) fn around<'a>(
+    fleet: &'a Fleet,
+    service: &'a Service,
+    keys: &'a ScopeKeys,
+    context: &Context<'a>,
+) -> Surroundings<'a> {
+    let cluster = fleet.clusters.get(&service.cluster).and_then(Observed::known);
+    Surroundings {
+        kind: ResourceKind::TaskDefinition,
+        service: Some(&service.document),
+        cluster: cluster.map(|cluster| cluster.document.as_ref()),
+        running: fleet.running.get(&service.arn),
+        target: Some(context.target),
+        scope: keys,
     }
 }
 
 /// Judges a service by its own document, its task definition's, and its cluster's.
 #[must_use]
-pub fn service(fleet: &Fleet, service: &Service, context: &Context<'_>) -> Judged {
+pub fn service(fleet: &Fleet, service: &Service, context: &Context<'_>, memo: &mut Memo) -> Judged {
     let arn = service.arn.as_str();
     let keys = scope_keys(fleet, service);
-    let cluster = fleet.clusters.get(&service.cluster).and_then(Observed::known);
-    let cluster_document = cluster.map(|cluster| cluster.document.as_ref());
     let definition = match &service.task_definition {
         None => None,
         Some(revision) => match definition_of(fleet, revision) {
@@ -157,59 +174,44 @@ pub fn service(fleet: &Fleet, service: &Service, context: &Context<'_>) -> Judge
         }
         for revision in revisions {
             match definition_of(fleet, revision) {
-                Ok(definition) => of_task_sets.push((document_of(definition), tags_of(definition))),
+                Ok(definition) => of_task_sets.push(definition),
                 Err(why) => return unknown(arn, why),
             }
         }
     }
-    let document = definition.map(document_of);
-    let tags = definition.map(tags_of);
-    let about = |document, tags| Subject {
-        kind: ResourceKind::TaskDefinition,
-        resource: document,
-        tags: Some(tags),
-        service: Some(&service.document),
-        cluster: cluster_document,
-        running: fleet.running.get(&service.arn),
-        target: Some(context.target),
-        scope: &keys,
-    };
-    let of_definition = document.as_ref().zip(tags.as_ref()).map(|(document, tags)| about(document, tags));
-    let of_service = Subject {
-        kind: ResourceKind::Service,
-        resource: &service.document,
-        tags: Some(&service.tags),
-        service: Some(&service.document),
-        cluster: cluster_document,
-        running: None,
-        target: Some(context.target),
-        scope: &keys,
-    };
-    let mut of_revision =
-        of_definition.as_ref().map(|subject| evaluate(context.set, subject, context.now)).unwrap_or_default();
-    for (document, tags) in &of_task_sets {
-        of_revision.extend(evaluate(context.set, &about(document, tags), context.now));
+    let around = around(fleet, service, &keys, context);
+    let of_service = Surroundings { kind: ResourceKind::Service, running: None, ..around }
+        .subject(&service.document, Some(&service.tags));
+    let mut of_revision: Vec<Arc<PolicyResult>> = Vec::new();
+    for definition in definition.into_iter().chain(of_task_sets) {
+        let answers = memo.evaluate_revision(context.set, arn, definition, &around, context.now);
+        of_revision.extend(answers.iter().cloned());
     }
-    let of_setting = evaluate(context.set, &of_service, context.now);
+    let of_setting = memo.evaluate(context.set, arn, &of_service, context.now);
+    let memo = RefCell::new(memo);
     let is_revision = |fix: &PlannedFix| of_revision.iter().any(|result| result.policy == fix.policy);
-    let opinion = Opinion::of(of_revision.iter().chain(&of_setting).cloned().collect());
+    let opinion = Opinion::of(of_revision.iter().chain(of_setting.iter()));
     let resource = Resource::Service(service.arn.clone());
     let batch = |reason| Err(Ineligible::Blocked(reason));
     let mut judged = decide(arn, Some(&resource), &keys, &opinion, context, |fixes, strategy| {
         let (revision, setting): (Vec<_>, Vec<_>) = fixes.iter().partition(|fix| is_revision(fix));
+        let mut memo = memo.borrow_mut();
         let mut moves = Vec::new();
         if definition.is_none() && !revision.is_empty() {
             // Only its own controller makes task sets.
             may_touch(service, Touch::Deploys)?;
         }
-        if let (false, Some(subject), Some(definition)) = (revision.is_empty(), &of_definition, definition) {
+        if let (false, Some(definition)) = (revision.is_empty(), definition) {
             ownership::owned_by_batch(definition, Some(service.cluster.name())).map_or(Ok(()), batch)?;
             may_touch(service, Touch::Deploys)?;
-            moves.push(revision_move(fleet, definition, (subject, &of_revision), &revision, strategy, context)?);
+            let (document, tags) = (definition.document_with_tags(), definition.tags_by_key());
+            let subject = around.subject(&document, Some(&tags));
+            let mut fixer = Fixer { name: arn, subject: &subject, before: &of_revision, context, memo: &mut memo };
+            moves.push(revision_move(fleet, definition, &mut fixer, &revision, strategy)?);
         }
         if !setting.is_empty() {
-            let judged = (&of_service, of_setting.as_slice());
-            for change in setting_moves(ChangeKind::QuietSetting, judged, &setting, context)? {
+            let mut fixer = Fixer { name: arn, subject: &of_service, before: &of_setting, context, memo: &mut memo };
+            for change in setting_moves(ChangeKind::QuietSetting, &mut fixer, &setting)? {
                 let touch = if change.kind == ChangeKind::QuietSetting { Touch::Quiet } else { Touch::Deploys };
                 may_touch(service, touch)?;
                 if let (ChangeKind::DeployingSetting, Some(definition)) = (change.kind, definition) {
@@ -223,7 +225,7 @@ pub fn service(fleet: &Fleet, service: &Service, context: &Context<'_>) -> Judge
     judged.planned.task_definition = service.task_definition.as_ref().map(ToString::to_string);
     // What runs may not yet be what the service names: then it is not compliant yet. What is only audited may stay as
     // it is, but what else passes is said to hold.
-    let held_to = of_revision.iter().chain(&of_setting).any(|result| result.enforcement >= Enforcement::Propose);
+    let held_to = of_revision.iter().chain(of_setting.iter()).any(|result| result.enforcement >= Enforcement::Propose);
     let said_to_pass = match judged.planned.outcome {
         PlanOutcome::Compliant | PlanOutcome::Waived => true,
         PlanOutcome::Audit => held_to,
@@ -234,6 +236,7 @@ pub fn service(fleet: &Fleet, service: &Service, context: &Context<'_>) -> Judge
         judged.planned.reason = Some(reason);
     }
     judged.planned.exempt = ownership::exemptions(context.set, &keys);
+    let definition = definition.map(AsRef::as_ref);
     judged.planned.put_back = ownership::put_back(&judged.moves, &resource, definition, context.landed);
     if judged.proposed.is_none() && !judged.moves.is_empty() {
         let (strategy, put_back) = (strategy_of(context, judged.strategy.as_deref()), &judged.planned.put_back);
@@ -247,9 +250,9 @@ pub fn service(fleet: &Fleet, service: &Service, context: &Context<'_>) -> Judge
 ///
 /// # Errors
 /// Why it is not known, in a sentence.
-fn definition_of<'a>(fleet: &'a Fleet, revision: &TaskDefinitionArn) -> Result<&'a TaskDefinition, String> {
+fn definition_of<'a>(fleet: &'a Fleet, revision: &TaskDefinitionArn) -> Result<&'a Arc<TaskDefinition>, String> {
     match fleet.task_definitions.get(revision) {
-        Some(Observed::Known { value, .. }) => Ok(value.as_ref()),
+        Some(Observed::Known { value, .. }) => Ok(value),
         Some(Observed::Unknown { why, .. }) => {
             Err(format!("task definition `{}` could not be read: {why}", revision.short()))
         }
@@ -297,7 +300,12 @@ fn may_touch(service: &Service, touch: Touch) -> Result<(), Ineligible> {
 
 /// Judges a cluster.
 #[must_use]
-pub fn cluster(fleet: &Fleet, cluster: &crate::model::observed::Cluster, context: &Context<'_>) -> Judged {
+pub fn cluster(
+    fleet: &Fleet,
+    cluster: &crate::model::observed::Cluster,
+    context: &Context<'_>,
+    memo: &mut Memo,
+) -> Judged {
     let keys = ScopeKeys {
         account: ScopeKey::Known(fleet.target.account.clone()),
         region: ScopeKey::Known(fleet.target.region.clone()),
@@ -317,12 +325,16 @@ pub fn cluster(fleet: &Fleet, cluster: &crate::model::observed::Cluster, context
         target: Some(context.target),
         scope: &keys,
     };
-    let results = evaluate(context.set, &subject, context.now);
-    let opinion = Opinion::of(results.clone());
+    let name = cluster.arn.as_str();
+    let results = memo.evaluate(context.set, name, &subject, context.now);
+    let memo = RefCell::new(memo);
+    let opinion = Opinion::of(results.iter());
     let resource = Resource::Cluster(cluster.arn.clone());
-    decide(cluster.arn.as_str(), Some(&resource), &keys, &opinion, context, |fixes, _| {
+    decide(name, Some(&resource), &keys, &opinion, context, |fixes, _| {
         let fixes: Vec<&&PlannedFix> = fixes.iter().collect();
-        setting_moves(ChangeKind::ClusterSetting, (&subject, &results), &fixes, context)
+        let mut memo = memo.borrow_mut();
+        let mut fixer = Fixer { name, subject: &subject, before: &results, context, memo: &mut memo };
+        setting_moves(ChangeKind::ClusterSetting, &mut fixer, &fixes)
     })
 }
 
@@ -341,7 +353,7 @@ pub(super) fn decide(
     make: impl Fn(&[&PlannedFix], &StrategySpec) -> Result<Vec<Move>, Ineligible>,
 ) -> Judged {
     let mut judged = outcome(name, resource, keys, opinion, context, &make);
-    judged.planned.waivers = waivers_here(&opinion.results);
+    judged.planned.waivers = waivers_here(opinion.results.iter().map(AsRef::as_ref));
     judged.planned.standings = Some(standings(&opinion.results, &judged, resource, context, &make));
     judged
 }
@@ -534,22 +546,4 @@ pub(super) fn allowed<'a>(
     }
     // Where others may begin, they begin without those that stopped.
     if allowed.is_empty() { (waiting, refused, stopped) } else { (allowed, refused.or(stopped), None) }
-}
-
-/// A task definition as policies see it: its tags stand among its members, as RegisterTaskDefinition takes them, so that
-/// fixes can edit them.
-#[must_use]
-pub fn document_of(definition: &TaskDefinition) -> Value {
-    let mut document = definition.document.clone();
-    if !definition.tags.is_empty() {
-        document.insert("tags".to_owned(), Value::Array(definition.tags.clone()));
-    }
-    Value::Object(document)
-}
-
-/// The tags of a task definition, by key.
-#[must_use]
-pub fn tags_of(definition: &TaskDefinition) -> BTreeMap<String, String> {
-    let text = |tag: &Value, member: &str| tag.get(member).and_then(Value::as_str).unwrap_or("").to_owned();
-    definition.tags.iter().map(|tag| (text(tag, "key"), text(tag, "value"))).collect()
 }

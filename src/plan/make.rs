@@ -11,11 +11,11 @@ use super::tally::{self, tally};
 use super::waves;
 use crate::model::observed::{Cluster, Fleet, Service};
 use crate::model::operation::Operation;
-use crate::model::spec::{Enforcement, FreezeSpec, ResourceKind, Scope, StrategySpec, WaveSpec};
+use crate::model::spec::{Enforcement, FreezeSpec, Scope, StrategySpec, WaveSpec};
 use crate::model::{
     ChangeKind, Hold, Observed, Reason, ReasonCode, Resource, TargetId, TaskDefinitionArn, Timestamp, Verdict, document,
 };
-use crate::policy::{Match, PolicySet, ScopeKeys, ScopeMatcher, Subject, TargetContext, evaluate};
+use crate::policy::{Match, Memo, PolicySet, ScopeKeys, ScopeMatcher, TargetContext};
 
 /// What a plan is made from, besides the fleet.
 #[derive(Debug, Clone, Copy)]
@@ -73,29 +73,14 @@ pub type FamiliesToLookUp = Vec<String>;
 /// The families of services that fail a task definition policy that is more than audited: only for these does the
 /// latest revision have to be read.
 #[must_use]
-pub fn families_to_look_up(fleet: &Fleet, context: &Context<'_>) -> FamiliesToLookUp {
+pub fn families_to_look_up(fleet: &Fleet, context: &Context<'_>, memo: &mut Memo) -> FamiliesToLookUp {
     let mut families = BTreeSet::new();
     for service in fleet.services.values().filter_map(Observed::known) {
         let Some(revision) = &service.task_definition else { continue };
         let Some(definition) = fleet.task_definitions.get(revision).and_then(Observed::known) else { continue };
         let keys = judge::scope_keys(fleet, service);
-        let document = judge::document_of(definition);
-        let tags = judge::tags_of(definition);
-        let subject = Subject {
-            kind: ResourceKind::TaskDefinition,
-            resource: &document,
-            tags: Some(&tags),
-            service: Some(&service.document),
-            cluster: fleet
-                .clusters
-                .get(&service.cluster)
-                .and_then(Observed::known)
-                .map(|cluster| cluster.document.as_ref()),
-            running: fleet.running.get(&service.arn),
-            target: Some(context.target),
-            scope: &keys,
-        };
-        let results = evaluate(context.set, &subject, context.now);
+        let around = judge::around(fleet, service, &keys, context);
+        let results = memo.evaluate_revision(context.set, service.arn.as_str(), definition, &around, context.now);
         if results.iter().any(|result| result.verdict == Verdict::Fail && result.enforcement > Enforcement::Audit) {
             families.insert(revision.family().to_owned());
         }
@@ -103,9 +88,10 @@ pub fn families_to_look_up(fleet: &Fleet, context: &Context<'_>) -> FamiliesToLo
     families.into_iter().collect()
 }
 
-/// Decides what would change in a target, and explains the rest. Equal inputs give an equal plan.
+/// Decides what would change in a target, and explains the rest. Equal inputs give an equal plan, whatever `memo`
+/// remembers.
 #[must_use]
-pub fn plan(fleet: &Fleet, context: &Context<'_>) -> Plan {
+pub fn plan(fleet: &Fleet, context: &Context<'_>, memo: &mut Memo) -> Plan {
     let mut services = Vec::new();
     let mut clusters = Vec::new();
     let mut groups: BTreeMap<(String, Option<ReasonCode>), PlannedCampaign> = BTreeMap::new();
@@ -114,7 +100,7 @@ pub fn plan(fleet: &Fleet, context: &Context<'_>) -> Plan {
         let resource = Resource::Service(arn.clone());
         let (judged, changes) = match observed {
             Observed::Known { value, .. } => {
-                let judged = judge::service(fleet, value, context);
+                let judged = judge::service(fleet, value, context, memo);
                 let changes = planned_changes(&judged, Changed::Service(value));
                 let changes = group(&mut groups, &judged, &resource, changes, context);
                 (judged, changes)
@@ -131,7 +117,7 @@ pub fn plan(fleet: &Fleet, context: &Context<'_>) -> Plan {
         let resource = Resource::Cluster(arn.clone());
         let (judged, changes) = match observed {
             Observed::Known { value, .. } => {
-                let judged = judge::cluster(fleet, value, context);
+                let judged = judge::cluster(fleet, value, context, memo);
                 let changes = planned_changes(&judged, Changed::Cluster(value));
                 let changes = group(&mut groups, &judged, &resource, changes, context);
                 (judged, changes)
@@ -147,8 +133,8 @@ pub fn plan(fleet: &Fleet, context: &Context<'_>) -> Plan {
     let known = || fleet.services.values().filter_map(Observed::known);
     let sets = known().flat_map(|service| service.task_sets.iter().map(move |set| (service, set)));
     let task_sets: Vec<PlannedResource> =
-        sets.filter_map(|(service, set)| audited::task_set(fleet, service, set, context)).collect();
-    let capacity_providers = capacity_providers(fleet, context);
+        sets.filter_map(|(service, set)| audited::task_set(fleet, service, set, context, memo)).collect();
+    let capacity_providers = capacity_providers(fleet, context, memo);
     let mut campaigns: Vec<PlannedCampaign> = groups.into_values().collect();
     for campaign in &mut campaigns {
         order(fleet, campaign, services.len());
@@ -183,11 +169,11 @@ pub fn plan(fleet: &Fleet, context: &Context<'_>) -> Plan {
 }
 
 /// What is said of the capacity providers. Where they could not be read, one line stands for all of them.
-fn capacity_providers(fleet: &Fleet, context: &Context<'_>) -> Vec<PlannedResource> {
+fn capacity_providers(fleet: &Fleet, context: &Context<'_>, memo: &mut Memo) -> Vec<PlannedResource> {
     match &fleet.capacity_providers {
         None | Some(Observed::Absent { .. }) => Vec::new(),
         Some(Observed::Known { value, .. }) => {
-            value.iter().filter_map(|provider| audited::capacity_provider(fleet, provider, context)).collect()
+            value.iter().filter_map(|provider| audited::capacity_provider(fleet, provider, context, memo)).collect()
         }
         Some(Observed::Unknown { why, .. }) => {
             let TargetId { account, region } = &fleet.target;

@@ -1,6 +1,7 @@
 //! The changes that one resource would take: a new revision with all its fixes, or a setting there and back.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -15,23 +16,44 @@ use crate::model::document::register_input;
 use crate::model::observed::{Fleet, TaskDefinition};
 use crate::model::spec::StrategySpec;
 use crate::model::{ChangeKind, Observed, Reason, ReasonCode, Registered, TaskDefinitionArn};
-use crate::policy::{PlannedFix, PolicyResult, Subject, apply_fixes};
+use crate::policy::{Fixed, Memo, PlannedFix, PolicyResult, Subject};
+
+/// What fixes of one document are made from.
+pub(super) struct Fixer<'a> {
+    /// The resource's ARN.
+    pub(super) name: &'a str,
+    /// The document.
+    pub(super) subject: &'a Subject<'a>,
+    /// What is said of it.
+    pub(super) before: &'a [Arc<PolicyResult>],
+    /// For the set and the time.
+    pub(super) context: &'a Context<'a>,
+    /// What was said of it fixed before.
+    pub(super) memo: &'a mut Memo,
+}
+
+impl Fixer<'_> {
+    /// The document with all of these fixes, or why that would break the law of fixes.
+    fn apply(&mut self, fixes: &[&PlannedFix]) -> Result<Fixed, Ineligible> {
+        let Self { name, subject, before, context, memo } = self;
+        memo.apply_fixes(context.set, name, subject, before, fixes, context.now)
+            .map_err(|error| Ineligible::Blocked(error.reason()))
+    }
+}
 
 /// The new revision with all fixes in it.
 pub(super) fn revision_move(
     fleet: &Fleet,
     definition: &TaskDefinition,
-    (subject, before): (&Subject<'_>, &[PolicyResult]),
+    fixer: &mut Fixer<'_>,
     fixes: &[&&PlannedFix],
     strategy: &StrategySpec,
-    context: &Context<'_>,
 ) -> Result<Move, Ineligible> {
     let blocked = |code, message| Ineligible::Blocked(Reason::of(code, message));
     let previous =
         register_input(definition).map_err(|unknown| blocked(ReasonCode::UnknownMember, unknown.to_string()))?;
     let fixes: Vec<&PlannedFix> = fixes.iter().map(|fix| **fix).collect();
-    let fixed = apply_fixes(context.set, subject, before, &fixes, context.now)
-        .map_err(|error| Ineligible::Blocked(error.reason()))?;
+    let fixed = fixer.apply(&fixes)?;
     let Value::Object(mut document) = fixed.document else {
         return Err(blocked(ReasonCode::InvalidResult, "the fixed task definition is not an object".to_owned()));
     };
@@ -43,7 +65,7 @@ pub(super) fn revision_move(
         .map_err(|unknown| blocked(ReasonCode::UnknownMember, unknown.to_string()))?;
     // A fix may be what pins an image, so it is the new document that is looked at.
     images::check(&wanted, strategy.images).map_err(Ineligible::Blocked)?;
-    family_is_not_ahead(fleet, &definition.arn, &wanted, context.ours)?;
+    family_is_not_ahead(fleet, &definition.arn, &wanted, fixer.context.ours)?;
     Ok(Move {
         kind: ChangeKind::Revision,
         diff: fixed.diff,
@@ -115,27 +137,20 @@ fn origin<'a>(
 /// The settings there and back. Tags are changed by calls of their own, so they are a change of their own.
 pub(super) fn setting_moves(
     kind: ChangeKind,
-    judged: (&Subject<'_>, &[PolicyResult]),
+    fixer: &mut Fixer<'_>,
     fixes: &[&&PlannedFix],
-    context: &Context<'_>,
 ) -> Result<Vec<Move>, Ineligible> {
     let of_tags = |fix: &&&&PlannedFix| fix.edits.iter().all(|edit| edit.path().starts_with("/tags"));
     let (tags, settings): (Vec<&&PlannedFix>, Vec<&&PlannedFix>) = fixes.iter().copied().partition(|fix| of_tags(&fix));
     let groups = [settings, tags].into_iter().filter(|fixes| !fixes.is_empty());
-    groups.map(|fixes| setting_move(kind, judged, &fixes, context)).collect()
+    groups.map(|fixes| setting_move(kind, fixer, &fixes)).collect()
 }
 
-fn setting_move(
-    kind: ChangeKind,
-    (subject, before): (&Subject<'_>, &[PolicyResult]),
-    fixes: &[&&PlannedFix],
-    context: &Context<'_>,
-) -> Result<Move, Ineligible> {
+fn setting_move(kind: ChangeKind, fixer: &mut Fixer<'_>, fixes: &[&&PlannedFix]) -> Result<Move, Ineligible> {
     let fixes: Vec<&PlannedFix> = fixes.iter().map(|fix| **fix).collect();
-    let fixed = apply_fixes(context.set, subject, before, &fixes, context.now)
-        .map_err(|error| Ineligible::Blocked(error.reason()))?;
+    let fixed = fixer.apply(&fixes)?;
     let (kind, setting) =
-        settings::setting(kind, subject.resource, &fixed.document, &fixed.diff).map_err(Ineligible::Blocked)?;
+        settings::setting(kind, fixer.subject.resource, &fixed.document, &fixed.diff).map_err(Ineligible::Blocked)?;
     Ok(Move {
         kind,
         diff: fixed.diff,

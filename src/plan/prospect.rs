@@ -3,6 +3,8 @@
 //! The plan itself answers for what Bindings ask for, all of it together. Here each policy is asked for by itself, so
 //! that one policy's conflict is not told of another.
 
+use std::sync::Arc;
+
 use super::eligibility::Ineligible;
 use super::judge::{Judged, Move, allowed, strategy_of};
 use super::make::Context;
@@ -49,7 +51,7 @@ struct Open<'a> {
 /// Costs nothing where the plan has made the same changes already; else one attempt at all that is left together, and
 /// one for each policy only where that fails.
 pub(super) fn standings(
-    results: &[PolicyResult],
+    results: &[Arc<PolicyResult>],
     judged: &Judged,
     resource: Option<&Resource>,
     context: &Context<'_>,

@@ -1,13 +1,9 @@
 //! What policies say of tasks that no service started and of families that no service uses. Reported, and never changed:
 //! whoever runs them decides what they run.
 
-use std::collections::BTreeMap;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use super::judge::tags_of;
 use super::make::Context;
 use super::ownership::owned_by_batch;
 use super::report::{PlanOutcome, PlannedFinding};
@@ -145,7 +141,7 @@ fn judge(
     place: &Place<'_>,
     context: &Context<'_>,
 ) -> Vec<crate::policy::PolicyResult> {
-    let tags: BTreeMap<String, String> = tags_of(definition);
+    let tags = definition.tags_by_key();
     let running = place.cluster.is_some();
     let absent_or = |known: Option<ScopeKey<LaunchType>>| {
         known.unwrap_or(if running { ScopeKey::Unknown } else { ScopeKey::Absent })
@@ -159,7 +155,7 @@ fn judge(
         launch_type: absent_or(place.launch_type.map(ScopeKey::Known)),
         tags: ScopeTags::Known(tags.clone()),
     };
-    let document = Value::Object(definition.document.clone());
+    let document = definition.document_with_tags();
     let cluster = place.cluster.and_then(|arn| fleet.clusters.get(arn)).and_then(Observed::known);
     let subject = Subject {
         kind: ResourceKind::TaskDefinition,

@@ -1,16 +1,15 @@
 //! One Policy, read once: every expression, pointer and param of it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
 use super::expression::{Expression, ExpressionError, Scope};
 use super::pointer::{Each, tokens};
-use super::set::PolicyError;
+use super::set::{PolicyError, canonical};
 use super::template::{Message, ValueTemplate};
-use crate::model::spec::{
-    CheckSpec, EditSpec, FixSpec, Kind, Metadata, ParamSpec, ParamType, PolicySpec, ResourceKind,
-};
+use crate::model::spec::{CheckSpec, EditSpec, Kind, Metadata, ParamSpec, ParamType, PolicySpec, ResourceKind};
 
 /// What expressions may name besides bound names; the order is that of `evaluate`'s roots.
 pub(super) const RESOURCE: usize = 0;
@@ -48,8 +47,13 @@ pub(super) struct CompiledPolicy {
     pub(super) name: String,
     pub(super) labels: BTreeMap<String, String>,
     pub(super) spec: PolicySpec,
+    /// What every answer carries: shared, not copied.
+    pub(super) title: Arc<str>,
+    pub(super) controls: Arc<[String]>,
     pub(super) when: Option<Expression>,
     pub(super) defaults: Map<String, Value>,
+    /// The defaults as expressions see them where no Binding sets anything.
+    pub(super) params: Arc<Value>,
     pub(super) checks: Vec<CompiledCheck>,
 }
 
@@ -62,8 +66,8 @@ pub(super) struct CompiledCheck {
     pub(super) message: Message,
     pub(super) at: Option<Vec<String>>,
     pub(super) fixes: Vec<CompiledFix>,
-    /// As written: part of the fix's identity.
-    pub(super) written: Vec<FixSpec>,
+    /// The identity of its fix but for the params: the text before them and the text after.
+    pub(super) identity: (String, String),
 }
 
 #[derive(Debug)]
@@ -144,10 +148,15 @@ pub(super) fn compile(metadata: &Metadata, spec: &PolicySpec) -> Result<Compiled
     if !reader.errors.is_empty() {
         return Err(reader.errors);
     }
+    let defaults: Map<String, Value> =
+        spec.params.iter().map(|(name, param)| (name.clone(), param.default.clone())).collect();
     Ok(CompiledPolicy {
         name: metadata.name.clone(),
         labels: metadata.labels.clone(),
-        defaults: spec.params.iter().map(|(name, param)| (name.clone(), param.default.clone())).collect(),
+        title: spec.title.as_str().into(),
+        controls: spec.controls.as_slice().into(),
+        params: Value::Object(defaults.clone()).into(),
+        defaults,
         spec: spec.clone(),
         when,
         checks,
@@ -176,6 +185,14 @@ pub(super) fn fits(param: &ParamSpec, value: &Value) -> Result<(), String> {
         Some(ParamType::Map) => (value.is_object(), "a map"),
     };
     if fits { Ok(()) } else { Err(format!("this param takes {wanted}")) }
+}
+
+/// The canonical JSON of `{check, edits, params, policy}`, cut where the params go: they are not known yet.
+fn fix_identity(policy: &str, check: &CheckSpec) -> (String, String) {
+    let text = |value: Value| canonical(&value).to_string();
+    let edits = serde_json::to_value(&check.fix).unwrap_or(Value::Null);
+    let (check, edits, policy) = (text(check.name.as_str().into()), text(edits), text(policy.into()));
+    (format!("{{\"check\":{check},\"edits\":{edits},\"params\":"), format!(",\"policy\":{policy}}}"))
 }
 
 /// A pointer with names under it.
@@ -272,7 +289,7 @@ impl Reader<'_> {
             message: message?,
             at,
             fixes,
-            written: check.fix.clone(),
+            identity: fix_identity(self.name, check),
         })
     }
 

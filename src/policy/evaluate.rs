@@ -1,19 +1,20 @@
 //! The answers: one for each policy on one resource.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::bindings::{Bound, bind};
+use super::bindings::{Bound, Links, bind};
 use super::compile::{
     CLUSTER, CompiledCheck, CompiledFix, CompiledPolicy, On, PARAMS, RESOURCE, ROOTS, RUNNING, SERVICE, TAGS, TARGET,
     What,
 };
-use super::draft::Draft;
 use super::expression::{Budget, EvalError, EvalErrorKind, POLICY_STEPS, Roots};
-use super::guard::guarded;
+use super::guard::touched;
 use super::pointer::{Step, get, pointer_of, push};
 use super::result::{FixId, PlannedEdit, PlannedFix, PolicyResult};
+use super::scope::Match;
 use super::set::{PolicySet, canonical, sha256};
 use super::subject::Subject;
 use super::waiver::{Cover, InForce, account, cover, matching};
@@ -26,26 +27,28 @@ use crate::model::{DocumentKind, Finding, Reason, ReasonCode, Timestamp, Verdict
 /// equal answers.
 #[must_use]
 pub fn evaluate(set: &PolicySet, subject: &Subject<'_>, now: Timestamp) -> Vec<PolicyResult> {
-    let around = Around::of(subject);
+    let around = Around::of(set, subject);
     set.compiled()
-        .iter()
-        .filter(|policy| policy.spec.resource == subject.kind)
-        .map(|policy| one(set, policy, subject, &around, now))
+        .filter(|(policy, _)| policy.spec.resource == subject.kind)
+        .map(|(policy, links)| one(set, policy, links, subject, &around, now))
         .collect()
 }
 
-/// What expressions may read that has to be made first.
+/// What is the same for every policy: what expressions may read that has to be made first, and whose scope matches.
 struct Around {
+    /// For each of the set's Bindings.
+    scopes: Vec<Match>,
     target: Option<Value>,
     tags: Option<Value>,
 }
 
 impl Around {
-    fn of(subject: &Subject<'_>) -> Self {
+    fn of(set: &PolicySet, subject: &Subject<'_>) -> Self {
         let object = |map: &BTreeMap<String, String>| {
             Value::Object(map.iter().map(|(key, value)| (key.clone(), value.clone().into())).collect())
         };
         Self {
+            scopes: set.compiled_bindings().iter().map(|binding| binding.scope.matches(subject.scope)).collect(),
             target: subject.target.map(
                 |target| json!({"account": target.account, "region": target.region, "labels": object(&target.labels)}),
             ),
@@ -57,16 +60,18 @@ impl Around {
 fn one(
     set: &PolicySet,
     policy: &CompiledPolicy,
+    links: &Links,
     subject: &Subject<'_>,
     around: &Around,
     now: Timestamp,
 ) -> PolicyResult {
-    let Bound { enforcement, strategy, bindings, params, conflict, unsure } = bind(set, policy, subject.scope);
+    let Bound { enforcement, strategy, bindings, params, conflict, unsure } =
+        bind(set.compiled_bindings(), policy, links, &around.scopes);
     let mut result = PolicyResult {
         policy: policy.name.clone(),
-        title: policy.spec.title.clone(),
+        title: Arc::clone(&policy.title),
         severity: policy.spec.severity,
-        controls: policy.spec.controls.clone(),
+        controls: Arc::clone(&policy.controls),
         verdict: Verdict::Skip,
         reason: None,
         waiver: None,
@@ -81,10 +86,10 @@ fn one(
     if enforcement == Enforcement::Off && unsure.is_none() {
         return result;
     }
-    let waivers = matching(set.compiled_waivers(), &policy.name, subject.scope, now);
+    let waivers = matching(set.compiled_waivers(), &links.waivers, subject.scope, now);
     // Which params hold decides what is asked, so not knowing them is not knowing the answer.
     let params = match (params, unsure) {
-        (Some(params), None) => Value::Object(params),
+        (Some(params), None) => params,
         (_, unsure) => {
             result.verdict = Verdict::Unknown;
             result.reason = unsure.or(conflict);
@@ -97,7 +102,7 @@ fn one(
         (RESOURCE, Some(subject.resource)),
         (SERVICE, subject.service),
         (CLUSTER, subject.cluster),
-        (PARAMS, Some(&params)),
+        (PARAMS, Some(params.as_ref())),
         (TARGET, around.target.as_ref()),
         (TAGS, around.tags.as_ref()),
         (RUNNING, subject.running),
@@ -148,21 +153,11 @@ fn one(
     if result.verdict == Verdict::Fail {
         result.fixes = std::mem::take(&mut pass.fixes);
         for fix in &mut result.fixes {
-            fix.guarded = touched(subject, fix);
+            fix.guarded = touched(subject.kind, subject.resource, fix);
         }
     }
     result.findings = pass.findings;
     result
-}
-
-/// The guarded members that a fix touches on this document.
-fn touched(subject: &Subject<'_>, fix: &PlannedFix) -> Vec<String> {
-    let mut draft = Draft::of(subject.resource.clone(), document_kind(subject.kind));
-    for edit in &fix.edits {
-        // What cannot be edited is reported when the fix is applied.
-        let _ = draft.apply(edit, &fix.policy);
-    }
-    guarded(subject.kind, subject.resource, &draft.finish().0)
 }
 
 /// The document that edits of this kind of resource are in. Task sets and capacity providers have no edits.
@@ -173,6 +168,9 @@ pub(super) const fn document_kind(kind: ResourceKind) -> DocumentKind {
         ResourceKind::Cluster | ResourceKind::CapacityProvider => DocumentKind::Cluster,
     }
 }
+
+/// What a finding takes, in steps: its texts take as long to make as some twenty nodes to look at.
+const FINDING: u64 = 20;
 
 /// One policy going over one resource.
 struct Pass<'a> {
@@ -226,6 +224,10 @@ impl<'a> Pass<'a> {
     }
 
     fn element(&mut self, check: &'a CompiledCheck, trail: &[Step<'_>], bound: &[&Value]) {
+        // Nothing is left, and it was said: a document of a million containers is not gone through to the end.
+        if self.budget.left() == 0 && self.unknown.is_some() {
+            return;
+        }
         let holds = match &check.when {
             Some(when) => when.holds(self.roots(bound), &self.budget).map_err(|why| ("when", why)),
             None => Ok(true),
@@ -241,14 +243,26 @@ impl<'a> Pass<'a> {
             Ok(true) => {}
             Ok(false) => self.fail(check, trail, bound),
             Err((part, why)) => {
-                let what = format!("check `{}`, `{part}`", check.name);
-                let why = reason(&what, &pointer_of(trail), &why);
-                self.unknown.get_or_insert(why);
+                let what = || format!("check `{}`, `{part}`", check.name);
+                self.unknown.get_or_insert_with(|| reason(&what(), &pointer_of(trail), &why));
             }
         }
     }
 
+    /// Takes steps for what a failure leaves behind.
+    fn pay(&mut self, check: &CompiledCheck, steps: u64) -> bool {
+        let paid = self.budget.take(steps);
+        if !paid {
+            let message = format!("check `{}`: there is too much in this document that fails", check.name);
+            self.unknown.get_or_insert(Reason::of(ReasonCode::NotEvaluated, message));
+        }
+        paid
+    }
+
     fn fail(&mut self, check: &'a CompiledCheck, trail: &[Step<'_>], bound: &[&Value]) {
+        if !self.pay(check, FINDING) {
+            return;
+        }
         let element = pointer_of(trail);
         let fix = self.choose(check, bound);
         let edits = match &fix {
@@ -353,6 +367,11 @@ impl<'a> Pass<'a> {
     }
 
     fn plan(&mut self, check: &CompiledCheck, mut edits: Vec<PlannedEdit>) {
+        let made = self.fixes.iter().find(|planned| planned.check == check.name).map_or(0, |fix| fix.edits.len());
+        // Each is compared with all that were made before; what cannot be paid for makes the verdict unknown, unfixed.
+        if !self.pay(check, made as u64 / 8) {
+            return;
+        }
         if let Some(planned) = self.fixes.iter_mut().find(|planned| planned.check == check.name) {
             edits.retain(|edit| !planned.edits.contains(edit));
             planned.edits.append(&mut edits);
@@ -361,7 +380,7 @@ impl<'a> Pass<'a> {
         self.fixes.push(PlannedFix {
             policy: self.policy.name.clone(),
             check: check.name.clone(),
-            id: fix_id(&self.policy.name, check, self.params),
+            id: fix_id(check, self.params),
             edits,
             guarded: Vec::new(),
         });
@@ -413,13 +432,7 @@ fn reason(what: &str, element: &str, why: &EvalError) -> Reason {
     Reason::of(code, format!("{what}{at}: {} (column {})", why.message, why.column))
 }
 
-fn fix_id(policy: &str, check: &CompiledCheck, params: &Value) -> FixId {
-    let edits = serde_json::to_value(&check.written).unwrap_or(Value::Null);
-    let identity = Value::Object(Map::from_iter([
-        ("policy".to_owned(), policy.into()),
-        ("check".to_owned(), check.name.clone().into()),
-        ("edits".to_owned(), edits),
-        ("params".to_owned(), params.clone()),
-    ]));
-    FixId(sha256(canonical(&identity).to_string().as_bytes()))
+fn fix_id(check: &CompiledCheck, params: &Value) -> FixId {
+    let (before, after) = &check.identity;
+    FixId(sha256(format!("{before}{}{after}", canonical(params)).as_bytes()))
 }

@@ -4,7 +4,9 @@
 //! check that is to be fixed (`propose` or `enforce`) fails more than before, and the document breaks none of ECS's
 //! constraints that it kept before.
 
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -12,7 +14,7 @@ use super::constraints;
 use super::draft::{Draft, EditError};
 use super::evaluate::{document_kind, evaluate};
 use super::pointer::tokens;
-use super::result::{FixId, PlannedFix, PolicyResult};
+use super::result::{Answers, FixId, PlannedFix, PolicyResult};
 use super::set::PolicySet;
 use super::subject::Subject;
 use crate::model::spec::{Enforcement, ResourceKind};
@@ -111,6 +113,19 @@ pub fn apply_fixes(
     fixes: &[&PlannedFix],
     now: Timestamp,
 ) -> Result<Fixed, FixError> {
+    lawful(subject, before, fixes, &mut |subject| evaluate(set, subject, now).into_iter().map(Arc::new).collect())
+}
+
+/// What is said of a document: [`evaluate`], or somebody who remembers what it said.
+type Ask<'a> = dyn FnMut(&Subject<'_>) -> Answers + 'a;
+
+/// The same for whoever answers.
+pub(super) fn lawful<B: Borrow<PolicyResult>>(
+    subject: &Subject<'_>,
+    before: &[B],
+    fixes: &[&PlannedFix],
+    ask: &mut Ask<'_>,
+) -> Result<Fixed, FixError> {
     let (document, diff) = edited(subject, fixes)?;
     beyond(subject.resource, &document, fixes)?;
     let violations = match subject.kind {
@@ -124,17 +139,17 @@ pub fn apply_fixes(
     if !new.is_empty() {
         return Err(FixError::InvalidResult { violations: new });
     }
-    let after = evaluate_fixed(set, subject, &document, now);
+    let after = ask_fixed(subject, &document, ask);
     for fix in fixes {
         if let Err(why) = holds(fix, before, &after) {
-            return Err(blame(set, subject, before, fixes, now, fix).unwrap_or(why));
+            return Err(blame(subject, before, fixes, fix, ask).unwrap_or(why));
         }
     }
     let worse = worsened(before, &after);
     let in_force =
         |policy: &str| result(&after, policy).is_some_and(|result| result.enforcement >= Enforcement::Propose);
     if let Some((policy, check)) = worse.iter().find(|(policy, _)| in_force(policy)).cloned() {
-        let by = culprits(set, subject, before, fixes, now, &policy);
+        let by = culprits(subject, before, fixes, &policy, ask);
         return Err(FixError::Breaks { by, policy, check });
     }
     let ids: BTreeSet<FixId> = fixes.iter().map(|fix| fix.id.clone()).collect();
@@ -143,14 +158,14 @@ pub fn apply_fixes(
 
 /// What the policies say of the fixed document. Tags are members of documents too: where a fix has edited them,
 /// expressions see them so.
-fn evaluate_fixed(set: &PolicySet, subject: &Subject<'_>, document: &Value, now: Timestamp) -> Vec<PolicyResult> {
+fn ask_fixed(subject: &Subject<'_>, document: &Value, ask: &mut Ask<'_>) -> Answers {
     let edited = document.get("tags").filter(|tags| subject.resource.get("tags") != Some(tags));
     let tags = edited.and_then(|edited| {
         // Where the document had none, what is known of the tags came from beside it.
         let beside = subject.tags.filter(|_| subject.resource.get("tags").is_none()).cloned().unwrap_or_default();
         Some(beside.into_iter().chain(tags_of(edited)?).collect::<BTreeMap<String, String>>())
     });
-    evaluate(set, &Subject { resource: document, tags: tags.as_ref().or(subject.tags), ..*subject }, now)
+    ask(&Subject { resource: document, tags: tags.as_ref().or(subject.tags), ..*subject })
 }
 
 /// `[{key, value}]` by key; `None` where it is no list of tags.
@@ -221,8 +236,8 @@ fn first_beyond(
     }
 }
 
-fn result<'a>(results: &'a [PolicyResult], policy: &str) -> Option<&'a PolicyResult> {
-    results.iter().find(|result| result.policy == policy)
+fn result<'a, B: Borrow<PolicyResult>>(results: &'a [B], policy: &str) -> Option<&'a PolicyResult> {
+    results.iter().map(Borrow::borrow).find(|result: &&PolicyResult| result.policy == policy)
 }
 
 fn unwaived<'a>(result: &'a PolicyResult, check: &'a str) -> impl Iterator<Item = &'a Finding> {
@@ -230,7 +245,7 @@ fn unwaived<'a>(result: &'a PolicyResult, check: &'a str) -> impl Iterator<Item 
 }
 
 /// That what was fixable of a check holds now, and that it asks for no fix again.
-fn holds(fix: &PlannedFix, before: &[PolicyResult], after: &[PolicyResult]) -> Result<(), FixError> {
+fn holds<B: Borrow<PolicyResult>>(fix: &PlannedFix, before: &[B], after: &[Arc<PolicyResult>]) -> Result<(), FixError> {
     let not_fixed = |why: String| FixError::NotFixed { policy: fix.policy.clone(), check: fix.check.clone(), why };
     let Some(new) = result(after, &fix.policy) else { return Ok(()) };
     if let (Verdict::Unknown, Some(why)) = (new.verdict, &new.reason) {
@@ -249,7 +264,7 @@ fn holds(fix: &PlannedFix, before: &[PolicyResult], after: &[PolicyResult]) -> R
 }
 
 /// Checks with more failures than before, and policies that cannot be told any more (with an empty check).
-fn worsened(before: &[PolicyResult], after: &[PolicyResult]) -> Vec<(String, String)> {
+fn worsened<B: Borrow<PolicyResult>>(before: &[B], after: &[Arc<PolicyResult>]) -> Vec<(String, String)> {
     let count = |result: &PolicyResult| {
         let mut counts: BTreeMap<String, usize> = BTreeMap::new();
         for finding in result.findings.iter().filter(|finding| finding.waiver.is_none()) {
@@ -271,18 +286,17 @@ fn worsened(before: &[PolicyResult], after: &[PolicyResult]) -> Vec<(String, Str
 }
 
 /// A fix that does not hold among others but does by itself is broken by them, not by itself.
-fn blame(
-    set: &PolicySet,
+fn blame<B: Borrow<PolicyResult>>(
     subject: &Subject<'_>,
-    before: &[PolicyResult],
+    before: &[B],
     fixes: &[&PlannedFix],
-    now: Timestamp,
     fix: &PlannedFix,
+    ask: &mut Ask<'_>,
 ) -> Option<FixError> {
     let (own, others): (Vec<&PlannedFix>, Vec<&PlannedFix>) =
         fixes.iter().partition(|other| other.policy == fix.policy);
     let (document, _) = edited(subject, &own).ok()?;
-    let after = evaluate_fixed(set, subject, &document, now);
+    let after = ask_fixed(subject, &document, ask);
     holds(fix, before, &after).ok()?;
     let by: BTreeSet<String> = others.iter().map(|other| other.policy.clone()).collect();
     if by.is_empty() {
@@ -293,7 +307,7 @@ fn blame(
         let both: Vec<&PlannedFix> =
             fixes.iter().copied().filter(|other| other.policy == fix.policy || other.policy == **policy).collect();
         let Ok((document, _)) = edited(subject, &both) else { return false };
-        holds(fix, before, &evaluate_fixed(set, subject, &document, now)).is_err()
+        holds(fix, before, &ask_fixed(subject, &document, ask)).is_err()
     };
     let alone: BTreeSet<String> = by.iter().filter(does).cloned().collect();
     let by = if alone.is_empty() { by } else { alone };
@@ -302,19 +316,18 @@ fn blame(
 }
 
 /// The policies whose fixes break another one by themselves; all, where only several together do.
-fn culprits(
-    set: &PolicySet,
+fn culprits<B: Borrow<PolicyResult>>(
     subject: &Subject<'_>,
-    before: &[PolicyResult],
+    before: &[B],
     fixes: &[&PlannedFix],
-    now: Timestamp,
     victim: &str,
+    ask: &mut Ask<'_>,
 ) -> Vec<String> {
     let policies: BTreeSet<&str> = fixes.iter().map(|fix| fix.policy.as_str()).collect();
     let alone = policies.iter().filter(|policy| {
         let own: Vec<&PlannedFix> = fixes.iter().copied().filter(|fix| fix.policy == **policy).collect();
         let Ok((document, _)) = edited(subject, &own) else { return false };
-        let after = evaluate_fixed(set, subject, &document, now);
+        let after = ask_fixed(subject, &document, ask);
         worsened(before, &after).iter().any(|(policy, _)| policy == victim)
     });
     let alone: Vec<String> = alone.map(|policy| (*policy).to_owned()).collect();

@@ -5,7 +5,10 @@
 
 use serde_json::Value;
 
+use super::draft::Draft;
+use super::evaluate::document_kind;
 use super::pointer::{child, tokens};
+use super::result::PlannedFix;
 use crate::model::spec::ResourceKind;
 
 /// What makes a change of a member guarded.
@@ -81,8 +84,24 @@ const SERVICE: &[(&str, Guard)] = &[
     ("/deploymentConfiguration/lifecycleHooks", Any),
 ];
 
+/// The guarded members that a fix touches on this document.
+pub(super) fn touched(kind: ResourceKind, resource: &Value, fix: &PlannedFix) -> Vec<String> {
+    // No edit reaches beyond the top-level member that its pointer begins with, so the others need no copy.
+    let reached: Vec<Vec<String>> = fix.edits.iter().filter_map(|edit| tokens(edit.path()).ok()).collect();
+    let reached: Vec<&str> = reached.iter().filter_map(|path| path.first().map(String::as_str)).collect();
+    let members = resource.as_object().into_iter().flatten();
+    let members = members.filter(|(name, _)| reached.contains(&name.as_str()));
+    let before = Value::Object(members.map(|(name, member)| (name.clone(), member.clone())).collect());
+    let mut draft = Draft::of(before.clone(), document_kind(kind));
+    for edit in &fix.edits {
+        // What cannot be edited is reported when the fix is applied.
+        let _ = draft.apply(edit, &fix.policy);
+    }
+    guarded(kind, &before, &draft.finish().0)
+}
+
 /// Patterns of the guarded members that differ between the two documents in a way that counts.
-pub(super) fn guarded(kind: ResourceKind, before: &Value, after: &Value) -> Vec<String> {
+fn guarded(kind: ResourceKind, before: &Value, after: &Value) -> Vec<String> {
     let table = match kind {
         ResourceKind::TaskDefinition => TASK_DEFINITION,
         ResourceKind::Service => SERVICE,
@@ -90,6 +109,10 @@ pub(super) fn guarded(kind: ResourceKind, before: &Value, after: &Value) -> Vec<
     };
     let mut touched = Vec::new();
     for (pattern, guard) in table {
+        let name = pattern.split('/').nth(1).unwrap_or_default();
+        if before.get(name).is_none() && after.get(name).is_none() {
+            continue;
+        }
         let Ok(tokens) = tokens(pattern) else { continue };
         if differs(Some(before), Some(after), &tokens, *guard) {
             touched.push((*pattern).to_owned());
@@ -103,19 +126,21 @@ pub(super) fn guarded(kind: ResourceKind, before: &Value, after: &Value) -> Vec<
     touched
 }
 
-fn differs(before: Option<&Value>, after: Option<&Value>, tokens: &[String], guard: Guard) -> bool {
-    if before == after {
+fn differs<'a>(before: Option<&'a Value>, after: Option<&'a Value>, tokens: &[String], guard: Guard) -> bool {
+    // Only what the pattern names is compared: comparing the nodes above it too would go through the whole document once
+    // for every pattern.
+    let Some((token, rest)) = tokens.split_first() else {
+        return before != after && counts(guard, before, after);
+    };
+    if before.is_none() && after.is_none() {
         return false;
     }
-    let Some((token, rest)) = tokens.split_first() else {
-        return counts(guard, before, after);
-    };
     if token == "*" {
         let items = |node: Option<&Value>| node.and_then(Value::as_array).map_or(0, Vec::len);
         return (0..items(before).max(items(after))).any(|at| {
             let at = at.to_string();
-            let step = |node: Option<&Value>| node.and_then(|node| child(node, &at)).cloned();
-            differs(step(before).as_ref(), step(after).as_ref(), rest, guard)
+            let step = |node: Option<&'a Value>| node.and_then(|node| child(node, &at));
+            differs(step(before), step(after), rest, guard)
         });
     }
     let before = before.and_then(|node| child(node, token));
@@ -180,7 +205,7 @@ fn is_digest_pin(before: Option<&Value>, after: Option<&Value>) -> bool {
 /// unless this is empty. `allow` are JSON Pointers in which `*` stands for any one name or index; one allows what is
 /// below it too.
 #[must_use]
-pub fn guarded_members(fix: &super::result::PlannedFix, allow: &[String]) -> Vec<String> {
+pub fn guarded_members(fix: &PlannedFix, allow: &[String]) -> Vec<String> {
     let allowed = |touched: &String| {
         allow.iter().any(|pattern| {
             let (Ok(pattern), Ok(touched)) = (tokens(pattern), tokens(touched)) else { return false };

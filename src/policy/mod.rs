@@ -18,8 +18,11 @@ mod coverage;
 mod draft;
 mod evaluate;
 mod examples;
+mod fingerprint;
 mod fix;
 mod guard;
+mod memo;
+mod reads;
 mod result;
 mod scope;
 mod set;
@@ -30,6 +33,8 @@ mod vocabulary;
 mod waiver;
 
 #[cfg(test)]
+mod memo_laws;
+#[cfg(test)]
 mod tests;
 
 pub use coverage::{Coverage, Seen, coverage};
@@ -38,9 +43,10 @@ pub use evaluate::evaluate;
 pub use examples::{ExampleOutcome, Problem, run_example, run_examples};
 pub use fix::{FixError, Fixed, apply_fixes};
 pub use guard::guarded_members;
-pub use result::{AppliedWaiver, FixId, PlannedEdit, PlannedFix, PolicyResult};
+pub use memo::Memo;
+pub use result::{Answers, AppliedWaiver, FixId, PlannedEdit, PlannedFix, PolicyResult};
 pub use scope::{GlobError, Match, ScopeMatcher};
 pub use set::{PolicyError, PolicySet};
-pub use subject::{ScopeKey, ScopeKeys, ScopeTags, Subject, TargetContext};
+pub use subject::{ScopeKey, ScopeKeys, ScopeTags, Subject, Surroundings, TargetContext};
 pub use vocabulary::{VariableDoc, vocabulary};
 pub use waiver::{WaiverHere, WaiverUse, too_long, waiver_uses, waivers_here, waivers_perhaps_here};

@@ -57,6 +57,10 @@ pub fn pointer<S: AsRef<str>>(tokens: &[S]) -> String {
 /// Adds one name or index to a pointer.
 pub fn push(pointer: &mut String, token: &str) {
     pointer.push('/');
+    if !token.contains(['~', '/']) {
+        pointer.push_str(token);
+        return;
+    }
     for c in token.chars() {
         match c {
             '~' => pointer.push_str("~0"),
@@ -107,7 +111,7 @@ pub(super) enum Step<'a> {
 
 /// The pointer of a way.
 pub(super) fn pointer_of(trail: &[Step<'_>]) -> String {
-    let mut pointer = String::new();
+    let mut pointer = String::with_capacity(64);
     for step in trail {
         match step {
             Step::Member(name) => push(&mut pointer, name),
@@ -236,6 +240,7 @@ impl<'a> Walk<'a, '_> {
     }
 }
 
+/// Whether it stands for a value that cannot be known.
 pub(super) fn is_unresolved(node: &Value) -> bool {
     node.as_object().is_some_and(|members| members.len() == 1 && members.contains_key(UNRESOLVED))
 }

@@ -1,6 +1,7 @@
 //! What evaluation answers.
 
 use std::fmt;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,17 +10,20 @@ use serde_json::Value;
 use crate::model::spec::{Enforcement, Need};
 use crate::model::{Finding, Reason, Severity, Timestamp, Verdict};
 
+/// What every policy of a set says of one resource, shared.
+pub type Answers = Arc<[Arc<PolicyResult>]>;
+
 /// The answer of one policy on one resource.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PolicyResult {
     /// The policy's name.
     pub policy: String,
     /// Its title.
-    pub title: String,
+    pub title: Arc<str>,
     /// How bad a failure is.
     pub severity: Severity,
     /// The controls that it answers.
-    pub controls: Vec<String>,
+    pub controls: Arc<[String]>,
     /// The answer.
     pub verdict: Verdict,
     /// Why it is `unknown`; why a failure has no fix, where an attempt was made.

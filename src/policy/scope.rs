@@ -103,6 +103,11 @@ impl ScopeMatcher {
         })
     }
 
+    /// The tags that it asks for, by key.
+    pub(super) fn tag_keys(&self) -> impl Iterator<Item = &String> {
+        self.include.tags.keys().chain(self.exclude.tags.keys())
+    }
+
     /// Whether these keys are in it. `Unknown` only where the answer depends on a key that is not known.
     #[must_use]
     pub fn matches(&self, keys: &ScopeKeys) -> Match {

@@ -1,12 +1,14 @@
 //! All policies, Bindings, Waivers and strategies in force, read once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::bindings::Links;
 use super::compile::{CompiledPolicy, RUNNING, below, compile, fits};
+use super::reads::Reads;
 use super::scope::{GlobError, Globs, ScopeMatcher};
 use super::structures::unknown_members;
 use crate::model::spec::{
@@ -45,6 +47,12 @@ pub struct PolicySet(Arc<Compiled>);
 #[derive(Debug)]
 struct Compiled {
     policies: Vec<CompiledPolicy>,
+    /// Which Bindings and Waivers name each policy, in the order of `policies`.
+    links: Vec<Links>,
+    /// In the order of [`ResourceKind`].
+    reads: [Reads; 5],
+    /// Keys of the tags that any scope asks for.
+    scope_tags: BTreeSet<String>,
     bindings: Vec<CompiledBinding>,
     waivers: Vec<CompiledWaiver>,
     strategies: BTreeMap<String, StrategySpec>,
@@ -144,7 +152,28 @@ impl PolicySet {
         }
         bindings.sort_by(|left, right| left.name.cmp(&right.name));
         waivers.sort_by(|left, right| left.name.cmp(&right.name));
-        Ok(Self(Arc::new(Compiled { policies, bindings, waivers, strategies, hash: hash(objects), warnings })))
+        let links = policies.iter().map(|policy| Links::of(policy, &bindings, &waivers)).collect();
+        let reads = [
+            ResourceKind::TaskDefinition,
+            ResourceKind::Service,
+            ResourceKind::Cluster,
+            ResourceKind::TaskSet,
+            ResourceKind::CapacityProvider,
+        ]
+        .map(|kind| Reads::of(&policies, kind));
+        let scopes = bindings.iter().map(|binding| &binding.scope).chain(waivers.iter().map(|waiver| &waiver.scope));
+        let scope_tags = scopes.flat_map(ScopeMatcher::tag_keys).cloned().collect();
+        Ok(Self(Arc::new(Compiled {
+            policies,
+            links,
+            reads,
+            scope_tags,
+            bindings,
+            waivers,
+            strategies,
+            hash: hash(objects),
+            warnings,
+        })))
     }
 
     /// How many policies.
@@ -217,8 +246,25 @@ impl PolicySet {
         })
     }
 
-    pub(super) fn compiled(&self) -> &[CompiledPolicy] {
-        &self.0.policies
+    pub(super) fn compiled(&self) -> impl Iterator<Item = (&CompiledPolicy, &Links)> {
+        self.0.policies.iter().zip(&self.0.links)
+    }
+
+    /// What the policies about a kind of resource look at.
+    pub(super) fn reads(&self, kind: ResourceKind) -> &Reads {
+        let [task_definition, service, cluster, task_set, capacity_provider] = &self.0.reads;
+        match kind {
+            ResourceKind::TaskDefinition => task_definition,
+            ResourceKind::Service => service,
+            ResourceKind::Cluster => cluster,
+            ResourceKind::TaskSet => task_set,
+            ResourceKind::CapacityProvider => capacity_provider,
+        }
+    }
+
+    /// Keys of the tags that any scope asks for.
+    pub(super) fn scope_tags(&self) -> &BTreeSet<String> {
+        &self.0.scope_tags
     }
 
     pub(super) fn compiled_bindings(&self) -> &[CompiledBinding] {

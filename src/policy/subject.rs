@@ -30,6 +30,36 @@ pub struct Subject<'a> {
     pub scope: &'a ScopeKeys,
 }
 
+/// What is known around a resource: a [`Subject`] without the resource itself.
+#[derive(Debug, Clone, Copy)]
+#[expect(missing_docs, reason = "as in Subject")]
+pub struct Surroundings<'a> {
+    pub kind: ResourceKind,
+    pub service: Option<&'a Value>,
+    pub cluster: Option<&'a Value>,
+    pub running: Option<&'a Value>,
+    pub target: Option<&'a TargetContext>,
+    pub scope: &'a ScopeKeys,
+}
+
+impl<'a> Subject<'a> {
+    /// Without the resource and its tags.
+    #[must_use]
+    pub const fn surroundings(&self) -> Surroundings<'a> {
+        let Self { kind, resource: _, tags: _, service, cluster, running, target, scope } = *self;
+        Surroundings { kind, service, cluster, running, target, scope }
+    }
+}
+
+impl<'a> Surroundings<'a> {
+    /// With a resource in their midst.
+    #[must_use]
+    pub const fn subject(&self, resource: &'a Value, tags: Option<&'a BTreeMap<String, String>>) -> Subject<'a> {
+        let Self { kind, service, cluster, running, target, scope } = *self;
+        Subject { kind, resource, tags, service, cluster, running, target, scope }
+    }
+}
+
 /// What expressions see as `target`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TargetContext {
@@ -70,6 +100,16 @@ pub enum ScopeKey<T> {
     /// It could not be told, as offline.
     #[default]
     Unknown,
+}
+
+impl<T> ScopeKey<T> {
+    pub(super) fn map<U>(&self, with: impl FnOnce(&T) -> U) -> ScopeKey<U> {
+        match self {
+            Self::Known(value) => ScopeKey::Known(with(value)),
+            Self::Absent => ScopeKey::Absent,
+            Self::Unknown => ScopeKey::Unknown,
+        }
+    }
 }
 
 /// What is known of the tags.

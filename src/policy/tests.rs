@@ -573,3 +573,19 @@ spec:
         assert_eq!(result.reason.as_ref().unwrap().code, crate::model::ReasonCode::NotObserved);
     }
 }
+
+#[test]
+fn a_document_with_too_much_in_it_is_unknown_and_soon() {
+    let container = json!({"name": "a", "image": "i", "privileged": true});
+    let many = |count: usize| json!({"containerDefinitions": vec![container.clone(); count]});
+    let policies = set(&[PRIVILEGED]);
+    let all = ask(&policies, &many(1000), "privileged");
+    assert_eq!((all.verdict, all.findings.len(), all.fixes[0].edits.len()), (Verdict::Fail, 1000, 1000));
+    let result = ask(&policies, &many(100_000), "privileged");
+    assert_eq!((result.verdict, result.fixes.len()), (Verdict::Unknown, 0));
+    assert!(result.findings.len() < 50_000, "memory is bounded: {}", result.findings.len());
+    let reason = result.reason.unwrap().message;
+    assert!(reason.contains("too much") && reason.len() < 200, "{reason}");
+    let nothing = json!({"containerDefinitions": vec![Value::Null; 300_000]});
+    assert_eq!(ask(&policies, &nothing, "privileged").verdict, Verdict::Unknown);
+}

@@ -27,14 +27,14 @@ pub(super) enum Cover {
     Unknown,
 }
 
-/// The Waivers in force for a policy on a resource with these keys.
+/// The Waivers in force for a policy: `named` says which of `all` name it, `keys` where the resource is.
 pub(super) fn matching<'a>(
-    waivers: &'a [CompiledWaiver],
-    policy: &str,
+    all: &'a [CompiledWaiver],
+    named: &[usize],
     keys: &ScopeKeys,
     now: Timestamp,
 ) -> Vec<InForce<'a>> {
-    let named = waivers.iter().filter(|waiver| waiver.spec.in_force(now) && waiver.policies.matches(policy));
+    let named = named.iter().filter_map(|at| all.get(*at)).filter(|waiver| waiver.spec.in_force(now));
     let found = named.filter_map(|waiver| match waiver.scope.matches(keys) {
         Match::Yes => Some(InForce { waiver, sure: true }),
         Match::Unknown => Some(InForce { waiver, sure: false }),
@@ -108,8 +108,8 @@ pub fn waivers_perhaps_here(
     keys: &ScopeKeys,
     now: Timestamp,
 ) -> Vec<WaiverHere> {
-    let policies = set.compiled().iter().filter(|policy| kinds.contains(&policy.spec.resource));
-    let names: Vec<&str> = policies.map(|policy| policy.name.as_str()).collect();
+    let policies = set.policies().filter(|(_, policy)| kinds.contains(&policy.resource));
+    let names: Vec<&str> = policies.map(|(name, _)| name).collect();
     let perhaps = set.compiled_waivers().iter().filter(|waiver| {
         waiver.spec.in_force(now)
             && waiver.scope.matches(keys) != Match::No

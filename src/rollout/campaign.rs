@@ -93,7 +93,7 @@ pub fn stopped(rollout: &Rollout) -> Option<&Reason> {
 /// changes that failed each for itself; an alarm is about all of them.
 fn wave_alarmed(rollout: &Rollout, changes: &[Change]) -> Option<Decision> {
     let Alarms::Fired { wave, cause } = &rollout.alarms.standing else { return None };
-    // What is only registered waits for the alarm itself, and then for room: it keeps nothing from going back.
+    // What has only registered waits until this is over: a place kept for it would be waited for in vain.
     let busy = changes.iter().filter(|change| change.state.phase().is_in_flight()).count();
     let limit =
         rollout.spec.waves.get(*wave).map_or(rollout.spec.strategy.max_in_flight, |record| record.max_in_flight);

@@ -159,3 +159,40 @@ fn what_is_wrong_with_an_expression_is_told_at_its_character() {
         insta::assert_snapshot!("manifest-expressions", rendered(&findings));
     });
 }
+
+/// Each way in which an expression is refused on reading, at its line and at the column within it.
+#[test]
+fn refused_expressions_are_told_at_their_line_and_column() {
+    let deep = format!("{}true{}", "(".repeat(60), ")".repeat(60));
+    let chain = format!("{}1 == 1", "1+".repeat(60));
+    let long = format!("taskDefinition.?family.orValue('') != '{}'", "x".repeat(2048));
+    let checks: String = [
+        "taskDefinition.pidMode == ",
+        "taskDefiniton.pidMode == 'host'",
+        "lower(taskDefinition.pidMode) == 'host'",
+        "params.users == {}",
+        "size(taskDefinition.containerDefinitions)",
+        "taskDefinition.?privileged",
+        "taskDefinition.pidMode.startsWith('a', 'b')",
+        "taskDefinition.family.matches('(')",
+        "[1].all(a, [2].all(b, [3].all(c, a + b == c)))",
+        deep.as_str(),
+        chain.as_str(),
+        long.as_str(),
+    ]
+    .iter()
+    .enumerate()
+    .map(|(index, source)| format!("    - {{ name: c{index}, message: m, require: \"{source}\" }}\n"))
+    .collect();
+    let text = format!(
+        "apiVersion: plimsoll/v1\nkind: Policy\nmetadata: {{ name: refused }}\nspec:\n  title: t\n  severity: low\n  resource: TaskDefinition\n  checks:\n{checks}"
+    );
+    let objects = manifest::parse("refused.yaml", &text).unwrap_or_else(|wrong| panic!("{}", rendered(&wrong)));
+    let all: Vec<_> = objects.iter().map(|one| one.object.clone()).collect();
+    let problems = PolicySet::compile(&all).unwrap_err();
+    let findings: Vec<_> = problems.iter().map(|problem| manifest::locate(&objects, problem).unwrap()).collect();
+    assert_eq!(findings.len(), 12);
+    insta::with_settings!({ snapshot_path => "../snapshots", prepend_module_to_snapshot => false }, {
+        insta::assert_snapshot!("manifest-refused-expressions", rendered(&findings));
+    });
+}

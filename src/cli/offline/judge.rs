@@ -203,7 +203,7 @@ fn of_result(judged: &Judged<'_>, result: &PolicyResult) -> CheckResult {
         resource: judged.resource.name.clone(),
         file: judged.file.name.clone(),
         policy: result.policy.clone(),
-        controls: result.controls.clone(),
+        controls: result.controls.to_vec(),
         severity: result.severity,
         verdict: result.verdict,
         reason: result.reason.clone(),

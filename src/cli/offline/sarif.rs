@@ -59,7 +59,7 @@ fn policy(object: &Object) -> Option<(&str, &PolicySpec)> {
 
 fn rule(result: &PolicyResult, spec: Option<&PolicySpec>) -> Value {
     let description = spec.map_or("", |spec| spec.description.trim());
-    let description = if description.is_empty() { result.title.as_str() } else { description };
+    let description = if description.is_empty() { result.title.as_ref() } else { description };
     let fixable = spec.is_some_and(|spec| spec.checks.iter().any(|check| !check.fix.is_empty()));
     let fix = if fixable { "`plimsoll fix` may make it hold." } else { "There is no fix; change it by hand." };
     let mut help = format!("{description}\n\n{fix}");

@@ -19,4 +19,4 @@ pub use policy::{
 };
 pub use scope::{LaunchType, Scope, Selector};
 pub use strategy::{Approval, HealthSpec, IacMode, ImagePolicy, OnFailure, StrategySpec, WaveSpec, WindowSpec};
-pub use waiver::{A_YEAR, EXPIRING, Need, Term, WaiverSpec};
+pub use waiver::{A_YEAR, EXPIRING, Need, Term, WaiverSpec, days_until};

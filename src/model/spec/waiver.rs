@@ -47,6 +47,12 @@ pub struct WaiverSpec {
     pub longer_than_a_year: Option<String>,
 }
 
+/// Whole days until an end; negative once it is over.
+#[must_use]
+pub fn days_until(end: Timestamp, now: Timestamp) -> i64 {
+    end.as_millis().saturating_sub(now.as_millis()).div_euclid(DAY)
+}
+
 impl WaiverSpec {
     /// Whether it counts: strictly before its end.
     #[must_use]
@@ -69,7 +75,7 @@ impl WaiverSpec {
     /// Whole days until its end; negative once it has expired.
     #[must_use]
     pub fn days_left(&self, now: Timestamp) -> i64 {
-        self.expires_at.as_millis().saturating_sub(now.as_millis()).div_euclid(DAY)
+        days_until(self.expires_at, now)
     }
 
     /// Whether it ends further away than may be applied at `now`. Time only brings the end nearer: what could be applied

@@ -72,7 +72,7 @@ impl Expression {
         let (expression, kind, offset) = Self::read(source, scope)?;
         match kind {
             StaticType::Bool | StaticType::Any => Ok(expression),
-            other => Err(ExpressionError::at(offset, format!("this is {}, never true or false", other.name()))),
+            other => Err(other.refused(offset, format!("this is {}, never true or false", other.name()))),
         }
     }
 

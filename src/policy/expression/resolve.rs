@@ -31,8 +31,14 @@ impl StaticType {
             Self::Text => "a string",
             Self::List => "a list",
             Self::Map => "a map",
-            Self::Optional => "an optional; add `.orValue(…)`",
+            Self::Optional => "an optional",
         }
+    }
+
+    /// The error, with what to do where an optional stands for what may be in it.
+    pub(super) fn refused(self, offset: usize, message: String) -> ExpressionError {
+        let error = ExpressionError::at(offset, message);
+        if self == Self::Optional { error.help("add `.orValue(…)` for where it is empty") } else { error }
     }
 }
 
@@ -170,7 +176,8 @@ impl Resolver<'_> {
                 if known(left_kind) && known(right_kind) && left_kind != right_kind {
                     let message =
                         format!("`{}` compares {} with {}", operator.sign(), left_kind.name(), right_kind.name());
-                    return Err(ExpressionError::at(right.offset, message));
+                    let optional = if left_kind == StaticType::Optional { left_kind } else { right_kind };
+                    return Err(optional.refused(right.offset, message));
                 }
                 StaticType::Bool
             }
@@ -335,7 +342,7 @@ fn refuse(kind: StaticType, allowed: &[StaticType], offset: usize, problem: &str
     if allowed.contains(&kind) {
         return Ok(());
     }
-    Err(ExpressionError::at(offset, format!("this is {}, which {problem}", kind.name())))
+    Err(kind.refused(offset, format!("this is {}, which {problem}", kind.name())))
 }
 
 fn constant(literal: &Literal) -> (NodeKind, StaticType) {

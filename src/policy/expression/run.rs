@@ -13,7 +13,8 @@ use super::parser::Operator;
 use super::value::{Entries, List, Mismatch, Val};
 
 /// What one policy may take on one resource. A step is a node, an element, or 64 bytes of text; a thousand containers
-/// with a hundred variables each, looked at once, are 300,000. At some 20 ns a step this is some 20 milliseconds.
+/// with a hundred variables each, looked at once, are 300,000. At some 20 ns a step this is some 20 milliseconds. What
+/// is made of a failure (its finding, its edits) is paid for too: that bounds memory.
 pub const POLICY_STEPS: u64 = 1_000_000;
 
 /// The longest text an expression may make. ECS takes 64 KiB for a whole task definition.
@@ -36,8 +37,8 @@ impl Budget {
         self.0.get()
     }
 
-    /// Takes steps; false when they are used up.
-    fn take(&self, steps: u64) -> bool {
+    /// Takes steps; false when they are used up, and ever after.
+    pub fn take(&self, steps: u64) -> bool {
         let left = self.0.get();
         self.0.set(left.saturating_sub(steps));
         left >= steps

@@ -3,6 +3,7 @@
 mod access;
 mod asking;
 pub(crate) mod fleet;
+mod hostile;
 mod input;
 mod inputs;
 mod objects;

@@ -100,6 +100,26 @@ async fn a_look_is_taken_so_often_at_so_many_families_and_costs_what_it_says() {
 }
 
 #[tokio::test]
+async fn tags_are_seen_as_they_are_of_services() {
+    let mut story = story();
+    let mut document = host_pid("tagged");
+    document["tags"] = json!([{ "key": "team", "value": "payments" }]);
+    story.register(document);
+    let tagged = NO_HOST_PID
+        .replace("enforcement: enforce", "enforcement: audit")
+        .replace(
+            "taskDefinition.?pidMode.orValue('') != 'host'",
+            "taskDefinition.?tags.orValue([]).exists(tag, tag.key == 'team')",
+        )
+        .replace("remove: /pidMode", "set: /pidMode, value: task");
+    assert!(tagged.contains("exists("));
+    story.apply(&tagged).await;
+    let found = story.pass().await.plan.unwrap().standalone.unwrap();
+    let names: Vec<String> = told(&found).into_iter().map(|(name, ..)| name).collect();
+    assert_eq!(names, ["nightly:1", "old:1", "tidy:1"], "`tagged` has the tag: {found:#?}");
+}
+
+#[tokio::test]
 async fn what_cannot_be_read_is_a_gap_and_removes_nothing() {
     let mut story = story();
     story.apply(&NO_HOST_PID.replace("enforcement: enforce", "enforcement: audit")).await;

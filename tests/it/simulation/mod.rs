@@ -56,7 +56,7 @@ fn every_mutant_is_found() {
             end.broken.first().map(|law| (seed, law.clone()))
         });
         match found {
-            Some((seed, law)) => println!("{mutant:?}: seed {seed}: {law}"),
+            Some((seed, law)) => eprintln!("{mutant:?}: seed {seed}: {law}"),
             None => survived.push(mutant),
         }
     }
@@ -73,7 +73,7 @@ fn asked(name: &str) -> Option<u64> {
 fn one() {
     let _ = tracing_subscriber::fmt().with_env_filter("plimsoll=info").without_time().with_ansi(false).try_init();
     let end = run(asked("PLIMSOLL_SEED").unwrap_or(1), asked("PLIMSOLL_STEPS").unwrap_or(CHAOS), None);
-    println!("{}", end.trace.join("\n"));
+    eprintln!("{}", end.trace.join("\n"));
     unbroken(&end);
 }
 
@@ -90,17 +90,17 @@ fn many() {
             *met.entry(key).or_insert(0) += count;
         }
         if let Some(law) = end.broken.first() {
-            println!("seed {seed}: {law}");
+            eprintln!("seed {seed}: {law}");
             broken.push(seed);
         }
     }
     let seconds = began.elapsed().as_secs_f64();
-    println!(
+    eprintln!(
         "{seeds} seeds, {steps} steps, {seconds:.0} s, {:.1} seeds/s; faults met, by phase of a change:",
         seeds as f64 / seconds
     );
     for ((trouble, phase), count) in &met {
-        println!("  {trouble:?} {phase} {count}");
+        eprintln!("  {trouble:?} {phase} {count}");
     }
     assert!(broken.is_empty(), "seeds that broke a law: {broken:?}");
 }
