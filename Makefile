@@ -21,6 +21,11 @@ schemas: ## Write deploy/schemas/ anew, after the types of what people write or 
 bench: ## Measure the evaluation of policies (PLIMSOLL_CORPUS: on those documents)
 	$(CARGO) bench --locked --bench policies
 
+SEEDS ?= 100
+.PHONY: simulate
+simulate: ## Try to break the controller: SEEDS=1000 runs of several controllers under every fault
+	PLIMSOLL_SEEDS=$(SEEDS) $(CARGO) test --locked --test it simulation::many -- --ignored --nocapture
+
 lint: ## Check format and lints
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings

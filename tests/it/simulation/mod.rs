@@ -51,7 +51,7 @@ fn the_same_seed_is_the_same_run() {
 fn every_mutant_is_found() {
     let mut survived = Vec::new();
     for mutant in Mutant::ALL {
-        let found = (1..=40).find_map(|seed| {
+        let found = (1..=150).find_map(|seed| {
             let end = run(seed, CHAOS, Some(*mutant));
             end.broken.first().map(|law| (seed, law.clone()))
         });

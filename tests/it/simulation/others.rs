@@ -253,7 +253,9 @@ fn asks(universe: &Universe) {
     };
     universe.say(format!("a person asks to {} {name}", request.verb()));
     if request == Request::Retry {
-        universe.state().failed.clear();
+        // What it had held off may come again; what another rollout had, may not.
+        let of_it = format!("{name}/");
+        universe.state().failed.retain(|_, why| !why.starts_with(&of_it));
     }
     let at = universe.time.now();
     let ask = Ask::Rollout { name, request };
