@@ -64,6 +64,7 @@ impl AwsEcs {
             Operation::DescribeServices => send!(describe_services),
             Operation::DescribeTaskDefinition => send!(describe_task_definition),
             Operation::ListTaskDefinitions => send!(list_task_definitions),
+            Operation::ListTaskDefinitionFamilies => send!(list_task_definition_families),
             Operation::ListTasks => send!(list_tasks),
             Operation::DescribeTasks => send!(describe_tasks),
             Operation::ListServiceDeployments => send!(list_service_deployments),

@@ -158,7 +158,7 @@ async fn fleet(session: &mut Session, wanted: &Configuration, store: Arc<dyn Sto
     if !matches!(session.output.format(), Format::Table | Format::Wide) {
         return Ok(());
     }
-    match plan::observe_and_plan(session, wanted, Some(store), &[]).await {
+    match plan::observe_and_plan(session, wanted, Some(store), (&[], false)).await {
         Ok(planned) => {
             for one in &planned {
                 session.output.text(&report::in_short(&one.plan))?;

@@ -5,8 +5,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::connect::StoreUrl;
 use super::output::Format;
 use super::{
-    apply, audit, check, completion, controller, delete, demo, describe, events, explain, fix, freeze, get, hold, plan,
-    rollout, sim, store, test,
+    apply, apply_plan, audit, check, completion, controller, delete, demo, describe, events, explain, fix, freeze, get,
+    hold, plan, rollout, sim, store, test,
 };
 use crate::model::TargetId;
 
@@ -101,6 +101,8 @@ pub(super) enum Verb {
     Explain(explain::Arguments),
     /// Show what would change, and why the rest would not; writes nothing
     Plan(plan::Arguments),
+    /// Ask for exactly the plan that a file holds; refused if anything it names has moved
+    ApplyPlan(apply_plan::Arguments),
     /// Look at rollouts, approve, pause, undo them
     #[command(subcommand)]
     Rollout(rollout::Verb),

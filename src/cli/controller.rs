@@ -49,6 +49,9 @@ pub struct ControllerArguments {
     /// A guarded member that fixes may edit; `*` for list elements
     #[arg(long, value_name = "POINTER")]
     pub allow_edit: Vec<String>,
+    /// How often tasks that no service started, and families that no service uses, are looked at; 0s: never
+    #[arg(long, value_name = "DURATION", default_value = "10m")]
+    pub standalone: Span,
     /// Pass after pass until two in a row find nothing to do, then exit: 0 all complies, 1 something does not
     #[arg(long)]
     pub until_settled: bool,
@@ -56,6 +59,10 @@ pub struct ControllerArguments {
     #[arg(long, value_name = "DURATION", default_value = "10m", requires = "until_settled")]
     pub settle_timeout: Span,
 }
+
+/// How many families that no service uses are described in one look: ten seconds' worth of half of ECS's published rate
+/// (DescribeTaskDefinition: 20 a second). More families have their turns in later looks.
+const FAMILIES_A_LOOK: usize = 100;
 
 /// A shorter one is lost to any pause of the machine, and a controller that keeps losing its lease does nothing.
 const SHORTEST_LEASE: Span = Span::from_secs(5);
@@ -88,6 +95,9 @@ pub(super) async fn run(session: &mut Session, arguments: ControllerArguments) -
             clock: Arc::clone(&session.clock),
         };
         let mut controller = Controller::new(parts, settings(&arguments, &aws));
+        if !arguments.standalone.0.is_zero() {
+            controller = controller.with_standalone(arguments.standalone.0, FAMILIES_A_LOOK);
+        }
         triggers.push(controller.trigger());
         let stop = stop.clone();
         let mode = if arguments.until_settled {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use clap::Args;
 
 use super::error::{Answer, Error};
-use super::output::{Format, table, talk};
+use super::output::{Format, table_within, talk};
 use super::printed::{List, Printed};
 use super::run::Session;
 use super::watch::Watch;
@@ -54,7 +54,7 @@ pub(super) async fn run(session: &mut Session, arguments: Arguments) -> Result<A
                 let text = if format == Format::Name {
                     lines()
                 } else {
-                    table(&["AT", "SUBJECT", "WHAT", "MESSAGE", "BY"], &rows)
+                    table_within(&["AT", "SUBJECT", "WHAT", "MESSAGE", "BY"], &rows, session.output.width(), 3)
                 };
                 session.output.text(&text)?;
             }

@@ -1,4 +1,4 @@
-//! `explain KIND[.field]`, what expressions can name and call, and the JSON Schemas.
+//! `explain KIND[.field]`, what expressions can name and call, every reason, and the JSON Schemas.
 
 use std::path::{Path, PathBuf};
 
@@ -7,11 +7,12 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::error::{Answer, Error};
-use super::output::{Format, talk};
+use super::output::{Format, table_within, talk};
 use super::printed::{List, Printed};
 use super::run::Session;
 use super::schemas;
 use crate::manifest;
+use crate::model::ReasonCode;
 use crate::model::spec::{Kind, ResourceKind};
 use crate::policy::expression::CATALOGUE;
 use crate::policy::vocabulary;
@@ -31,15 +32,34 @@ const RESOURCES: [ResourceKind; 5] = [
     ResourceKind::CapacityProvider,
 ];
 
+/// Why things stand as they stand, beside the kinds.
+const REASONS: &str = "reasons";
+
 /// What to explain.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// A kind or a field of it (Policy, Binding.spec.scope); `variables` and `functions` of expressions; `tests` of policies
+    /// A kind or a field of it (Policy, Binding.spec.scope); `variables` and `functions` of expressions; `tests` of policies;
+    /// `reasons`, or one of them (FamilyAhead)
     #[arg(value_name = "KIND[.FIELD]", required_unless_present = "schemas")]
     what: Option<String>,
     /// Write the JSON Schemas of all kinds and reports into a folder, for editors
     #[arg(long, value_name = "DIR", conflicts_with = "what")]
     schemas: Option<PathBuf>,
+}
+
+/// Why something stands as it stands.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct ReasonView {
+    /// Its code.
+    code: ReasonCode,
+    /// What it means.
+    means: &'static str,
+    /// What to do about it; commands without the `plimsoll` in front.
+    r#do: &'static str,
+}
+
+impl Printed for ReasonView {
+    const KIND: &'static str = "Reason";
 }
 
 /// A function of expressions.
@@ -85,7 +105,11 @@ pub(super) fn run(session: &mut Session, arguments: &Arguments) -> Result<Answer
         FUNCTIONS => functions(session),
         VARIABLES => variables(session),
         TESTS => tests(session),
-        what => kind(session, what),
+        REASONS => reasons(session, ReasonCode::ALL),
+        what => match ReasonCode::ALL.iter().find(|code| code.as_str() == what) {
+            Some(code) => reasons(session, &[*code]),
+            None => kind(session, what),
+        },
     }
 }
 
@@ -123,6 +147,29 @@ fn functions(session: &mut Session) -> Result<Answer, Error> {
             };
             let rows: Vec<Vec<String>> = CATALOGUE.iter().map(row).collect();
             session.output.table(&["FUNCTION", "GIVES", "EXAMPLE"], &rows)?;
+        }
+    }
+    Ok(Answer::Yes)
+}
+
+fn reasons(session: &mut Session, codes: &[ReasonCode]) -> Result<Answer, Error> {
+    match (session.output.format(), codes) {
+        (Format::Json | Format::Yaml, _) => {
+            let one = |code: &ReasonCode| {
+                ReasonView { code: *code, means: code.sentence().trim(), r#do: code.remedy() }.to_json()
+            };
+            session.output.value(&List { items: codes.iter().map(one).collect() }.to_json())?;
+        }
+        (_, [code]) => {
+            session.output.text(&format!("{}:{}\n  do: {}", code.as_str(), code.sentence(), code.remedy()))?;
+        }
+        _ => {
+            let row = |code: &ReasonCode| {
+                vec![code.as_str().to_owned(), code.sentence().trim().to_owned(), code.remedy().to_owned()]
+            };
+            let rows: Vec<Vec<String>> = codes.iter().map(row).collect();
+            let text = table_within(&["REASON", "MEANS", "DO"], &rows, session.output.width(), 2);
+            session.output.text(&text)?;
         }
     }
     Ok(Answer::Yes)

@@ -20,6 +20,7 @@ use crate::records::configuration::Configurations;
 use crate::records::events::Events;
 use crate::records::lease::Leases;
 use crate::records::reports::Reports;
+use crate::records::standalone::StandaloneReports;
 
 /// What to list.
 #[derive(Debug, Args)]
@@ -169,7 +170,7 @@ async fn of_target(store: &dyn Store, target: &TargetId, listed: Listed) -> Resu
         }
         Listed::Changes => {
             let all = campaigns.campaigns().await?;
-            let item = |version: u64, change: &crate::rollout::Change| Item {
+            let item = |change: &crate::rollout::Change, json: Value| Item {
                 name: change.name.clone(),
                 cells: vec![
                     change.spec.resource.short().to_owned(),
@@ -180,11 +181,11 @@ async fn of_target(store: &dyn Store, target: &TargetId, listed: Listed) -> Resu
                     change.waiting.as_ref().map(|reason| reason.message.clone()).unwrap_or_default(),
                     target.to_string(),
                 ],
-                json: views::change(version, change),
+                json,
             };
             all.iter()
-                .flat_map(|campaign| &campaign.changes)
-                .map(|change| item(change.version, &change.value))
+                .flat_map(|campaign| campaign.changes.iter().zip(views::changes(campaign)))
+                .map(|(change, json)| item(&change.value, json))
                 .collect()
         }
         Listed::Holds => {
@@ -225,7 +226,9 @@ async fn of_target(store: &dyn Store, target: &TargetId, listed: Listed) -> Resu
             if listed == Listed::Services {
                 reports.values().map(item).collect()
             } else {
-                reports.values().flat_map(|report| of_report(target, report)).collect()
+                let outside = StandaloneReports::of(store, target).list().await?;
+                let outside = outside.values().flat_map(|row| of_standalone(target, row));
+                reports.values().flat_map(|report| of_report(target, report)).chain(outside).collect()
             }
         }
         Listed::Events => {
@@ -281,6 +284,26 @@ fn of_report(target: &TargetId, report: &crate::records::reports::ServiceReport)
         json,
     };
     report.resource.findings.iter().zip(jsons).map(item).collect()
+}
+
+/// The findings outside of services, under the revision and where it runs.
+fn of_standalone(target: &TargetId, row: &crate::plan::PlannedStandalone) -> Vec<Item> {
+    let place = row.cluster.as_ref().map_or_else(|| "in no service".to_owned(), |arn| format!("in {}", arn.name()));
+    let item = |found: &crate::plan::PlannedFinding| Item {
+        name: row.resource.clone(),
+        cells: vec![
+            format!("{} {place}", row.resource.rsplit('/').next().unwrap_or(&row.resource)),
+            found.severity.as_str().to_owned(),
+            found.policy.clone(),
+            format!("{} ({})", found.finding.message, row.reason.code.as_str()),
+            "no".to_owned(),
+            found.finding.waiver.clone().unwrap_or_default(),
+            found.finding.path.clone(),
+            target.to_string(),
+        ],
+        json: views::standalone_finding(target, row, found),
+    };
+    row.findings.iter().map(item).collect()
 }
 
 /// `CLUSTER/NAME` of an ARN: what people read.

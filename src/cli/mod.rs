@@ -4,6 +4,7 @@
 //! [`output`] writes data to stdout and talk to stderr. Nothing in here decides anything about a fleet.
 
 mod apply;
+mod apply_plan;
 mod arguments;
 mod audit;
 mod check;
@@ -15,6 +16,7 @@ mod controller;
 mod delete;
 mod demo;
 mod describe;
+mod describe_service;
 mod error;
 mod events;
 mod explain;

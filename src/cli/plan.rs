@@ -34,6 +34,9 @@ pub(super) struct Arguments {
     /// Write a JSON Patch and the corrected register input of each family into a folder; these are not masked
     #[arg(long, value_name = "DIR")]
     patches: Option<PathBuf>,
+    /// Look outside of services too: at running tasks that none started, and families that none uses
+    #[arg(long)]
+    standalone: bool,
     /// A guarded member that the controller is started with --allow-edit for; `*` for list elements
     #[arg(long, value_name = "POINTER")]
     allow_edit: Vec<String>,
@@ -81,7 +84,8 @@ pub(super) async fn run(session: &mut Session, arguments: Arguments) -> Result<A
         );
     }
     let with_store = store.is_some();
-    let mut planned = observe_and_plan(session, &configuration, store, &arguments.allow_edit).await?;
+    let mut planned =
+        observe_and_plan(session, &configuration, store, (&arguments.allow_edit, arguments.standalone)).await?;
     let several = planned.len() > 1;
     let Some(one) = planned.pop().filter(|_| !several) else {
         return Err(Error::new("there are several targets")
@@ -128,11 +132,11 @@ pub(super) async fn observe_and_plan(
     session: &Session,
     configuration: &Configuration,
     store: Option<Arc<dyn Store>>,
-    allow_edit: &[String],
+    (allow_edit, standalone): (&[String], bool),
 ) -> Result<Vec<Planned>, Error> {
     let mut planned = Vec::new();
     for aws in Aws::targets(configuration, session.global.target.as_ref(), None, Timeouts::default()).await? {
-        planned.push(plan_target(session, &aws, configuration, store.clone(), allow_edit).await?);
+        planned.push(plan_target(session, &aws, configuration, store.clone(), (allow_edit, standalone)).await?);
     }
     Ok(planned)
 }
@@ -143,7 +147,7 @@ async fn plan_target(
     aws: &Aws,
     configuration: &Configuration,
     store: Option<Arc<dyn Store>>,
-    allow_edit: &[String],
+    (allow_edit, standalone): (&[String], bool),
 ) -> Result<Planned, Error> {
     // Without a store there are no holds and no open rollouts to read: an empty one stands for it.
     let store = match store {
@@ -161,7 +165,12 @@ async fn plan_target(
     };
     let (ecs, alarms) = (Arc::clone(&aws.ecs), Arc::clone(&aws.alarms));
     let parts = Parts { ecs, alarms, store, clock: Arc::clone(&session.clock) };
-    let planned = Controller::new(parts, settings).plan(Some(configuration.objects.clone())).await;
+    let mut controller = Controller::new(parts, settings);
+    if standalone {
+        // Whoever asks waits for all of it.
+        controller = controller.with_standalone(Duration::ZERO, usize::MAX);
+    }
+    let planned = controller.plan(Some(configuration.objects.clone())).await;
     let (plan, set) = planned.map_err(controller_error)?;
     Ok(Planned { plan, policies: set.len() })
 }

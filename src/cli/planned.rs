@@ -1,19 +1,20 @@
-//! A plan for scripts: the report of DESIGN §7.
+//! A plan for scripts: the report of DESIGN §7, which can be asked for again as it is.
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::printed::{PolicySetView, Printed};
 use crate::model::spec::Enforcement;
-use crate::model::{DiffEntry, Reason, TargetId};
-use crate::plan::{Cost, Plan, PlanOutcome, PlannedFinding, PlannedResource, Summary};
+use crate::model::{DiffEntry, PutBack, Reason, TargetId};
+use crate::plan::saved::{self, SavedCampaign};
+use crate::plan::{Cost, Plan, PlanOutcome, PlannedFinding, PlannedResource, StandaloneReport, Summary};
 use crate::policy::{WaiverHere, WaiverUse};
 
 /// What `plan` says.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct PlanReport {
-    /// The hash of what it was made from.
+    /// The hash of what it would do, where, and of the policies it was made with.
     id: String,
     /// Where.
     target: TargetId,
@@ -37,6 +38,12 @@ pub(super) struct PlanReport {
     waivers: Vec<WaiverUse>,
     /// What could not be listed: then these are not all services.
     gaps: Vec<String>,
+    /// What does not comply outside of services; null where nobody asked to look there.
+    standalone: Option<StandaloneReport>,
+    /// What it would do, as `apply-plan` asks for it: where values may be secret, by their hashes.
+    campaigns: Vec<SavedCampaign>,
+    /// The hash of all the rest: tells that it was edited.
+    digest: String,
 }
 
 impl Printed for PlanReport {
@@ -104,6 +111,15 @@ struct ResourcePlan {
     /// Waivers in force for it, and whether each is needed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     waivers: Vec<WaiverHere>,
+    /// Each time, of late, that somebody put the violation back after its fix had landed; the last is what runs now.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    put_back: Vec<PutBack>,
+    /// The Bindings that match, by name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    bindings: Vec<String>,
+    /// Tags by which it takes itself out of a Binding or into a Waiver, in sentences.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    exempt: Vec<String>,
 }
 
 /// A wave.
@@ -126,7 +142,7 @@ impl PlanReport {
     /// Of a plan in which values are masked already.
     pub(super) fn of(plan: &Plan, policies: usize, source: &str) -> Self {
         let waves = plan.campaigns.iter().flat_map(|campaign| campaign.waves.iter().map(move |wave| (campaign, wave)));
-        Self {
+        let mut report = Self {
             id: plan.id.clone(),
             target: plan.target.clone(),
             policy_set: PolicySetView { source: source.to_owned(), hash: plan.policy_set.clone(), policies },
@@ -166,7 +182,12 @@ impl PlanReport {
             cost: plan.cost,
             waivers: plan.tally.waivers.clone(),
             gaps: plan.gaps.clone(),
-        }
+            standalone: plan.standalone.clone(),
+            campaigns: plan.saved().campaigns,
+            digest: String::new(),
+        };
+        report.digest = saved::digest(&report.to_json());
+        report
     }
 }
 
@@ -182,6 +203,9 @@ impl ResourcePlan {
             diff: planned.diff.clone(),
             wave: planned.wave,
             waivers: planned.waivers.clone(),
+            put_back: planned.put_back.clone(),
+            bindings: planned.bindings.clone(),
+            exempt: planned.exempt.clone(),
         }
     }
 }

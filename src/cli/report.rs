@@ -7,7 +7,7 @@ use super::sentences;
 use super::views::masked;
 use crate::model::mask::clean_text;
 use crate::model::{DiffEntry, DiffOp};
-use crate::plan::{Plan, PlanOutcome, PlannedResource};
+use crate::plan::{Plan, PlanOutcome, PlannedResource, StandaloneReport};
 use crate::policy::WaiverUse;
 
 /// In the order in which people want to read them.
@@ -78,6 +78,9 @@ fn write(text: &mut String, plan: &Plan, policies: usize, wide: bool) -> std::fm
     for line in look_after {
         writeln!(text, "  {}", clean_text(&line))?;
     }
+    if let Some(found) = &plan.standalone {
+        standalone(text, found, wide)?;
+    }
     for gap in &plan.gaps {
         writeln!(text, "\nnot all could be seen: {}", clean_text(gap))?;
     }
@@ -106,6 +109,12 @@ fn resource(text: &mut String, planned: &PlannedResource, waivers: &[WaiverUse])
         let waived = found.finding.waiver.as_ref().map(left).unwrap_or_default();
         let line = format!("{} {}: {}{waived}", found.severity.as_str(), found.policy, found.finding.message);
         writeln!(text, "    {}", clean_text(&line))?;
+    }
+    for put_back in &planned.put_back {
+        writeln!(text, "    put back: {}", clean_text(&put_back.to_string()))?;
+    }
+    for exempt in &planned.exempt {
+        writeln!(text, "    {}", clean_text(exempt))?;
     }
     for entry in &planned.diff {
         writeln!(text, "    {}", difference(entry))?;
@@ -148,6 +157,25 @@ fn waves(text: &mut String, plan: &Plan) -> std::fmt::Result {
                 wave.record.max_in_flight
             )?;
         }
+    }
+    Ok(())
+}
+
+/// What does not comply outside of services: nothing that a rollout could change.
+fn standalone(text: &mut String, found: &StandaloneReport, wide: bool) -> std::fmt::Result {
+    let hint = if wide || found.rows.is_empty() { "" } else { "; -o wide lists them" };
+    writeln!(text, "\noutside of services: {} that do not comply{hint}", found.rows.len())?;
+    for row in found.rows.iter().filter(|_| wide) {
+        let revision = row.resource.rsplit('/').next().unwrap_or(&row.resource);
+        writeln!(text, "  {}  {}", clean_text(revision), row.outcome.as_str())?;
+        writeln!(text, "    {}", clean_text(&row.reason.to_string()))?;
+        for found in &row.findings {
+            let line = format!("{} {}: {}", found.severity.as_str(), found.policy, found.finding.message);
+            writeln!(text, "    {}", clean_text(&line))?;
+        }
+    }
+    for gap in &found.gaps {
+        writeln!(text, "  not all was seen: {}", clean_text(gap))?;
     }
     Ok(())
 }

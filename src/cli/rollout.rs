@@ -1,7 +1,6 @@
 //! `rollout …`: look at rollouts, and ask the controller for something.
 
 use clap::{Args, Subcommand};
-use serde_json::Value;
 
 use super::command::{self, Waiting};
 use super::connect::Opened;
@@ -13,11 +12,14 @@ use super::run::Session;
 use super::watch::Watch;
 use super::{status, targets, views};
 use crate::manifest::to_yaml;
-use crate::model::{ServiceArn, TargetId};
+use crate::model::mask::clean_text;
+use crate::model::{Reason, ReasonCode, ServiceArn, TargetId};
+use crate::ports::Store;
 use crate::records::campaign::{Campaign, Campaigns};
 use crate::records::command::Ask;
+use crate::records::targets::Targets;
 use crate::rollout::command::Request;
-use crate::rollout::{Phase, RolloutState};
+use crate::rollout::{Phase, Rollout, RolloutState};
 
 /// What to do with rollouts.
 #[derive(Debug, Subcommand)]
@@ -64,7 +66,8 @@ pub(super) struct Status {
 pub(super) struct Asking {
     /// The rollout's name
     name: String,
-    /// Wait until it is done; 1 where it is refused or fails, 2 where no controller is alive
+    /// Wait until it is done, or until the next wave wants approval; 1 where it is refused or fails, 2 where no
+    /// controller is alive
     #[arg(long)]
     wait: bool,
 }
@@ -123,34 +126,53 @@ async fn show(session: &mut Session, opened: &Opened, arguments: Status) -> Resu
     let store = opened.store.as_ref();
     let watch = if arguments.watch { Some(Watch::start()?) } else { None };
     let mut last = String::new();
+    let people = matches!(session.output.format(), Format::Table | Format::Wide);
     loop {
-        let (_, campaign) = targets::rollout(session, store, &arguments.name).await?;
+        let (target, campaign) = targets::rollout(session, store, &arguments.name).await?;
         // Times that pass are no news: a change in what is stored is.
         let key = format!(
             "{}{:?}",
             campaign.rollout.version,
             campaign.changes.iter().map(|change| change.version).collect::<Vec<_>>()
         );
-        if key != last {
-            let text = rendered(session, &campaign)?;
-            session.output.text(&text)?;
+        let state = &campaign.rollout.value.state;
+        let ended = state.is_final() && !campaign.changes.iter().any(|change| !change.value.state.phase().is_final());
+        // On a terminal the tree stands and changes, the time that is left too; elsewhere each is told once.
+        let in_place = people && watch.is_some() && session.output.width().is_some();
+        if key != last || in_place {
+            let mut text = rendered(session, &campaign)?;
+            if people {
+                text.push_str(&troubles(store, &target).await?);
+            }
+            if in_place {
+                session.output.live(&text, ended)?;
+            } else {
+                let between = if people && !last.is_empty() { "\n" } else { "" };
+                session.output.text(&format!("{between}{text}"))?;
+            }
             last = key;
         }
-        let state = &campaign.rollout.value.state;
         let Some(watch) = &watch else { return Ok(Answer::Yes) };
-        if state.is_final() {
+        if ended {
             return Ok(Answer::of(ended_well(state, &Request::Resume)));
         }
         if !watch.again(session).await {
             return Ok(Answer::Yes);
         }
-        if matches!(session.output.format(), Format::Table | Format::Wide) && last.is_empty() {
-            session.output.text("\n")?;
-        }
     }
 }
 
-fn rendered(session: &Session, campaign: &Campaign) -> Result<String, Error> {
+/// What keeps the controller's passes over a target from being complete, as lines; nothing where they are.
+pub(super) async fn troubles(store: &dyn Store, target: &TargetId) -> Result<String, Error> {
+    let conditions = Targets::of(store).read(target).await?.map(|record| record.value.conditions).unwrap_or_default();
+    let told = |reason: &Reason| {
+        let line = format!("the last look at {target} was not whole: {reason}");
+        format!("{}\n  do: {}\n", clean_text(&line), reason.code.remedy())
+    };
+    Ok(conditions.iter().map(told).collect())
+}
+
+pub(super) fn rendered(session: &Session, campaign: &Campaign) -> Result<String, Error> {
     Ok(match session.output.format() {
         Format::Json => serde_json::to_string_pretty(&views::rollout_with_changes(campaign)).unwrap_or_default(),
         Format::Yaml => to_yaml(&views::rollout_with_changes(campaign))
@@ -164,9 +186,7 @@ async fn history(session: &mut Session, opened: &Opened, name: &str) -> Result<A
     let (_, campaign) = targets::rollout(session, opened.store.as_ref(), name).await?;
     match session.output.format() {
         Format::Json | Format::Yaml => {
-            let changes: Vec<Value> =
-                campaign.changes.iter().map(|change| views::change(change.version, &change.value)).collect();
-            session.output.value(&List { items: changes }.to_json())?;
+            session.output.value(&List { items: views::changes(&campaign) }.to_json())?;
         }
         _ => session.output.text(&status::history(&campaign))?,
     }
@@ -223,7 +243,7 @@ async fn ask(session: &mut Session, opened: &Opened, asking: Asking, request: Re
 }
 
 /// Waits until what was asked for has come to its end, or to where a person is needed.
-async fn until_settled(
+pub(super) async fn until_settled(
     session: &Session,
     opened: &Opened,
     target: &TargetId,
@@ -252,10 +272,18 @@ fn is_settled(campaign: &Campaign, request: &Request) -> bool {
         Request::Abort => {
             state.is_final() && !campaign.changes.iter().any(|change| change.value.state.phase().is_in_flight())
         }
+        // Under `eachWave` the wave that was approved has landed when the next one waits for its own approval.
         Request::Approve { .. } | Request::Resume | Request::Retry => {
-            state.is_final() || matches!(state, RolloutState::Paused { .. } | RolloutState::Proposed { .. })
+            state.is_final()
+                || matches!(state, RolloutState::Paused { .. } | RolloutState::Proposed { .. })
+                || waits_for_approval(&campaign.rollout.value)
         }
     }
+}
+
+fn waits_for_approval(rollout: &Rollout) -> bool {
+    let asked = rollout.waiting.as_ref().is_some_and(|reason| reason.code == ReasonCode::ApprovalRequired);
+    asked && matches!(rollout.state, RolloutState::Progressing { .. })
 }
 
 fn of_service<'a>(campaign: &'a Campaign, service: &'a ServiceArn) -> impl Iterator<Item = Phase> + 'a {
@@ -265,11 +293,12 @@ fn of_service<'a>(campaign: &'a Campaign, service: &'a ServiceArn) -> impl Itera
     campaign.changes.iter().filter(of_it).map(|change| change.value.state.phase())
 }
 
-fn landed(campaign: &Campaign, request: &Request) -> bool {
+pub(super) fn landed(campaign: &Campaign, request: &Request) -> bool {
     match request {
         Request::Undo { service: Some(service) } => {
             of_service(campaign, service).all(|phase| phase == Phase::RolledBack)
         }
+        Request::Approve { .. } if waits_for_approval(&campaign.rollout.value) => true,
         _ => ended_well(&campaign.rollout.value.state, request),
     }
 }

@@ -12,8 +12,8 @@ use super::connect::{self, Opened};
 use super::error::{Answer, Error};
 use super::output::{Format, Output};
 use super::{
-    apply, audit, check, completion, controller, delete, demo, describe, events, explain, fix, freeze, get, hold, plan,
-    rollout, sim, store, test, version,
+    apply, apply_plan, audit, check, completion, controller, delete, demo, describe, events, explain, fix, freeze, get,
+    hold, plan, rollout, sim, store, test, version,
 };
 use crate::model::Timestamp;
 use crate::ports::Clock;
@@ -125,6 +125,7 @@ async fn dispatch(cli: Cli) -> Result<Answer, Error> {
         Verb::Demo(arguments) => demo::run(session, arguments).await,
         Verb::Controller(arguments) => controller::run(session, arguments).await,
         Verb::Apply(arguments) => apply::run(session, arguments).await,
+        Verb::ApplyPlan(arguments) => apply_plan::run(session, arguments).await,
         Verb::Delete(arguments) => delete::run(session, arguments).await,
         Verb::Get(arguments) => get::run(session, arguments).await,
         Verb::Describe(arguments) => describe::run(session, arguments).await,

@@ -6,9 +6,9 @@ use serde_json::{Map, Value, json};
 use super::apply::ApplyReport;
 use super::audit::AuditReport;
 use super::delete::DeleteReport;
-use super::describe::ServiceDescription;
+use super::describe_service::ServiceDescription;
 use super::error::Error;
-use super::explain::{FunctionView, VariableView};
+use super::explain::{FunctionView, ReasonView, VariableView};
 use super::planned::PlanReport;
 use super::printed::{List, Printed, bare_schema, beside, schema};
 use super::reports::{CheckReport, FixReport};
@@ -85,7 +85,7 @@ fn records() -> Vec<Named> {
 
 /// What `explain` lists.
 fn vocabulary() -> Vec<Named> {
-    vec![one::<FunctionView>(), one::<VariableView>()]
+    vec![one::<FunctionView>(), one::<VariableView>(), one::<ReasonView>()]
 }
 
 fn reports() -> Vec<Named> {

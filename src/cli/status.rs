@@ -7,7 +7,7 @@ use super::views::{Counts, masked};
 use crate::model::mask::clean_text;
 use crate::model::{Reason, ReasonCode, Span, Timestamp};
 use crate::records::campaign::Campaign;
-use crate::rollout::{Change, Phase, Rollout, RolloutState, State};
+use crate::rollout::{Change, Phase, Rollout, RolloutState, waits};
 
 /// The tree. Ends with what to do next.
 pub(super) fn tree(campaign: &Campaign, now: Timestamp) -> String {
@@ -42,17 +42,23 @@ fn write(text: &mut String, campaign: &Campaign, now: Timestamp) -> std::fmt::Re
         let at = wave_state(&rollout.state, index, &members, now);
         writeln!(text, "  wave {} {}: {at}{bake}", index + 1, clean_text(&wave.name))?;
         for change in members {
-            change_line(text, change, now)?;
+            change_line(text, rollout, &changes, change, now)?;
         }
     }
     // A change may stand outside every wave where a newer version has made the rollout.
     for change in changes.iter().filter(|change| change.spec.wave >= rollout.spec.waves.len()) {
-        change_line(text, change, now)?;
+        change_line(text, rollout, &changes, change, now)?;
     }
     writeln!(text, "next: {}", next(rollout, &counts))
 }
 
-fn change_line(text: &mut String, change: &Change, now: Timestamp) -> std::fmt::Result {
+fn change_line(
+    text: &mut String,
+    rollout: &Rollout,
+    changes: &[&Change],
+    change: &Change,
+    now: Timestamp,
+) -> std::fmt::Result {
     let moved = match (&change.spec.from, &change.spec.to) {
         (Some(from), Some(to)) => format!("  {} -> {}", from.short(), to.short()),
         (Some(from), None) => format!("  {}", from.short()),
@@ -65,11 +71,16 @@ fn change_line(text: &mut String, change: &Change, now: Timestamp) -> std::fmt::
         clean_text(change.spec.resource.short()),
         change.state.phase().as_str()
     )?;
-    let reason = change.waiting.as_ref().or_else(|| reason_of_change(&change.state));
-    match reason {
-        Some(reason) => writeln!(text, "        {}", told(reason, now)),
-        None => Ok(()),
+    // What the whole rollout waits for is said once, above.
+    let of_all = reason_of(&rollout.state).or(rollout.waiting.as_ref());
+    let reason = waits::why(rollout, changes.iter().copied(), change);
+    if let Some(reason) = reason.filter(|reason| Some(reason) != of_all) {
+        writeln!(text, "        {}", told(&reason, now))?;
     }
+    for put_back in &change.spec.put_back {
+        writeln!(text, "        put back: {}", clean_text(&put_back.to_string()))?;
+    }
+    Ok(())
 }
 
 /// The history of every change, oldest first, with what it changed.
@@ -145,7 +156,7 @@ fn left(until: Timestamp, now: Timestamp) -> String {
 const fn reason_of(state: &RolloutState) -> Option<&Reason> {
     match state {
         RolloutState::Proposed { reason } | RolloutState::Paused { reason, .. } => Some(reason),
-        RolloutState::RollingBack { cause } | RolloutState::RolledBack { cause, .. } => Some(cause),
+        RolloutState::RollingBack { cause, .. } | RolloutState::RolledBack { cause, .. } => Some(cause),
         RolloutState::Failed { reason, .. } | RolloutState::Aborted { reason, .. } => Some(reason),
         RolloutState::Scheduled
         | RolloutState::Progressing { .. }
@@ -155,31 +166,15 @@ const fn reason_of(state: &RolloutState) -> Option<&Reason> {
     }
 }
 
-const fn reason_of_change(state: &State) -> Option<&Reason> {
-    match state {
-        State::Unverified { reason, .. }
-        | State::Failed { reason, .. }
-        | State::Quarantined { reason, .. }
-        | State::Blocked { reason, .. }
-        | State::Deferred { reason, .. }
-        | State::Overtaken { reason, .. }
-        | State::Clobbered { reason, .. } => Some(reason),
-        State::RollingBack { cause, .. } | State::RolledBack { cause, .. } => Some(cause),
-        State::Pending
-        | State::Registering { .. }
-        | State::Updating { .. }
-        | State::Stabilizing { .. }
-        | State::Verifying { .. }
-        | State::Succeeded { .. }
-        | State::Gone { .. } => None,
-    }
-}
-
 /// What a person can do now.
 fn next(rollout: &Rollout, counts: &Counts) -> String {
     let name = &rollout.name;
     let undo = format!("`plimsoll rollout undo {name}` takes it back");
     match &rollout.state {
+        RolloutState::Proposed { reason } if reason.code == ReasonCode::Contested => format!(
+            "`plimsoll rollout approve {name} --plan {}` starts it this once, `retry {name}` lets it go on by itself again, `abort {name}` drops it",
+            rollout.spec.plan
+        ),
         RolloutState::Proposed { .. } => {
             format!(
                 "`plimsoll rollout approve {name} --plan {}` starts it, `plimsoll rollout abort {name}` drops it",

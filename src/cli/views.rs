@@ -9,8 +9,8 @@ use serde_json::Value;
 use super::printed::{Nested, Printed};
 use crate::model::mask::mask_value;
 use crate::model::spec::Enforcement;
-use crate::model::{DiffEntry, Hold, Reason, ReasonCode, Resource, TargetId, Timestamp, Verdict};
-use crate::plan::{PlanOutcome, PlannedFinding};
+use crate::model::{ClusterArn, DiffEntry, Hold, PutBack, Reason, ReasonCode, Resource, TargetId, Timestamp, Verdict};
+use crate::plan::{PlanOutcome, PlannedFinding, PlannedStandalone};
 use crate::policy::WaiverHere;
 use crate::records::campaign::Campaign;
 use crate::records::command::Command;
@@ -18,7 +18,7 @@ use crate::records::events::Event;
 use crate::records::lease::Lease;
 use crate::records::reports::ServiceReport;
 use crate::rollout::alarm::{self, Alarms};
-use crate::rollout::{Change, ChangeSpec, HistoryEntry, Phase, RolloutSpec, RolloutState, State};
+use crate::rollout::{Change, ChangeSpec, HistoryEntry, Phase, RolloutSpec, RolloutState, State, waits};
 
 /// How many changes of a rollout stand where.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
@@ -134,7 +134,7 @@ struct RolloutStatus {
     /// How many of its changes stand where.
     counts: Counts,
     /// `Complete`: True once it has ended as it should.
-    conditions: Vec<RolloutCondition>,
+    conditions: Vec<RecordCondition>,
     /// Waves approved so far.
     approved_waves: usize,
 }
@@ -142,7 +142,7 @@ struct RolloutStatus {
 /// A condition, as Kubernetes has them.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct RolloutCondition {
+struct RecordCondition {
     /// Its name.
     #[serde(rename = "type")]
     kind: &'static str,
@@ -153,7 +153,7 @@ struct RolloutCondition {
     /// In a sentence.
     message: Option<String>,
     /// Since when.
-    last_transition_time: Timestamp,
+    last_transition_time: Option<Timestamp>,
 }
 
 impl Printed for RolloutView {
@@ -190,12 +190,12 @@ pub(super) fn rollout(campaign: &Campaign) -> Value {
 
 /// A Rollout with its Changes beside its status.
 pub(super) fn rollout_with_changes(campaign: &Campaign) -> Value {
-    let changes = campaign.changes.iter().map(|one| Nested(change_view(one.version, &one.value))).collect();
+    let changes = change_views(campaign).into_iter().map(Nested).collect();
     rollout_view(campaign, Some(changes)).to_json()
 }
 
 /// The condition `Complete`: True once it has ended as it should, False with the reason where it has not.
-fn complete(state: &RolloutState, created: Timestamp) -> RolloutCondition {
+fn complete(state: &RolloutState, created: Timestamp) -> RecordCondition {
     let (status, message, at) = match state {
         RolloutState::Succeeded { at } => ("True", None, *at),
         RolloutState::RolledBack { cause, at } => ("False", Some(&cause.message), *at),
@@ -206,13 +206,13 @@ fn complete(state: &RolloutState, created: Timestamp) -> RolloutCondition {
         RolloutState::Proposed { reason } | RolloutState::Paused { reason, .. } => {
             ("False", Some(&reason.message), created)
         }
-        RolloutState::RollingBack { cause } => ("False", Some(&cause.message), created),
+        RolloutState::RollingBack { cause, asked_at } => ("False", Some(&cause.message), asked_at.unwrap_or(created)),
         RolloutState::Baking { .. } | RolloutState::Progressing { .. } | RolloutState::Scheduled => {
             ("Unknown", None, created)
         }
     };
     let (reason, message) = (state.phase(), message.cloned());
-    RolloutCondition { kind: "Complete", status, reason, message, last_transition_time: at }
+    RecordCondition { kind: "Complete", status, reason, message, last_transition_time: Some(at) }
 }
 
 /// One resource moving from one state to another.
@@ -236,15 +236,31 @@ struct ChangeStatus {
     waiting: Option<Waiting>,
     /// Every state it was in.
     history: Vec<HistoryEntry>,
+    /// `Landed`: True once it is proved, False where it ended otherwise.
+    conditions: Vec<RecordCondition>,
 }
 
 impl Printed for ChangeView {
     const KIND: &'static str = "Change";
 }
 
+/// The condition `Landed`: True once it is proved, False with the reason where it ended otherwise.
+fn landed(change: &Change, reason: Option<&Reason>) -> RecordCondition {
+    let phase = change.state.phase();
+    let status = match phase {
+        Phase::Succeeded => "True",
+        Phase::Unverified => "Unknown",
+        phase if phase.is_final() => "False",
+        _ => "Unknown",
+    };
+    let code = reason.map_or_else(|| phase.as_str(), |reason| reason.code.as_str());
+    let message = reason.map(|reason| reason.message.clone());
+    RecordCondition { kind: "Landed", status, reason: code, message, last_transition_time: change.entered() }
+}
+
 /// The condition `AlarmsQuiet`, where its strategy listens to alarms: False with the alarm that is on, Unknown with what
 /// keeps them from being known. They are not read while nothing depends on them.
-fn alarms_quiet(campaign: &Campaign) -> Option<RolloutCondition> {
+fn alarms_quiet(campaign: &Campaign) -> Option<RecordCondition> {
     let rollout = &campaign.rollout.value;
     if rollout.spec.strategy.health.alarms.is_empty() {
         return None;
@@ -261,15 +277,31 @@ fn alarms_quiet(campaign: &Campaign) -> Option<RolloutCondition> {
         Some(reason) => (reason.code.as_str(), Some(reason.message.clone())),
         None => (if status == "True" { "Quiet" } else { "NotRead" }, None),
     };
-    Some(RolloutCondition { kind: "AlarmsQuiet", status, reason, message, last_transition_time: at })
+    Some(RecordCondition { kind: "AlarmsQuiet", status, reason, message, last_transition_time: Some(at) })
 }
 
-/// A Change.
-pub(super) fn change(version: u64, change: &Change) -> Value {
-    change_view(version, change).to_json()
+/// The Changes of a Rollout: each with what it waits for, also where that is the rollout's own affair.
+pub(super) fn change_views(campaign: &Campaign) -> Vec<ChangeView> {
+    let all = || campaign.changes.iter().map(|change| &change.value);
+    let one = |stored: &crate::records::Versioned<Change>| {
+        let mut view = change_view(stored.version, &stored.value);
+        let open = !stored.value.state.phase().is_final();
+        if let Some(why) = waits::why(&campaign.rollout.value, all(), &stored.value).filter(|_| open) {
+            view.status.waiting = Some(Waiting::of(&why));
+            view.status.reason = Some(why);
+        }
+        view
+    };
+    campaign.changes.iter().map(one).collect()
 }
 
-pub(super) fn change_view(version: u64, change: &Change) -> ChangeView {
+/// The same as they are printed.
+pub(super) fn changes(campaign: &Campaign) -> Vec<Value> {
+    change_views(campaign).iter().map(Printed::to_json).collect()
+}
+
+fn change_view(version: u64, change: &Change) -> ChangeView {
+    let reason = change.waiting.clone().or_else(|| change.state.why());
     ChangeView {
         metadata: RecordMetadata { resource_version: Some(version.to_string()), ..RecordMetadata::of(&change.name) },
         spec: ChangeSpec {
@@ -282,7 +314,8 @@ pub(super) fn change_view(version: u64, change: &Change) -> ChangeView {
         },
         status: ChangeStatus {
             state: change.state.clone(),
-            reason: change.waiting.clone().or_else(|| change.state.reason().cloned()),
+            conditions: vec![landed(change, reason.as_ref())],
+            reason,
             waiting: change.waiting.as_ref().map(Waiting::of),
             history: change.history.clone(),
         },
@@ -383,6 +416,12 @@ struct ServiceReportStatus {
     diff: Vec<DiffEntry>,
     /// Waivers in force for it, and whether each is needed.
     waivers: Vec<WaiverHere>,
+    /// Each time, of late, that somebody put the violation back.
+    put_back: Vec<PutBack>,
+    /// The Bindings that decide how far to go.
+    bindings: Vec<String>,
+    /// Tags by which it takes itself out of a Binding or into a Waiver, in sentences.
+    exempt: Vec<String>,
     /// The verdict of every policy that was asked.
     verdicts: BTreeMap<String, Verdict>,
     /// The hash of the policies it was judged by.
@@ -415,6 +454,9 @@ pub(super) fn service_view(target: &TargetId, report: &ServiceReport) -> Service
             findings: planned.findings.clone(),
             diff: masked(&planned.diff),
             waivers: planned.waivers.clone(),
+            put_back: planned.put_back.clone(),
+            bindings: planned.bindings.clone(),
+            exempt: planned.exempt.clone(),
             verdicts: report.verdicts.clone(),
             policy_set: report.policy_set.clone(),
         },
@@ -426,10 +468,24 @@ pub(super) fn service_view(target: &TargetId, report: &ServiceReport) -> Service
 pub(super) struct FindingView {
     /// Where.
     target: TargetId,
-    /// The service or cluster, by ARN.
+    /// The service or cluster, by ARN; outside of services the revision, or its family.
     resource: String,
     #[serde(flatten)]
     finding: PlannedFinding,
+    /// Outside of services: where, and whose it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    standalone: Option<OutsideView>,
+}
+
+/// Where and whose a revision is that no service runs.
+#[derive(Debug, Serialize, JsonSchema)]
+struct OutsideView {
+    /// Where its tasks run; none for a family that nobody runs.
+    cluster: Option<ClusterArn>,
+    /// How many tasks run it.
+    tasks: usize,
+    /// Whose it is.
+    reason: Reason,
 }
 
 impl Printed for FindingView {
@@ -440,7 +496,8 @@ impl Printed for FindingView {
 pub(super) fn findings(target: &TargetId, report: &ServiceReport) -> Vec<Value> {
     let resource = &report.resource.resource;
     let view = |finding: &PlannedFinding| {
-        FindingView { target: target.clone(), resource: resource.clone(), finding: finding.clone() }.to_json()
+        let (target, resource) = (target.clone(), resource.clone());
+        FindingView { target, resource, finding: finding.clone(), standalone: None }.to_json()
     };
     report.resource.findings.iter().map(view).collect()
 }
@@ -456,6 +513,18 @@ pub(super) struct EventView {
 
 impl Printed for EventView {
     const KIND: &'static str = "Event";
+}
+
+/// A finding outside of services: as any other, and whose it is.
+pub(super) fn standalone_finding(target: &TargetId, row: &PlannedStandalone, found: &PlannedFinding) -> Value {
+    let standalone = OutsideView { cluster: row.cluster.clone(), tasks: row.tasks, reason: row.reason.clone() };
+    FindingView {
+        target: target.clone(),
+        resource: row.resource.clone(),
+        finding: found.clone(),
+        standalone: Some(standalone),
+    }
+    .to_json()
 }
 
 /// An Event.

@@ -10,9 +10,10 @@ use crate::plan::{Plan, PlanOutcome, PlannedCampaign, PlannedChange};
 use crate::ports::Store;
 use crate::records::Versioned;
 use crate::records::campaign::Campaign;
+use crate::records::command::Command;
 use crate::records::documents::Documents;
 use crate::rollout::make::{self, Making};
-use crate::rollout::{Change, Rollout, RolloutState, State};
+use crate::rollout::{Change, ChangeSpec, Rollout, RolloutState, State};
 
 /// Drops what open rollouts have not begun and the policies no longer ask for; what is under way finishes.
 ///
@@ -90,26 +91,50 @@ pub(super) async fn begin_campaigns(
     plan: &mut Plan,
     now: Timestamp,
 ) -> Result<usize, ControllerError> {
-    supersede_proposals(books, store, target, plan, now).await?;
     let mut created = 0;
     let campaigns = plan.campaigns.clone();
     for campaign in &campaigns {
         if let Some(open) = books.campaigns.iter().find(|open| goes_with(campaign, &open.rollout.value)) {
-            say_who_is_first(plan, campaign, &open.rollout.value);
+            say_who_is_first(plan, campaign, open);
             continue;
         }
-        books.record.rollouts += 1;
-        let name = format!("{}-{}", campaign.strategy_name, books.record.rollouts);
-        // The number is taken before the name is used: a crash in between loses a number, never a rollout.
-        books.write_record().await?;
-        let hashes = keep_documents(store, target, &campaign.changes).await?;
-        let making =
-            Making { name: &name, target, plan: &plan.id, services: plan.services.len(), epoch: books.epoch, now };
-        let (rollout, changes) = make::records(campaign, &hashes, &making);
-        books.create(rollout, changes, now).await?;
+        let origin = Origin { plan: &plan.id, services: plan.services.len(), asked: None };
+        begin(books, store, target, campaign, &origin, now).await?;
         created += 1;
     }
     Ok(created)
+}
+
+/// Where a rollout comes from.
+pub(super) struct Origin<'a> {
+    /// The plan's id.
+    pub(super) plan: &'a str,
+    /// How many services the target has.
+    pub(super) services: usize,
+    /// Who asked for exactly this, if a person did, and by which Command.
+    pub(super) asked: Option<&'a Command>,
+}
+
+/// Makes a rollout of a campaign, and says its name.
+pub(super) async fn begin(
+    books: &mut Books,
+    store: &dyn Store,
+    target: &TargetId,
+    campaign: &PlannedCampaign,
+    origin: &Origin<'_>,
+    now: Timestamp,
+) -> Result<String, ControllerError> {
+    books.record.rollouts += 1;
+    let name = format!("{}-{}", campaign.strategy_name, books.record.rollouts);
+    // The number is taken before the name is used: a crash in between loses a number, never a rollout.
+    books.write_record().await?;
+    let hashes = keep_documents(store, target, &campaign.changes).await?;
+    let Origin { plan, services, asked } = *origin;
+    let command = asked.map(|command| command.id.as_str());
+    let making = Making { name: &name, target, plan, services, epoch: books.epoch, asked: command, now };
+    let (rollout, changes) = make::records(campaign, &hashes, &making);
+    books.create(rollout, changes, now, asked.map_or("plimsoll", |command| command.by.as_str())).await?;
+    Ok(name)
 }
 
 /// Whether a campaign has to wait for this rollout: of the same strategy, both enforced, or proposed for the same reason.
@@ -124,8 +149,14 @@ fn goes_with(campaign: &PlannedCampaign, rollout: &Rollout) -> bool {
 }
 
 /// What has to wait for an open rollout says so.
-fn say_who_is_first(plan: &mut Plan, campaign: &PlannedCampaign, rollout: &Rollout) {
-    for change in &campaign.changes {
+fn say_who_is_first(plan: &mut Plan, campaign: &PlannedCampaign, open: &Campaign) {
+    let rollout = &open.rollout.value;
+    // What is still to come there waits as the rollout itself says; what has come to its end there does not.
+    let has = |resource| {
+        let mut changes = open.changes.iter().map(|change| &change.value);
+        changes.any(|change| &change.spec.resource == resource && !change.state.phase().is_final())
+    };
+    for change in campaign.changes.iter().filter(|change| !has(&change.resource)) {
         let name = change.resource.as_str();
         let planned = plan.services.iter_mut().chain(&mut plan.clusters).find(|planned| planned.resource == name);
         if let Some(planned) = planned.filter(|planned| planned.reason.is_none()) {
@@ -160,7 +191,7 @@ async fn keep_documents(
 }
 
 /// A proposal that says something else than the plan now does is replaced; approval is bound to what was proposed.
-async fn supersede_proposals(
+pub(super) async fn supersede_proposals(
     books: &mut Books,
     store: &dyn Store,
     target: &TargetId,
@@ -183,27 +214,54 @@ async fn supersede_proposals(
         if campaign.changes.iter().any(unsure) {
             continue;
         }
+        let planned = planned.map(|planned| of_what_was_asked(planned, &campaign));
         if let Some(planned) = planned.filter(|planned| same_changes(planned, &campaign)) {
-            rebase(books, store, target, planned, &mut campaign, now).await?;
+            rebase(books, store, target, &planned, &mut campaign, now).await?;
             if let Some(slot) = books.campaigns.get_mut(index) {
                 *slot = campaign;
             }
             continue;
         }
-        // The rollout last: a crash in between leaves it open, and the next pass does the same again.
-        for change in &mut campaign.changes {
-            let was = change.value.state.clone();
-            let reason = Reason::of(ReasonCode::Superseded, "the plan has changed since it was proposed");
-            change.value.enter(State::Deferred { reason: reason.clone(), at: now }, Some(reason), now);
-            books.write_change(change, &was, now, "plimsoll").await?;
-        }
-        let before = campaign.rollout.value.state.clone();
-        campaign.rollout.value.state = RolloutState::Superseded { at: now };
-        campaign.rollout.value.waiting = None;
-        books.write_rollout(&mut campaign.rollout, &before, now, "plimsoll").await?;
-        if let Some(slot) = books.campaigns.get_mut(index) {
-            *slot = campaign;
-        }
+        supersede(books, index, "the plan has changed since it was proposed", now, "plimsoll").await?;
+    }
+    Ok(())
+}
+
+/// Of a proposal that a person asked for, what else the plan has by now is none of its matter.
+fn of_what_was_asked(planned: &PlannedCampaign, open: &Campaign) -> PlannedCampaign {
+    let mut planned = planned.clone();
+    if open.rollout.value.spec.asked.is_some() {
+        let has = |change: &PlannedChange| {
+            let is_it = |spec: &ChangeSpec| spec.resource == change.resource && spec.kind == change.kind;
+            open.changes.iter().any(|open| is_it(&open.value.spec))
+        };
+        planned.changes.retain(has);
+    }
+    planned
+}
+
+/// Ends a proposal that is not what is wanted any more.
+pub(super) async fn supersede(
+    books: &mut Books,
+    index: usize,
+    why: &str,
+    now: Timestamp,
+    by: &str,
+) -> Result<(), ControllerError> {
+    let Some(mut campaign) = books.campaigns.get(index).cloned() else { return Ok(()) };
+    // The rollout last: a crash in between leaves it open, and the next pass does the same again.
+    for change in &mut campaign.changes {
+        let was = change.value.state.clone();
+        let reason = Reason::of(ReasonCode::Superseded, why);
+        change.value.enter(State::Deferred { reason: reason.clone(), at: now }, Some(reason), now);
+        books.write_change(change, &was, now, by).await?;
+    }
+    let before = campaign.rollout.value.state.clone();
+    campaign.rollout.value.state = RolloutState::Superseded { at: now };
+    campaign.rollout.value.waiting = None;
+    books.write_rollout(&mut campaign.rollout, &before, now, by).await?;
+    if let Some(slot) = books.campaigns.get_mut(index) {
+        *slot = campaign;
     }
     Ok(())
 }
@@ -246,6 +304,9 @@ async fn put_onto(
     spec.diff = make::masked(&wanted.diff);
     spec.documents = documents;
     spec.setting = wanted.setting.clone();
+    // Whoever deployed it again is the latest to have put the violation back.
+    spec.registered = wanted.registered.clone();
+    spec.put_back = wanted.put_back.clone();
     let state = change.value.state.clone();
     books.write_change(change, &state, now, "plimsoll").await
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::error::ControllerError;
 use crate::model::{Hold, Reason, ReasonCode, Resource, TargetId, TaskDefinitionArn, Timestamp};
+use crate::plan::ownership::{Landing, Landings};
 use crate::ports::Store;
 use crate::records::campaign::{Campaign, CampaignRecord, Campaigns};
 use crate::records::events::{Entry, Events};
@@ -178,6 +179,7 @@ impl Books {
         rollout: Rollout,
         changes: Vec<Change>,
         now: Timestamp,
+        by: &str,
     ) -> Result<(), ControllerError> {
         let (store, target) = (Arc::clone(&self.store), self.target.clone());
         let kept = Campaigns::of(store.as_ref(), &target);
@@ -198,7 +200,7 @@ impl Books {
                 rollout.value.spec.plan
             ),
             reason: rollout.value.waiting.clone(),
-            by: "plimsoll".to_owned(),
+            by: by.to_owned(),
         };
         self.event(entry).await?;
         rollout.value.epoch = self.epoch;
@@ -419,15 +421,39 @@ impl Books {
         self.record.stopped_fixes.extend(fixes);
     }
 
-    /// How often each fix has landed on each resource, as far back as the records go.
+    /// Each time that a fix has landed on a resource, oldest first, as far back as the records go; after a person has
+    /// asked to try it again, only what came later counts.
     #[must_use]
-    pub fn landed(&self) -> BTreeMap<(Resource, String), usize> {
-        let mut landed = BTreeMap::new();
-        let all = self.campaigns.iter().chain(&self.ended).flat_map(|campaign| &campaign.changes);
-        for change in all.map(|change| &change.value).filter(|change| matches!(change.state, State::Succeeded { .. })) {
-            for fix in &change.spec.fixes {
-                *landed.entry((change.spec.resource.clone(), fix.clone())).or_default() += 1;
+    pub fn landed(&self) -> Landings {
+        let all = || self.campaigns.iter().chain(&self.ended);
+        let mut retried: BTreeMap<(&Resource, &String), Timestamp> = BTreeMap::new();
+        for campaign in all() {
+            let Some(at) = campaign.rollout.value.retried_at else { continue };
+            for spec in campaign.changes.iter().map(|change| &change.value.spec) {
+                for fix in &spec.fixes {
+                    let last = retried.entry((&spec.resource, fix)).or_insert(at);
+                    *last = at.max(*last);
+                }
             }
+        }
+        let mut landed = Landings::new();
+        for change in all().flat_map(|campaign| &campaign.changes).map(|change| &change.value) {
+            let State::Succeeded { at, .. } = change.state else { continue };
+            for fix in &change.spec.fixes {
+                if retried.get(&(&change.spec.resource, fix)).is_some_and(|retried| at <= *retried) {
+                    continue;
+                }
+                let landing = Landing {
+                    rollout: change.spec.rollout.clone(),
+                    at,
+                    from: change.spec.from.clone(),
+                    registered: change.spec.registered.clone(),
+                };
+                landed.entry((change.spec.resource.clone(), fix.clone())).or_default().push(landing);
+            }
+        }
+        for landings in landed.values_mut() {
+            landings.sort_by_key(|landing| landing.at);
         }
         landed
     }

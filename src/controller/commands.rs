@@ -11,25 +11,53 @@ use crate::records::command::{Answer, Ask, Command, Commands};
 use crate::rollout::command::{Request, carry_out};
 use crate::rollout::{RolloutState, State};
 
+/// What came of the open Commands.
+pub struct Obeyed {
+    /// How many were carried out or refused.
+    pub carried_out: usize,
+    /// Those that ask for a plan: still open.
+    pub(super) plans: Vec<Command>,
+}
+
 impl Executor<'_> {
-    /// Carries out every open Command, oldest first, and says how many there were.
+    /// Carries out every open Command, oldest first. Those that ask for a plan have to wait for one to hold it against.
     ///
     /// # Errors
     /// The store's, and a lost lease.
-    pub async fn obey(&mut self, books: &mut Books, answered: &mut BTreeSet<String>) -> Result<usize, ControllerError> {
+    pub async fn obey(
+        &mut self,
+        books: &mut Books,
+        answered: &mut BTreeSet<String>,
+    ) -> Result<Obeyed, ControllerError> {
         let commands = Commands::of(self.store, self.target);
         let open = commands.open_besides(answered).await?;
-        for command in &open {
+        let (plans, others): (Vec<_>, Vec<_>) =
+            open.into_iter().partition(|command| matches!(command.ask, Ask::Plan { .. }));
+        for command in &others {
             let now = self.now();
             let answer = match self.carry_out(books, command, now).await? {
-                Ok(message) => Answer { done: true, message, at: now },
-                Err(message) => Answer { done: false, message, at: now },
+                Ok(message) => Answer { done: true, message, at: now, rollouts: Vec::new() },
+                Err(message) => Answer { done: false, message, at: now, rollouts: Vec::new() },
             };
-            tracing::info!(target_id = %self.target, command = %command.id, by = %command.by, done = answer.done, answer = %answer.message, "command");
-            commands.reply(&command.id, &answer).await?;
-            answered.insert(command.id.clone());
+            self.reply(command, &answer, answered).await?;
         }
-        Ok(open.len())
+        Ok(Obeyed { carried_out: others.len(), plans })
+    }
+
+    /// Answers a Command.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(super) async fn reply(
+        &self,
+        command: &Command,
+        answer: &Answer,
+        answered: &mut BTreeSet<String>,
+    ) -> Result<(), ControllerError> {
+        tracing::info!(target_id = %self.target, command = %command.id, by = %command.by, done = answer.done, answer = %answer.message, "command");
+        Commands::of(self.store, self.target).reply(&command.id, answer).await?;
+        answered.insert(command.id.clone());
+        Ok(())
     }
 
     async fn carry_out(
@@ -59,6 +87,8 @@ impl Executor<'_> {
                     Err(format!("nothing is held off `{}`", resource.short()))
                 })
             }
+            // Held against the plan of this pass, in `asked`.
+            Ask::Plan { plan } => Ok(Err(format!("plan {} was not held against the fleet", plan.id))),
         }
     }
 
@@ -107,7 +137,7 @@ impl Executor<'_> {
                 books.hold(change, cause, now).await?;
             }
         }
-        if let (Request::Undo { service: None }, RolloutState::RollingBack { cause }) =
+        if let (Request::Undo { service: None }, RolloutState::RollingBack { cause, .. }) =
             (request, &campaign.rollout.value.state)
         {
             for change in &changes {
@@ -142,6 +172,15 @@ impl Executor<'_> {
         by: &str,
         now: Timestamp,
     ) -> Result<String, ControllerError> {
+        let place = books.campaigns.iter().position(|open| open.rollout.value.name == campaign.rollout.value.name);
+        if let Some(mut rollout) = place.and_then(|place| books.campaigns.get(place)).map(|open| open.rollout.clone()) {
+            let before = rollout.value.state.clone();
+            rollout.value.retried_at = Some(now);
+            books.write_rollout(&mut rollout, &before, now, by).await?;
+            if let Some(open) = place.and_then(|place| books.campaigns.get_mut(place)) {
+                open.rollout = rollout;
+            }
+        }
         let rollout = &campaign.rollout.value;
         let released = books.release(|hold| hold.rollout.as_deref() == Some(&rollout.name), now, by).await?;
         books.record.stopped_fixes.retain(|fix, _| !rollout.spec.fixes.contains(fix));

@@ -1,6 +1,7 @@
 //! What ends a pass.
 
 use crate::model::wire::WireError;
+use crate::model::{Reason, ReasonCode};
 use crate::ports::EcsError;
 use crate::records::RecordError;
 
@@ -56,6 +57,32 @@ pub enum ControllerError {
 }
 
 impl ControllerError {
+    /// Why the pass was not whole, where that is something to tell whoever asks what the controller does.
+    #[must_use]
+    pub fn reason(&self) -> Option<Reason> {
+        let of = |code, message: String| Some(Reason::of(code, message));
+        match self {
+            Self::Ecs { action, source } => {
+                let code = match source {
+                    EcsError::Throttled { .. } => ReasonCode::Throttled,
+                    EcsError::Refused { code, .. } if code.contains("AccessDenied") => ReasonCode::AccessDenied,
+                    EcsError::Refused { .. } | EcsError::NotSent { .. } | EcsError::NoAnswer { .. } => {
+                        ReasonCode::NotObserved
+                    }
+                };
+                // The input of the call is for logs.
+                let action = action.split(" of {").next().unwrap_or(action);
+                of(code, format!("{action}: {source}"))
+            }
+            Self::Wire { source, .. } => of(ReasonCode::NotObserved, format!("{self}: {source}")),
+            Self::WrongTarget { .. } => of(ReasonCode::WrongTarget, self.to_string()),
+            Self::NoPolicies => of(ReasonCode::NoPolicies, self.to_string()),
+            Self::Policies { .. } => of(ReasonCode::InvalidPolicies, self.to_string()),
+            // Without the record nothing can be kept, and another holder keeps its own.
+            Self::Record(_) | Self::NotHolder { .. } => None,
+        }
+    }
+
     /// Whether the record was written by somebody else since it was read: read again, and go on.
     #[must_use]
     pub const fn is_conflict(&self) -> bool {

@@ -7,6 +7,7 @@
 
 pub mod advance;
 mod alarms;
+mod apply_plan;
 mod begin;
 pub mod books;
 pub mod commands;
@@ -18,6 +19,7 @@ pub mod reconcile;
 pub mod register;
 pub mod report;
 pub mod run;
+pub mod standalone;
 pub mod statuses;
 
 mod asked;

@@ -50,7 +50,12 @@ pub(super) async fn pages(ecs: &dyn Ecs, operation: Operation, input: &Value) ->
 }
 
 /// The names that ListClusters, ListServices or ListTasks give.
-async fn list<T>(ecs: &dyn Ecs, operation: Operation, input: Value, member: &str) -> Result<Vec<T>, ControllerError>
+pub(super) async fn list<T>(
+    ecs: &dyn Ecs,
+    operation: Operation,
+    input: Value,
+    member: &str,
+) -> Result<Vec<T>, ControllerError>
 where
     T: std::str::FromStr<Err: std::fmt::Display>,
 {

@@ -21,16 +21,19 @@ use super::lease::{Held, Keeper};
 use super::observe::{self, Cache};
 use super::report;
 use super::run::Trigger;
+use super::standalone::Looking;
 use super::statuses;
 use crate::model::observed::Fleet;
 use crate::model::spec::{FreezeSpec, Object, Spec, StrategySpec};
+use crate::model::standalone::Standalone;
 use crate::model::{Observed, Reason, ReasonCode, TargetId, Timestamp};
 use crate::plan::{self, Context, Plan};
 use crate::policy::{Memo, PolicySet, TargetContext};
 use crate::ports::{Alarms, Clock, Ecs, Store};
+use crate::records::RecordError;
 use crate::records::campaign::Campaign;
 use crate::records::configuration::{Configuration, Configurations, Generation};
-use crate::records::targets::Targets;
+use crate::records::targets::{TargetRecord, Targets};
 use crate::rollout::change::READ_LAG;
 use crate::rollout::{Registration, RegistrationState, State};
 
@@ -113,6 +116,7 @@ pub struct Controller {
     /// What is stored has changed, and the fleet has not been judged by it yet.
     unjudged: bool,
     trigger: Trigger,
+    standalone: Option<Looking>,
 }
 
 impl Controller {
@@ -136,7 +140,15 @@ impl Controller {
             announced: false,
             unjudged: true,
             trigger: Trigger::default(),
+            standalone: None,
         }
+    }
+
+    /// Looks outside of services too, in full passes so far apart, each time at no more than so many families.
+    #[must_use]
+    pub fn with_standalone(mut self, every: Duration, most: usize) -> Self {
+        self.standalone = Some(Looking::new(every, most));
+        self
     }
 
     /// How it works.
@@ -165,6 +177,36 @@ impl Controller {
     /// [`ControllerError::NotHolder`] where another controller has the target: nothing was done. The store's errors,
     /// and ECS's where not even the clusters could be listed.
     pub async fn pass(&mut self, depth: Depth) -> Result<PassReport, ControllerError> {
+        let passed = self.pass_once(depth).await;
+        if passed.is_err() {
+            // Read again: what was being written may or may not be there.
+            self.books = None;
+        }
+        if let Some(reason) = passed.as_ref().err().and_then(ControllerError::reason) {
+            self.tell(reason).await;
+        }
+        passed
+    }
+
+    /// Keeps why a pass was not whole, for whoever asks. What cannot be kept is in the log.
+    async fn tell(&self, reason: Reason) {
+        let targets = Targets::of(self.parts.store.as_ref());
+        let told = async {
+            let read = targets.read(&self.settings.target).await?;
+            let version = read.as_ref().map(|record| record.version);
+            let record = read.map(|record| record.value).unwrap_or_default();
+            let conditions = vec![reason];
+            if record.conditions != conditions {
+                targets.write(&self.settings.target, &TargetRecord { conditions, ..record }, version).await?;
+            }
+            Ok::<(), RecordError>(())
+        };
+        if let Err(error) = told.await {
+            tracing::debug!(error = %error, "why the pass was not whole could not be kept");
+        }
+    }
+
+    async fn pass_once(&mut self, depth: Depth) -> Result<PassReport, ControllerError> {
         let Parts { ecs, alarms, store, clock } = self.parts.clone();
         let target = self.settings.target.clone();
         let epoch = match self.gate.keeper.ensure(store.as_ref(), &target, clock.as_ref()).await? {
@@ -206,11 +248,15 @@ impl Controller {
             cache: &mut self.cache,
             unjudged: self.unjudged.then(|| not_judged(configured.as_ref().err())),
         };
-        let commands = executor.obey(&mut books, &mut self.answered).await?;
+        let obeyed = executor.obey(&mut books, &mut self.answered).await?;
+        let commands = obeyed.carried_out + obeyed.plans.len();
         // What a person asked for shows in the plan and the reports at once, not at the next resync.
         let depth = if commands > 0 { Depth::Full } else { depth };
         executor.advance(&mut books).await?;
-        configured?;
+        if let Err(error) = configured {
+            executor.refuse_plans(&obeyed.plans, &error, &mut self.answered).await?;
+            return Err(error);
+        }
         let mut plan = None;
         let mut created = 0;
         let mut clearing = 0;
@@ -220,8 +266,9 @@ impl Controller {
                 return Err(ControllerError::NoPolicies);
             };
             let mut fleet = observe_and_renew(&mut executor, Asked::by(&set), self.settings.lease).await?;
+            let outside = look_outside(&mut executor, &fleet, &mut self.standalone, self.settings.lease).await?;
             let mut made = make_plan(
-                &mut fleet,
+                (&mut fleet, outside.as_ref()),
                 ecs.as_ref(),
                 &set,
                 &configuration,
@@ -236,7 +283,9 @@ impl Controller {
             let waited = std::mem::take(&mut self.unjudged);
             executor.unjudged = None;
             reverify(&mut executor, &mut books, &fleet).await?;
-            created = begin::begin_campaigns(&mut books, store.as_ref(), &target, &mut made, clock.now()).await?;
+            begin::supersede_proposals(&mut books, store.as_ref(), &target, &made, clock.now()).await?;
+            created = executor.obey_plans(&mut books, &obeyed.plans, (&fleet, &made), &mut self.answered).await?;
+            created += begin::begin_campaigns(&mut books, store.as_ref(), &target, &mut made, clock.now()).await?;
             if created > 0 || waited {
                 executor.advance(&mut books).await?;
             }
@@ -245,6 +294,9 @@ impl Controller {
             let kept = self.statuses.take();
             let holder = (&target, epoch);
             self.statuses = Some(statuses::write(store.as_ref(), holder, &configuration.objects, &made, kept).await?);
+            if let (Some(looking), Some(found)) = (&mut self.standalone, &made.standalone) {
+                looking.write(store.as_ref(), &target, found).await?;
+            }
             books.record.conditions =
                 made.gaps.iter().map(|gap| Reason::of(ReasonCode::NotObserved, gap.clone())).collect();
             books.write_record().await?;
@@ -285,10 +337,14 @@ impl Controller {
         let books = Books::read(Arc::clone(&store), target.clone(), 0).await?;
         let asked = Asked::by(&set);
         let mut fleet = observe::fleet(ecs.as_ref(), &target, asked, &mut self.cache, clock.now()).await?;
+        let outside = match &mut self.standalone {
+            Some(looking) => Some(looking.look(ecs.as_ref(), &fleet, clock.now()).await),
+            None => None,
+        };
+        let seen = (&mut fleet, outside.as_ref());
         let (settings, memo) = (&self.settings, &mut self.memo);
         let plan =
-            make_plan(&mut fleet, ecs.as_ref(), &set, &configuration, &books, &freezes, settings, memo, clock.now())
-                .await;
+            make_plan(seen, ecs.as_ref(), &set, &configuration, &books, &freezes, settings, memo, clock.now()).await;
         Ok((plan, set))
     }
 
@@ -351,7 +407,7 @@ fn target_context(target: &TargetId, configuration: &Configuration) -> TargetCon
 
 #[expect(clippy::too_many_arguments, reason = "all that a plan is made from, each once")]
 async fn make_plan(
-    fleet: &mut Fleet,
+    (fleet, outside): (&mut Fleet, Option<&Standalone>),
     ecs: &dyn Ecs,
     set: &PolicySet,
     configuration: &Configuration,
@@ -383,10 +439,12 @@ async fn make_plan(
     memo.begin(set);
     let families = plan::families_to_look_up(fleet, &context, memo);
     observe::latest(ecs, families, fleet, now).await;
-    plan::plan(fleet, &context, memo)
+    let mut made = plan::plan(fleet, &context, memo);
+    made.standalone = outside.map(|found| plan::standalone(fleet, found, &context));
+    made
 }
 
-/// Observes the fleet, and renews the lease meanwhile: within ECS's rates a large fleet takes longer than a lease.
+/// Observes the fleet, and renews the lease meanwhile.
 async fn observe_and_renew(
     executor: &mut Executor<'_>,
     asked: Asked,
@@ -394,12 +452,36 @@ async fn observe_and_renew(
 ) -> Result<Fleet, ControllerError> {
     let Executor { ecs, store, clock, target, gate, cache, .. } = executor;
     let observed = observe::fleet(*ecs, target, asked, cache, clock.now());
-    tokio::pin!(observed);
+    renewing(gate, (*store, target, *clock), lease, observed).await?
+}
+
+/// Looks outside of services, if it is time for it.
+async fn look_outside(
+    executor: &mut Executor<'_>,
+    fleet: &Fleet,
+    looking: &mut Option<Looking>,
+    lease: Duration,
+) -> Result<Option<Standalone>, ControllerError> {
+    let Executor { ecs, store, clock, target, gate, .. } = executor;
+    let now = clock.now();
+    let Some(looking) = looking.as_mut().filter(|looking| looking.is_due(now)) else { return Ok(None) };
+    let look = looking.look(*ecs, fleet, now);
+    renewing(gate, (*store, target, *clock), lease, look).await.map(Some)
+}
+
+/// Does some reading, and renews the lease meanwhile: within ECS's rates a large fleet takes longer than a lease.
+async fn renewing<T>(
+    gate: &mut Gate,
+    (store, target, clock): (&dyn Store, &TargetId, &dyn Clock),
+    lease: Duration,
+    reading: impl Future<Output = T>,
+) -> Result<T, ControllerError> {
+    tokio::pin!(reading);
     loop {
         tokio::select! {
             biased;
-            fleet = &mut observed => return fleet,
-            () = clock.sleep(lease / 3) => match gate.keeper.ensure(*store, target, *clock).await? {
+            read = &mut reading => return Ok(read),
+            () = clock.sleep(lease / 3) => match gate.keeper.ensure(store, target, clock).await? {
                 Held::Still { .. } => {}
                 Held::Taken { .. } | Held::Elsewhere { .. } => {
                     let holder = "it was lost while the fleet was being read".to_owned();

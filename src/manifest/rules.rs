@@ -115,6 +115,7 @@ impl Rules<'_> {
         let patient = !spec.health.progress_timeout.0.is_zero();
         let help = "use a length of time such as `20m`";
         self.wrong_unless(patient, "/spec/health/progressTimeout", "every change would fail at once", help);
+        self.globs("/spec/iacPrincipals", &spec.iac_principals);
         self.alarms("/spec/health/alarms", &spec.health.alarms);
         for (index, window) in spec.windows.iter().enumerate() {
             self.window(&format!("/spec/windows/{index}"), window);

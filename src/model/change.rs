@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{ClusterArn, Reason, ServiceArn, Timestamp};
+use super::{ClusterArn, Reason, ServiceArn, TaskDefinitionArn, Timestamp};
 
 /// What a change is about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -77,6 +77,50 @@ pub struct Setting {
     pub forward: Map<String, Value>,
     /// To take it back.
     pub back: Map<String, Value>,
+}
+
+/// Who registered a revision, and when, as ECS tells.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Registered {
+    /// The principal's ARN.
+    #[serde(rename = "registeredBy", default)]
+    pub by: Option<String>,
+    /// When.
+    #[serde(rename = "registeredAt", default)]
+    pub at: Option<Timestamp>,
+}
+
+/// A violation that somebody put back after its fix had landed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PutBack {
+    /// The revision that brought it; for a setting, the one that ran by then.
+    pub revision: Option<TaskDefinitionArn>,
+    /// Who registered that.
+    #[serde(flatten)]
+    pub registered: Registered,
+    /// The rollout whose fix had landed before.
+    pub rollout: String,
+    /// When it had landed.
+    pub landed_at: Timestamp,
+}
+
+impl PutBack {
+    /// What was found, and whose it is: ``  `web:5`, registered by `…` at … ``.
+    #[must_use]
+    pub fn found(&self) -> String {
+        let revision = self.revision.as_ref().map_or("a setting", |revision| revision.short());
+        let by = self.registered.by.as_deref().unwrap_or("somebody unknown");
+        let at = self.registered.at.map_or_else(String::new, |at| format!(" at {at}"));
+        format!("`{revision}`, registered by `{by}`{at}")
+    }
+}
+
+impl std::fmt::Display for PutBack {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}, after `{}` had landed at {}", self.found(), self.rollout, self.landed_at)
+    }
 }
 
 /// One wave of a rollout.

@@ -13,6 +13,7 @@ pub mod observed;
 pub mod operation;
 pub mod reason;
 pub mod spec;
+pub mod standalone;
 pub mod time;
 pub mod wire;
 
@@ -21,7 +22,7 @@ pub use arn::{
     ClusterArn, ServiceArn, ServiceDeploymentArn, ServiceRevisionArn, TargetId, TaskArn, TaskDefinitionArn,
     TaskRevision,
 };
-pub use change::{ChangeKind, Hold, Resource};
+pub use change::{ChangeKind, Hold, PutBack, Registered, Resource};
 pub use condition::{Condition, ConditionStatus};
 pub use day::Day;
 pub use diff::{DiffEntry, DiffOp, DocumentKind};

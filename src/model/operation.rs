@@ -48,6 +48,8 @@ operations! {
     DescribeTaskDefinition => TaskDefinitionRead;
     /// Page size 100; `familyPrefix`, `status`, `sort`.
     ListTaskDefinitions => TaskDefinitionRead;
+    /// Page size 100; `status`.
+    ListTaskDefinitionFamilies => TaskDefinitionRead;
     /// Page size 100; the default filter `desiredStatus: RUNNING` hides draining tasks.
     ListTasks => ClusterResourceRead;
     /// Up to 100 at once.

@@ -43,10 +43,10 @@ impl fmt::Display for Reason {
 }
 
 macro_rules! reasons {
-    ($($(#[$doc:meta])* $name:ident,)*) => {
+    ($($(#[doc = $doc:literal])+ $name:ident => $remedy:literal,)*) => {
         /// Every reason there is.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-        pub enum ReasonCode { $($(#[$doc])* $name,)* }
+        pub enum ReasonCode { $($(#[doc = $doc])+ $name,)* }
 
         impl ReasonCode {
             /// All of them.
@@ -57,131 +57,164 @@ macro_rules! reasons {
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$name => stringify!($name),)* }
             }
+
+            /// What it means.
+            #[must_use]
+            pub const fn sentence(self) -> &'static str {
+                match self { $(Self::$name => concat!($($doc),+),)* }
+            }
+
+            /// What to do about it; commands without the `plimsoll` in front.
+            #[must_use]
+            pub const fn remedy(self) -> &'static str {
+                match self { $(Self::$name => $remedy,)* }
+            }
         }
     };
 }
 
 reasons! {
     /// CODE_DEPLOY controls the service's deployments; ECS refuses a new task definition.
-    CodeDeployController,
+    CodeDeployController => "deploy the patched task definition through CodeDeploy; `plan --patches` writes it",
     /// EXTERNAL controls the service's deployments.
-    ExternalController,
+    ExternalController => "its own controller has to deploy the patched task definition; `plan --patches` writes it",
     /// ECS itself manages the resource (Express, `resourceManagementType: ECS`).
-    ManagedByEcs,
+    ManagedByEcs => "change it where it was made: ECS Express Mode, or the managed daemon",
     /// AWS Batch owns the task definition.
-    OwnedByBatch,
+    OwnedByBatch => "change the job definition in AWS Batch",
     /// The service is not ACTIVE.
-    ServiceNotActive,
+    ServiceNotActive => "nothing, if it is being deleted; else see why it is not ACTIVE",
     /// Somebody else's deployment is in progress.
-    DeploymentInProgress,
+    DeploymentInProgress => "nothing: it is looked at again when that deployment has ended",
     /// A rollback is in progress.
-    RollbackInProgress,
+    RollbackInProgress => "nothing: it is looked at again when the rollback has ended",
     /// The minimum and maximum percent allow neither to start nor to stop a task.
-    NoHeadroom,
+    NoHeadroom => "raise maximumPercent or lower minimumHealthyPercent, so that one task can be replaced",
     /// The fix is held off this service.
-    Held,
+    Held => "`hold list` says why; `hold release SERVICE` lets the fix come again",
     /// A Freeze matches.
-    Frozen,
+    Frozen => "`get freezes` says why; `unfreeze NAME` lifts it",
     /// A Waiver matches.
-    Waived,
+    Waived => "nothing: `get waivers` says whose it is and until when",
     /// Outside the windows of its strategy.
-    OutsideWindow,
+    OutsideWindow => "nothing: it goes on when the window opens; the strategy's `windows` say when",
     /// `maxInFlight` is used up.
-    MaxInFlight,
+    MaxInFlight => "nothing: it begins when one that is in flight has ended",
     /// `maxChangesPerDay` is used up.
-    MaxChangesPerDay,
+    MaxChangesPerDay => "nothing: it goes on tomorrow; or raise `maxChangesPerDay`",
     /// Its wave has not come.
-    EarlierWave,
+    EarlierWave => "nothing: it begins when the waves before have been verified",
     /// The wave before is being watched.
-    Baking,
+    Baking => "nothing: the next wave begins when the bake has ended",
     /// A stack manages the service.
-    ManagedByStack,
+    ManagedByStack => "apply the patch in the stack's code (`plan --patches` writes it), or approve the rollout",
     /// The plan touches more services than `maxAffected`.
-    TooManyServices,
+    TooManyServices => "narrow the Binding, or approve the rollout",
     /// Waiting for approval.
-    ApprovalRequired,
+    ApprovalRequired => "`rollout approve NAME`",
     /// Somebody keeps putting the violation back.
-    Contested,
+    Contested => "change it at its source; or approve the rollout, or `rollout retry NAME`",
     /// The service runs no task that could prove the change.
-    NothingRuns,
+    NothingRuns => "nothing: it is looked at again when a task runs",
     /// The family has a newer ACTIVE revision than the one that runs.
-    FamilyAhead,
+    FamilyAhead => "deploy the family's newest revision, or deregister it",
     /// An unknown top-level member of the task definition.
-    UnknownMember,
+    UnknownMember => "use a version of plimsoll that knows the member; it would be lost otherwise",
     /// An image is named by a mutable tag.
-    MutableImage,
+    MutableImage => "name the image by a tag that does not move, or by its digest",
     /// The fix edits a member that the controller is not allowed to edit.
-    GuardedMember,
+    GuardedMember => "start the controller with --allow-edit for that member, if the fix may edit it",
     /// Bindings contradict each other.
-    BindingConflict,
+    BindingConflict => "narrow one of the Bindings it names",
     /// Fixes contradict each other, or a fix does not make its check hold.
-    FixConflict,
+    FixConflict => "bind only one of the policies it names here, or change one of the fixes",
     /// ECS would refuse the fixed document.
-    InvalidResult,
+    InvalidResult => "change the fix, or its params: ECS would refuse what comes of it",
     /// The policy has no fix for what failed.
-    NotFixable,
+    NotFixable => "change it by hand, or waive it; the policy's description says how",
     /// What is needed could not be read.
-    NotObserved,
+    NotObserved => "see what could not be read, and why; rights, throttling and the network are the usual causes",
     /// It could not be evaluated.
-    NotEvaluated,
+    NotEvaluated => "see what the policy could not read; a param or a newer version may be missing",
     /// A registered revision is not what was asked for.
-    RegisteredDiffers,
+    RegisteredDiffers => "look at both revisions; nothing was moved, and ours is deregistered",
     /// The family got a revision in between.
-    FamilyMoved,
+    FamilyMoved => "nothing: it is planned anew from what is newest",
     /// ECS refused the call.
-    Refused,
+    Refused => "see ECS's own words; when the cause is gone, `hold release SERVICE`",
     /// The outcome of a call is not known yet.
-    OutcomeUnknown,
+    OutcomeUnknown => "nothing: it is looked at again before anything is repeated",
     /// The deployment makes progress.
-    Progressing,
+    Progressing => "nothing: it is being watched",
     /// Tasks are being watched for `steadyFor`.
-    Steadying,
+    Steadying => "nothing: it is being watched for `steadyFor`",
     /// A native bake, hook or pause of ECS's own.
-    NativeWait,
+    NativeWait => "see the service's own deployment: its bake, its hook or its pause is waited for",
     /// A task is protected from scale-in.
-    TaskProtection,
+    TaskProtection => "nothing, or end the tasks' scale-in protection",
     /// Old tasks still run or drain.
-    Draining,
+    Draining => "nothing: old tasks end when their connections have",
     /// No progress for `progressTimeout`.
-    ProgressTimeout,
+    ProgressTimeout => "see the service's events for why its tasks do not start; it was taken back",
     /// ECS rolled the deployment back.
-    RolledBackByEcs,
+    RolledBackByEcs => "see the service's events for why ECS went back",
     /// The deployment failed.
-    DeploymentFailed,
+    DeploymentFailed => "see the service's events for why the deployment failed",
     /// Tasks of the deployment fail.
-    TasksFail,
+    TasksFail => "see why the tasks stopped: the fix may take away what they need",
     /// An alarm is, or went, into ALARM.
-    Alarm,
+    Alarm => "see the alarm: nothing begins while it is on, and a wave during which it went off is taken back",
     /// How an alarm stands cannot be told.
-    AlarmUnknown,
+    AlarmUnknown => "see that the alarm is there, and that the controller may read it (DescribeAlarms, GetResources)",
     /// Somebody deployed over the change.
-    Overtaken,
+    Overtaken => "nothing: what was deployed instead is judged anew",
     /// The service was deployed again since.
-    MovedOn,
+    MovedOn => "nothing: what was deployed since is left alone and judged anew",
     /// The service was deleted.
-    Gone,
+    Gone => "nothing",
     /// We deployed over somebody.
-    Clobbered,
+    Clobbered => "deploy again what was overwritten: the change names both revisions",
     /// A change of the rollout failed.
-    ChangeFailed,
+    ChangeFailed => "`rollout status NAME` names what failed; then `rollout resume`, `retry`, `undo` or `abort`",
     /// A person paused it.
-    PausedByPerson,
+    PausedByPerson => "`rollout resume NAME`",
     /// A person undid it.
-    UndoneByPerson,
+    UndoneByPerson => "`rollout retry NAME` lets the fix come again",
     /// A person ended it.
-    AbortedByPerson,
+    AbortedByPerson => "`rollout retry NAME` lets the rest go on",
     /// The policies no longer ask for it.
-    Superseded,
+    Superseded => "nothing: the policies ask for something else by now",
     /// Its fix stopped on failures and waits for a person.
-    FixStopped,
+    FixStopped => "`rollout status NAME` says why it stopped; `rollout resume NAME` or `rollout retry NAME`",
     /// Another rollout has the service.
-    OtherRollout,
+    OtherRollout => "nothing: it is planned when that rollout has ended",
     /// ECS asked to slow down.
-    Throttled,
+    Throttled => "nothing, or lower --budget: others use the account's rate too",
     /// Access was denied.
-    AccessDenied,
-    /// The policies only audit.
-    AuditOnly,
-    /// Nothing is wrong.
-    Compliant,
+    AccessDenied => "grant the action it names to the controller's role",
+    /// No policy is in effect.
+    NoPolicies => "`apply -f policies/` brings some",
+    /// The stored policies cannot be used by this version.
+    InvalidPolicies => "apply them again with this version; it says what is wrong with them",
+    /// The endpoint answers for another account or region.
+    WrongTarget => "set AWS_REGION and the credentials to those of the endpoint",
+    /// Tasks that no service started run a revision that fails.
+    StandaloneTasks => "change what starts them: a schedule, a state machine, a pipeline; they end by themselves",
+    /// No service uses the family, and its latest revision fails.
+    UnusedFamily => "register a corrected revision, or deregister it: whoever runs the family gets it",
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_is_a_sentence_and_says_what_to_do() {
+        for code in ReasonCode::ALL {
+            let (sentence, remedy) = (code.sentence().trim(), code.remedy());
+            assert!(sentence.ends_with('.') && sentence.split(' ').count() > 1, "{code:?}: {sentence}");
+            // As much of a line as the rest of the table leaves.
+            assert!(!remedy.is_empty() && !remedy.ends_with('.') && remedy.len() < 120, "{code:?}: {remedy}");
+        }
+    }
 }

@@ -5,15 +5,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::eligibility::{Ineligible, Touch, eligible};
-use super::images;
 use super::make::Context;
 use super::moves::{Fixer, revision_move, setting_moves};
 use super::prospect::standings;
 use super::report::{PlanOutcome, PlannedDocuments, PlannedFinding, PlannedResource};
+use super::{images, ownership};
 use crate::model::change::Setting;
 use crate::model::observed::{DeploymentController, Fleet, Service, TaskDefinition};
 use crate::model::spec::{Enforcement, ResourceKind, StrategySpec};
-use crate::model::{ChangeKind, Resource, TaskDefinitionArn};
+use crate::model::{ChangeKind, Registered, Resource, TaskDefinitionArn};
 use crate::model::{DiffEntry, Observed, Reason, ReasonCode, Severity, Verdict};
 use crate::policy::{
     Memo, PlannedFix, PolicyResult, ScopeKey, ScopeKeys, ScopeTags, Subject, Surroundings, guarded_members,
@@ -46,6 +46,8 @@ pub struct Move {
     pub documents: Option<PlannedDocuments>,
     /// For a setting.
     pub setting: Option<Setting>,
+    /// For a revision: who registered the one it comes from.
+    pub registered: Registered,
     /// The fixes it brings.
     pub fixes: Vec<String>,
     /// The policies that ask for it.
@@ -82,6 +84,9 @@ pub(super) fn blank(resource: &str, outcome: PlanOutcome, reason: Option<Reason>
         diff: Vec::new(),
         wave: None,
         waivers: Vec::new(),
+        put_back: Vec::new(),
+        bindings: Vec::new(),
+        exempt: Vec::new(),
         verdicts: Vec::new(),
         standings: None,
     }
@@ -187,6 +192,7 @@ pub fn service(fleet: &Fleet, service: &Service, context: &Context<'_>, memo: &m
     let is_revision = |fix: &PlannedFix| of_revision.iter().any(|result| result.policy == fix.policy);
     let opinion = Opinion::of(of_revision.iter().chain(of_setting.iter()));
     let resource = Resource::Service(service.arn.clone());
+    let batch = |reason| Err(Ineligible::Blocked(reason));
     let mut judged = decide(arn, Some(&resource), &keys, &opinion, context, |fixes, strategy| {
         let (revision, setting): (Vec<_>, Vec<_>) = fixes.iter().partition(|fix| is_revision(fix));
         let mut memo = memo.borrow_mut();
@@ -196,6 +202,7 @@ pub fn service(fleet: &Fleet, service: &Service, context: &Context<'_>, memo: &m
             may_touch(service, Touch::Deploys)?;
         }
         if let (false, Some(definition)) = (revision.is_empty(), definition) {
+            ownership::owned_by_batch(definition, Some(service.cluster.name())).map_or(Ok(()), batch)?;
             may_touch(service, Touch::Deploys)?;
             let (document, tags) = (definition.document_with_tags(), definition.tags_by_key());
             let subject = around.subject(&document, Some(&tags));
@@ -228,10 +235,13 @@ pub fn service(fleet: &Fleet, service: &Service, context: &Context<'_>, memo: &m
         judged.planned.outcome = PlanOutcome::Deferred;
         judged.planned.reason = Some(reason);
     }
+    judged.planned.exempt = ownership::exemptions(context.set, &keys);
+    let definition = definition.map(AsRef::as_ref);
+    judged.planned.put_back = ownership::put_back(&judged.moves, &resource, definition, context.landed);
     if judged.proposed.is_none() && !judged.moves.is_empty() {
-        let strategy = strategy_of(context, judged.strategy.as_deref());
-        judged.proposed = managed_by_stack(service, strategy)
-            .or_else(|| contested(&judged.moves, &resource, definition.map(AsRef::as_ref), strategy, context));
+        let (strategy, put_back) = (strategy_of(context, judged.strategy.as_deref()), &judged.planned.put_back);
+        judged.proposed = ownership::managed_by_stack(service, definition, strategy)
+            .or_else(|| ownership::contested(&judged.moves, &resource, put_back, strategy, context.landed));
     }
     judged
 }
@@ -286,43 +296,6 @@ fn eligible_to_be_called_compliant(service: &Service) -> Result<(), Ineligible> 
 
 fn may_touch(service: &Service, touch: Touch) -> Result<(), Ineligible> {
     eligible(service, touch)
-}
-
-/// A fix that has landed here so often, and is wanted again: somebody keeps putting the violation back. Deploying
-/// against them for ever helps nobody; they are shown, and a person decides.
-fn contested(
-    moves: &[Move],
-    resource: &Resource,
-    definition: Option<&TaskDefinition>,
-    strategy: &StrategySpec,
-    context: &Context<'_>,
-) -> Option<Reason> {
-    let times = |fix: &String| context.landed.get(&(resource.clone(), fix.clone())).copied().unwrap_or(0);
-    let most = moves.iter().flat_map(|change| &change.fixes).map(times).max().unwrap_or(0);
-    if most == 0 || most < strategy.contested_after as usize {
-        return None;
-    }
-    let who = definition.map_or_else(String::new, |definition| {
-        let by = definition.registered_by.as_deref().unwrap_or("somebody unknown");
-        let at = definition.registered_at.map_or_else(String::new, |at| format!(" at {at}"));
-        format!("; last `{}`, registered by `{by}`{at}", definition.arn.short())
-    });
-    let message = format!(
-        "the fix has landed here {most} times and the violation was put back each time{who}: change it at its source, or approve"
-    );
-    Some(Reason::of(ReasonCode::Contested, message))
-}
-
-/// A service that carries CloudFormation's tags is a stack's (task definitions carry none:
-/// aws-cloudformation/cloudformation-coverage-roadmap#2063).
-fn managed_by_stack(service: &Service, strategy: &StrategySpec) -> Option<Reason> {
-    let stack = service.tags.get("aws:cloudformation:stack-name")?;
-    (strategy.iac == crate::model::spec::IacMode::Propose).then(|| {
-        let message = format!(
-            "stack `{stack}` manages the service and would put the old revision back: apply the patch there, or approve"
-        );
-        Reason::of(ReasonCode::ManagedByStack, message)
-    })
 }
 
 /// Judges a cluster.
@@ -396,6 +369,8 @@ fn outcome(
     let mut planned = blank(name, PlanOutcome::Compliant, None);
     planned.findings = opinion.findings();
     planned.verdicts = opinion.results.iter().map(|result| (result.policy.clone(), result.verdict)).collect();
+    let bindings: BTreeSet<&String> = opinion.results.iter().flat_map(|result| &result.bindings).collect();
+    planned.bindings = bindings.into_iter().cloned().collect();
     planned.enforcement =
         opinion.with(Verdict::Fail).map(|result| result.enforcement).max().unwrap_or(Enforcement::Audit);
     planned.policies = opinion.with(Verdict::Fail).map(|result| result.policy.clone()).collect();
@@ -498,6 +473,9 @@ fn without_wish(
         }
     } else if opinion.with(Verdict::Waived).next().is_some() {
         planned.outcome = PlanOutcome::Waived;
+        planned.reason = opinion.with(Verdict::Waived).find_map(|result| result.waiver.as_ref()).map(|waiver| {
+            Reason::of(ReasonCode::Waived, format!("Waiver `{}` covers it", waiver.name)).until(waiver.expires_at)
+        });
     }
 }
 

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::json;
-
 use super::audited;
 use super::judge::{self, Judged};
+use super::ownership::Landings;
 use super::report::{Cost, Plan, PlanOutcome, PlannedCampaign, PlannedChange, PlannedResource, Wish};
+use super::saved::SavedPlan;
 use super::tally::{self, tally};
 use super::waves;
 use crate::model::observed::{Cluster, Fleet, Service};
@@ -32,8 +32,8 @@ pub struct Context<'a> {
     pub stopped_fixes: &'a BTreeMap<String, String>,
     /// Resources that an open rollout has already, and why it stands where it stands.
     pub taken: &'a BTreeMap<Resource, Reason>,
-    /// How often each fix has landed on each resource.
-    pub landed: &'a BTreeMap<(Resource, String), usize>,
+    /// Each time that a fix has landed on a resource.
+    pub landed: &'a Landings,
     /// Revisions that our registrations made, and the revision that each was made from.
     pub ours: &'a BTreeMap<TaskDefinitionArn, TaskDefinitionArn>,
     /// Members that fixes may edit though they are guarded.
@@ -141,7 +141,6 @@ pub fn plan(fleet: &Fleet, context: &Context<'_>, memo: &mut Memo) -> Plan {
     }
     show_waves(&campaigns, &mut services, &mut clusters);
     let cost = cost(&campaigns);
-    let id = identity(context.set, &campaigns);
     let complete = fleet.gaps.is_empty();
     let judged = [
         (services.as_slice(), tally::OF_SERVICES),
@@ -150,6 +149,7 @@ pub fn plan(fleet: &Fleet, context: &Context<'_>, memo: &mut Memo) -> Plan {
         (capacity_providers.as_slice(), tally::OF_CAPACITY_PROVIDERS),
     ];
     let tally = tally(context.set, &fleet.target, &judged, complete, context.now);
+    let id = SavedPlan::of(&fleet.target, context.set.hash(), &campaigns).id;
     Plan {
         id,
         target: fleet.target.clone(),
@@ -164,6 +164,7 @@ pub fn plan(fleet: &Fleet, context: &Context<'_>, memo: &mut Memo) -> Plan {
         cost,
         tally,
         gaps: fleet.gaps.clone(),
+        standalone: None,
     }
 }
 
@@ -231,6 +232,8 @@ fn planned_changes(judged: &Judged, changed: Changed<'_>) -> Vec<PlannedChange> 
         fixes: change.fixes.clone(),
         policies: change.policies.clone(),
         severity: judged.severity,
+        registered: change.registered.clone(),
+        put_back: judged.planned.put_back.clone(),
         wave: 0,
     };
     judged.moves.iter().map(change).collect()
@@ -279,6 +282,20 @@ fn order(fleet: &Fleet, campaign: &mut PlannedCampaign, services: usize) {
         );
         campaign.proposed = Some(Reason::of(ReasonCode::TooManyServices, message));
     }
+}
+
+/// The part of a campaign that `wanted` chooses, with waves of its own.
+#[must_use]
+pub fn exactly(
+    fleet: &Fleet,
+    campaign: &PlannedCampaign,
+    services: usize,
+    wanted: impl Fn(&PlannedChange) -> bool,
+) -> PlannedCampaign {
+    let mut part = campaign.clone();
+    part.changes.retain(|change| wanted(change));
+    order(fleet, &mut part, services);
+    part
 }
 
 /// Writes each resource's wave, and what its campaign waits for, into what is said of it.
@@ -330,21 +347,4 @@ fn cost(campaigns: &[PlannedCampaign]) -> Cost {
         update_service: updates,
         estimated_seconds: calls as u64 + watching,
     }
-}
-
-/// The hash of what would be done: two plans of the same id would do exactly the same.
-fn identity(set: &PolicySet, campaigns: &[PlannedCampaign]) -> String {
-    let changes: Vec<_> = campaigns
-        .iter()
-        .flat_map(|campaign| campaign.changes.iter().map(move |change| (campaign, change)))
-        .map(|(campaign, change)| {
-            let wanted = change.documents.as_ref().map(|documents| document::hash(&serde_json::Value::Object(documents.wanted.clone())));
-            json!({
-                "resource": change.resource, "createdAt": change.created_at, "from": change.from, "wanted": wanted,
-                "setting": change.setting, "fixes": change.fixes, "wave": change.wave, "strategy": campaign.strategy_name,
-                "proposed": campaign.proposed.as_ref().map(|reason| reason.code),
-            })
-        })
-        .collect();
-    document::hash(&json!({ "policySet": set.hash(), "changes": changes }))
 }

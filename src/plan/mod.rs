@@ -12,16 +12,20 @@ pub mod judge;
 mod make;
 pub mod moves;
 pub mod normalize;
+pub mod ownership;
 mod prospect;
 pub mod report;
+pub mod saved;
 pub mod settings;
+mod standalone;
 mod tally;
 pub mod waves;
 
-pub use make::{Context, FamiliesToLookUp, families_to_look_up, frozen, plan};
+pub use make::{Context, FamiliesToLookUp, exactly, families_to_look_up, frozen, plan};
 pub use prospect::{Prospect, Standing};
 pub use report::{
     Cost, Plan, PlanOutcome, PlannedCampaign, PlannedChange, PlannedFinding, PlannedResource, PlannedWave, Summary,
     Wish,
 };
+pub use standalone::{PlannedStandalone, StandaloneReport, standalone};
 pub use tally::{BindingTally, PolicyTally, Tally};

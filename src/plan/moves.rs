@@ -9,12 +9,13 @@ use super::compare::same_task_definition;
 use super::eligibility::Ineligible;
 use super::judge::Move;
 use super::make::Context;
+use super::ownership::registered;
 use super::report::PlannedDocuments;
 use super::{images, settings};
 use crate::model::document::register_input;
 use crate::model::observed::{Fleet, TaskDefinition};
 use crate::model::spec::StrategySpec;
-use crate::model::{ChangeKind, Observed, Reason, ReasonCode, TaskDefinitionArn};
+use crate::model::{ChangeKind, Observed, Reason, ReasonCode, Registered, TaskDefinitionArn};
 use crate::policy::{Fixed, Memo, PlannedFix, PolicyResult, Subject};
 
 /// What fixes of one document are made from.
@@ -70,6 +71,7 @@ pub(super) fn revision_move(
         diff: fixed.diff,
         documents: Some(PlannedDocuments { previous, wanted }),
         setting: None,
+        registered: registered(definition),
         fixes: fixed.fixes.iter().map(|fix| fix.0.clone()).collect(),
         policies: policies_of(&fixes),
     })
@@ -154,6 +156,7 @@ fn setting_move(kind: ChangeKind, fixer: &mut Fixer<'_>, fixes: &[&&PlannedFix])
         diff: fixed.diff,
         documents: None,
         setting: Some(setting),
+        registered: Registered::default(),
         fixes: fixed.fixes.iter().map(|fix| fix.0.clone()).collect(),
         policies: policies_of(&fixes),
     })

@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::prospect::Standing;
+use super::standalone::StandaloneReport;
 use super::tally::Tally;
 use crate::model::change::WaveRecord;
 use crate::model::spec::{Enforcement, StrategySpec};
-use crate::model::{ChangeKind, Resource};
+use crate::model::{ChangeKind, PutBack, Registered, Resource};
 use crate::model::{ClusterArn, DiffEntry, Finding, Reason, Severity, TargetId, TaskDefinitionArn, Timestamp, Verdict};
 use crate::policy::WaiverHere;
 
@@ -43,6 +44,8 @@ pub struct Plan {
     pub tally: Tally,
     /// What could not be listed: then these are not all services.
     pub gaps: Vec<String>,
+    /// What does not comply outside of services; none where nobody looked.
+    pub standalone: Option<StandaloneReport>,
 }
 
 /// What a resource would take now: what an open rollout's pending changes are held against.
@@ -83,6 +86,15 @@ pub struct PlannedResource {
     /// Waivers in force for it, and whether each is needed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waivers: Vec<WaiverHere>,
+    /// Each time, of late, that somebody put the violation back after its fix had landed; the last is what runs now.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub put_back: Vec<PutBack>,
+    /// The Bindings that match, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bindings: Vec<String>,
+    /// Tags by which it takes itself out of a Binding or into a Waiver, in sentences.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exempt: Vec<String>,
     /// The verdict of every policy that was asked.
     #[serde(default, skip)]
     pub verdicts: Vec<(String, Verdict)>,
@@ -204,6 +216,10 @@ pub struct PlannedChange {
     pub policies: Vec<String>,
     /// The worst severity among them.
     pub severity: Severity,
+    /// For a revision: who registered the one it comes from.
+    pub registered: Registered,
+    /// Each time, of late, that the violation was put back.
+    pub put_back: Vec<PutBack>,
     /// Its wave, from 0.
     pub wave: usize,
 }

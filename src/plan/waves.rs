@@ -136,6 +136,8 @@ mod tests {
             setting: None,
             fixes: fixes.iter().map(ToString::to_string).collect(),
             policies: vec![],
+            registered: Default::default(),
+            put_back: vec![],
             severity,
             wave: 99,
         }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::typed::{self, RecordError};
 use crate::model::{Hold, Resource};
 use crate::model::{TargetId, Timestamp};
+use crate::plan::saved::SavedPlan;
 use crate::ports::Store;
 use crate::ports::store::{Expect, Key};
 use crate::rollout::command::Request;
@@ -48,10 +49,15 @@ pub enum Ask {
         /// Of what.
         resource: Resource,
     },
+    /// To carry out exactly this plan.
+    Plan {
+        /// The plan.
+        plan: SavedPlan,
+    },
 }
 
 /// What became of a Command.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
     /// Whether it was carried out.
@@ -60,6 +66,9 @@ pub struct Answer {
     pub message: String,
     /// When.
     pub at: Timestamp,
+    /// The rollouts that do what was asked, where it was a plan.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rollouts: Vec<String>,
 }
 
 /// How long a Command is kept: long enough for any controller to come back, short enough for the inbox to stay small.

@@ -11,6 +11,7 @@
 //! | `rt#ACCOUNT/REGION#documents` | `sha256:…` | a task definition document, compressed, once | the lease holder |
 //! | `rt#ACCOUNT/REGION#reports#SHARD` | the service's ARN | a ServiceReport | the lease holder |
 //! | `rt#ACCOUNT/REGION#status` | `KIND#NAME` | the status of a Policy, Binding or Waiver there; 90 days of daily figures | the lease holder, on change and once a day |
+//! | `rt#ACCOUNT/REGION#standalone` | `REVISION#CLUSTER` | what was found outside of services | the lease holder |
 //! | `rt#ACCOUNT/REGION#events` | `SUBJECT#NUMBER` | the event log | the lease holder |
 //! | `rt#targets` | `ACCOUNT/REGION` | that there is such a target | controllers |
 //!
@@ -26,6 +27,7 @@ pub mod events;
 pub mod history;
 pub mod lease;
 pub mod reports;
+pub mod standalone;
 pub mod statuses;
 pub mod summed;
 pub mod targets;

@@ -85,7 +85,7 @@ pub fn matters(rollout: &Rollout, changes: &[Change]) -> bool {
     asked
         && match &rollout.state {
             RolloutState::Scheduled | RolloutState::Progressing { .. } | RolloutState::Baking { .. } => true,
-            RolloutState::Paused { .. } => changes.iter().any(goes_forward),
+            RolloutState::Paused { .. } => changes.iter().any(Change::goes_forward),
             RolloutState::Proposed { .. }
             | RolloutState::RollingBack { .. }
             | RolloutState::RolledBack { .. }
@@ -148,7 +148,7 @@ pub fn to_take_back(changes: &[Change], wave: usize, room: usize) -> Vec<usize> 
         let members = changes.iter().enumerate().filter(move |(_, change)| change.spec.wave == wave && which(change));
         members.map(|(place, _)| place)
     };
-    of(goes_forward).chain(of(Change::stands).take(room)).collect()
+    of(Change::goes_forward).chain(of(Change::stands).take(room)).collect()
 }
 
 /// What one look says, by itself.
@@ -216,7 +216,7 @@ fn is_watched(rollout: &Rollout, changes: &[Change]) -> bool {
 /// The changes of the wave at hand that would be taken back; none where a paused rollout has nothing under way.
 fn exposed<'a>(rollout: &'a Rollout, changes: &'a [Change]) -> impl Iterator<Item = &'a Change> {
     let wave = rollout.state.wave().filter(|wave| {
-        !matches!(rollout.state, RolloutState::Paused { .. }) || members(changes, *wave).any(goes_forward)
+        !matches!(rollout.state, RolloutState::Paused { .. }) || members(changes, *wave).any(Change::goes_forward)
     });
     changes.iter().filter(move |change| Some(change.spec.wave) == wave && is_exposed(change))
 }
@@ -226,12 +226,7 @@ fn members(changes: &[Change], wave: usize) -> impl Iterator<Item = &Change> {
 }
 
 const fn is_exposed(change: &Change) -> bool {
-    goes_forward(change) || change.stands()
-}
-
-/// On its way to what the policies want. What is only being registered has not touched its service.
-const fn goes_forward(change: &Change) -> bool {
-    matches!(change.state, State::Updating { .. } | State::Stabilizing { .. } | State::Verifying { .. })
+    change.goes_forward() || change.stands()
 }
 
 const fn is_going_back(change: &Change) -> bool {

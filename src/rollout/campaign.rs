@@ -64,7 +64,7 @@ pub fn decide(rollout: &Rollout, changes: &[Change], input: &Input<'_>) -> Decis
         RolloutState::Progressing { wave } => progressing(rollout, changes, *wave, input),
         RolloutState::Baking { wave, until } => baking(rollout, changes, *wave, *until, input),
         RolloutState::Paused { reason, .. } => Decision::stay(rollout.state.clone(), Some(reason.clone())),
-        RolloutState::RollingBack { cause } => rolling_back(rollout, changes, cause, input),
+        RolloutState::RollingBack { cause, asked_at } => rolling_back(rollout, changes, (cause, *asked_at), input),
         RolloutState::RolledBack { .. }
         | RolloutState::Succeeded { .. }
         | RolloutState::Failed { .. }
@@ -81,7 +81,7 @@ pub fn stopped(rollout: &Rollout) -> Option<&Reason> {
         | RolloutState::Paused { reason, .. }
         | RolloutState::Failed { reason, .. }
         | RolloutState::Aborted { reason, .. } => Some(reason),
-        RolloutState::RollingBack { cause } | RolloutState::RolledBack { cause, .. } => Some(cause),
+        RolloutState::RollingBack { cause, .. } | RolloutState::RolledBack { cause, .. } => Some(cause),
         RolloutState::Scheduled | RolloutState::Progressing { .. } | RolloutState::Baking { .. } => {
             rollout.alarms.standing.holds()
         }
@@ -184,7 +184,7 @@ fn on_failure(rollout: &Rollout, changes: &[Change], wave: usize, reason: Reason
         OnFailure::Pause => Some(Decision::stay(RolloutState::Paused { wave, reason: reason.clone() }, Some(reason))),
         OnFailure::Rollback => {
             let drop = pending(changes).map(|index| (index, reason.clone())).collect();
-            let state = RolloutState::RollingBack { cause: reason.clone() };
+            let state = RolloutState::RollingBack { cause: reason.clone(), asked_at: None };
             Some(Decision { drop, ..Decision::stay(state, Some(reason)) })
         }
         OnFailure::Continue => None,
@@ -244,8 +244,12 @@ fn progressing(rollout: &Rollout, changes: &[Change], wave: usize, input: &Input
         return Decision::stay(state, Some(Reason::of(ReasonCode::MaxChangesPerDay, message)));
     }
     let begin: Vec<usize> = waiting.into_iter().take(room.min(input.day_budget)).collect();
-    let reason = begin.first().and_then(|index| changes.get(*index)).and_then(|change| change.waiting.clone());
-    Decision { begin, ..Decision::stay(state, reason) }
+    let tried = begin.first().and_then(|index| changes.get(*index)).and_then(|change| change.waiting.clone());
+    let reason = tried.unwrap_or_else(|| {
+        let message = format!("{} changes of wave {} (`{name}`) begin", begin.len(), wave + 1);
+        Reason::of(ReasonCode::Progressing, message)
+    });
+    Decision { begin, ..Decision::stay(state, Some(reason)) }
 }
 
 /// In flight, or about to be: registering already takes a place.
@@ -361,16 +365,21 @@ fn finish(changes: &[Change], now: Timestamp) -> Decision {
 }
 
 /// In reverse order of waves, at most `maxInFlight` at a time.
-fn rolling_back(rollout: &Rollout, changes: &[Change], cause: &Reason, input: &Input<'_>) -> Decision {
+fn rolling_back(
+    rollout: &Rollout,
+    changes: &[Change],
+    (cause, asked_at): (&Reason, Option<Timestamp>),
+    input: &Input<'_>,
+) -> Decision {
     let busy = changes.iter().filter(|change| is_begun(change)).count();
     let limit = rollout.spec.strategy.max_in_flight as usize;
+    let again = |change: &Change| asked_at.is_some_and(|asked_at| change.has_not_been_tried_since(asked_at));
+    let waits = |change: &Change| change.stands() || again(change);
     let mut standing: Vec<usize> =
-        changes.iter().enumerate().filter(|(_, change)| change.stands()).map(|(index, _)| index).collect();
+        changes.iter().enumerate().filter(|(_, change)| waits(change)).map(|(index, _)| index).collect();
     standing.sort_by_key(|index| std::cmp::Reverse((changes.get(*index).map(|change| change.spec.wave), *index)));
-    let underway = changes.iter().enumerate().filter(|(_, change)| {
-        // What is on its way forward turns round at once: going back may start at any time.
-        matches!(change.state, State::Updating { .. } | State::Stabilizing { .. } | State::Verifying { .. })
-    });
+    // What is on its way forward turns round at once, in the place that it has.
+    let underway = changes.iter().enumerate().filter(|(_, change)| change.goes_forward());
     let take_back: Vec<(usize, Reason)> = underway
         .map(|(index, _)| index)
         .chain(standing.iter().copied().take(limit.saturating_sub(busy)))

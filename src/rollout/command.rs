@@ -136,6 +136,15 @@ pub fn carry_out(
             forget_alarms(rollout);
             Ok(())
         }
+        // Somebody kept putting it back; from here it is counted anew, and the next plan rolls it out.
+        (Request::Retry, RolloutState::Proposed { reason }) if reason.code == ReasonCode::Contested => {
+            let again =
+                Reason::of(ReasonCode::Superseded, format!("`{by}` lets the fix come again: it is planned anew"));
+            drop_unstarted(changes.iter_mut(), &again, now);
+            rollout.retried_at = Some(now);
+            rollout.state = RolloutState::Superseded { at: now };
+            Ok(())
+        }
         (Request::Retry, RolloutState::Paused { wave, .. }) => {
             let wave = *wave;
             for change in changes.iter_mut().filter(|change| change.failed() && change.state.phase().is_final()) {
@@ -183,10 +192,11 @@ pub fn carry_out(
         (Request::Undo { service: None }, _) => {
             let cause = Reason::of(ReasonCode::UndoneByPerson, format!("undone by `{by}`"));
             drop_unstarted(changes.iter_mut(), &cause, now);
-            for change in changes.iter_mut().filter(|change| !change.stands()) {
+            // That has its place already. What stands, or could not be taken back, waits for one.
+            for change in changes.iter_mut().filter(|change| change.goes_forward()) {
                 take_back(change, &cause, now);
             }
-            rollout.state = RolloutState::RollingBack { cause };
+            rollout.state = RolloutState::RollingBack { cause, asked_at: Some(now) };
             Ok(())
         }
         (Request::Approve { .. } | Request::Pause | Request::Resume | Request::Abort | Request::Retry, _) => {

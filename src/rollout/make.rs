@@ -21,6 +21,8 @@ pub struct Making<'a> {
     pub services: usize,
     /// The lease epoch.
     pub epoch: u64,
+    /// The Command by which a person asked for exactly this campaign.
+    pub asked: Option<&'a str>,
     /// The clock.
     pub now: Timestamp,
 }
@@ -50,6 +52,7 @@ pub fn records(
             services: making.services,
             accepted_failures: Vec::new(),
             waves: campaign.waves.iter().map(|wave| wave.record.clone()).collect(),
+            asked: making.asked.map(ToOwned::to_owned),
         },
         state,
         epoch: making.epoch,
@@ -57,6 +60,7 @@ pub fn records(
         created_at: making.now,
         waiting: campaign.proposed.clone(),
         carried_out: None,
+        retried_at: None,
         alarms: AlarmWatch::default(),
     };
     let changes = campaign
@@ -87,6 +91,8 @@ fn change(planned: &PlannedChange, documents: Option<Documents>, number: usize, 
             fixes: planned.fixes.clone(),
             policies: planned.policies.clone(),
             wave: planned.wave,
+            registered: planned.registered.clone(),
+            put_back: planned.put_back.clone(),
         },
         state: State::Pending,
         epoch: making.epoch,

@@ -5,6 +5,7 @@
 
 pub mod adoption;
 pub mod alarm;
+pub mod asked;
 pub mod back;
 pub mod bake;
 pub mod campaign;
@@ -20,6 +21,7 @@ pub mod membership;
 pub mod record;
 pub mod setting;
 pub mod state;
+pub mod waits;
 pub mod window;
 
 pub use record::{Change, ChangeSpec, HistoryEntry, Registration, RegistrationState, Rollout, RolloutSpec};

@@ -7,7 +7,9 @@ use super::alarm::AlarmWatch;
 use super::state::{Phase, RolloutState, State};
 use crate::model::change::{ChangeKind, Documents, Resource, Setting, WaveRecord};
 use crate::model::spec::StrategySpec;
-use crate::model::{ClusterArn, DiffEntry, Reason, ReasonCode, TargetId, TaskDefinitionArn, Timestamp};
+use crate::model::{
+    ClusterArn, DiffEntry, PutBack, Reason, ReasonCode, Registered, TargetId, TaskDefinitionArn, Timestamp,
+};
 
 /// One campaign in one target.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -31,6 +33,9 @@ pub struct Rollout {
     /// The Command that was last carried out on it: read again after a crash, it is answered and not repeated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub carried_out: Option<String>,
+    /// When a person last asked to try its fixes again: how often they were put back before counts no more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retried_at: Option<Timestamp>,
     /// Its alarms, as last looked at.
     #[serde(default, skip_serializing_if = "AlarmWatch::is_empty")]
     pub alarms: AlarmWatch,
@@ -57,6 +62,10 @@ pub struct RolloutSpec {
     pub accepted_failures: Vec<String>,
     /// Its waves, with how many resources each was planned with.
     pub waves: Vec<WaveRecord>,
+    /// The Command by which a person asked for exactly these changes: what else the plan has by now is no reason to
+    /// make it anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<String>,
 }
 
 /// One resource moving from one state to another.
@@ -121,12 +130,18 @@ pub struct ChangeSpec {
     pub policies: Vec<String>,
     /// Its wave, from 0.
     pub wave: usize,
+    /// For a revision: who registered the one it comes from.
+    #[serde(default)]
+    pub registered: Registered,
+    /// Each time, of late, that somebody put the violation back before this change was made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub put_back: Vec<PutBack>,
 }
 
 impl Change {
     /// Moves to `state`, and says so in the history if it is another phase.
     pub fn enter(&mut self, state: State, reason: Option<Reason>, now: Timestamp) {
-        let phase = state.phase();
+        let (phase, reason) = (state.phase(), reason.or_else(|| state.why()));
         if phase != self.state.phase() {
             self.history.push(HistoryEntry { at: now, phase, reason });
             self.waiting = None;
@@ -175,6 +190,19 @@ impl Change {
         latest
             .filter(|entry| entry.phase == Phase::RollingBack)
             .any(|entry| entry.reason.as_ref().is_none_or(|reason| reason.code != ReasonCode::UndoneByPerson))
+    }
+
+    /// Whether it is on its way to what the policies want. What is only being registered has not touched its resource.
+    #[must_use]
+    pub const fn goes_forward(&self) -> bool {
+        matches!(self.state, State::Updating { .. } | State::Stabilizing { .. } | State::Verifying { .. })
+    }
+
+    /// Whether it could not be taken back, and nobody has tried since then.
+    #[must_use]
+    pub fn has_not_been_tried_since(&self, asked_at: Timestamp) -> bool {
+        let tried = self.last_entered(Phase::RollingBack);
+        matches!(self.state, State::Failed { .. }) && tried.is_none_or(|tried| tried < asked_at)
     }
 
     /// Whether it has moved its resource and stands.

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Reason, ServiceDeploymentArn, TaskDefinitionArn, Timestamp};
+use crate::model::{Reason, ReasonCode, ServiceDeploymentArn, TaskDefinitionArn, Timestamp};
 
 /// How far a change has come. Serialised with `phase` as its tag.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -136,9 +136,9 @@ pub enum State {
 }
 
 impl State {
-    /// What it says for itself: why it stands there, else what went wrong before.
+    /// Why it is what it is, where that needs a reason.
     #[must_use]
-    pub const fn reason(&self) -> Option<&Reason> {
+    pub fn why(&self) -> Option<Reason> {
         match self {
             Self::Unverified { reason, .. }
             | Self::Failed { reason, .. }
@@ -146,15 +146,18 @@ impl State {
             | Self::Blocked { reason, .. }
             | Self::Deferred { reason, .. }
             | Self::Overtaken { reason, .. }
-            | Self::Clobbered { reason, .. } => Some(reason),
-            Self::RollingBack { cause, .. } | Self::RolledBack { cause, .. } => Some(cause),
+            | Self::Clobbered { reason, .. } => Some(reason.clone()),
+            Self::RollingBack { cause, .. } | Self::RolledBack { cause, .. } => Some(cause.clone()),
+            Self::Gone { .. } => {
+                let message = "it was deleted, or deleted and created again, since the plan";
+                Some(Reason::of(ReasonCode::Gone, message))
+            }
             Self::Pending
             | Self::Registering { .. }
             | Self::Updating { .. }
             | Self::Stabilizing { .. }
             | Self::Verifying { .. }
-            | Self::Succeeded { .. }
-            | Self::Gone { .. } => None,
+            | Self::Succeeded { .. } => None,
         }
     }
 }
@@ -319,6 +322,9 @@ pub enum RolloutState {
     RollingBack {
         /// Why.
         cause: Reason,
+        /// When a person asked for it, if one did: what could not be taken back before then is tried again.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        asked_at: Option<Timestamp>,
     },
     /// All that was changed has been taken back.
     RolledBack {

@@ -20,6 +20,7 @@ mod peers;
 mod policies;
 mod policies_laws;
 mod policies_oracle;
+mod reasons;
 mod scenarios;
 mod sim;
 mod simulation;

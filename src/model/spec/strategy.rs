@@ -35,6 +35,10 @@ pub struct StrategySpec {
     pub images: ImagePolicy,
     /// For services that a stack manages.
     pub iac: IacMode,
+    /// Whose registrations count as a stack's, besides CloudFormation's tags on the service: globs over the principal that
+    /// ECS names in `registeredBy`, such as `arn:aws:sts::*:assumed-role/terraform/*`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub iac_principals: Vec<String>,
     /// How often somebody else may put a violation back before it is only proposed.
     pub contested_after: u32,
 }
@@ -60,6 +64,7 @@ impl Default for StrategySpec {
             approval: Approval::None,
             images: ImagePolicy::RefuseLatest,
             iac: IacMode::Propose,
+            iac_principals: Vec::new(),
             contested_after: 2,
         }
     }

@@ -1,6 +1,7 @@
 use super::*;
 use crate::model::ChangeKind;
 use crate::model::spec::{Amount, StrategySpec};
+use crate::rollout::command::{Request, carry_out};
 use crate::rollout::fixture::{at, changes, entered, numbered, reason, revision, rollout};
 use crate::rollout::state::{Back, Progress};
 
@@ -62,7 +63,14 @@ fn told(decision: &Decision) -> String {
             line += &format!(" {verb} {places:?}");
         }
     }
-    line + &decision.reason.as_ref().map(|reason| format!(" ({})", reason.code.as_str())).unwrap_or_default()
+    // That it begins is said already; any other reason is one.
+    let begins = |reason: &&Reason| decision.begin.is_empty() || reason.code != ReasonCode::Progressing;
+    line + &decision
+        .reason
+        .as_ref()
+        .filter(begins)
+        .map(|reason| format!(" ({})", reason.code.as_str()))
+        .unwrap_or_default()
 }
 
 #[track_caller]
@@ -302,7 +310,7 @@ fn a_rollout_that_nobody_asks_for_any_more_is_superseded() {
 fn a_rollout_goes_back_in_reverse_order_as_many_at_a_time_as_forward() {
     let sizes = [1, 2];
     let back = with(rollout(&sizes), |rollout| {
-        rollout.state = RolloutState::RollingBack { cause: reason(ReasonCode::UndoneByPerson) };
+        rollout.state = RolloutState::RollingBack { cause: reason(ReasonCode::UndoneByPerson), asked_at: None };
         rollout.spec.strategy.max_in_flight = 2;
     });
     let stand = in_states(&sizes, &[succeeded(), succeeded(), unverified()]);
@@ -322,6 +330,32 @@ fn a_rollout_goes_back_in_reverse_order_as_many_at_a_time_as_forward() {
     let failed =
         State::Failed { cause: reason(ReasonCode::UndoneByPerson), reason: reason(ReasonCode::TasksFail), at: at(900) };
     check(&back, &in_states(&sizes, &[taken_back(), failed, taken_back()]), "Failed (ChangeFailed)");
+}
+
+#[test]
+fn what_could_not_be_taken_back_is_tried_again_once_a_person_asks_and_waits_for_its_place() {
+    let mut undone = with(rollout(&[3]), |rollout| {
+        rollout.state = RolloutState::Progressing { wave: 0 };
+        rollout.spec.strategy.max_in_flight = 1;
+    });
+    let failed = |cause| State::Failed { cause: reason(cause), reason: reason(ReasonCode::Refused), at: at(920) };
+    let mut list = changes(&[3]);
+    list[0] =
+        entered(entered(list[0].clone(), going_back(ReasonCode::TasksFail), 910), failed(ReasonCode::TasksFail), 920);
+    list[1] = entered(list[1].clone(), stabilizing(), 930);
+    carry_out(&mut undone, &mut list, &Request::Undo { service: None }, "alice", at(940)).unwrap();
+    let phases: Vec<Phase> = list.iter().map(|change| change.state.phase()).collect();
+    assert_eq!(phases, [Phase::Failed, Phase::RollingBack, Phase::Deferred], "1 is in flight, as many as may be");
+    check(&undone, &list, "RollingBack (RollbackInProgress)");
+    list[1] = entered(list[1].clone(), taken_back(), 950);
+    check(&undone, &list, "RollingBack back [0] (RollbackInProgress)");
+    list[0] = entered(list[0].clone(), going_back(ReasonCode::UndoneByPerson), 960);
+    check(&undone, &list, "RollingBack (RollbackInProgress)");
+    // Once: whoever wants more asks again.
+    list[0] = entered(list[0].clone(), failed(ReasonCode::UndoneByPerson), 970);
+    check(&undone, &list, "Failed (ChangeFailed)");
+    carry_out(&mut undone, &mut list, &Request::Undo { service: None }, "alice", at(980)).unwrap();
+    check(&undone, &list, "RollingBack back [0] (RollbackInProgress)");
 }
 
 #[test]

@@ -24,7 +24,7 @@ fn states() -> Vec<RolloutState> {
         RolloutState::Progressing { wave: 1 },
         RolloutState::Baking { wave: 1, until: at(2000) },
         RolloutState::Paused { wave: 1, reason: why() },
-        RolloutState::RollingBack { cause: why() },
+        RolloutState::RollingBack { cause: why(), asked_at: None },
         RolloutState::RolledBack { cause: why(), at: at(1) },
         RolloutState::Succeeded { at: at(1) },
         RolloutState::Failed { reason: why(), at: at(1) },

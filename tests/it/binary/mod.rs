@@ -9,6 +9,7 @@ mod journey;
 mod ministack;
 mod pair;
 mod person;
+mod plans;
 mod process;
 mod wire;
 

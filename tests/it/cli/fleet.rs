@@ -17,7 +17,7 @@ impl Drop for Sim {
     }
 }
 
-/// Two services: one that shares its host's processes, one that does not. Every value that may be a secret says so.
+/// A family that shares its host's processes, or does not. Every value that may be a secret says so.
 fn definition(family: &str, pid: Option<&str>) -> Value {
     let mut input = json!({
         "family": family, "networkMode": "bridge", "requiresCompatibilities": ["EC2"], "memory": "512",
@@ -59,9 +59,9 @@ pub(crate) fn with_definitions(definitions: &[Value], services: &[(&str, &str)],
     (plimsoll, sim)
 }
 
-/// The two services, with other policies.
+/// Two services, one that shares its host's processes and one that does not, and a family that none uses.
 pub(crate) fn with(policies: &str) -> (Plimsoll, Sim) {
-    let definitions = [definition("web", Some("host")), definition("api", None)];
+    let definitions = [definition("web", Some("host")), definition("api", None), definition("spare", Some("host"))];
     with_definitions(&definitions, &[("web", "web"), ("api", "api")], policies)
 }
 
@@ -101,6 +101,71 @@ fn a_plan_says_what_would_change_and_why_the_rest_would_not() {
     );
     let input: Value = serde_json::from_str(&plimsoll.read("patches/web.json")).unwrap();
     assert_eq!((&input["pidMode"], &input["containerDefinitions"][0]["command"][1]), (&Value::Null, &"CANARY".into()));
+}
+
+#[test]
+fn a_plan_can_be_kept_and_asked_for_but_not_edited() {
+    let (plimsoll, _sim) = with_fleet();
+    plimsoll.run(&["apply", "-f", "policies"]).exits(0);
+    plimsoll.run(&["plan", "--out", "plan.json"]).exits(1);
+    let again = plimsoll.run(&["plan", "-o", "json"]).exits(1).json();
+    let kept: Value = serde_json::from_str(&plimsoll.read("plan.json")).unwrap();
+    assert_eq!((&again["id"], &again["digest"]), (&kept["id"], &kept["digest"]), "the same world, the same plan");
+    plimsoll
+        .run(&["apply-plan", "plan.json"])
+        .exits(0)
+        .prints(kept["id"].as_str().unwrap())
+        .says("no controller has ever worked on 123456789012/eu-west-1; the command waits for one");
+    plimsoll.run(&["apply-plan", "plan.json", "--wait"]).exits(2).says("no controller has ever worked");
+    plimsoll.run(&["apply-plan", "plan.json", "--target", "1/eu-west-1"]).exits(2).says("is of 123456789012/eu-west-1");
+    plimsoll.write("edited.json", &plimsoll.read("plan.json").replace("\"wave\": 0", "\"wave\": 1"));
+    plimsoll
+        .run(&["apply-plan", "edited.json"])
+        .exits(2)
+        .says("it was edited, or cut short: its digest does not match");
+    plimsoll.write("other.json", "{}");
+    plimsoll.run(&["apply-plan", "other.json"]).exits(2).says("it is not a plan");
+    plimsoll.run(&["apply-plan", "none.json"]).exits(2).says("plimsoll plan --out FILE");
+    plimsoll.write("policies/all.yaml", &POLICIES.replace("enforcement: enforce", "enforcement: audit"));
+    plimsoll.run(&["plan", "-f", "policies", "--out", "audit.json"]).exits(0);
+    plimsoll.run(&["apply-plan", "audit.json"]).exits(0).says("there is nothing to ask for");
+}
+
+#[test]
+fn apply_ends_with_what_it_would_change_and_a_dry_run_stores_nothing() {
+    let (plimsoll, _sim) = with_fleet();
+    let told = "2 services: 1 to change, 1 compliant\ncost: 1 RegisterTaskDefinition, 1 UpdateService, at least 2m\n";
+    let dry = plimsoll
+        .run(&["apply", "-f", "policies", "--dry-run"])
+        .exits(0)
+        .prints("binding/enforce-all created (dry run)");
+    assert!(dry.stdout.ends_with(told), "{dry:#?}");
+    plimsoll.run(&["get", "policies"]).exits(0).says("no policies found");
+    // As if applied: the store stays empty.
+    plimsoll.run(&["plan", "-f", "policies"]).exits(1).prints("prod/web  web:1  wave 1  enforce");
+    plimsoll.run(&["plan"]).exits(2).says("no policy is in effect");
+    let applied = plimsoll.run(&["apply", "-f", "policies"]).exits(0);
+    assert!(applied.stdout.ends_with(told), "{applied:#?}");
+}
+
+#[test]
+fn a_plan_looks_outside_of_services_where_it_is_asked_to() {
+    let (plimsoll, _sim) = with_fleet();
+    plimsoll
+        .write("policies/all.yaml", &POLICIES.replace("enforcement: enforce, strategy: gentle", "enforcement: audit"));
+    plimsoll.run(&["apply", "-f", "policies"]).exits(0);
+    assert_eq!(plimsoll.run(&["plan", "-o", "json"]).exits(0).json()["standalone"], Value::Null);
+    let looked = plimsoll.run(&["plan", "--standalone", "-o", "json"]).exits(0).json();
+    let rows = looked["standalone"]["rows"].as_array().unwrap();
+    assert_eq!((rows.len(), &looked["standalone"]["gaps"]), (1, &json!([])), "{rows:#?}");
+    assert_eq!(rows[0]["resource"], "arn:aws:ecs:eu-west-1:123456789012:task-definition/spare:1");
+    assert_eq!((&rows[0]["outcome"], &rows[0]["reason"]["code"]), (&"audit".into(), &"UnusedFamily".into()));
+    let wide = plimsoll.run(&["plan", "--standalone", "-o", "wide"]).exits(0);
+    wide.prints("outside of services: 1 that do not comply").prints("  spare:1  audit");
+    plimsoll.run(&["plan", "--standalone"]).exits(0).prints("1 that do not comply; -o wide lists them");
+    plimsoll.run(&["controller", "--until-settled", "--poll", "1s"]).exits(0);
+    let found = plimsoll.run(&["get", "findings"]).exits(0);
+    found.prints("spare:1 in no service").prints("(UnusedFamily)");
 }
 
 #[test]

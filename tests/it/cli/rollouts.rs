@@ -209,14 +209,16 @@ async fn obey(store: &EmbeddedStore, done: bool, state: Option<RolloutState>) {
     let campaigns = Campaigns::of(store, &target);
     if let Some(state) = state {
         let campaign = campaigns.campaign("careful-1").await.unwrap().unwrap();
-        let ended = Rollout { state, ..campaign.rollout.value };
+        let next = matches!(state, RolloutState::Progressing { .. });
+        let waiting = next.then(|| Reason::of(ReasonCode::ApprovalRequired, "wave 2 (`rest`) waits for approval"));
+        let ended = Rollout { state, waiting, ..campaign.rollout.value };
         campaigns.put(&ended, Some(campaign.rollout.version)).await.unwrap();
         for change in campaign.changes {
             let state = State::Gone { at: early() };
             campaigns.put(&Change { state, ..change.value }, Some(change.version)).await.unwrap();
         }
     }
-    let answer = Answer { done, message: "so it is".to_owned(), at: early() };
+    let answer = Answer { done, message: "so it is".to_owned(), at: early(), rollouts: Vec::new() };
     commands.reply(&command.id, &answer).await.unwrap();
 }
 
@@ -227,6 +229,77 @@ async fn waiting_ends_with_the_rollout_and_tells_how() {
     let ((_, run), ()) =
         tokio::join!(run(plimsoll, &["rollout", "resume", "careful-1", "--wait"]), obey(&store, true, Some(succeeded)));
     run.exits(0).says("so it is").prints("careful-1  Succeeded");
+}
+
+#[tokio::test]
+async fn under_each_wave_waiting_for_an_approval_ends_at_the_next_one() {
+    let (plimsoll, store) = recorded().await;
+    let next = RolloutState::Progressing { wave: 1 };
+    let ((_, run), ()) =
+        tokio::join!(run(plimsoll, &["rollout", "approve", "careful-1", "--wait"]), obey(&store, true, Some(next)));
+    run.exits(0)
+        .prints("ApprovalRequired: wave 2 (`rest`) waits for approval")
+        .prints("next: `plimsoll rollout approve careful-1` lets the next wave begin");
+}
+
+#[tokio::test]
+async fn watching_ends_with_the_rollout_and_tells_each_change_once_where_there_is_no_terminal() {
+    let (plimsoll, store) = recorded().await;
+    let follow = run(plimsoll, &["rollout", "status", "careful-1", "-w"]);
+    let end = async {
+        let target = target();
+        let campaigns = Campaigns::of(&store, &target);
+        let campaign = campaigns.campaign("careful-1").await.unwrap().unwrap();
+        let pending = campaign.changes.into_iter().find(|change| change.value.state == State::Pending).unwrap();
+        let state = State::Succeeded { at: early(), deployment: None };
+        campaigns.put(&Change { state, ..pending.value }, Some(pending.version)).await.unwrap();
+        let state = RolloutState::Succeeded { at: early() };
+        let ended = Rollout { state, ..campaign.rollout.value };
+        campaigns.put(&ended, Some(campaign.rollout.version)).await.unwrap();
+    };
+    let ((_, followed), ()) = tokio::join!(follow, end);
+    let followed = followed.exits(0);
+    assert!(!followed.stdout.contains('\u{1b}'), "nothing steers what is no terminal: {followed:#?}");
+    assert_eq!(followed.stdout.matches("careful-1  Succeeded").count(), 1, "{followed:#?}");
+    assert!(followed.stdout.trim_end().ends_with("takes it back"), "{followed:#?}");
+}
+
+#[tokio::test]
+async fn a_service_says_why_it_is_in_its_state() {
+    let (plimsoll, store) = recorded().await;
+    let target = target();
+    let time = |text: &str| -> Timestamp { text.parse().unwrap() };
+    let reports = Reports::of(&store, &target);
+    let mut report = reports.list().await.unwrap().remove(WEB).unwrap();
+    report.resource.bindings = vec!["enforce-all".to_owned()];
+    report.resource.exempt =
+        vec!["its tag `team=x` brings it under Waiver `by-tag`, until 2099-06-01T00:00:00Z".to_owned()];
+    report.resource.put_back = vec![
+        serde_json::from_value(json!({
+            "revision": "arn:aws:ecs:eu-west-1:123456789012:task-definition/web:7", "registeredBy": "arn:aws:iam::123456789012:user/ci",
+            "registeredAt": "2026-11-22T08:00:00Z", "rollout": "careful-0", "landedAt": "2026-11-21T08:00:00Z"
+        }))
+        .unwrap(),
+    ];
+    reports.write(&report).await.unwrap();
+    let hold = plimsoll::model::Hold {
+        resource: plimsoll::model::Resource::Service(WEB.parse().unwrap()),
+        fix: "sha256:f".to_owned(),
+        policy: "no-host-pid".to_owned(),
+        reason: Reason::of(ReasonCode::TasksFail, "tasks of the deployment fail"),
+        rollout: Some("careful-1".to_owned()),
+        created_at: early(),
+        until: Some(time("2099-01-01T00:00:00Z")),
+    };
+    Campaigns::of(&store, &target).replace(&hold).await.unwrap();
+    let conditions = vec![Reason::of(ReasonCode::Throttled, "ListServices: ECS asked to slow down")];
+    let record = plimsoll::records::targets::TargetRecord { conditions, ..Default::default() };
+    Targets::of(&store).write(&target, &record, None).await.unwrap();
+    plimsoll.write("policies.yaml", super::POLICIES);
+    let (plimsoll, _) = run(plimsoll, &["apply", "-f", "policies.yaml"]).await;
+    let (plimsoll, _) = run(plimsoll, &["freeze", "peak", "--scope", "cluster=prod", "--reason", "peak season"]).await;
+    let (_, described) = run(plimsoll, &["describe", "service", "prod/web"]).await;
+    super::shape::snapshot("describe-service-held", &described.exits(0).stdout);
 }
 
 #[tokio::test]

@@ -23,9 +23,22 @@ fn help_reads_as_it_did() {
 }
 
 #[test]
+fn every_reason_can_be_explained() {
+    let plimsoll = Plimsoll::new();
+    snapshot("explain-reasons", &plimsoll.run(&["explain", "reasons"]).exits(0).stdout);
+    plimsoll
+        .run(&["explain", "FamilyAhead"])
+        .exits(0)
+        .prints("FamilyAhead: The family has a newer ACTIVE revision than the one that runs.")
+        .prints("do: deploy the family's newest revision, or deregister it");
+    let one = plimsoll.run(&["explain", "Held", "-o", "json"]).exits(0).json();
+    assert_eq!(one["items"][0]["code"], "Held");
+}
+
+#[test]
 fn every_verb_of_the_contract_has_help() {
     let plimsoll = Plimsoll::new();
-    let verbs = "demo controller apply delete get describe explain plan rollout hold freeze unfreeze events audit check fix test sim store completion version";
+    let verbs = "demo controller apply apply-plan delete get describe explain plan rollout hold freeze unfreeze events audit check fix test sim store completion version";
     for verb in verbs.split(' ') {
         plimsoll.run(&[verb, "--help"]).exits(0).prints("Usage: plimsoll");
     }

@@ -143,6 +143,7 @@ fn what_offline_commands_print_holds_to_the_schemas() {
         printed(&["version"], 0),
         printed(&["explain", "functions"], 0),
         printed(&["explain", "variables"], 0),
+        printed(&["explain", "reasons"], 0),
         plimsoll.run(&["apply", "-f", "bad.yaml", "-o", "json"]).exits(2).error_json(),
         plimsoll.run(&["check", "missing.json", "-o", "json"]).exits(2).error_json(),
     ]);
@@ -166,7 +167,8 @@ fn what_commands_on_a_fleet_print_holds_to_the_schemas() {
         run(&["store", "init"], &[0]),
         run(&["apply", "-f", "policies", "-f", "more.yaml", "--dry-run"], &[0]),
         run(&["apply", "-f", "policies", "-f", "more.yaml"], &[0]),
-        run(&["plan"], &[1]),
+        run(&["plan", "--standalone", "--out", "plan.json"], &[1]),
+        run(&["apply-plan", "plan.json"], &[0]),
     ];
     plimsoll.run(&["controller", "--until-settled", "--poll", "1s", "--settle-timeout", "60s"]).exits(0);
     outputs.push(run(&["rollout", "pause", "gentle-1"], &[0]));
@@ -209,6 +211,7 @@ fn what_commands_on_a_fleet_print_holds_to_the_schemas() {
         "Change",
         "ServiceReport",
         "Event",
+        "Finding",
         "Lease",
         "Policy",
         "Waiver",
@@ -218,5 +221,7 @@ fn what_commands_on_a_fleet_print_holds_to_the_schemas() {
     ] {
         assert!(outputs.iter().any(|output| output["kind"] == kind), "no {kind} was printed");
     }
+    let outside = |output: &Value| output["kind"] == "Finding" && output["standalone"].is_object();
+    assert!(outputs.iter().any(outside), "nothing outside of services was printed");
     hold(outputs);
 }

@@ -2,12 +2,16 @@
 
 mod alarms;
 mod catalogue;
+mod explained;
 mod families;
 mod landing;
 mod law;
+mod ownership;
+mod plans;
 mod races;
 mod script;
 mod settings;
+mod standalone;
 mod statuses;
 mod trouble;
 mod warm;

@@ -1,0 +1,138 @@
+//! What runs outside of services, and what nobody runs: reported, and left alone.
+
+use std::time::Duration;
+
+use plimsoll::model::ReasonCode;
+use plimsoll::plan::{PlanOutcome, StandaloneReport};
+use plimsoll::records::standalone::StandaloneReports;
+use plimsoll::rollout::command::Request;
+use serde_json::json;
+
+use super::world::{NO_HOST_PID, Story, host_pid};
+
+/// A service, a task of its own family that a schedule runs, a one-off of another, and families that nobody runs.
+fn story() -> Story {
+    let mut story = Story::begin();
+    story.controller = story.another_controller("one").with_standalone(Duration::from_secs(600), 100);
+    story.cluster("prod");
+    story.violating_service("prod", "web");
+    for family in ["nightly", "old", "tidy"] {
+        let mut document = host_pid(family);
+        if family == "tidy" {
+            document.as_object_mut().unwrap().remove("pidMode");
+        }
+        story.register(document);
+    }
+    story.call("RunTask", json!({ "cluster": "prod", "taskDefinition": "nightly", "count": 2, "startedBy": "cron" }));
+    story.settle(300);
+    story
+}
+
+fn told(report: &StandaloneReport) -> Vec<(String, PlanOutcome, ReasonCode, usize)> {
+    let short = |resource: &str| resource.rsplit('/').next().unwrap().to_owned();
+    report.rows.iter().map(|row| (short(&row.resource), row.outcome, row.reason.code, row.tasks)).collect()
+}
+
+#[tokio::test]
+async fn tasks_that_no_service_started_and_families_that_none_uses_are_reported_and_left_alone() {
+    let mut story = story();
+    story.apply(NO_HOST_PID).await;
+    let plan = story.pass().await.plan.unwrap();
+    let found = plan.standalone.unwrap();
+    assert_eq!(
+        told(&found),
+        [
+            ("nightly:1".to_owned(), PlanOutcome::Audit, ReasonCode::StandaloneTasks, 2),
+            ("old:1".to_owned(), PlanOutcome::Audit, ReasonCode::UnusedFamily, 0),
+        ]
+    );
+    assert_eq!(found.gaps, [""; 0]);
+    insta::assert_snapshot!(found.rows[0].reason.message, @"2 tasks of group `family:nightly` in cluster `prod` that no service started, started by `cron`");
+    let target = story.controller.settings().target.clone();
+    let stored = StandaloneReports::of(story.store.as_ref(), &target).list().await.unwrap();
+    assert_eq!(stored.into_values().collect::<Vec<_>>(), found.rows);
+
+    // A rollout, its undo, and an hour of passes: what is not ours stays as it is.
+    story.passes_for(20 * 60).await;
+    story.ask("default-1", Request::Undo { service: None }).await;
+    story.passes_for(40 * 60).await;
+    assert_eq!(story.status_of("web:2"), "INACTIVE", "ours was taken back, and is cleared away");
+    for revision in ["web:1", "nightly:1", "old:1", "tidy:1"] {
+        assert_eq!(story.status_of(revision), "ACTIVE", "{revision}");
+    }
+    let listed = story.call("ListTasks", json!({ "cluster": "prod", "family": "nightly" }));
+    assert_eq!(listed["taskArns"].as_array().unwrap().len(), 2);
+    let deregistered = story.writes().iter().filter(|write| *write == "DeregisterTaskDefinition").count();
+    assert_eq!(deregistered, 1);
+}
+
+#[tokio::test]
+async fn a_look_is_taken_so_often_at_so_many_families_and_costs_what_it_says() {
+    let mut story = story();
+    for number in 0..5 {
+        story.register(host_pid(&format!("spare-{number}")));
+    }
+    story.controller = story.another_controller("one").with_standalone(Duration::from_secs(600), 3);
+    story.apply(&NO_HOST_PID.replace("enforcement: enforce", "enforcement: audit")).await;
+    let calls = |story: &Story| {
+        let calls = story.ecs.calls();
+        let of = |name: &str| calls.iter().filter(|call| call.operation.as_str() == name).count();
+        [of("ListTasks"), of("DescribeTasks"), of("ListTaskDefinitionFamilies"), of("DescribeTaskDefinition")]
+    };
+    story.ecs.forget_calls();
+    let found = story.pass().await.plan.unwrap().standalone.unwrap();
+    // One for the service's revision, one for the tasks', three for families.
+    assert_eq!(calls(&story), [1, 1, 1, 5]);
+    assert_eq!((found.rows.len(), found.gaps.len()), (4, 1), "{found:#?}");
+    assert!(found.gaps[0].starts_with("4 of 7 families"), "{:?}", found.gaps);
+    story.ecs.forget_calls();
+    assert_eq!(story.pass().await.plan.unwrap().standalone, None, "not again so soon");
+    assert_eq!(calls(&story), [0, 0, 0, 0]);
+    for _ in 0..2 {
+        story.settle(600);
+        story.pass().await;
+    }
+    story.settle(600);
+    story.ecs.forget_calls();
+    let found = story.pass().await.plan.unwrap().standalone.unwrap();
+    assert_eq!((found.rows.len(), found.gaps.len()), (7, 0), "all but the tidy one, each in its turn: {found:#?}");
+    assert_eq!(calls(&story), [1, 1, 1, 3]);
+}
+
+#[tokio::test]
+async fn tags_are_seen_as_they_are_of_services() {
+    let mut story = story();
+    let mut document = host_pid("tagged");
+    document["tags"] = json!([{ "key": "team", "value": "payments" }]);
+    story.register(document);
+    let tagged = NO_HOST_PID
+        .replace("enforcement: enforce", "enforcement: audit")
+        .replace(
+            "taskDefinition.?pidMode.orValue('') != 'host'",
+            "taskDefinition.?tags.orValue([]).exists(tag, tag.key == 'team')",
+        )
+        .replace("remove: /pidMode", "set: /pidMode, value: task");
+    assert!(tagged.contains("exists("));
+    story.apply(&tagged).await;
+    let found = story.pass().await.plan.unwrap().standalone.unwrap();
+    let names: Vec<String> = told(&found).into_iter().map(|(name, ..)| name).collect();
+    assert_eq!(names, ["nightly:1", "old:1", "tidy:1"], "`tagged` has the tag: {found:#?}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_a_gap_and_removes_nothing() {
+    let mut story = story();
+    story.apply(&NO_HOST_PID.replace("enforcement: enforce", "enforcement: audit")).await;
+    story.pass().await;
+    story.settle(600);
+    story.ecs.set_faults(|call| {
+        let denied = ["ListTasks", "ListTaskDefinitionFamilies"].contains(&call.operation.as_str());
+        denied.then(|| plimsoll::sim::Fault::Refuse { code: "AccessDeniedException".into(), message: "no".into() })
+    });
+    let plan = story.pass().await.plan.unwrap();
+    let found = plan.standalone.as_ref().unwrap();
+    assert_eq!((found.rows.len(), found.gaps.len(), plan.gaps.len()), (0, 2, 0), "{found:#?}");
+    let target = story.controller.settings().target.clone();
+    assert_eq!(StandaloneReports::of(story.store.as_ref(), &target).list().await.unwrap().len(), 2, "nothing is gone");
+    assert!(plan.is_settled(), "services are what is kept within policy");
+}
