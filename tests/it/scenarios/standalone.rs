@@ -103,13 +103,13 @@ async fn a_look_is_taken_so_often_at_so_many_families_and_costs_what_it_says() {
 async fn tags_are_seen_as_they_are_of_services() {
     let mut story = story();
     let mut document = host_pid("tagged");
-    document["tags"] = json!([{ "key": "team", "value": "payments" }]);
+    document["tags"] = json!([{ "key": "purpose", "value": "payroll" }]);
     story.register(document);
     let tagged = NO_HOST_PID
         .replace("enforcement: enforce", "enforcement: audit")
         .replace(
             "taskDefinition.?pidMode.orValue('') != 'host'",
-            "taskDefinition.?tags.orValue([]).exists(tag, tag.key == 'team')",
+            "taskDefinition.?tags.orValue([]).exists(tag, tag.key == 'purpose')",
         )
         .replace("remove: /pidMode", "set: /pidMode, value: task");
     assert!(tagged.contains("exists("));
