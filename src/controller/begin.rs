@@ -183,6 +183,7 @@ async fn keep_documents(
             Some(planned) => Some(DocumentHashes {
                 previous: documents.keep(&planned.previous).await?,
                 wanted: documents.keep(&planned.wanted).await?,
+                pinned_from: planned.pinned_from.clone(),
             }),
             None => None,
         });

@@ -67,6 +67,9 @@ pub struct Documents {
     pub previous: String,
     /// The input to register.
     pub wanted: String,
+    /// The service revision whose image digests `wanted` pins; none where it pins nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pinned_from: Option<String>,
 }
 
 /// The members of UpdateService, UpdateCluster or UpdateClusterSettings that a setting change sends.
