@@ -1,6 +1,8 @@
 //! Images named by a mutable tag. A new deployment resolves the tag again, so a security fix would ship whatever was
 //! pushed since (aws/containers-roadmap#2393, #2402).
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::{Map, Value, json};
 
 use crate::model::spec::ImagePolicy;
@@ -32,6 +34,32 @@ pub fn pins(document: &Map<String, Value>, running: Option<&Value>, fixes: &[&Pl
         edits,
         guarded: Vec::new(),
     })
+}
+
+/// The document with these digests, by container, in the place of tags.
+#[must_use]
+pub fn with_digests(document: &Map<String, Value>, digests: &BTreeMap<String, String>) -> Map<String, Value> {
+    let mut pinned = Value::Object(document.clone());
+    let pins = pins(document, Some(&json!(digests)), &[]);
+    for edit in pins.into_iter().flat_map(|pins| pins.edits) {
+        if let PlannedEdit::Set { path, value } = edit
+            && let Some(image) = pinned.pointer_mut(&path)
+        {
+            *image = value;
+        }
+    }
+    match pinned {
+        Value::Object(pinned) => pinned,
+        _ => document.clone(),
+    }
+}
+
+/// Containers whose image both documents name by the same tag, or by none.
+#[must_use]
+pub fn tagged(previous: &Map<String, Value>, wanted: &Map<String, Value>) -> BTreeSet<String> {
+    let (before, after) = (images(previous), images(wanted));
+    let same = |(name, image): &(&str, &str)| !is_pinned(image) && after.get(name) == Some(image);
+    before.into_iter().filter(same).map(|(name, _)| name.to_owned()).collect()
 }
 
 /// Why a new task definition may not be deployed under this policy.
@@ -75,6 +103,13 @@ fn refused(document: &Map<String, Value>, policy: ImagePolicy, not_pinned: &str)
 
 fn containers(document: &Map<String, Value>) -> &[Value] {
     document.get("containerDefinitions").and_then(Value::as_array).map_or(&[][..], Vec::as_slice)
+}
+
+/// By the containers' names.
+fn images<'d>(document: &'d Map<String, Value>) -> BTreeMap<&'d str, &'d str> {
+    let text = |member: Option<&'d Value>| member.and_then(Value::as_str);
+    let pair = |container: &'d Value| Some((text(container.get("name"))?, text(container.get("image"))?));
+    containers(document).iter().filter_map(pair).collect()
 }
 
 fn is_pinned(image: &str) -> bool {
@@ -246,5 +281,40 @@ mod tests {
         assert!(kept.message.contains("a setting makes no new revision"), "{}", kept.message);
         let refused = check(document, ImagePolicy::Refuse).unwrap_err();
         assert!(refused.message.ends_with("; pin its digest, or set `images` in the strategy"), "{}", refused.message);
+    }
+
+    #[test]
+    fn what_both_documents_name_by_the_same_tag_may_move_in_between() {
+        let document = |images: &[(&str, &str)]| {
+            let containers: Vec<Value> =
+                images.iter().map(|(name, image)| json!({ "name": name, "image": image })).collect();
+            json!({ "containerDefinitions": containers }).as_object().unwrap().clone()
+        };
+        let pinned = format!("web@{}", digest("a"));
+        for (why, before, after, expected) in [
+            ("the same tag", &[("app", "web:1")][..], &[("app", "web:1")][..], &["app"][..]),
+            ("no tag", &[("app", "web")], &[("app", "web")], &["app"]),
+            ("a digest", &[("app", &pinned)], &[("app", &pinned)], &[]),
+            ("pinned", &[("app", "web:1")], &[("app", &pinned)], &[]),
+            ("another tag", &[("app", "web:1")], &[("app", "web:2")], &[]),
+            ("another container", &[("app", "web:1")], &[("side", "web:1")], &[]),
+            ("one of two", &[("app", "a:1"), ("side", "b:1")], &[("side", "b:1"), ("app", &pinned)], &["side"]),
+        ] {
+            let found: Vec<String> = tagged(&document(before), &document(after)).into_iter().collect();
+            assert_eq!(found, expected, "{why}");
+        }
+    }
+
+    #[test]
+    fn digests_take_the_place_of_tags_and_nothing_else_changes() {
+        let document = json!({ "family": "web", "containerDefinitions": [
+            { "name": "app", "image": "web:1", "memory": 1 }, { "name": "side", "image": "b" },
+            { "name": "log", "image": format!("c@{}", digest("c")) },
+        ] });
+        let digests = [("app", digest("a")), ("log", digest("d"))].map(|(name, digest)| (name.to_owned(), digest));
+        let found = with_digests(document.as_object().unwrap(), &digests.into_iter().collect());
+        let mut expected = document.clone();
+        expected["containerDefinitions"][0]["image"] = json!(format!("web@{}", digest("a")));
+        assert_eq!(Value::Object(found), expected);
     }
 }
