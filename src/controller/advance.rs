@@ -12,15 +12,15 @@ use crate::model::{Reason, ReasonCode, Resource, Timestamp};
 use crate::policy::{ScopeKey, ScopeKeys, ScopeTags};
 use crate::records::campaign::Campaign;
 use crate::rollout::bake::{self, Watch};
-use crate::rollout::change::{self, READ_LAG};
+use crate::rollout::change::{self, Action, READ_LAG};
 use crate::rollout::landing::Facts;
-use crate::rollout::{Change, Rollout, RolloutState, State, campaign, command};
+use crate::rollout::{Change, Rollout, RolloutState, State, campaign, command, images};
 
 /// How many steps one change may take in one pass: register, move, look.
 const STEPS: usize = 4;
 
 /// Whose hand an event is in where nobody asked.
-const BY: &str = "plimsoll";
+pub(super) const BY: &str = "plimsoll";
 
 /// Resources that open rollouts have, with why each stands where it stands; and those moved so lately that reads may
 /// still show them as they were.
@@ -283,6 +283,17 @@ impl Executor<'_> {
                 now,
             };
             let step = change::step(&change.value, &input);
+            // Only by a deployment: where ECS goes back by itself, it brings the old digests.
+            let goes_back = direction(&change.value) == Direction::Back
+                && matches!(step.action, Some(Action::MoveTo(_) | Action::RestorePrevious));
+            if goes_back && self.go_back_to_what_ran(books, change, &facts).await? {
+                continue;
+            }
+            if let (State::Registering { .. }, State::Updating { before: Some(before), .. }) =
+                (&change.value.state, &step.state)
+            {
+                change.value.spec.ran = images::of_deployment(&facts, before);
+            }
             let turns_round = is_forward(&change.value) && matches!(step.state, State::RollingBack { .. });
             self.record(books, change, step.state, step.reason, now).await?;
             let Some(action) = step.action else {

@@ -1,4 +1,5 @@
-//! What is read only where a policy in force asks for it: capacity providers, and the images that services run.
+//! What is read only where it is asked for: capacity providers by a policy in force, and the images that services run by
+//! such a policy or by a strategy that pins them.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +16,7 @@ use crate::ports::{Ecs, Operation};
 /// How many calls are under way at once. The budget, not this, sets the pace.
 const CONCURRENT: usize = 8;
 
-/// What only some policies ask for, and costs calls of its own.
+/// What only some policies and strategies ask for, and costs calls of its own.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Asked {
     /// The images that services run.
@@ -25,10 +26,13 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// What the policies in force ask for.
+    /// What the policies in force, and the strategies they are rolled out by, ask for.
     #[must_use]
     pub fn by(set: &PolicySet) -> Self {
-        Self { running: set.reads_running(), capacity_providers: set.asks_about(ResourceKind::CapacityProvider) }
+        Self {
+            running: set.reads_running() || set.pins_images(),
+            capacity_providers: set.asks_about(ResourceKind::CapacityProvider),
+        }
     }
 }
 
@@ -57,14 +61,6 @@ pub(super) async fn capacity_providers(ecs: &dyn Ecs, now: Timestamp) -> Observe
     Observed::Known { value: found, at: now }
 }
 
-/// The one service revision that a service runs. None while it runs two, and on servers that show none.
-pub(super) fn current_revision(service: &Service) -> Option<String> {
-    match service.document.get("currentServiceRevisions")?.as_array()?.as_slice() {
-        [one] => Some(one.get("arn")?.as_str()?.to_owned()),
-        _ => None,
-    }
-}
-
 /// Reads the service revisions that were not read before; one never changes.
 pub(super) async fn describe_revisions(ecs: &dyn Ecs, arns: BTreeSet<String>, cache: &mut Cache) {
     let unseen: Vec<String> = arns.into_iter().filter(|arn| !cache.revisions.contains_key(arn)).collect();
@@ -88,7 +84,7 @@ pub(super) async fn describe_revisions(ecs: &dyn Ecs, arns: BTreeSet<String>, ca
 /// with `versionConsistency: disabled` have none there, and are not in the map.
 pub(super) fn running(fleet: &Fleet, cache: &Cache) -> std::collections::BTreeMap<ServiceArn, Value> {
     let of = |service: &Service| {
-        let revision = cache.revisions.get(&current_revision(service)?)?;
+        let revision = cache.revisions.get(service.current_revision()?)?;
         let named = service.task_definition.as_ref() == Some(&revision.task_definition);
         named.then(|| (service.arn.clone(), json!(revision.image_digests)))
     };

@@ -6,6 +6,7 @@ use super::books::Books;
 use super::error::ControllerError;
 use crate::model::change::Documents as DocumentHashes;
 use crate::model::{Reason, ReasonCode, TargetId, Timestamp};
+use crate::plan::images::tagged;
 use crate::plan::{Plan, PlanOutcome, PlannedCampaign, PlannedChange};
 use crate::ports::Store;
 use crate::records::Versioned;
@@ -183,6 +184,9 @@ async fn keep_documents(
             Some(planned) => Some(DocumentHashes {
                 previous: documents.keep(&planned.previous).await?,
                 wanted: documents.keep(&planned.wanted).await?,
+                pinned_from: planned.pinned_from.clone(),
+                tagged: tagged(&planned.previous, &planned.wanted),
+                recorded: false,
             }),
             None => None,
         });

@@ -16,6 +16,7 @@ pub mod gate;
 pub mod lease;
 pub mod observe;
 pub mod reconcile;
+mod recorded;
 pub mod register;
 pub mod report;
 pub mod run;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use futures::stream::{self, StreamExt};
 use serde_json::{Value, json};
 
-use super::asked::{Asked, capacity_providers, current_revision, describe_revisions, running};
+use super::asked::{Asked, capacity_providers, describe_revisions, running};
 use super::error::{ControllerError, ecs as ecs_failed, wire as wire_failed};
 use crate::model::observed::{Cluster, Fleet, Service, ServiceRevision, Task, TaskDefinition};
 use crate::model::{ClusterArn, Observed, ServiceArn, TargetId, TaskDefinitionArn, Timestamp, wire};
@@ -138,8 +138,8 @@ pub async fn fleet(
         fleet.capacity_providers = Some(capacity_providers(ecs, now).await);
     }
     if asked.running {
-        let arns = fleet.services.values().filter_map(Observed::known).filter_map(current_revision).collect();
-        describe_revisions(ecs, arns, cache).await;
+        let current = fleet.services.values().filter_map(Observed::known).filter_map(Service::current_revision);
+        describe_revisions(ecs, current.map(ToOwned::to_owned).collect(), cache).await;
         fleet.running = running(&fleet, cache);
     }
     Ok(fleet)

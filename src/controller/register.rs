@@ -88,7 +88,7 @@ impl Executor<'_> {
     }
 
     /// Makes sure that there is an ACTIVE revision to go back to: the one that the change came from, or its document
-    /// again. Which, and whether, [`Books::restoration`] says where this is settled.
+    /// again, with the digests that ran if a tag has moved since. Which, and whether, [`Books::restoration`] says where this is settled.
     ///
     /// # Errors
     /// The store's, and a lost lease. What ECS answers is an outcome, not an error.
@@ -106,19 +106,25 @@ impl Executor<'_> {
         let blank = blank(books, change, from, &documents.previous, now);
         let known = books.restoration(change).cloned();
         let candidate = match known.as_ref().map(|known| &known.state) {
-            Some(RegistrationState::Registered { arn }) => arn,
-            _ => from,
+            Some(RegistrationState::Registered { arn }) => Some(arn),
+            // Its tags stand for other images by now.
+            _ if documents.recorded => None,
+            _ => Some(from),
         };
-        match observe::definition(self.ecs, candidate.as_str(), now).await {
-            Observed::Known { value, .. } if value.status == "ACTIVE" => {
-                if candidate == from {
-                    let state = RegistrationState::Registered { arn: from.clone() };
-                    books.write_registration(Registration { state, adopted: true, ..blank }).await?;
+        if let Some(candidate) = candidate {
+            match observe::definition(self.ecs, candidate.as_str(), now).await {
+                Observed::Known { value, .. } if value.status == "ACTIVE" => {
+                    if candidate == from {
+                        let state = RegistrationState::Registered { arn: from.clone() };
+                        books.write_registration(Registration { state, adopted: true, ..blank }).await?;
+                    }
+                    return Ok(Registered::Settled);
                 }
-                return Ok(Registered::Settled);
+                Observed::Known { .. } | Observed::Absent { .. } => {}
+                Observed::Unknown { why, .. } => {
+                    return Ok(Registered::Waiting(Reason::of(ReasonCode::NotObserved, why)));
+                }
             }
-            Observed::Known { .. } | Observed::Absent { .. } => {}
-            Observed::Unknown { why, .. } => return Ok(Registered::Waiting(Reason::of(ReasonCode::NotObserved, why))),
         }
         let Some(document) = Documents::of(self.store, self.target).get(&documents.previous).await? else {
             let message =

@@ -1,5 +1,7 @@
 //! The words of a move: what it is about, what it does, what it sends, what keeps it off.
 
+use std::collections::BTreeSet;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -67,6 +69,16 @@ pub struct Documents {
     pub previous: String,
     /// The input to register.
     pub wanted: String,
+    /// The service revision whose image digests `wanted` pins; none where it pins nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pinned_from: Option<String>,
+    /// Containers whose image both name by the same tag: it may move in between.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub tagged: BTreeSet<String>,
+    /// A tag has moved since: `previous` is now the old document with the digests that ran, to be registered though the
+    /// old revision is ACTIVE.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub recorded: bool,
 }
 
 /// The members of UpdateService, UpdateCluster or UpdateClusterSettings that a setting change sends.

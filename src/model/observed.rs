@@ -59,7 +59,8 @@ pub struct Fleet {
     pub task_definitions: BTreeMap<TaskDefinitionArn, Observed<Arc<TaskDefinition>>>,
     /// The latest ACTIVE revision of the families that plans are about. `Absent`: no ACTIVE one is left.
     pub latest: BTreeMap<String, Observed<Arc<TaskDefinition>>>,
-    /// Images that run, container name to digest, of services whose running revision tells. Read only where a policy asks.
+    /// Images that run, container name to digest, of services whose running revision tells. Read only where a policy asks, or
+    /// a strategy pins them.
     pub running: BTreeMap<ServiceArn, Value>,
     /// The capacity providers of the target. `None`: no policy asks for them, so nobody looked.
     pub capacity_providers: Option<Observed<Vec<CapacityProvider>>>,
@@ -183,6 +184,15 @@ impl Service {
     #[must_use]
     pub fn primary(&self) -> Option<&Deployment> {
         self.deployments.iter().find(|deployment| deployment.status == "PRIMARY")
+    }
+
+    /// The one service revision that it runs. None while it runs two, and on servers that show none.
+    #[must_use]
+    pub fn current_revision(&self) -> Option<&str> {
+        match self.document.get("currentServiceRevisions")?.as_array()?.as_slice() {
+            [one] => one.get("arn")?.as_str(),
+            _ => None,
+        }
     }
 
     /// Every revision that it names: its own, and those of its task sets.

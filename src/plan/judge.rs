@@ -12,7 +12,7 @@ use super::report::{PlanOutcome, PlannedDocuments, PlannedFinding, PlannedResour
 use super::{images, ownership};
 use crate::model::change::Setting;
 use crate::model::observed::{DeploymentController, Fleet, Service, TaskDefinition};
-use crate::model::spec::{Enforcement, ResourceKind, StrategySpec};
+use crate::model::spec::{Enforcement, ImagePolicy, ResourceKind, StrategySpec};
 use crate::model::{ChangeKind, Registered, Resource, TaskDefinitionArn};
 use crate::model::{DiffEntry, Observed, Reason, ReasonCode, Severity, Verdict};
 use crate::policy::{
@@ -207,7 +207,7 @@ pub fn service(fleet: &Fleet, service: &Service, context: &Context<'_>, memo: &m
             let (document, tags) = (definition.document_with_tags(), definition.tags_by_key());
             let subject = around.subject(&document, Some(&tags));
             let mut fixer = Fixer { name: arn, subject: &subject, before: &of_revision, context, memo: &mut memo };
-            moves.push(revision_move(fleet, definition, &mut fixer, &revision, strategy)?);
+            moves.push(revision_move(fleet, service, definition, &mut fixer, &revision, strategy)?);
         }
         if !setting.is_empty() {
             let mut fixer = Fixer { name: arn, subject: &of_service, before: &of_setting, context, memo: &mut memo };
@@ -215,7 +215,14 @@ pub fn service(fleet: &Fleet, service: &Service, context: &Context<'_>, memo: &m
                 let touch = if change.kind == ChangeKind::QuietSetting { Touch::Quiet } else { Touch::Deploys };
                 may_touch(service, touch)?;
                 if let (ChangeKind::DeployingSetting, Some(definition)) = (change.kind, definition) {
-                    images::check(&definition.document, strategy.images).map_err(Ineligible::Blocked)?;
+                    let checked = images::check_kept(&definition.document, strategy.images);
+                    // The new revision pins them: once it runs, a later plan brings the setting.
+                    let pinned_first = strategy.images == ImagePolicy::Pin
+                        && moves.iter().any(|change: &Move| change.kind == ChangeKind::Revision);
+                    match checked {
+                        Err(_) if pinned_first => continue,
+                        checked => checked.map_err(Ineligible::Blocked)?,
+                    }
                 }
                 moves.push(change);
             }

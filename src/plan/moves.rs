@@ -13,8 +13,8 @@ use super::ownership::registered;
 use super::report::PlannedDocuments;
 use super::{images, settings};
 use crate::model::document::register_input;
-use crate::model::observed::{Fleet, TaskDefinition};
-use crate::model::spec::StrategySpec;
+use crate::model::observed::{Fleet, Service, TaskDefinition};
+use crate::model::spec::{ImagePolicy, StrategySpec};
 use crate::model::{ChangeKind, Observed, Reason, ReasonCode, Registered, TaskDefinitionArn};
 use crate::policy::{Fixed, Memo, PlannedFix, PolicyResult, Subject};
 
@@ -41,9 +41,10 @@ impl Fixer<'_> {
     }
 }
 
-/// The new revision with all fixes in it.
+/// The new revision with all fixes in it, and with the images that run pinned where the strategy says so.
 pub(super) fn revision_move(
     fleet: &Fleet,
+    service: &Service,
     definition: &TaskDefinition,
     fixer: &mut Fixer<'_>,
     fixes: &[&&PlannedFix],
@@ -53,7 +54,13 @@ pub(super) fn revision_move(
     let previous =
         register_input(definition).map_err(|unknown| blocked(ReasonCode::UnknownMember, unknown.to_string()))?;
     let fixes: Vec<&PlannedFix> = fixes.iter().map(|fix| **fix).collect();
-    let fixed = fixer.apply(&fixes)?;
+    let pins = match strategy.images {
+        ImagePolicy::Pin => images::pins(&definition.document, fleet.running.get(&service.arn), &fixes),
+        ImagePolicy::RefuseLatest | ImagePolicy::Refuse | ImagePolicy::Allow => None,
+    };
+    // Pinned together with the fixes: what is planned is held to the law of fixes as a whole.
+    let edits: Vec<&PlannedFix> = fixes.iter().copied().chain(&pins).collect();
+    let fixed = fixer.apply(&edits)?;
     let Value::Object(mut document) = fixed.document else {
         return Err(blocked(ReasonCode::InvalidResult, "the fixed task definition is not an object".to_owned()));
     };
@@ -69,10 +76,20 @@ pub(super) fn revision_move(
     Ok(Move {
         kind: ChangeKind::Revision,
         diff: fixed.diff,
-        documents: Some(PlannedDocuments { previous, wanted }),
+        documents: Some(PlannedDocuments {
+            previous,
+            wanted,
+            pinned_from: pins.as_ref().and(service.current_revision()).map(ToOwned::to_owned),
+        }),
         setting: None,
         registered: registered(definition),
-        fixes: fixed.fixes.iter().map(|fix| fix.0.clone()).collect(),
+        // A pin is nobody's fix: it is neither held off nor counted.
+        fixes: fixed
+            .fixes
+            .iter()
+            .filter(|fix| pins.as_ref().is_none_or(|pins| pins.id != **fix))
+            .map(|fix| fix.0.clone())
+            .collect(),
         policies: policies_of(&fixes),
     })
 }

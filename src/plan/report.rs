@@ -231,6 +231,8 @@ pub struct PlannedDocuments {
     pub previous: Map<String, Value>,
     /// What to register.
     pub wanted: Map<String, Value>,
+    /// The service revision whose image digests `wanted` pins; none where it pins nothing.
+    pub pinned_from: Option<String>,
 }
 
 /// What a plan costs.

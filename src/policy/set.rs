@@ -12,7 +12,8 @@ use super::reads::Reads;
 use super::scope::{GlobError, Globs, ScopeMatcher};
 use super::structures::unknown_members;
 use crate::model::spec::{
-    BindingSpec, Enforcement, Kind, Metadata, Object, PolicySpec, ResourceKind, Scope, Spec, StrategySpec, WaiverSpec,
+    BindingSpec, Enforcement, ImagePolicy, Kind, Metadata, Object, PolicySpec, ResourceKind, Scope, Spec, StrategySpec,
+    WaiverSpec,
 };
 
 /// Something wrong in an object, at a place that a file's line can be found for.
@@ -232,6 +233,14 @@ impl PolicySet {
     #[must_use]
     pub fn reads_running(&self) -> bool {
         self.in_force().any(|policy| policy.reads(RUNNING))
+    }
+
+    /// Whether a Binding rolls out by a strategy that pins the images that a service runs.
+    #[must_use]
+    pub fn pins_images(&self) -> bool {
+        let rolls_out = self.0.bindings.iter().filter(|binding| binding.spec.enforcement >= Enforcement::Propose);
+        let mut strategies = rolls_out.filter_map(|binding| self.strategy(binding.spec.strategy.as_deref()?));
+        strategies.any(|strategy| strategy.images == ImagePolicy::Pin)
     }
 
     /// The policies that are not switched off everywhere.

@@ -193,12 +193,24 @@ fn not_as_planned(change: &Change, service: &Service, input: &Input<'_>) -> Opti
         ChangeKind::QuietSetting | ChangeKind::ClusterSetting => Touch::Quiet,
     };
     match eligible(service, touch) {
-        Ok(()) => None,
+        Ok(()) => other_images(change, service, now),
         Err(Ineligible::Blocked(reason)) => {
             Some(Step::to(State::Blocked { reason: reason.clone(), at: now }, Some(reason)))
         }
         Err(Ineligible::Deferred(reason)) => Some(waits_for_theirs(change, reason, input)),
     }
+}
+
+/// What is pinned are the images of one service revision. A deployment of the same task definition since may have brought
+/// others, and ours would take them back.
+fn other_images(change: &Change, service: &Service, now: Timestamp) -> Option<Step> {
+    let pinned = change.spec.documents.as_ref()?.pinned_from.as_deref()?;
+    let Some(found) = service.current_revision() else {
+        let message = "which service revision runs cannot be told, and the plan pins the images of one";
+        return Some(Step::to(change.state.clone(), Some(Reason::of(ReasonCode::NotObserved, message))));
+    };
+    let message = || format!("the service was deployed again since the plan, which pins the images of `{pinned}`");
+    (found != pinned).then(|| planned_anew(change, message(), now))
 }
 
 /// Its turn has come, and somebody's deployment is in progress. A wave does not wait for theirs longer than for ours:
@@ -223,6 +235,10 @@ fn moved_since(change: &Change, service: &Service, now: Timestamp) -> Step {
     let found = service.task_definition.as_ref().map_or("nothing", TaskDefinitionArn::short);
     let planned = change.spec.from.as_ref().map_or("nothing", TaskDefinitionArn::short);
     let message = format!("the service was moved to `{found}` since the plan, which was made for `{planned}`");
+    planned_anew(change, message, now)
+}
+
+fn planned_anew(change: &Change, message: String, now: Timestamp) -> Step {
     let reason = Reason::of(ReasonCode::Overtaken, message);
     match change.state {
         State::Pending => Step::to(State::Pending, Some(reason)),

@@ -2,6 +2,7 @@
 //!
 //! The service was created long ago and ran revision 1. Our move to revision 2 is intended at second 100.
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use serde_json::{Value, json};
@@ -258,6 +259,7 @@ pub(super) fn numbered(number: usize, kind: ChangeKind, wave: usize) -> Change {
             to: None,
             diff: vec![],
             documents: None,
+            ran: BTreeMap::new(),
             setting: None,
             fixes: vec!["fix".to_owned()],
             policies: vec![],

@@ -1,5 +1,7 @@
 //! From a planned campaign to its records.
 
+use std::collections::BTreeMap;
+
 use super::alarm::AlarmWatch;
 use super::record::{Change, ChangeSpec, HistoryEntry, Rollout, RolloutSpec};
 use super::state::{Phase, RolloutState, State};
@@ -87,6 +89,7 @@ fn change(planned: &PlannedChange, documents: Option<Documents>, number: usize, 
             to: None,
             diff: masked(&planned.diff),
             documents,
+            ran: BTreeMap::new(),
             setting: planned.setting.clone(),
             fixes: planned.fixes.clone(),
             policies: planned.policies.clone(),

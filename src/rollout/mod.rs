@@ -13,6 +13,7 @@ pub mod change;
 pub mod command;
 #[cfg(test)]
 mod fixture;
+pub mod images;
 pub mod landing;
 #[cfg(test)]
 mod laws;

@@ -1,5 +1,7 @@
 //! What is kept of a campaign: Rollout, Change, Registration.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -121,6 +123,9 @@ pub struct ChangeSpec {
     pub diff: Vec<DiffEntry>,
     /// For a revision: the hash of the input to register, and of the one that would make the old revision again.
     pub documents: Option<Documents>,
+    /// For a revision: the image digests of the deployment that it replaces, by container, as far as its tasks told.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub ran: BTreeMap<String, String>,
     /// For a setting: the members to send, there and back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub setting: Option<Setting>,

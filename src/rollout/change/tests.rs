@@ -1,6 +1,10 @@
-use serde_json::json;
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
 
 use super::*;
+use crate::model::change::Documents;
+use crate::rollout::ChangeSpec;
 use crate::rollout::fixture::{
     Given, HEALTH, INTENT, Scene, at, change, entered, reason, registration, revision, told, unreadable,
 };
@@ -357,4 +361,35 @@ fn an_adopted_deployment_that_replaced_somebodys_is_a_clobber() {
     };
     check_scene(&updating(), &from(1), INTENT + 3, "Stabilizing | - | -");
     check_scene(&updating(), &from(9), INTENT + 3, "Clobbered | - | Clobbered");
+}
+
+#[test]
+fn pinned_images_are_those_of_the_service_revision_that_still_runs() {
+    let pinned = |change: Change| {
+        let documents = Documents {
+            previous: "sha256:1".to_owned(),
+            wanted: "sha256:2".to_owned(),
+            pinned_from: Some("arn:r1".to_owned()),
+            tagged: BTreeSet::new(),
+            recorded: false,
+        };
+        Change { spec: ChangeSpec { documents: Some(documents), ..change.spec.clone() }, ..change }
+    };
+    let scene = |revisions: &[&str]| {
+        let current: Vec<Value> = revisions.iter().map(|arn| json!({ "arn": arn })).collect();
+        Scene::before().edit(|service| service["currentServiceRevisions"] = json!(current))
+    };
+    // What has not begun is planned anew; what was registered pins what nobody wants any more.
+    for (revisions, waits, begun) in [
+        (&["arn:r1"][..], "Registering | Register | -", "Updating | MoveTo web:2 | -"),
+        (&["arn:r2"], "Pending | - | Overtaken", "Overtaken | - | Overtaken"),
+        (&[], "Pending | - | NotObserved", "Registering | - | NotObserved"),
+        (&["arn:r1", "arn:r2"], "Pending | - | NotObserved", "Registering | - | NotObserved"),
+    ] {
+        let given = Given { registration: registered(2), ..Given::of(scene(revisions).facts(90)) };
+        check(&pinned(pending()), &given, 90, waits);
+        check(&pinned(registering()), &given, 90, begun);
+        // Without a pin, the revision alone tells.
+        check(&registering(), &given, 90, "Updating | MoveTo web:2 | -");
+    }
 }

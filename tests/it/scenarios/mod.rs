@@ -4,6 +4,7 @@ mod alarms;
 mod catalogue;
 mod explained;
 mod families;
+mod images;
 mod landing;
 mod law;
 mod ownership;
