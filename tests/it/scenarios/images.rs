@@ -214,7 +214,7 @@ async fn an_undo_after_the_tag_has_moved_goes_back_to_the_digest_that_ran() {
     let campaign = story.campaign("s-1").await;
     for change in &campaign.changes {
         assert_eq!(change.value.state.phase().as_str(), "RolledBack");
-        let reason = change.value.state.reason().unwrap();
+        let reason = change.value.state.why().unwrap();
         assert_eq!(reason.code, ReasonCode::UndoneByPerson);
         assert!(reason.message.contains("tag of container `app` has moved since"), "{reason}");
     }
