@@ -131,7 +131,8 @@ fn for_people(judged: &[Judged<'_>], policies: &policies::Offline, waivers: &[Wa
     if !text.is_empty() {
         text.push('\n');
     }
-    for line in sentences::to_look_after(waivers, false, "in these files") {
+    // A check of one file would name every Waiver of the fleet: those out of scope only where all is asked for.
+    for line in sentences::to_look_after(waivers, wide, "in these files") {
         text.push_str(&clean_text(&line));
         text.push('\n');
     }

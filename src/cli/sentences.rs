@@ -10,7 +10,7 @@ use crate::records::summed::{FoundByPolicy, SummedPolicy, SummedWaiver};
 pub(super) fn of_policy(resource: ResourceKind, status: &SummedPolicy) -> Vec<String> {
     let noun = if resource == ResourceKind::Cluster { "cluster" } else { "service" };
     let Some(found) = &status.found else {
-        return vec!["no controller has judged by it yet".to_owned()];
+        return vec!["no controller has judged a target by it yet".to_owned()];
     };
     let mut lines = vec![matches(&found.tally, noun), would_change(found, noun)];
     if found.days.first().is_some_and(|first| first.day < crate::model::Day::of(found.since)) {

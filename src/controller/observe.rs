@@ -160,7 +160,7 @@ async fn clusters(ecs: &dyn Ecs, batch: &[ClusterArn], fleet: &mut Fleet, now: T
     let input = json!({ "clusters": batch, "include": ["TAGS", "SETTINGS", "CONFIGURATIONS"] });
     let read = |answer: Value| -> Result<Vec<Cluster>, String> {
         let items = wire::items(&answer, "clusters").map_err(|error| error.to_string())?;
-        items.iter().map(|item| wire::cluster(item).map_err(|error| error.to_string())).collect()
+        items.iter().map(|item| wire::cluster(&with_configuration(item)).map_err(|error| error.to_string())).collect()
     };
     let answer = ecs.call(Operation::DescribeClusters, input).await.map_err(|error| error.to_string());
     let found = answer.and_then(read);
@@ -181,6 +181,16 @@ async fn clusters(ecs: &dyn Ecs, batch: &[ClusterArn], fleet: &mut Fleet, now: T
     }
 }
 
+/// The cluster of an answer in which configuration was asked for. ECS leaves out one that nobody has set: whoever reads
+/// on has to tell it from one that was not asked for.
+fn with_configuration(cluster: &Value) -> Value {
+    let mut cluster = cluster.clone();
+    if let Some(members) = cluster.as_object_mut() {
+        members.entry("configuration").or_insert_with(|| json!({}));
+    }
+    cluster
+}
+
 /// A cluster as ECS shows it, with tags, settings and configuration.
 pub async fn cluster(ecs: &dyn Ecs, arn: &ClusterArn, now: Timestamp) -> Observed<Value> {
     // They come only where they are asked for (botocore ecs/2014-11-13, `ClusterField`).
@@ -191,7 +201,7 @@ pub async fn cluster(ecs: &dyn Ecs, arn: &ClusterArn, now: Timestamp) -> Observe
         Err(error) => return unknown(error.to_string()),
     };
     let is_it = |item: &&Value| item.get("clusterArn").is_some_and(|found| found == arn.as_str());
-    let found = wire::items(&answer, "clusters").map(|items| items.iter().find(is_it).cloned());
+    let found = wire::items(&answer, "clusters").map(|items| items.iter().find(is_it).map(with_configuration));
     let missing = wire::failures(&answer).unwrap_or_default().iter().any(|(_, reason)| reason == "MISSING");
     match found {
         Ok(Some(value)) => Observed::Known { value, at: now },

@@ -10,9 +10,9 @@ use super::compile::{
     CLUSTER, CompiledCheck, CompiledFix, CompiledPolicy, On, PARAMS, RESOURCE, ROOTS, RUNNING, SERVICE, TAGS, TARGET,
     What,
 };
-use super::expression::{Budget, EvalError, EvalErrorKind, POLICY_STEPS, Roots};
+use super::expression::{Budget, EvalError, EvalErrorKind, Expression, POLICY_STEPS, ReadPath, Roots};
 use super::guard::touched;
-use super::pointer::{Step, get, pointer_of, push};
+use super::pointer::{Step, get, is_unresolved, pointer_of, push};
 use super::result::{FixId, PlannedEdit, PlannedFix, PolicyResult};
 use super::scope::Match;
 use super::set::{PolicySet, canonical, sha256};
@@ -40,6 +40,8 @@ struct Around {
     scopes: Vec<Match>,
     target: Option<Value>,
     tags: Option<Value>,
+    /// Why nothing can be said of the containers of a task definition.
+    uncontained: Option<&'static str>,
 }
 
 impl Around {
@@ -53,8 +55,31 @@ impl Around {
                 |target| json!({"account": target.account, "region": target.region, "labels": object(&target.labels)}),
             ),
             tags: subject.tags.map(object),
+            uncontained: uncontained(subject),
         }
     }
+}
+
+/// Why nothing can be said of the containers of a task definition: there are none.
+///
+/// ECS takes no task definition without a container (RegisterTaskDefinition requires `containerDefinitions`; botocore
+/// ecs/2014-11-13). Where none is found it is somewhere else, or misspelled, and going over none would be a pass.
+fn uncontained(subject: &Subject<'_>) -> Option<&'static str> {
+    if subject.kind != ResourceKind::TaskDefinition || is_unresolved(subject.resource) {
+        return None;
+    }
+    match subject.resource.as_object()?.get(CONTAINERS) {
+        None => Some("is not there"),
+        Some(Value::Null) => Some("is null"),
+        Some(Value::Array(containers)) if containers.is_empty() => Some("is empty"),
+        Some(Value::Array(containers)) if containers.iter().any(Value::is_null) => Some("has one that is null"),
+        Some(_) => None,
+    }
+}
+
+fn no_containers(what: &str, how: &str) -> Reason {
+    let message = format!("{what}: a task definition has at least one container; `/{CONTAINERS}` {how}");
+    Reason::of(ReasonCode::NotEvaluated, message)
 }
 
 fn one(
@@ -123,6 +148,7 @@ fn one(
         fixes: Vec::new(),
         unknown: None,
         unfixed: None,
+        uncontained: around.uncontained,
     };
     match pass.applies() {
         Ok(true) => {}
@@ -169,6 +195,22 @@ pub(super) const fn document_kind(kind: ResourceKind) -> DocumentKind {
     }
 }
 
+/// The member whose elements are a task definition's containers.
+const CONTAINERS: &str = "containerDefinitions";
+
+fn reads_containers(expression: &Expression) -> bool {
+    let of_containers =
+        |(slot, path): &ReadPath| *slot == RESOURCE && path.first().is_some_and(|name| name == CONTAINERS);
+    expression.read_paths().iter().any(of_containers)
+}
+
+fn goes_over_containers(check: &CompiledCheck) -> bool {
+    let each = check.each.as_ref().and_then(|each| each.tokens().first());
+    each.is_some_and(|name| name == CONTAINERS)
+        || check.when.as_ref().is_some_and(reads_containers)
+        || reads_containers(&check.require)
+}
+
 /// What a finding takes, in steps: its texts take as long to make as some twenty nodes to look at.
 const FINDING: u64 = 20;
 
@@ -185,6 +227,7 @@ struct Pass<'a> {
     fixes: Vec<PlannedFix>,
     unknown: Option<Reason>,
     unfixed: Option<Reason>,
+    uncontained: Option<&'static str>,
 }
 
 impl<'a> Pass<'a> {
@@ -198,12 +241,19 @@ impl<'a> Pass<'a> {
     fn applies(&self) -> Result<bool, Reason> {
         match &self.policy.when {
             None => Ok(true),
-            Some(when) => when.holds(self.roots(&[]), &self.budget).map_err(|why| reason("`when`", "", &why)),
+            Some(when) => match self.uncontained {
+                Some(how) if reads_containers(when) => Err(no_containers("`when`", how)),
+                _ => when.holds(self.roots(&[]), &self.budget).map_err(|why| reason("`when`", "", &why)),
+            },
         }
     }
 
     fn checks(&mut self) {
         for check in &self.policy.checks {
+            if let Some(how) = self.uncontained.filter(|_| goes_over_containers(check)) {
+                self.unknown.get_or_insert_with(|| no_containers(&format!("check `{}`", check.name), how));
+                continue;
+            }
             match &check.each {
                 None => self.element(check, &[], &[]),
                 Some(each) => {

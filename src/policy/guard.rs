@@ -180,7 +180,8 @@ fn is_list_or_absent(node: Option<&Value>) -> bool {
 
 /// `user` is `user`, `user:group`, `uid`, …; without one the image decides, which may be root (ecs-facts §1.1 traps).
 fn is_root(user: &str) -> bool {
-    let name = user.split(':').next().unwrap_or_default();
+    let name = user.split(':').next().unwrap_or_default().trim();
+    let name = name.strip_prefix(['+', '-']).unwrap_or(name);
     name.is_empty() || name == "root" || name.bytes().all(|byte| byte == b'0')
 }
 

@@ -255,7 +255,7 @@ spec: { policies: ["priv*"], scope: { include: { services: [web] } }, containers
     let waiver = result.waiver.unwrap();
     assert_eq!((waiver.covers, waiver.days_left > 0), (1, true));
     let scope = keys("web");
-    let clean = json!({"containerDefinitions": []});
+    let clean = json!({"containerDefinitions": [{"name": "agent", "image": "a"}]});
     let late = evaluate(&policies, &subject(&after, &scope), "2026-10-01T00:00:00Z".parse().unwrap());
     assert_eq!(late[0].verdict, Verdict::Fail, "expired at its very moment");
     assert_eq!(ask(&policies, &clean, "privileged").waivers[0].need, Need::Unneeded);
@@ -278,6 +278,31 @@ fn offline_only_what_depends_on_an_unknown_key_is_unknown() {
     assert_eq!(ask(&[HOST_PID, off], &document()), Verdict::Unknown);
     let enforce = off.replace("'off'", "enforce");
     assert_eq!(ask(&[HOST_PID, &enforce], &document()), Verdict::Fail);
+}
+
+#[test]
+fn a_task_definition_in_which_no_container_is_found_is_no_pass() {
+    let counted = HOST_PID.replace("host-pid", "counted").replace(
+        "taskDefinition.?pidMode.orValue('') != 'host'",
+        "taskDefinition.?containerDefinitions.orValue([]).all(container, has(container.user))",
+    );
+    assert!(counted.contains("containerDefinitions"), "the policy has changed: {counted}");
+    let policies = set(&[HOST_PID, PRIVILEGED, &counted]);
+    for none in [
+        json!({"family": "web"}),
+        json!({"family": "web", "containerDefinition": [{"name": "app", "privileged": true}]}),
+        json!({"family": "web", "containerDefinitions": null}),
+        json!({"family": "web", "containerDefinitions": []}),
+        json!({"family": "web", "containerDefinitions": [null]}),
+    ] {
+        for policy in ["privileged", "counted"] {
+            let result = ask(&policies, &none, policy);
+            assert_eq!(result.verdict, Verdict::Unknown, "{policy}: {none}");
+            let reason = result.reason.unwrap();
+            assert!(reason.message.contains("a task definition has at least one container"), "{reason}");
+        }
+        assert_eq!(ask(&policies, &none, "host-pid").verdict, Verdict::Pass, "{none}");
+    }
 }
 
 #[test]

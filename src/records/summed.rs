@@ -238,15 +238,17 @@ fn in_force(spec: &WaiverSpec, term: Term, created: Timestamp) -> Vec<Condition>
 
 /// Whether what an object says now is what targets are judged by.
 fn observed(metadata: &Metadata, observed: Option<u64>, since: Timestamp) -> Condition {
-    let said =
-        |generation: Option<u64>| generation.map_or_else(String::new, |generation| format!("generation {generation} "));
+    let said = |generation: Option<u64>| {
+        generation.map_or_else(|| "it as it is".to_owned(), |generation| format!("generation {generation} of it"))
+    };
     let (status, reason, message, at) = if observed == metadata.generation {
-        (ConditionStatus::True, "Observed", format!("{}has been judged by", said(observed)), since)
+        (ConditionStatus::True, "Observed", format!("targets are judged by {}", said(observed)), since)
     } else {
         let message = format!(
-            "{}has not been judged by yet; this is of {}",
+            "targets are not judged by {} yet; this status is of {}",
             said(metadata.generation),
-            said(observed).trim_end()
+            observed
+                .map_or_else(|| "what was there before".to_owned(), |generation| format!("generation {generation}"))
         );
         (ConditionStatus::False, "NotYetObserved", message, metadata.updated_at.unwrap_or(since))
     };
@@ -258,7 +260,7 @@ fn nobody_looked(metadata: &Metadata) -> Condition {
         kind: "Observed".to_owned(),
         status: ConditionStatus::False,
         reason: "NoReport".to_owned(),
-        message: "no controller has judged by it yet".to_owned(),
+        message: "no controller has judged a target by it yet".to_owned(),
         last_transition_time: metadata.updated_at.unwrap_or_default(),
     }
 }

@@ -78,7 +78,8 @@ fn an_expression_that_takes_too_long_is_unknown_and_ends() {
     let nested = "\"taskDefinition.list.all(a, taskDefinition.list.all(b, a + b >= 0))\"";
     plimsoll.write("cost.yaml", &with_expression(nested));
     let numbers: Vec<String> = (0..5000).map(|number| number.to_string()).collect();
-    let task = format!(r#"{{"family": "a", "containerDefinitions": [], "list": [{}]}}"#, numbers.join(","));
+    let container = r#"{"name": "a", "image": "a", "user": "app"}"#;
+    let task = format!(r#"{{"family": "a", "containerDefinitions": [{container}], "list": [{}]}}"#, numbers.join(","));
     plimsoll.write("task.json", &task);
     let run = short(plimsoll.run(&["check", "task.json", "-f", "cost.yaml", "-o", "json"]).exits(1));
     let results = run.json()["results"].clone();

@@ -269,7 +269,7 @@ fn coverage_says_what_no_test_has_shown() {
     let plimsoll = with_examples("[{ name: nothing to check, given: { pidMode: host }, expect: fail }]");
     plimsoll.write(
         "policies/no-root.test.yaml",
-        "{ policy: no-root, name: no containers, given: { containerDefinitions: [] }, expect: pass }\n",
+        "{ policy: no-root, name: no containers, given: { containerDefinitions: [] }, expect: unknown }\n",
     );
     let run = plimsoll.run(&["test"]).exits(0);
     for told in [
@@ -285,7 +285,7 @@ fn coverage_says_what_no_test_has_shown() {
         report["coverage"],
         serde_json::json!([
             { "policy": "no-host-pid", "passing": 0, "failing": 1, "checks": [{ "check": "pid-mode", "failed": true, "passed": false, "fixes": [true] }] },
-            { "policy": "no-root", "passing": 1, "failing": 0, "checks": [{ "check": "user", "failed": false, "passed": false, "fixes": [] }] }
+            { "policy": "no-root", "passing": 0, "failing": 0, "checks": [{ "check": "user", "failed": false, "passed": false, "fixes": [] }] }
         ])
     );
 }

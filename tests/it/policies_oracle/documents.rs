@@ -40,6 +40,10 @@ fn environment() -> impl Strategy<Value = Option<Value>> + use<> {
         "DB_PASSWORD",
         "DB_PASSWORD_FILE",
         "API_TOKEN",
+        "DB_PASS",
+        "MYSQL_PWD",
+        "PWD",
+        "ENCRYPTION_KEY",
     ];
     let names = prop::sample::subsequence(names.to_vec(), 0..5);
     let environment = (names, prop::sample::select(vec!["v", "", "a b"])).prop_map(|(names, value)| {
@@ -69,12 +73,15 @@ pub(crate) fn container() -> impl Strategy<Value = Value> {
         "root:wheel",
         "00",
         "01",
+        "+0",
+        " root",
         "1000",
         "1000:0",
         "rootless",
         "app:root",
         "ContainerAdministrator",
         "containeradministrator",
+        "ContainerAdministrator:x",
         "ContainerUser",
     ];
     let images = [
@@ -153,6 +160,8 @@ pub(crate) fn document() -> impl Strategy<Value = Value> {
         json!({"operatingSystemFamily": "WINDOWS_SERVER_2022_CORE"}),
         json!({"cpuArchitecture": "ARM64"}),
         json!({"operatingSystemFamily": null}),
+        json!({"operatingSystemFamily": ""}),
+        json!({"operatingSystemFamily": "linux"}),
         Value::Null,
     ];
     let volumes = [
@@ -161,6 +170,8 @@ pub(crate) fn document() -> impl Strategy<Value = Value> {
         json!([{"name": "a", "efsVolumeConfiguration": {"transitEncryption": "DISABLED"}}, {"name": "h", "host": {}}]),
         json!([{"name": "a", "host": {"sourcePath": "/var/run/docker.sock"}}, {"name": "plimsoll-tmp", "host": {}}]),
         json!([{"name": "a", "host": {"sourcePath": "/var/log"}}, {"name": "b", "host": {"sourcePath": "/run/"}}]),
+        json!([{"name": "a", "host": {"sourcePath": "\\\\.\\pipe\\docker_engine"}}]),
+        json!([{"name": "a", "host": {"sourcePath": "/run/user/1000/docker.sock"}}, {"name": "b", "host": {"sourcePath": "/run/user/1000"}}]),
         json!([{"name": "a"}, {"name": "plimsoll-tmp", "efsVolumeConfiguration": {"fileSystemId": "fs-1"}}]),
         Value::Null,
     ];
@@ -281,10 +292,11 @@ pub(crate) fn cluster() -> impl Strategy<Value = Value> {
         json!({}),
         Value::Null,
     ];
-    (one_of(settings), one_of(configurations), tags()).prop_map(|(settings, configuration, tags)| {
+    let arns = vec![json!("arn:aws:ecs:eu-west-1:123456789012:cluster/prod")];
+    (one_of(settings), one_of(configurations), tags(), one_of(arns)).prop_map(|(settings, configuration, tags, arn)| {
         with(
             json!({"clusterName": "prod", "unheardOf": [], "tags": tags}),
-            vec![("settings", settings), ("configuration", configuration)],
+            vec![("settings", settings), ("configuration", configuration), ("clusterArn", arn)],
         )
     })
 }

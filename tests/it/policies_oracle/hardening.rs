@@ -22,6 +22,9 @@ const CAPABILITIES: [&str; 14] = [
 ];
 
 fn in_containers(document: &Value, list: &[&str], below: &str, fails: impl Fn(&Value) -> bool) -> Oracle {
+    if items(document, "containerDefinitions").is_empty() {
+        return Oracle::Unknown;
+    }
     let mut found = Vec::new();
     for (index, container) in items(document, "containerDefinitions").iter().enumerate() {
         let inner = list.iter().fold(container, |node, member| &node[*member]);
@@ -48,11 +51,16 @@ fn last_part(image: &str) -> &str {
 }
 
 fn reaches_a_socket(path: &str) -> bool {
+    let windows = path.to_lowercase().replace('\\', "/");
+    if path.trim_end_matches('/').ends_with("docker.sock") || windows.contains("/pipe/docker") {
+        return true;
+    }
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     let below = parts.strip_prefix(&["var"]).unwrap_or(&parts);
     match below {
         [] => path.starts_with('/'),
-        ["run"] => true,
+        ["run"] | ["run", "user"] => true,
+        ["run", "user", id] => id.chars().all(|c| c.is_ascii_digit()),
         ["run", name, ..] => ["docker", "containerd", "crio", "podman"].iter().any(|runtime| name.starts_with(runtime)),
         _ => false,
     }
@@ -60,10 +68,26 @@ fn reaches_a_socket(path: &str) -> bool {
 
 fn is_named_like_a_secret(name: &str) -> bool {
     let name = name.to_lowercase();
-    let words =
-        ["passwd", "password", "secret", "token", "apikey", "api_key", "privatekey", "private_key", "credential"];
+    let words = [
+        "passwd",
+        "password",
+        "secret",
+        "token",
+        "apikey",
+        "api_key",
+        "privatekey",
+        "private_key",
+        "accesskey",
+        "access_key",
+        "encryptionkey",
+        "encryption_key",
+        "credential",
+    ];
+    let short = ["_pass", "-pass", ".pass", "_pwd", "-pwd", ".pwd"];
+    let named =
+        name == "pass" || words.iter().any(|word| name.contains(word)) || short.iter().any(|word| name.ends_with(word));
     let place = ["file", "arn", "name", "path", "url", "id", "ttl", "enabled", "header"];
-    words.iter().any(|word| name.contains(word)) && !place.iter().any(|what| name.ends_with(&format!("_{what}")))
+    named && !place.iter().any(|what| name.ends_with(&format!("_{what}")))
 }
 
 /// `None` where there is no oracle.
@@ -114,6 +138,9 @@ pub(super) fn policy(name: &str, resource: &Value) -> Option<Oracle> {
         }
         "secrets-by-name" => {
             let all = items(resource, "containerDefinitions");
+            if all.is_empty() {
+                return Some(Oracle::Unknown);
+            }
             let runs = |container: &Value| !container["command"].is_null() || !container["entryPoint"].is_null();
             if all.iter().any(runs) {
                 // What a command says is text.
@@ -162,6 +189,7 @@ pub(super) fn policy(name: &str, resource: &Value) -> Option<Oracle> {
             }
         }
         "container-insights" => super::security_hub::control(12, resource),
+        "exec-logging" if resource["clusterArn"].is_string() && resource["configuration"].is_null() => Oracle::Unknown,
         "exec-logging" => Oracle::at(
             "/configuration/executeCommandConfiguration/logging",
             resource["configuration"]["executeCommandConfiguration"]["logging"] == "NONE",

@@ -28,7 +28,7 @@ pub(super) fn text<'a>(node: &'a Value, member: &str) -> &'a str {
 }
 
 pub(super) fn is_root(user: &str) -> bool {
-    let name = user.split(':').next().unwrap_or("");
+    let name = user.split(':').next().unwrap_or("").trim().trim_start_matches(['+', '-']);
     name.is_empty() || name == "root" || name.chars().all(|c| c == '0')
 }
 
@@ -38,6 +38,9 @@ pub(super) fn is_windows(document: &Value) -> bool {
 
 /// Where each element of a list that fails fails.
 pub(super) fn each(document: &Value, list: &str, below: &str, fails: impl Fn(&Value) -> bool) -> Oracle {
+    if list == "containerDefinitions" && items(document, list).is_empty() {
+        return Oracle::Unknown;
+    }
     let failing = items(document, list).iter().enumerate().filter(|(_, item)| fails(item));
     Oracle::Fails(failing.map(|(index, _)| format!("/{list}/{index}{below}")).collect())
 }
@@ -66,7 +69,7 @@ fn is_tagged(resource: &Value) -> Oracle {
 
 /// With the controls' own parameters.
 pub(super) fn control(number: u32, resource: &Value) -> Oracle {
-    let family = resource["runtimePlatform"]["operatingSystemFamily"].as_str();
+    let family = text(&resource["runtimePlatform"], "operatingSystemFamily");
     match number {
         1 => each(resource, "containerDefinitions", "/user", |container| {
             resource["networkMode"] == "host"
@@ -80,6 +83,7 @@ pub(super) fn control(number: u32, resource: &Value) -> Oracle {
         5 => each(resource, "containerDefinitions", "/readonlyRootFilesystem", |container| {
             container["readonlyRootFilesystem"] != json!(true)
         }),
+        8 if items(resource, "containerDefinitions").is_empty() => Oracle::Unknown,
         8 => {
             let mut found = Vec::new();
             for (index, container) in items(resource, "containerDefinitions").iter().enumerate() {
@@ -99,14 +103,18 @@ pub(super) fn control(number: u32, resource: &Value) -> Oracle {
             None => Oracle::Unknown,
             Some(false) => Oracle::Skip,
             Some(true) => {
-                let windows = text(resource, "platformFamily").to_lowercase().starts_with("windows");
-                let latest = if windows { "1.0.0" } else { "1.4.0" };
-                let version = resource["platformVersion"].as_str().unwrap_or("LATEST");
-                Oracle::at("/platformVersion", version != "LATEST" && version != latest)
+                let family = text(resource, "platformFamily").to_lowercase();
+                let latest = if family.starts_with("windows") { "1.0.0" } else { "1.4.0" };
+                match resource["platformVersion"].as_str().unwrap_or("LATEST") {
+                    // The latest of one system only, and nothing says which it is for.
+                    "1.0.0" | "1.4.0" if family.is_empty() => Oracle::Unknown,
+                    version => Oracle::at("/platformVersion", version != "LATEST" && version != latest),
+                }
             }
         },
         // Settings that were not asked for are not shown.
         12 if resource["settings"].is_null() => Oracle::Unknown,
+        12 if resource["clusterArn"].is_string() && items(resource, "settings").is_empty() => Oracle::Unknown,
         12 => Oracle::at(
             "/settings",
             !items(resource, "settings").iter().any(|setting| {
@@ -126,11 +134,12 @@ pub(super) fn control(number: u32, resource: &Value) -> Oracle {
                 group["managedTerminationProtection"] != "ENABLED",
             ),
         },
-        20 if family.is_some_and(|family| family != "LINUX") => Oracle::Skip,
+        20 if family.starts_with("WINDOWS") => Oracle::Skip,
+        21 if family == "LINUX" => Oracle::Skip,
+        20 | 21 if !["", "LINUX"].contains(&family) && !family.starts_with("WINDOWS") => Oracle::Unknown,
         20 => each(resource, "containerDefinitions", "/user", |container| is_root(text(container, "user"))),
-        21 if family.is_some_and(|family| !family.starts_with("WINDOWS_SERVER")) => Oracle::Skip,
         21 => each(resource, "containerDefinitions", "/user", |container| {
-            let user = text(container, "user");
+            let user = text(container, "user").split(':').next().unwrap_or("").trim();
             user.is_empty() || user.eq_ignore_ascii_case("containeradministrator")
         }),
         other => panic!("there is no oracle for ECS.{other}"),

@@ -207,6 +207,17 @@ async fn capacity_providers_are_judged_and_unknown_where_they_cannot_be_read() {
     assert_eq!(reported(&Reports::of(story.store.as_ref(), &target).list().await.unwrap()), 2);
 }
 
+#[tokio::test]
+async fn a_cluster_whose_configuration_nobody_has_set_logs_by_default_where_it_was_asked_for() {
+    let mut story = Story::begin();
+    story.cluster("prod");
+    let silent = json!({ "executeCommandConfiguration": { "logging": "NONE" } });
+    story.call("CreateCluster", json!({ "clusterName": "silent", "configuration": silent }));
+    story.apply(&bound("hardening/exec-logging.yaml", "exec-logging", "audit", &json!({}))).await;
+    let plan = story.pass().await.plan.unwrap();
+    assert_eq!(verdicts(&plan.clusters, "exec-logging"), [("prod", Verdict::Pass), ("silent", Verdict::Fail)]);
+}
+
 /// A service whose own controller runs one task set with a public address, of that task definition.
 fn external(story: &Story, document: Value) {
     story.call(
