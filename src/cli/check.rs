@@ -11,7 +11,7 @@ use super::run::Session;
 use super::{files, policies, sentences};
 use crate::model::Verdict;
 use crate::model::mask::clean_text;
-use crate::model::spec::ResourceKind;
+use crate::model::spec::{Enforcement, ResourceKind};
 use crate::policy::WaiverUse;
 
 /// What to judge, and by what.
@@ -48,12 +48,20 @@ pub(super) fn run(session: &mut Session, arguments: &Arguments) -> Result<Answer
             .help("name the template or plan that has the task definitions, services or clusters"));
     }
     let waivers = judge::waivers(&policies.set, &judged, now);
-    if judged.iter().all(|one| one.results.is_empty()) {
+    let results = || judged.iter().flat_map(|one| &one.results);
+    if results().next().is_none() {
         return Err(Error::new(format!(
             "no policy is in effect: `{}` has none for what the files hold",
             policies.source
         ))
         .help("name files or folders with policies with -f"));
+    }
+    if results().all(|result| result.verdict == Verdict::Skip && result.enforcement == Enforcement::Off) {
+        return Err(Error::new(format!(
+            "no policy is in effect: all of `{}` that are about what the files hold are `off`",
+            policies.source
+        ))
+        .help("bind one with another enforcement"));
     }
     match session.output.format() {
         Format::Json | Format::Yaml => session.output.value(&judge::to_json(&policies, &judged, &waivers))?,
@@ -62,7 +70,7 @@ pub(super) fn run(session: &mut Session, arguments: &Arguments) -> Result<Answer
         Format::Github => session.output.text(&github::github(&judged))?,
         format => session.output.text(&for_people(&judged, &policies, &waivers, format == Format::Wide))?,
     }
-    Ok(Answer::of(settled(&judged)))
+    Ok(Answer::of(settled(&judged) && !files.iter().any(|file| file.has_failures)))
 }
 
 /// Reads the files, all of them, and tells all that cannot be read.
@@ -74,6 +82,9 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<Vec<InputFile>, Error> {
             Ok(file) => {
                 if file.resources.is_empty() {
                     talk(&format!("note: `{}` holds no ECS resource that policies are about", clean_text(&file.name)));
+                }
+                for note in &file.notes {
+                    talk(&format!("note: `{}`: {}", clean_text(&file.name), clean_text(note)));
                 }
                 read.push(file);
             }

@@ -63,7 +63,7 @@ pub(super) fn run(session: &mut Session, arguments: &Arguments) -> Result<Answer
         // Only JSON in ECS's own shapes is written; the patch for others is printed, and until somebody applies it
         // they fail as before.
         let refused = arguments.write && changes && !patch::is_writable(file);
-        all_done &= !refused && fixed.iter().all(|one| one.left.is_empty());
+        all_done &= !refused && !file.has_failures && fixed.iter().all(|one| one.left.is_empty());
         match session.output.format() {
             Format::Json | Format::Yaml => {}
             _ if arguments.diff => session.output.text(&unified(file, &fixed)?)?,
@@ -175,17 +175,25 @@ fn edited(file: &InputFile, before: &JsonText, fixed: &[FixedResource<'_>]) -> R
     let mut json = before.clone();
     let mut wanted = before.value.clone();
     for one in fixed.iter().filter(|one| !one.diff.is_empty()) {
-        let Origin::Bare { prefix } = &one.resource.origin else { return Err(not_kept(file)) };
-        if let (Some(there), Value::Object(document)) = (wanted.pointer_mut(prefix), &one.document) {
-            // Tags may stand in the document, and are no part of what policies judge.
-            let tags = there.get("tags").cloned();
-            let mut document = document.clone();
-            if let Some(tags) = tags {
-                document.insert("tags".to_owned(), tags);
+        let Origin::Bare { prefix, tags } = &one.resource.origin else { return Err(not_kept(file)) };
+        let mut document = one.document.clone();
+        if let (Some(around), Value::Object(members)) = (tags.strip_suffix("/tags"), &mut document)
+            && around != prefix
+        {
+            // The tags stand beside the document, and what the file has as `tags` inside it stays.
+            let beside = members.shift_remove("tags");
+            if let (Some(beside), Some(Value::Object(around))) = (beside, wanted.pointer_mut(around)) {
+                around.insert("tags".to_owned(), beside);
             }
-            *there = Value::Object(document);
+            if let Some(inside) = wanted.pointer(prefix).and_then(|there| there.get("tags")) {
+                members.insert("tags".to_owned(), inside.clone());
+            }
         }
-        json = edit::apply(&json, prefix, &one.diff).ok_or_else(|| not_kept(file))?;
+        if let Some(there) = wanted.pointer_mut(prefix) {
+            *there = document;
+        }
+        let own = |path: &str| one.resource.origin.own(path);
+        json = edit::apply(&json, own, &one.diff).ok_or_else(|| not_kept(file))?;
     }
     if json.value == wanted { Ok(json) } else { Err(not_kept(file)) }
 }
@@ -241,9 +249,10 @@ fn unified(file: &InputFile, fixed: &[FixedResource<'_>]) -> Result<String, Erro
         let prefixes: Vec<&str> = file
             .resources
             .iter()
-            .filter_map(|resource| match &resource.origin {
-                Origin::Bare { prefix } => Some(prefix.as_str()),
-                Origin::Converted { .. } => None,
+            .flat_map(|resource| match &resource.origin {
+                // Tags that stand beside are shown as those among the members are.
+                Origin::Bare { prefix, tags } => vec![prefix.as_str(), tags.strip_suffix("/tags").unwrap_or(prefix)],
+                Origin::Converted { .. } => Vec::new(),
             })
             .collect();
         let (old, new) = (masked(before, &prefixes), masked(&after, &prefixes));

@@ -149,8 +149,8 @@ pub(super) struct Offline {
 
 const NOTHING_JUDGED: &str = "nothing was judged";
 
-/// The objects of `-f`; without, those of `policies/` where that exists, else those built in. Warns of what `apply`
-/// would refuse at `now`.
+/// The objects of `-f`; without, those of `policies/` where that exists, else those built in. Waivers are held to a year
+/// from `now`, as `apply` holds them.
 ///
 /// # Errors
 /// Bad input, or no policy at all.
@@ -191,10 +191,8 @@ fn of_files(files: &[(String, Vec<u8>)], source: String, now: Timestamp) -> Resu
     let sourced = parse_files(files).map_err(|found| refused(found, NOTHING_JUDGED))?;
     let objects: Vec<Object> = sourced.iter().map(|one| one.object.clone()).collect();
     let set = compile(&objects, &sourced, NOTHING_JUDGED)?;
-    for wrong in too_long(&objects, now) {
-        let place = locate(&sourced, &wrong).map_or_else(|| wrong.to_string(), |place| place.to_string());
-        talk(&format!("warning: {place}: `apply` refuses this waiver unless `longerThanAYear` says why"));
-    }
+    // What `apply` refuses must not make a file pass.
+    hold_to_a_year(&sourced, now, NOTHING_JUDGED)?;
     if set.is_empty() {
         return Err(Error::new(format!("no policy is in effect: there is none in `{source}`"))
             .help("name files or folders with policies with -f"));

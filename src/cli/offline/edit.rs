@@ -5,13 +5,13 @@ use serde_json::Value;
 use super::text::JsonText;
 use crate::model::{DiffEntry, DiffOp};
 
-/// Makes the changes of `diff`, one after another, in the document at `prefix`.
+/// Makes the changes of `diff`, one after another; `own` gives the pointer into the text of each.
 ///
 /// `None` where one names a node that is not there. The caller compares the outcome with what is wanted.
-pub(in crate::cli) fn apply(json: &JsonText, prefix: &str, diff: &[DiffEntry]) -> Option<JsonText> {
+pub(in crate::cli) fn apply(json: &JsonText, own: impl Fn(&str) -> String, diff: &[DiffEntry]) -> Option<JsonText> {
     let mut json = json.clone();
     for entry in diff {
-        let pointer = format!("{prefix}{}", entry.path);
+        let pointer = own(&entry.path);
         let text = match entry.op {
             DiffOp::Replace => replace(&json, &pointer, entry.to.as_ref()?)?,
             DiffOp::Remove => remove(&json, &pointer)?,
@@ -150,7 +150,7 @@ mod tests {
     #[track_caller]
     fn check(before: &str, prefix: &str, diff: &[DiffEntry], after: &str) {
         let json = JsonText::parse(before.to_owned()).unwrap();
-        assert_eq!(apply(&json, prefix, diff).unwrap().text, after);
+        assert_eq!(apply(&json, |path| format!("{prefix}{path}"), diff).unwrap().text, after);
     }
 
     #[test]
@@ -196,6 +196,6 @@ mod tests {
     #[test]
     fn a_node_that_is_not_there_cannot_go() {
         let json = JsonText::parse("{}".to_owned()).unwrap();
-        assert!(apply(&json, "", &[entry(DiffOp::Remove, "/a", None)]).is_none());
+        assert!(apply(&json, ToOwned::to_owned, &[entry(DiffOp::Remove, "/a", None)]).is_none());
     }
 }

@@ -24,6 +24,9 @@ pub(super) struct Functions<'a> {
     /// Whether the text at a pointer was written without quotes, in YAML.
     is_plain: &'a dyn Fn(&str) -> bool,
     decided: RefCell<HashMap<&'a str, Option<bool>>>,
+    /// The identifiers of the loops around what is read, each with what CloudFormation replaces in the texts and keys
+    /// below: `${Id}`, and `&{Id}` without what is not alphanumeric in the value (Template Reference, "Fn::ForEach").
+    loops: Vec<[String; 2]>,
     depth: Cell<usize>,
     made: Cell<usize>,
 }
@@ -36,9 +39,25 @@ impl<'a> Functions<'a> {
             conditions: section("Conditions"),
             is_plain,
             decided: RefCell::default(),
+            loops: Vec::new(),
             depth: Cell::new(0),
             made: Cell::new(0),
         }
+    }
+
+    /// From here on in the body of a loop.
+    pub(super) fn enter(&mut self, identifier: &str) {
+        self.loops.push([format!("${{{identifier}}}"), format!("&{{{identifier}}}")]);
+    }
+
+    /// Out of the innermost loop.
+    pub(super) fn leave(&mut self) {
+        self.loops.pop();
+    }
+
+    /// Whether a text is another each time that a loop around it is gone through.
+    pub(super) fn varies(&self, text: &str) -> bool {
+        self.loops.iter().flatten().any(|replaced| text.contains(replaced.as_str()))
     }
 
     /// What stands at `at` comes to. `None`: `AWS::NoValue`, as if it were not written.
@@ -48,6 +67,9 @@ impl<'a> Functions<'a> {
 
     /// Whether the Condition of that name holds; `None` where it depends on what is not known, or there is none.
     pub(super) fn condition(&self, name: &str) -> Option<bool> {
+        if self.varies(name) {
+            return None;
+        }
         self.deeper(|| self.named(name)).flatten()
     }
 
@@ -79,6 +101,9 @@ impl<'a> Functions<'a> {
                 if let Some(name) = members.keys().find(|name| name.starts_with("Fn::")) {
                     return Some(Tree::unresolved(name, at));
                 }
+                if members.keys().any(|name| self.varies(name)) {
+                    return Some(Tree::unresolved("Fn::ForEach", at));
+                }
                 let resolve =
                     |(name, member): (&String, &'a Value)| Some((name.clone(), self.resolve(member, &step(at, name))?));
                 Content::Map(members.iter().filter_map(resolve).collect())
@@ -87,6 +112,7 @@ impl<'a> Functions<'a> {
                 let resolve = |(index, item)| self.resolve(item, &format!("{at}/{index}"));
                 Content::List(items.iter().enumerate().filter_map(resolve).collect())
             }
+            Value::String(text) if self.varies(text) => Content::Unresolved("Fn::ForEach".to_owned()),
             Value::String(text) if text.contains("{{resolve:") => Content::Unresolved("dynamic reference".to_owned()),
             Value::String(text) if reads_otherwise(text) && (self.is_plain)(at) => {
                 Content::Unresolved("text without quotes that YAML 1.1 reads as something else".to_owned())
@@ -145,6 +171,9 @@ impl<'a> Functions<'a> {
             },
             _ => return None,
         };
+        if self.varies(template) {
+            return None;
+        }
         let mut text = String::new();
         let mut rest = template.as_str();
         while let Some((before, after)) = rest.split_once("${") {
@@ -167,7 +196,7 @@ impl<'a> Functions<'a> {
 
     fn join(&self, argument: &'a Value, inside: &str) -> Option<String> {
         let [delimiter, list] = argument.as_array()?.as_slice() else { return None };
-        let delimiter = delimiter.as_str()?;
+        let delimiter = delimiter.as_str().filter(|delimiter| !self.varies(delimiter))?;
         let list = self.resolve(list, &format!("{inside}/1"))?;
         let Content::List(items) = list.content else { return None };
         let parts: Vec<String> = items.iter().map(text_of).collect::<Option<_>>()?;
@@ -190,7 +219,7 @@ impl<'a> Functions<'a> {
     fn split(&self, argument: &'a Value, inside: &str, at: &str) -> Option<Content> {
         let [Value::String(delimiter), source] = argument.as_array()?.as_slice() else { return None };
         let source = self.text(source, &format!("{inside}/1"))?;
-        if delimiter.is_empty() {
+        if delimiter.is_empty() || self.varies(delimiter) {
             return None;
         }
         self.make(source.len() * 4)?;

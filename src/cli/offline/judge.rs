@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::resource::{InputFile, Resource};
+use super::resource::{InputFile, Resource, tags_of};
 use crate::cli::freeze;
 use crate::cli::policies::Offline;
 use crate::cli::printed::{PolicySetView, Printed};
@@ -108,7 +108,8 @@ impl Judged<'_> {
     }
 }
 
-/// Calls `ask` with the resource as policies see it, with `document` for what the file has.
+/// Calls `ask` with the resource as policies see it, with `document` for what the file has. Tags that a fix has edited in
+/// it count as they are then.
 pub(in crate::cli) fn with_subject<T>(
     file: &InputFile,
     resource: &Resource,
@@ -125,10 +126,11 @@ pub(in crate::cli) fn with_subject<T>(
     };
     let tied = |index: Option<usize>| index.and_then(|index| file.resources.get(index)).map(|one| &one.document);
     let own = |kind| (resource.kind == kind).then_some(document);
+    let edited = document.get("tags").filter(|tags| resource.document.get("tags") != Some(tags)).and_then(tags_of);
     ask(&Subject {
         kind: resource.kind,
         resource: document,
-        tags: resource.tags.as_ref(),
+        tags: edited.as_ref().or(resource.tags.as_ref()),
         service: own(ResourceKind::Service).or_else(|| tied(resource.tied.service)),
         cluster: own(ResourceKind::Cluster).or_else(|| tied(resource.tied.cluster)),
         running: None,

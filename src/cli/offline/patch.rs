@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::dialect::{Dialect, type_at};
 use super::members::Type;
-use super::resource::{IN_TEXT, InputFile, Origin, Resource};
+use super::resource::{IN_TEXT, InputFile, Origin, Resource, tags_of};
 use super::source::Source;
 use crate::cli::report::difference;
 use crate::cli::views::masked;
@@ -64,6 +64,16 @@ fn in_words_of(dialect: Dialect, kind: Type<'static>, resource: &Resource, entry
     };
     let (mut path, mut from, mut to) = (resource.origin.own(&entry.path), spelled(&entry.from), spelled(&entry.to));
     if dialect == Dialect::Terraform {
+        // The provider has tags by key.
+        if let Some(inside) = entry.path.strip_prefix("/tags") {
+            let by_key = |value: &Option<Value>| value.as_ref().map(|value| tags_by_key(inside, value));
+            return DiffEntry {
+                path: "/tags".to_owned(),
+                from: by_key(&entry.from),
+                to: by_key(&entry.to),
+                ..entry.clone()
+            };
+        }
         path = flat(&path);
         if path.ends_with("/assign_public_ip") {
             let flag = |value: Option<Value>| value.map(|value| json!(value.as_str() == Some("ENABLED")));
@@ -71,6 +81,12 @@ fn in_words_of(dialect: Dialect, kind: Type<'static>, resource: &Resource, entry
         }
     }
     DiffEntry { path, from, to, ..entry.clone() }
+}
+
+/// A list of ECS's tags, or one of them, by key.
+fn tags_by_key(inside: &str, value: &Value) -> Value {
+    let list = if inside.is_empty() { value.clone() } else { Value::Array(vec![value.clone()]) };
+    tags_of(&list).map_or_else(|| value.clone(), |tags| json!(tags))
 }
 
 /// What the provider has one level higher than ECS.

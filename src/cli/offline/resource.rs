@@ -14,6 +14,10 @@ pub(in crate::cli) struct InputFile {
     pub(in crate::cli) name: String,
     pub(in crate::cli) source: Source,
     pub(in crate::cli) resources: Vec<Resource>,
+    /// What in it was not judged, for whoever gave it.
+    pub(in crate::cli) notes: Vec<String>,
+    /// Whether ECS's answer says that some of what it was asked for could not be told.
+    pub(in crate::cli) has_failures: bool,
 }
 
 /// A resource in a file.
@@ -23,7 +27,7 @@ pub(in crate::cli) struct Resource {
     pub(in crate::cli) name: String,
     pub(in crate::cli) kind: ResourceKind,
     pub(in crate::cli) origin: Origin,
-    /// With ECS's names; a task definition's without its tags.
+    /// With ECS's names, and its tags among its members, wherever the file has them: there fixes edit them.
     pub(in crate::cli) document: Value,
     /// `None`: the file does not say, or they cannot be known.
     pub(in crate::cli) tags: Option<BTreeMap<String, String>>,
@@ -53,7 +57,11 @@ pub(super) const IN_TEXT: &str = "/containerDefinitions";
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::cli) enum Origin {
     /// As it is, at this pointer.
-    Bare { prefix: String },
+    Bare {
+        prefix: String,
+        /// Where its tags stand: among its members, or beside it, as DescribeTaskDefinition answers.
+        tags: String,
+    },
     /// In the words of another tool.
     Converted {
         dialect: Dialect,
@@ -76,7 +84,7 @@ impl Origin {
     /// The pointer into the file of what `path` names, or of the nearest thing around it that was written.
     pub(in crate::cli) fn nearest(&self, path: &str) -> String {
         match self {
-            Self::Bare { prefix } => format!("{prefix}{path}"),
+            Self::Bare { .. } => self.own(path),
             Self::Converted { at, places, .. } => {
                 let (known, _) = known_part(places, path);
                 if known.is_empty() { at.clone() } else { places.get(known).cloned().unwrap_or_else(|| at.clone()) }
@@ -88,7 +96,10 @@ impl Origin {
     /// resources from their address on: a plan is not what people edit.
     pub(in crate::cli) fn own(&self, path: &str) -> String {
         match self {
-            Self::Bare { prefix } => format!("{prefix}{path}"),
+            Self::Bare { prefix, tags } => match path.strip_prefix("/tags") {
+                Some(inside) if inside.is_empty() || inside.starts_with('/') => format!("{tags}{inside}"),
+                _ => format!("{prefix}{path}"),
+            },
             Self::Converted { dialect, shape, around, places, .. } => {
                 let (known, rest) = known_part(places, path);
                 let kind = super::dialect::type_at(Type::Shape(shape), known);

@@ -6,15 +6,24 @@ use serde_json::{Map, Value};
 
 use super::resource::{InputFile, Origin, Resource, Tied, tags_of};
 use super::source::{Source, is_terraform};
+use super::tree::unresolved;
 use super::{template, terraform};
 use crate::cli::error::Error;
 use crate::model::spec::{API_VERSION, ResourceKind};
+use crate::policy::expression::UNRESOLVED;
 
 /// What can be given.
 const HELP: &str = "give task definitions as `aws ecs describe-task-definition` prints or `register-task-definition` takes them, a CloudFormation template, or what `terraform show -json` prints";
 
-/// Members that keep several resources together, as ECS's answers do.
-const LISTS: &[&str] = &["taskDefinitions", "services", "clusters", "taskSets", "capacityProviders"];
+/// Members that keep several resources together, as ECS's answers do. Beside them stand `failures`: what was asked for
+/// and could not be told (API reference, "Failure").
+const LISTS: &[(&str, ResourceKind)] = &[
+    ("taskDefinitions", ResourceKind::TaskDefinition),
+    ("services", ResourceKind::Service),
+    ("clusters", ResourceKind::Cluster),
+    ("taskSets", ResourceKind::TaskSet),
+    ("capacityProviders", ResourceKind::CapacityProvider),
+];
 /// Members that hold one.
 const SINGLE: &[&str] = &["taskDefinition", "service", "cluster", "taskSet", "capacityProvider"];
 
@@ -24,19 +33,31 @@ const SINGLE: &[&str] = &["taskDefinition", "service", "cluster", "taskSet", "ca
 /// Where it cannot be read, or is no shape that is known: with what it seems to be.
 pub(in crate::cli) fn read(name: &str, bytes: Vec<u8>) -> Result<InputFile, Error> {
     let source = Source::read(name, bytes)?;
-    let resources = resources(name, &source)?;
-    Ok(InputFile { name: name.to_owned(), source, resources })
+    let (mut notes, mut has_failures) = (Vec::new(), false);
+    let not_judged = |what: Vec<String>| what.into_iter().map(|one| format!("not judged: {one}")).collect();
+    let resources = match source.value() {
+        Value::Object(root) if template::is_one(root) => {
+            let (resources, left_out) = template::read(name, &source)?;
+            notes = not_judged(left_out);
+            resources
+        }
+        Value::Object(root) if terraform::is_one(root) => {
+            notes = not_judged(terraform::not_judged(source.value()));
+            terraform::read(name, source.value())?
+        }
+        _ => {
+            let resources = resources(name, &source)?;
+            for one in resources.iter().filter(|one| is_failure(one)) {
+                has_failures = true;
+                notes.push(format!("not read: {} ({})", one.name, failure_of(&one.document)));
+            }
+            resources
+        }
+    };
+    Ok(InputFile { name: name.to_owned(), source, resources, notes, has_failures })
 }
 
 fn resources(file: &str, source: &Source) -> Result<Vec<Resource>, Error> {
-    if let Value::Object(root) = source.value() {
-        if template::is_one(root) {
-            return template::read(file, source);
-        }
-        if terraform::is_one(root) {
-            return terraform::read(file, source.value());
-        }
-    }
     if let Some((line, column)) = source.short_form() {
         return Err(Error::new(format!(
             "{file}:{line}:{column}: functions like `!Ref` belong in CloudFormation templates"
@@ -75,27 +96,78 @@ fn bare(file: &str, at: &str, value: &Value, index: usize, found: &mut Vec<Resou
     let Some(members) = value.as_object() else { return false };
     if let Some(kind) = kind_of(members) {
         found.push(resource(file, at.to_owned(), kind, members, None, index));
+        if kind == ResourceKind::Service {
+            task_sets(file, at, members, found);
+        }
         return true;
     }
-    for name in SINGLE {
-        if let Some(Value::Object(inner)) = members.get(*name) {
-            let Some(kind) = kind_of(inner) else { return false };
-            let beside = (kind == ResourceKind::TaskDefinition).then(|| members.get("tags"));
-            found.push(resource(file, format!("{at}/{name}"), kind, inner, beside, index));
-            return true;
-        }
-    }
     let mut any = false;
-    for name in LISTS {
+    for name in SINGLE {
+        let Some(Value::Object(inner)) = members.get(*name) else { continue };
+        let Some(kind) = kind_of(inner) else { return false };
+        let inside = format!("{at}/{name}");
+        let beside = (kind == ResourceKind::TaskDefinition).then(|| (format!("{at}/tags"), members.get("tags")));
+        found.push(resource(file, inside.clone(), kind, inner, beside, index));
+        if kind == ResourceKind::Service {
+            task_sets(file, &inside, inner, found);
+        }
+        any = true;
+    }
+    let mut listed = false;
+    for (name, kind) in LISTS {
         let Some(Value::Array(list)) = members.get(*name) else { continue };
         for (index, one) in list.iter().enumerate() {
             if !bare(file, &format!("{at}/{name}/{index}"), one, index, found) {
                 return false;
             }
         }
-        any = true;
+        let failures = members.get("failures").and_then(Value::as_array).filter(|_| !listed);
+        for (index, one) in failures.into_iter().flatten().enumerate() {
+            found.push(failure(file, format!("{at}/failures/{index}"), *kind, one, index));
+        }
+        listed = true;
     }
-    any
+    any || listed
+}
+
+/// The task sets of a service, as DescribeServices answers with them.
+fn task_sets(file: &str, at: &str, service: &Map<String, Value>, found: &mut Vec<Resource>) {
+    let Some(of) = found.len().checked_sub(1) else { return };
+    let list = service.get("taskSets").and_then(Value::as_array);
+    for (index, one) in list.into_iter().flatten().enumerate() {
+        let Some(members) = one.as_object() else { continue };
+        let at = format!("{at}/taskSets/{index}");
+        let task_set = resource(file, at, ResourceKind::TaskSet, members, None, index);
+        found.push(Resource { tied: Tied { service: Some(of), ..Tied::default() }, ..task_set });
+    }
+}
+
+/// What an answer says that it could not tell: it is there, or is not, and nothing is known of it.
+fn failure(file: &str, prefix: String, kind: ResourceKind, failure: &Value, index: usize) -> Resource {
+    let text = |member: &str| failure.get(member).and_then(Value::as_str);
+    let arn = text("arn").map(ToOwned::to_owned);
+    let why = format!("{FAILURE}{}", text("reason").or_else(|| text("detail")).unwrap_or("no reason given"));
+    Resource {
+        name: format!("{file}#{}", arn.clone().unwrap_or_else(|| format!("failures/{index}"))),
+        kind,
+        origin: Origin::Bare { tags: format!("{prefix}/tags"), prefix },
+        document: unresolved(&why),
+        tags: None,
+        tags_may_come: false,
+        arn,
+        tied: Tied::default(),
+    }
+}
+
+/// How the reason of what could not be told begins.
+const FAILURE: &str = "failure: ";
+
+fn failure_of(document: &Value) -> &str {
+    document.get(UNRESOLVED).and_then(Value::as_str).and_then(|why| why.strip_prefix(FAILURE)).unwrap_or_default()
+}
+
+fn is_failure(resource: &Resource) -> bool {
+    resource.document.get(UNRESOLVED).is_some()
 }
 
 /// What a bare document is, by members that no other has.
@@ -117,13 +189,13 @@ fn kind_of(members: &Map<String, Value>) -> Option<ResourceKind> {
     }
 }
 
-/// `beside` is for what DescribeTaskDefinition answers: the tags next to the document.
+/// `beside` is for what DescribeTaskDefinition answers: where the tags next to the document are, and what they are.
 fn resource(
     file: &str,
     prefix: String,
     kind: ResourceKind,
     members: &Map<String, Value>,
-    beside: Option<Option<&Value>>,
+    beside: Option<(String, Option<&Value>)>,
     index: usize,
 ) -> Resource {
     let mut document = members.clone();
@@ -134,24 +206,26 @@ fn resource(
         ResourceKind::TaskSet => ("taskSetArn", "id"),
         ResourceKind::CapacityProvider => ("capacityProviderArn", "name"),
     };
-    let own = match kind {
-        ResourceKind::TaskDefinition => document.shift_remove("tags"),
-        _ => document.get("tags").cloned(),
+    let described = document.contains_key(arn) || beside.is_some();
+    let at = match beside {
+        Some((at, tags)) => {
+            document.shift_remove("tags");
+            document.extend(tags.map(|tags| ("tags".to_owned(), tags.clone())));
+            at
+        }
+        None => format!("{prefix}/tags"),
     };
-    let described = document.contains_key(arn);
-    let tags = match (beside, own) {
-        (Some(Some(tags)), _) => tags_of(tags),
-        (Some(None), _) => None,
-        (None, Some(tags)) => tags_of(&tags),
-        (None, None) if described => None,
+    let tags = match document.get("tags") {
+        Some(tags) => tags_of(tags),
+        None if described => None,
         // An input without tags makes a resource without tags.
-        (None, None) => Some(BTreeMap::new()),
+        None => Some(BTreeMap::new()),
     };
     let text = |member: &str| document.get(member).and_then(Value::as_str).map(ToOwned::to_owned);
     Resource {
         name: format!("{file}#{}", text(name).unwrap_or_else(|| index.to_string())),
         kind,
-        origin: Origin::Bare { prefix },
+        origin: Origin::Bare { prefix, tags: at },
         arn: text(arn),
         document: Value::Object(document),
         tags,
@@ -201,7 +275,7 @@ mod tests {
 
     fn prefix(resource: &Resource) -> &str {
         match &resource.origin {
-            Origin::Bare { prefix } => prefix,
+            Origin::Bare { prefix, .. } => prefix,
             Origin::Converted { .. } => panic!("{resource:?}"),
         }
     }
@@ -212,14 +286,16 @@ mod tests {
         let tagged = json!({ "family": "web", "containerDefinitions": [], "tags": [{ "key": "a", "value": "b" }] });
         let described = json!({ "taskDefinition": bare, "tags": [] });
         let tags = BTreeMap::from([("a".to_owned(), "b".to_owned())]);
-        for (value, at, expected) in [
-            (bare.clone(), "", Some(BTreeMap::new())),
-            (tagged, "", Some(tags)),
-            (described, "/taskDefinition", Some(BTreeMap::new())),
-            (json!({ "taskDefinition": bare }), "/taskDefinition", None),
+        let with = |tags: Value| json!({ "family": "web", "containerDefinitions": [], "tags": tags });
+        for (value, at, tags_at, expected, document) in [
+            (bare.clone(), "", "/tags", Some(BTreeMap::new()), &bare),
+            (tagged.clone(), "", "/tags", Some(tags), &tagged),
+            (described, "/taskDefinition", "/tags", Some(BTreeMap::new()), &with(json!([]))),
+            (json!({ "taskDefinition": bare }), "/taskDefinition", "/tags", None, &bare),
         ] {
             let found = read_value(&value).unwrap();
-            assert_eq!((prefix(&found[0]), &found[0].tags, &found[0].document), (at, &expected, &bare));
+            assert_eq!((prefix(&found[0]), &found[0].tags, &found[0].document), (at, &expected, document));
+            assert_eq!(found[0].origin.own("/tags"), tags_at);
             let listed = read_value(&json!([value, value])).unwrap();
             assert_eq!(prefix(&listed[1]), format!("/1{at}"));
         }
@@ -235,6 +311,28 @@ mod tests {
         assert_eq!((prefix(&found[0]), &found[0].tags), ("/services/0", &None));
         let found = read_value(&json!({ "cluster": cluster })).unwrap();
         assert_eq!((found[0].kind, found[0].name.as_str()), (ResourceKind::Cluster, "f.json#prod"));
+    }
+
+    #[test]
+    fn all_that_stands_beside_one_another_is_read() {
+        let service =
+            json!({ "serviceArn": "a", "serviceName": "web", "taskSets": [{ "taskSetArn": "t", "id": "ecs-svc/1" }] });
+        let found = read_value(&json!({ "taskDefinition": { "family": "web" }, "service": service })).unwrap();
+        let kinds: Vec<ResourceKind> = found.iter().map(|one| one.kind).collect();
+        assert_eq!(kinds, [ResourceKind::TaskDefinition, ResourceKind::Service, ResourceKind::TaskSet]);
+        assert_eq!((prefix(&found[2]), found[2].tied.service), ("/service/taskSets/0", Some(1)));
+        let found = read_value(&json!({ "services": [service], "failures": [] })).unwrap();
+        assert_eq!((found.len(), prefix(&found[1]), found[1].tied.service), (2, "/services/0/taskSets/0", Some(0)));
+    }
+
+    #[test]
+    fn what_could_not_be_told_is_a_resource_of_which_nothing_is_known() {
+        let arn = "arn:aws:ecs:eu-west-1:1:service/prod/gone";
+        let answer = json!({ "services": [], "failures": [{ "arn": arn, "reason": "MISSING" }] });
+        let file = read("f.json", answer.to_string().into_bytes()).unwrap();
+        assert_eq!((file.resources.len(), file.resources[0].kind), (1, ResourceKind::Service));
+        assert_eq!((file.has_failures, file.notes), (true, vec![format!("not read: f.json#{arn} (MISSING)")]));
+        assert!(is_failure(&file.resources[0]));
     }
 
     #[test]

@@ -45,11 +45,11 @@ pub(super) fn is_one(root: &Map<String, Value>) -> bool {
     root.contains_key("AWSTemplateFormatVersion") || root.get("Resources").is_some_and(typed)
 }
 
-/// The ECS resources of a template.
+/// The ECS resources of a template, and what in it may be one and is not judged.
 ///
 /// # Errors
 /// Where it has no `Resources`.
-pub(super) fn read(file: &str, source: &Source) -> Result<Vec<Resource>, Error> {
+pub(super) fn read(file: &str, source: &Source) -> Result<(Vec<Resource>, Vec<String>), Error> {
     let template = source.value();
     let Some(resources) = template.get("Resources").and_then(Value::as_object) else {
         return Err(Error::new(format!("`{file}` is a CloudFormation template without `Resources`"))
@@ -61,12 +61,14 @@ pub(super) fn read(file: &str, source: &Source) -> Result<Vec<Resource>, Error> 
         functions: Functions::of(template, &is_plain),
         rewritten: rewritten(template, resources),
         found: Vec::new(),
+        not_judged: Vec::new(),
     };
     reading.all(resources, "/Resources", "", 0);
     let associated = resources
         .values()
         .any(|one| one.get("Type").and_then(Value::as_str) == Some("AWS::ECS::ClusterCapacityProviderAssociations"));
-    Ok(reading.finish(associated))
+    let not_judged = std::mem::take(&mut reading.not_judged);
+    Ok((reading.finish(associated), not_judged))
 }
 
 /// The name of a macro that may rewrite all of the template.
@@ -96,6 +98,7 @@ struct Reading<'a> {
     functions: Functions<'a>,
     rewritten: Option<String>,
     found: Vec<Found<'a>>,
+    not_judged: Vec<String>,
 }
 
 impl<'a> Reading<'a> {
@@ -105,9 +108,14 @@ impl<'a> Reading<'a> {
             let name = format!("{within}{logical_id}");
             if logical_id.starts_with("Fn::ForEach::") {
                 // `[identifier, collection, {name: body}]`: how many there are is not known, but each is like the body,
-                // in which what depends on the identifier is a reference to nothing, and so unknown.
-                if let (Some(Value::Object(bodies)), true) = (one.get(2), depth < 8) {
-                    self.all(bodies, &format!("{at}/2"), &format!("{name}/"), depth + 1);
+                // in which nothing is known that the identifier stands in.
+                match (one.get(0), one.get(2)) {
+                    (Some(Value::String(identifier)), Some(Value::Object(bodies))) if depth < 8 => {
+                        self.functions.enter(identifier);
+                        self.all(bodies, &format!("{at}/2"), &format!("{name}/"), depth + 1);
+                        self.functions.leave();
+                    }
+                    _ => self.not_judged.push(name),
                 }
                 continue;
             }
@@ -117,7 +125,12 @@ impl<'a> Reading<'a> {
 
     fn one(&mut self, logical_id: &str, one: &'a Value, at: &str, repeated: bool) {
         let written = one.get("Type").and_then(Value::as_str);
-        let Some((_, kind, shape)) = TYPES.iter().find(|(name, ..)| Some(*name) == written) else { return };
+        let Some((_, kind, shape)) = TYPES.iter().find(|(name, ..)| Some(*name) == written) else {
+            if let Some(written) = written.filter(|written| may_be_of_ecs(written) || self.functions.varies(written)) {
+                self.not_judged.push(format!("{logical_id} ({written})"));
+            }
+            return;
+        };
         let condition = one.get("Condition").and_then(Value::as_str);
         let there = condition.map_or(Some(true), |name| self.functions.condition(name));
         if there == Some(false) {
@@ -136,15 +149,12 @@ impl<'a> Reading<'a> {
         };
         let converted = convert(&tree, shape, Dialect::CloudFormation);
         let origin = Origin::converted(Dialect::CloudFormation, shape, at, &around, &converted);
-        let mut document = converted.document;
+        let document = converted.document;
         let tags = match (&tree.content, document.get("tags")) {
             (Content::Map(_), None | Some(Value::Null)) => Some(Default::default()),
             (Content::Map(_), Some(tags)) => tags_of(tags),
             _ => None,
         };
-        if let (ResourceKind::TaskDefinition, Value::Object(members)) = (kind, &mut document) {
-            members.shift_remove("tags");
-        }
         let resource = Resource {
             name: format!("{}#{logical_id}", self.file),
             kind: *kind,
@@ -174,8 +184,9 @@ impl<'a> Reading<'a> {
             let property = |name: &str| one.properties.and_then(|properties| properties.get(name));
             let task_definition = named(ResourceKind::TaskDefinition, property("TaskDefinition"));
             if let (None, Some(value)) = (task_definition, property("TaskDefinition")) {
-                // It may run any of those that it names somewhere.
-                let ids = self.found.iter().enumerate().filter(|(_, one)| mentions(value, &one.logical_id));
+                // It may run any of those that it names somewhere, and in a loop any at all: names are made there.
+                let looped = one.logical_id.starts_with("Fn::ForEach::");
+                let ids = self.found.iter().enumerate().filter(|(_, one)| looped || mentions(value, &one.logical_id));
                 shared.extend(ids.map(|(index, _)| index));
             }
             ties.push((
@@ -236,6 +247,15 @@ pub(super) fn tie_task_definitions(
     }
 }
 
+/// Whether a type that is not judged is one of ECS's, or stands for a template that may hold some.
+fn may_be_of_ecs(written: &str) -> bool {
+    // What a service's primary task set is, and what a cluster's association adds, is read with the others.
+    let read_elsewhere = ["AWS::ECS::PrimaryTaskSet", "AWS::ECS::ClusterCapacityProviderAssociations"];
+    (written.starts_with("AWS::ECS::") && !read_elsewhere.contains(&written))
+        || written.ends_with("::MODULE")
+        || matches!(written, "AWS::CloudFormation::Stack" | "AWS::Serverless::Application")
+}
+
 /// Whether a value refers to a logical id anywhere in it.
 fn mentions(value: &Value, logical_id: &str) -> bool {
     match value {
@@ -271,7 +291,7 @@ mod tests {
     use super::*;
 
     fn read_value(template: &Value) -> Vec<Resource> {
-        read("t", &Source::read("t", template.to_string().into_bytes()).unwrap()).unwrap()
+        read("t", &Source::read("t", template.to_string().into_bytes()).unwrap()).unwrap().0
     }
 
     fn tied(service: &Value, more: &Value) -> Option<usize> {
@@ -313,6 +333,54 @@ mod tests {
         assert_eq!(tags(json!([{ "Key": "a", "Value": 1 }])).unwrap()["a"], "1");
         assert_eq!(tags(json!([{ "Key": "a", "Value": { "Ref": "P" } }])), None);
         assert_eq!(tags(json!({ "Ref": "P" })), None);
+    }
+
+    #[test]
+    fn in_a_loop_nothing_is_known_that_its_identifier_stands_in() {
+        let body = json!({ "Task${Id}": { "Type": "AWS::ECS::TaskDefinition", "Properties": {
+            "Family": "web-${Id}", "Cpu": "256", "PidMode": "&{Id}", "IpcMode": "${Other}",
+            "RuntimePlatform": { "${Id}": "LINUX" },
+            "TaskRoleArn": { "Fn::Join": ["${Id}", ["a", "b"]] },
+            "ExecutionRoleArn": { "Fn::Sub": ["&{Id}-${x}", { "x": "a" }] },
+            "Memory": { "Fn::If": ["Is${Id}", "1", "1"] },
+            "Volumes": [{ "Name": "${Inner}" }, { "Name": "v" }],
+        } } });
+        let inner = json!({ "Fn::ForEach::Inner": ["Inner", ["a"], body] });
+        let template = json!({
+            "Conditions": { "Is${Id}": { "Fn::Equals": ["a", "a"] } },
+            "Resources": { "Fn::ForEach::Outer": ["Id", ["A"], inner], "After": {
+                "Type": "AWS::ECS::TaskDefinition", "Properties": { "Family": "web-${Id}" } } },
+        });
+        let found = read_value(&template);
+        let document = &found[0].document;
+        for member in ["family", "pidMode", "runtimePlatform", "taskRoleArn", "executionRoleArn"] {
+            assert!(document[member].get("plimsoll:unresolved").is_some(), "{member}: {document}");
+        }
+        assert!(document["volumes"][0]["name"].get("plimsoll:unresolved").is_some(), "{document}");
+        assert_eq!((&document["cpu"], &document["ipcMode"]), (&json!("256"), &json!("${Other}")));
+        assert_eq!((&document["memory"], &document["volumes"][1]["name"]), (&json!("1"), &json!("v")));
+        assert_eq!(found[1].document["family"], "web-${Id}", "outside of the loop it is a text like any other");
+    }
+
+    #[test]
+    fn what_may_be_of_ecs_and_is_not_judged_is_named() {
+        let template = json!({ "Resources": {
+            "Express": { "Type": "AWS::ECS::ExpressGatewayService" }, "Module": { "Type": "Our::ECS::Web::MODULE" },
+            "Nested": { "Type": "AWS::CloudFormation::Stack" }, "Bucket": { "Type": "AWS::S3::Bucket" },
+            "Primary": { "Type": "AWS::ECS::PrimaryTaskSet" }, "Fn::ForEach::Odd": ["Id", ["a"]],
+            "Fn::ForEach::L": ["Id", ["Service"], { "A${Id}": { "Type": "AWS::ECS::${Id}" } }],
+        } });
+        let (_, not_judged) = read("t", &Source::read("t", template.to_string().into_bytes()).unwrap()).unwrap();
+        assert_eq!(
+            not_judged,
+            [
+                "Express (AWS::ECS::ExpressGatewayService)",
+                "Module (Our::ECS::Web::MODULE)",
+                "Nested (AWS::CloudFormation::Stack)",
+                "Fn::ForEach::Odd",
+                "Fn::ForEach::L/A${Id} (AWS::ECS::${Id})",
+            ]
+        );
     }
 
     #[test]

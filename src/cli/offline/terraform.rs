@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::dialect::{Dialect, convert};
 use super::resource::{Origin, Resource, Tied};
@@ -23,6 +23,10 @@ const TYPES: &[(&str, ResourceKind, &str)] = &[
     ("aws_ecs_task_set", ResourceKind::TaskSet, "TaskSet"),
     ("aws_ecs_capacity_provider", ResourceKind::CapacityProvider, "CapacityProvider"),
 ];
+
+/// Types of ECS's that have nothing that policies are about, or are read with another.
+const NOTHING_TO_JUDGE: &[&str] =
+    &["aws_ecs_account_setting_default", "aws_ecs_cluster_capacity_providers", "aws_ecs_tag"];
 
 /// Attributes that are the provider's own, or ECS's answer, and no part of a document.
 const NOT_ECS: &[&str] = &[
@@ -113,6 +117,30 @@ pub(super) fn read(file: &str, root: &Value) -> Result<Vec<Resource>, Error> {
     Ok(tied(root, found))
 }
 
+/// What of ECS's a plan or state has that no policy is asked about.
+pub(super) fn not_judged(root: &Value) -> Vec<String> {
+    let mut planned = BTreeMap::new();
+    for section in ["planned_values", "values"] {
+        if let Some(module) = root.get(section).and_then(|values| values.get("root_module")) {
+            modules(module, "", 0, &mut planned);
+        }
+    }
+    let changes = root.get("resource_changes").and_then(Value::as_array);
+    let changes = changes.into_iter().flatten();
+    let stays =
+        changes.filter(|one| one.get("change").and_then(|change| change.get("after")).is_some_and(|a| !a.is_null()));
+    let found: BTreeSet<(&str, &str)> = stays
+        .chain(planned.values().map(|(_, one)| *one))
+        .filter(|one| one.get("mode").and_then(Value::as_str) != Some("data"))
+        .filter_map(|one| Some((one.get("address")?.as_str()?, one.get("type")?.as_str()?)))
+        .filter(|(_, kind)| {
+            let of_ecs = kind.starts_with("awscc_ecs_") || kind.starts_with("aws_ecs_");
+            of_ecs && !NOTHING_TO_JUDGE.contains(kind) && TYPES.iter().all(|(known, ..)| known != kind)
+        })
+        .collect();
+    found.iter().map(|(address, kind)| format!("{address} ({kind})")).collect()
+}
+
 /// The resources of a module and those inside it, by address.
 fn modules<'a>(module: &'a Value, at: &str, depth: usize, found: &mut BTreeMap<String, (String, &'a Value)>) {
     let list = |name: &str| module.get(name).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
@@ -192,7 +220,13 @@ fn resource(
         ResourceKind::Service | ResourceKind::TaskSet => service(&mut tree),
         ResourceKind::Cluster | ResourceKind::CapacityProvider => {}
     }
-    let converted = convert(&tree, shape, Dialect::Terraform);
+    let mut converted = convert(&tree, shape, Dialect::Terraform);
+    if let (Some(tags), Value::Object(members)) =
+        (tags.as_ref().filter(|tags| !tags.is_empty()), &mut converted.document)
+    {
+        let pair = |(key, value): (&String, &String)| json!({ "key": key, "value": value });
+        members.insert("tags".to_owned(), tags.iter().map(pair).collect());
+    }
     let resource = Resource {
         name: format!("{file}#{address}"),
         kind: *kind,
@@ -408,8 +442,6 @@ fn references(root: &Value, address: &str, attribute: &str) -> Option<Vec<String
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn read_one(kind: &str, after: Value, after_unknown: Value) -> Resource {

@@ -103,7 +103,7 @@ fn fix_answers_yes_once_nothing_is_left() {
 fn what_depends_on_where_it_runs_is_unknown_until_assumed() {
     let plimsoll = with_files();
     plimsoll.write("task.json", &TASK.replace("\"root\"", "\"1000\""));
-    let waiver = "---\napiVersion: plimsoll/v1\nkind: Waiver\nmetadata: { name: agents }\nspec: { policies: [no-host-pid], scope: { include: { clusters: [tools] } }, owner: me, reason: needs it, expiresAt: 2999-01-01T00:00:00Z }\n";
+    let waiver = "---\napiVersion: plimsoll/v1\nkind: Waiver\nmetadata: { name: agents }\nspec: { policies: [no-host-pid], scope: { include: { clusters: [tools] } }, owner: me, reason: needs it, expiresAt: 2999-01-01T00:00:00Z, longerThanAYear: for ever }\n";
     plimsoll.write("policies/all.yaml", &format!("{POLICIES}{waiver}"));
     let verdict = |arguments: &[&str], code| {
         plimsoll.run(&[&["check", "task.json", "-o", "json"], arguments].concat()).exits(code).json()["results"][0]["verdict"].clone()
@@ -150,6 +150,131 @@ fn described_and_listed_task_definitions_are_judged_too() {
     plimsoll.run(&["fix", "listed.json", "--write"]).exits(1);
     assert_eq!(plimsoll.read("listed.json").matches("pidMode").count(), 0);
     assert_eq!(plimsoll.read("listed.json").matches("CANARY").count(), 12);
+}
+
+/// What ECS.15 wants, with a value to set.
+const TAGGED: &str = r#"---
+apiVersion: plimsoll/v1
+kind: Binding
+metadata: { name: team }
+spec: { policies: [security-hub-ecs-15], enforcement: enforce, params: { requiredTagKeys: [team, env], tags: { team: shop, env: prod } } }
+"#;
+
+fn with_tags_wanted() -> Plimsoll {
+    let plimsoll = Plimsoll::new();
+    let policy = std::fs::read_to_string(repository().join("policies/security-hub/ecs-15.yaml")).unwrap();
+    plimsoll.write("policies/all.yaml", &format!("{policy}{TAGGED}"));
+    plimsoll
+}
+
+const CONTAINERS: &str = r#""containerDefinitions": [{ "name": "app", "image": "a:1", "memory": 64 }]"#;
+
+#[test]
+fn missing_tags_are_set_where_the_file_has_its_tags() {
+    let document = format!(r#"{{ "family": "web", {CONTAINERS}"#);
+    let (team, env) = (r#"{"key":"team","value":"shop"}"#, r#"{"key":"env","value":"prod"}"#);
+    let old = r#"{ "key": "a", "value": "b" }"#;
+    for (before, after) in [
+        (format!("{document} }}"), format!(r#"{document}, "tags": [{team},{env}] }}"#)),
+        (format!(r#"{document}, "tags": [] }}"#), format!(r#"{document}, "tags": [{team}, {env}] }}"#)),
+        (format!(r#"{document}, "tags": [{old}] }}"#), format!(r#"{document}, "tags": [{old}, {team}, {env}] }}"#)),
+        (
+            format!(r#"{{ "taskDefinition": {document} }}, "tags": [] }}"#),
+            format!(r#"{{ "taskDefinition": {document} }}, "tags": [{team}, {env}] }}"#),
+        ),
+        (
+            format!(r#"{{ "tags": [{old}], "taskDefinition": {document}, "status": "ACTIVE" }} }}"#),
+            format!(r#"{{ "tags": [{old}, {team}, {env}], "taskDefinition": {document}, "status": "ACTIVE" }} }}"#),
+        ),
+    ] {
+        let plimsoll = with_tags_wanted();
+        plimsoll.write("task.json", &before);
+        plimsoll.run(&["check", "task.json"]).exits(1);
+        plimsoll.run(&["fix", "task.json", "--diff"]).exits(0).prints("env");
+        let fix = plimsoll.run(&["fix", "task.json", "--write"]).exits(0);
+        assert!(!fix.stdout.contains("left:"), "{fix:?}");
+        let written: serde_json::Value = serde_json::from_str(&plimsoll.read("task.json")).unwrap();
+        assert_eq!(written, serde_json::from_str::<serde_json::Value>(&after).unwrap());
+        plimsoll.run(&["check", "task.json"]).exits(0);
+        plimsoll.run(&["fix", "task.json", "--write"]).exits(0).prints("nothing to change");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&plimsoll.read("task.json")).unwrap(), written);
+    }
+}
+
+#[test]
+fn tags_of_templates_and_plans_are_added_to_those_that_are_there() {
+    let plimsoll = with_tags_wanted();
+    plimsoll.write(
+        "t.yaml",
+        "Resources:\n  Task:\n    Type: AWS::ECS::TaskDefinition\n    Properties:\n      Family: web\n      Tags: [{ Key: team, Value: x }]\n      ContainerDefinitions: [{ Name: app, Image: a, Memory: 64 }]\n",
+    );
+    let edits = |name: &str| {
+        let report = plimsoll.run(&["fix", name, "-o", "json"]).exits(0).json();
+        report["files"][0]["resources"][0]["byHand"].clone()
+    };
+    let edit = &edits("t.yaml")[0];
+    assert_eq!(
+        (&edit["op"], &edit["path"], &edit["to"]),
+        (
+            &"add".into(),
+            &"/Resources/Task/Properties/Tags/1".into(),
+            &serde_json::json!({ "Key": "env", "Value": "***" })
+        )
+    );
+    let after = r#"{ "family": "web", "tags": { "team": "x" }, "tags_all": { "team": "x" }, "container_definitions": "[{\"name\":\"app\",\"image\":\"a\",\"memory\":64}]" }"#;
+    let plan = format!(
+        r#"{{ "format_version": "1.2", "resource_changes": [{{ "address": "aws_ecs_task_definition.web", "mode": "managed", "type": "aws_ecs_task_definition", "change": {{ "actions": ["create"], "after": {after}, "after_unknown": {{}} }} }}] }}"#
+    );
+    plimsoll.write("plan.json", &plan);
+    let edit = &edits("plan.json")[0];
+    assert_eq!(
+        (&edit["op"], &edit["path"], &edit["to"]),
+        (&"add".into(), &"/tags".into(), &serde_json::json!({ "env": "***" }))
+    );
+}
+
+#[test]
+fn what_ecs_could_not_tell_is_no_pass() {
+    let plimsoll = with_files();
+    plimsoll.write(
+        "described.json",
+        r#"{ "services": [], "failures": [{ "arn": "arn:aws:ecs:eu-west-1:1:service/prod/gone", "reason": "MISSING" }] }"#,
+    );
+    plimsoll.write("ok.json", &TASK.replace("\"root\"", "\"1000\"").replace("\"host\"", "\"task\""));
+    let run = plimsoll.run(&["check", "ok.json", "described.json"]).exits(1);
+    assert!(run.stderr.contains("service/prod/gone (MISSING)"), "{run:?}");
+    let built_in = Plimsoll::new();
+    built_in.write("described.json", &plimsoll.read("described.json"));
+    let report = built_in.run(&["check", "described.json", "-o", "json"]).exits(1).json();
+    assert_eq!((&report["summary"]["pass"], &report["summary"]["fail"]), (&0.into(), &0.into()), "{report}");
+    assert_ne!(report["summary"]["unknown"], 0, "{report}");
+}
+
+#[test]
+fn what_is_not_judged_is_named() {
+    let plimsoll = with_files();
+    let task = "  Task: { Type: 'AWS::ECS::TaskDefinition', Properties: { Family: web } }\n";
+    plimsoll.write("t.yaml", &format!("Resources:\n{task}  Nested: {{ Type: 'AWS::CloudFormation::Stack' }}\n"));
+    let run = plimsoll.run(&["check", "t.yaml"]);
+    assert!(run.stderr.contains("`t.yaml`: not judged: Nested (AWS::CloudFormation::Stack)"), "{run:?}");
+    plimsoll.write("plan.json", r#"{ "resource_changes": [
+        { "address": "awscc_ecs_service.a", "mode": "managed", "type": "awscc_ecs_service", "change": { "after": {} } },
+        { "address": "aws_ecs_tag.a", "mode": "managed", "type": "aws_ecs_tag", "change": { "after": {} } },
+        { "address": "awscc_ecs_service.gone", "mode": "managed", "type": "awscc_ecs_service", "change": { "after": null } }] }"#);
+    let run = plimsoll.run(&["check", "plan.json"]).exits(2);
+    assert!(run.stderr.contains("not judged: awscc_ecs_service.a (awscc_ecs_service)"), "{run:?}");
+    assert!(!run.stderr.contains("aws_ecs_tag") && !run.stderr.contains("gone"), "{run:?}");
+}
+
+#[test]
+fn policies_that_are_all_off_are_none() {
+    let plimsoll = with_files();
+    let off = "---\napiVersion: plimsoll/v1\nkind: Binding\nmetadata: { name: nothing }\nspec: { policies: ['*'], enforcement: off }\n";
+    plimsoll.write(
+        "policies/all.yaml",
+        &format!("{}{off}", POLICIES.split("---\napiVersion: plimsoll/v1\nkind: RolloutStrategy").next().unwrap()),
+    );
+    plimsoll.run(&["check", "task.json"]).exits(2).says("no policy is in effect").says("`off`");
 }
 
 #[test]

@@ -214,8 +214,11 @@ fn a_waiver_of_more_than_a_year_says_why_or_is_refused_where_it_is_written() {
             .says("longerThanAYear");
     }
     assert_eq!(plimsoll.run(&["get", "waivers", "-o", "name"]).exits(0).stdout, "");
-    // Files are judged by what they say, and it is told what will come of them.
-    plimsoll.run(&["check", "task.json", "-f", "all.yaml"]).exits(0).says("`apply` refuses this waiver");
+    for arguments in
+        [&["check", "task.json", "-f", "all.yaml"][..], &["fix", "task.json", "-f", "all.yaml"], &["test", "all.yaml"]]
+    {
+        plimsoll.run(arguments).exits(2).says("all.yaml:").says("is more than a year away").says("longerThanAYear");
+    }
     plimsoll.write("all.yaml", &(POLICIES.to_owned() + &waiver("agent", FAR)));
     plimsoll.run(&["apply", "-f", "all.yaml"]).exits(0).prints("waiver/agent created");
     plimsoll.write(
