@@ -72,6 +72,20 @@ pub(super) fn read(file: &str, root: &Value) -> Result<Vec<Resource>, Error> {
         ))
         .help("print it with a Terraform of version 1"));
     }
+    // `errored`: planning ended early, and what would have come after it is not there. `complete` is false where changes
+    // are deferred or left out (`-target`): another plan has to follow, of which this one says nothing.
+    let is = |name: &str, value: bool| root.get(name).and_then(Value::as_bool) == Some(value);
+    let deferred = root.get("deferred_changes").and_then(Value::as_array).is_some_and(|list| !list.is_empty());
+    let part = match () {
+        () if is("errored", true) => Some("planning ended with an error"),
+        () if deferred => Some("it defers changes to a later plan"),
+        () if is("complete", false) => Some("another plan has to follow it"),
+        () => None,
+    };
+    if let Some(why) = part {
+        return Err(Error::new(format!("`{file}` is only a part of a Terraform plan: {why}"))
+            .help("give a whole plan: without errors, `-target` or deferred changes"));
+    }
     let mut found: Vec<(String, Resource, Option<String>)> = Vec::new();
     let changes = root.get("resource_changes").and_then(Value::as_array);
     let mut planned = BTreeMap::new();
@@ -500,6 +514,26 @@ mod tests {
             (found[0].name.as_str(), &found[0].document),
             ("p#module.m.aws_ecs_cluster.a", &json!({ "clusterName": "a" }))
         );
+    }
+
+    #[test]
+    fn a_part_of_a_plan_is_refused() {
+        let with = |name: &str, value: Value| {
+            let mut plan = json!({ "resource_changes": [] });
+            plan[name] = value;
+            read("p", &plan).map(|_| ()).map_err(|error| error.one_line())
+        };
+        for (name, value, told) in [
+            ("errored", json!(true), "ended with an error"),
+            ("complete", json!(false), "another plan has to follow"),
+            ("deferred_changes", json!([{ "reason": "instance_count_unknown" }]), "defers changes"),
+        ] {
+            let error = with(name, value).unwrap_err();
+            assert!(error.contains(told), "{error}");
+        }
+        for (name, value) in [("errored", json!(false)), ("complete", json!(true)), ("deferred_changes", json!([]))] {
+            assert_eq!(with(name, value), Ok(()));
+        }
     }
 
     #[test]
