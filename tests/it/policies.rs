@@ -338,6 +338,55 @@ fn on_every_document_verdicts_are_verdicts_and_fixes_are_lawful() {
     assert!(changed > 0, "no document was fixed at all");
 }
 
+#[test]
+fn a_task_definition_in_which_no_container_is_found_passes_nothing_that_goes_over_containers() {
+    let of_containers = |spec: &PolicySpec| {
+        let over = |path: &Option<String>| path.as_ref().is_some_and(|path| path.starts_with("/containerDefinitions"));
+        spec.checks.iter().any(|check| over(&check.for_each) || check.require.contains("containerDefinitions"))
+    };
+    let counted = json!({ "apiVersion": "plimsoll/v1", "kind": "Policy", "metadata": { "name": "counted" }, "spec": {
+        "title": "Every container has a user", "severity": "low", "resource": "TaskDefinition",
+        "checks": [{ "name": "users", "message": "one has none",
+            "require": "taskDefinition.?containerDefinitions.orValue([]).all(container, has(container.user))" }],
+    }});
+    let mut objects: Vec<Object> = objects_of_policies().into_iter().map(|(_, object)| object).collect();
+    objects.push(serde_json::from_value(counted).unwrap());
+    let set = set(&objects);
+    let (scope, tags) = (ScopeKeys::default(), BTreeMap::new());
+    for none in [
+        json!({"family": "web"}),
+        json!({"family": "web", "containerDefinition": [{"name": "app", "image": "a", "privileged": true}]}),
+        json!({"family": "web", "containerDefinitions": null}),
+        json!({"family": "web", "containerDefinitions": []}),
+        json!({"family": "web", "containerDefinitions": [null]}),
+    ] {
+        let subject = Subject {
+            kind: ResourceKind::TaskDefinition,
+            resource: &none,
+            tags: Some(&tags),
+            service: None,
+            cluster: None,
+            running: None,
+            target: None,
+            scope: &scope,
+        };
+        let mut unknown = 0;
+        for result in evaluate(&set, &subject, Timestamp::EPOCH) {
+            let (_, spec) = set.policies().find(|(name, _)| *name == result.policy).unwrap();
+            if !of_containers(spec) {
+                assert_ne!(result.verdict, Verdict::Unknown, "{}: {none}", result.policy);
+            } else if result.verdict == Verdict::Unknown {
+                let why = result.reason.unwrap().message;
+                assert!(why.contains("a task definition has at least one container"), "{}: {why}", result.policy);
+                unknown += 1;
+            } else {
+                assert!(result.verdict == Verdict::Skip && spec.when.is_some(), "{}: {none}", result.policy);
+            }
+        }
+        assert!(unknown > 15, "{unknown}: {none}");
+    }
+}
+
 /// What `policies/README.md` says of a policy.
 fn row(path: &str, name: &str, class: &str, spec: &PolicySpec) -> String {
     let control = spec.controls.first().map_or("", |control| control.strip_prefix("SecurityHub/").unwrap_or(control));
