@@ -1,4 +1,5 @@
-//! A store in memory that keeps the port's promises and takes no time. The contract suite holds it to them.
+//! A store in memory that takes no time: the port's promises, as far as the laws need them. The contract suite of stores
+//! is not run on it.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
