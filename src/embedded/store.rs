@@ -18,6 +18,10 @@ const PAGE_ITEMS: usize = 500;
 /// … or after this much JSON, as DynamoDB's do: a caller that forgets to page fails on a laptop already.
 const PAGE_BYTES: usize = 1 << 20;
 
+/// A purge takes at most so many items: milliseconds, in which nobody else can write. With one in each full pass, a
+/// minute apart, that is more than any fleet writes.
+pub const PURGED_AT_ONCE: usize = 500;
+
 /// A [`Store`] in one file, or in memory.
 ///
 /// Guarantees: those of the port. Several processes may hold the same file; each write is one `BEGIN IMMEDIATE`
@@ -59,19 +63,6 @@ impl EmbeddedStore {
     pub fn in_memory() -> Result<Self, StoreError> {
         let name = "memory:";
         Ok(Self::on(schema::in_memory(name)?, name, true))
-    }
-
-    /// Removes the items that expired before `now` and says how many. Nothing else removes them.
-    ///
-    /// # Errors
-    /// As [`Store::delete`].
-    pub async fn purge(&self, now: Timestamp) -> Result<usize, StoreError> {
-        self.run(move |connection| {
-            connection
-                .execute("DELETE FROM items WHERE expires_at < ?1", params![now.as_millis()])
-                .map_err(Failure::Database)
-        })
-        .await
     }
 
     fn on(connection: Connection, name: &str, inline: bool) -> Self {
@@ -174,6 +165,20 @@ impl Store for EmbeddedStore {
     ) -> BoxFuture<'a, Result<Page, StoreError>> {
         let (partition, prefix, after) = (partition.to_owned(), prefix.to_owned(), after.map(str::to_owned));
         Box::pin(self.run(move |connection| page(connection, &partition, &prefix, after.as_deref())))
+    }
+
+    /// Nothing else removes them. The longest expired go first.
+    fn purge(&self, now: Timestamp) -> BoxFuture<'_, Result<usize, StoreError>> {
+        Box::pin(self.run(move |connection| {
+            let limit = i64::try_from(PURGED_AT_ONCE).unwrap_or(i64::MAX);
+            connection
+                .prepare_cached(
+                    "DELETE FROM items WHERE rowid IN
+                     (SELECT rowid FROM items WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)",
+                )?
+                .execute(params![now.as_millis(), limit])
+                .map_err(Failure::Database)
+        }))
     }
 
     fn describe(&self) -> String {

@@ -96,6 +96,13 @@ pub trait Store: Send + Sync {
         after: Option<&'a str>,
     ) -> BoxFuture<'a, Result<Page, StoreError>>;
 
+    /// Removes some of the items that expired before `now`, a bounded number, and says how many. A store that removes
+    /// them by itself does nothing.
+    fn purge(&self, now: Timestamp) -> BoxFuture<'_, Result<usize, StoreError>> {
+        let _ = now;
+        Box::pin(std::future::ready(Ok(0)))
+    }
+
     /// What it is, for people: `dynamodb://plimsoll`, `file:plimsoll.db`.
     fn describe(&self) -> String;
 }

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use plimsoll::embedded::EmbeddedStore;
+use plimsoll::embedded::{EmbeddedStore, PURGED_AT_ONCE};
 use plimsoll::model::Timestamp;
 use plimsoll::ports::StoreError;
 use plimsoll::ports::store::{Expect, Key, Store};
@@ -118,6 +118,21 @@ async fn a_purge_takes_what_has_expired_and_nothing_else() {
     assert_eq!(store.purge(Timestamp::from_millis(1000)).await, Ok(1));
     let there: Vec<bool> = store.get(&keys).await.unwrap().iter().map(Option::is_some).collect();
     assert_eq!(there, [true, false, true, true]);
+}
+
+#[tokio::test]
+async fn a_purge_takes_a_bounded_number_the_longest_expired_first_until_none_is_left() {
+    let store = EmbeddedStore::in_memory().unwrap();
+    let items = PURGED_AT_ONCE + 3;
+    for number in 0..items {
+        let (key, expires) = (Key::new("rt#events", format!("{number:05}")), 10_000 - number as i64);
+        store.put(&key, &body(1), Expect::Absent, Some(Timestamp::from_millis(expires))).await.unwrap();
+    }
+    let now = Timestamp::from_millis(20_000);
+    assert_eq!(store.purge(now).await, Ok(PURGED_AT_ONCE));
+    let page = store.query("rt#events", "", None).await.unwrap();
+    assert_eq!(page.items.iter().map(|item| item.key.sort.as_str()).collect::<Vec<_>>(), ["00000", "00001", "00002"]);
+    assert_eq!((store.purge(now).await, store.purge(now).await), (Ok(3), Ok(0)));
 }
 
 #[tokio::test]
