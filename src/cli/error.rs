@@ -157,12 +157,28 @@ impl From<StoreError> for Error {
                 return Self::new(format!("no AWS credentials were found, and `{store}` needs some"))
                     .help("set AWS_PROFILE, sign in with `aws sso login`, or name a store on this machine with --store file:PATH");
             }
+            StoreError::Conflict { key } => match key.partition.strip_prefix("cfg#") {
+                Some(class) => {
+                    format!("somebody else changed {} at the same time: yours are not in force", plural(class))
+                }
+                None => error.to_string(),
+            },
             StoreError::Unavailable { store, message } => {
                 format!("`{store}` does not answer: {}", innermost(message))
             }
             _ => error.to_string(),
         };
         Self::new(message).help(help)
+    }
+}
+
+/// A class of configuration, as people name what is in it.
+fn plural(class: &str) -> &str {
+    match class {
+        "policy" => "policies",
+        "waiver" => "waivers",
+        "freeze" => "freezes",
+        other => other,
     }
 }
 
@@ -180,6 +196,9 @@ impl From<RecordError> for Error {
             RecordError::Store { action, source } => {
                 tracing::debug!(action, error = %source, "the store failed");
                 Self::from(source)
+            }
+            RecordError::Newer { .. } => {
+                Self::new(error.to_string()).help("nothing was changed; use the plimsoll that wrote it, or a later one")
             }
             RecordError::Shape { .. } => Self::new(error.to_string())
                 .help("it was written by another version of plimsoll, or by hand; use the version that wrote it"),

@@ -5,10 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-
-use super::typed::{self, RecordError, Versioned};
+use super::items::{self, ItemKind};
+use super::typed::{self, RecordError, Stored, Versioned};
 use crate::model::Hold;
 use crate::model::TargetId;
 use crate::ports::Store;
@@ -32,11 +30,27 @@ pub struct Campaign {
 }
 
 /// Everything that can be written here, and where it lives.
-pub trait CampaignRecord: Serialize + DeserializeOwned {
+pub trait CampaignRecord: Stored {
     /// Its sort key.
     fn sort_key(&self) -> String;
     /// The lease epoch it carries, to be stamped.
     fn set_epoch(&mut self, epoch: u64);
+}
+
+impl Stored for Rollout {
+    const ITEM: &'static ItemKind = &items::ROLLOUT;
+}
+
+impl Stored for Change {
+    const ITEM: &'static ItemKind = &items::CHANGE;
+}
+
+impl Stored for Registration {
+    const ITEM: &'static ItemKind = &items::REGISTRATION;
+}
+
+impl Stored for Hold {
+    const ITEM: &'static ItemKind = &items::HOLD;
 }
 
 impl CampaignRecord for Rollout {
@@ -161,7 +175,7 @@ impl<'a> Campaigns<'a> {
         self.list("hold#").await
     }
 
-    async fn list<T: DeserializeOwned>(&self, prefix: &str) -> Result<Vec<Versioned<T>>, RecordError> {
+    async fn list<T: Stored>(&self, prefix: &str) -> Result<Vec<Versioned<T>>, RecordError> {
         let values = typed::all(self.store, &self.partition(), prefix).await?;
         Ok(values.into_iter().map(|(_, value)| value).collect())
     }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::typed::{self, RecordError};
+use super::items::{self, ItemKind};
+use super::typed::{self, RecordError, Stored};
 use crate::model::{Hold, Resource};
 use crate::model::{TargetId, Timestamp};
 use crate::plan::saved::SavedPlan;
@@ -69,6 +70,14 @@ pub struct Answer {
     /// The rollouts that do what was asked, where it was a plan.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rollouts: Vec<String>,
+}
+
+impl Stored for Command {
+    const ITEM: &'static ItemKind = &items::COMMAND;
+}
+
+impl Stored for Answer {
+    const ITEM: &'static ItemKind = &items::ANSWER;
 }
 
 /// How long a Command is kept: long enough for any controller to come back, short enough for the inbox to stay small.

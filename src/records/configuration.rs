@@ -10,7 +10,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::typed::{self, RecordError, failed, parse};
+use super::items::{self, ItemKind};
+use super::typed::{self, RecordError, Stored, failed, parse};
 use crate::model::Timestamp;
 use crate::model::document;
 use crate::model::spec::{Kind, Metadata, Object, Spec};
@@ -59,13 +60,21 @@ impl Class {
 /// Which objects of a class are in force.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Head {
+pub(super) struct Head {
     /// The shape of this item.
     schema: u32,
     /// Counts its changes.
     generation: u64,
     /// `KIND/NAME` → the object's item and what it was applied with.
     objects: BTreeMap<String, Entry>,
+}
+
+impl Stored for Head {
+    const ITEM: &'static ItemKind = &items::HEAD;
+}
+
+impl Stored for Object {
+    const ITEM: &'static ItemKind = &items::OBJECT;
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -234,7 +243,7 @@ impl<'a> Configurations<'a> {
                 continue;
             }
             next.generation += 1;
-            next.schema = 1;
+            next.schema = items::HEAD.schema;
             for (key, object) in &items {
                 typed::put(self.store, key, object, Expect::Any).await?;
             }

@@ -9,15 +9,20 @@ use flate2::write::GzEncoder;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::typed::{self, RecordError};
+use super::items::{self, ItemKind};
+use super::typed::{self, RecordError, Stored};
 use crate::model::{TargetId, document};
 use crate::ports::Store;
 use crate::ports::store::{Expect, Key};
 
 #[derive(Serialize, Deserialize)]
-struct Kept {
+pub(super) struct Kept {
     /// gzip, in hex: a document of 64 KiB comes to some 20 KB, far below any store's limit.
     gzip: String,
+}
+
+impl Stored for Kept {
+    const ITEM: &'static ItemKind = &items::DOCUMENT;
 }
 
 /// The documents of one target.

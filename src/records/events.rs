@@ -5,7 +5,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::typed::{self, RecordError};
+use super::items::{self, ItemKind};
+use super::typed::{self, RecordError, Stored};
 use crate::model::{Reason, TargetId, Timestamp, document};
 use crate::ports::Store;
 use crate::ports::store::{Expect, Key};
@@ -32,6 +33,10 @@ pub struct Event {
     pub previous: String,
     /// The hash of this one, without this member.
     pub hash: String,
+}
+
+impl Stored for Event {
+    const ITEM: &'static ItemKind = &items::EVENT;
 }
 
 /// What is to be recorded.

@@ -6,7 +6,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::typed::{self, RecordError, Versioned};
+use super::items::{self, ItemKind};
+use super::typed::{self, RecordError, Stored, Versioned};
 use crate::model::{TargetId, Timestamp};
 use crate::ports::Store;
 use crate::ports::store::{Expect, Key};
@@ -23,6 +24,10 @@ pub struct Lease {
     pub length_millis: u64,
     /// When it was last renewed by the holder's wall clock: to read, never to decide by.
     pub renewed_at: Timestamp,
+}
+
+impl Stored for Lease {
+    const ITEM: &'static ItemKind = &items::LEASE;
 }
 
 /// The lease of one target.

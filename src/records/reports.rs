@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::typed::{self, RecordError};
+use super::items::{self, ItemKind};
+use super::typed::{self, RecordError, Stored};
 use crate::model::{TargetId, document};
 use crate::plan::PlannedResource;
 use crate::ports::Store;
@@ -24,6 +25,10 @@ pub struct ServiceReport {
     pub verdicts: BTreeMap<String, crate::model::Verdict>,
     /// The policies it was judged by.
     pub policy_set: String,
+}
+
+impl Stored for ServiceReport {
+    const ITEM: &'static ItemKind = &items::REPORT;
 }
 
 /// The reports of one target.

@@ -2,11 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use super::typed::{self, RecordError};
+use super::items::{self, ItemKind};
+use super::typed::{self, RecordError, Stored};
 use crate::model::TargetId;
 use crate::plan::{PlannedStandalone, StandaloneReport};
 use crate::ports::Store;
 use crate::ports::store::{Expect, Key};
+
+impl Stored for PlannedStandalone {
+    const ITEM: &'static ItemKind = &items::STANDALONE;
+}
 
 /// Rows by their sort keys, as last written.
 pub type Written = BTreeMap<String, PlannedStandalone>;

@@ -8,22 +8,19 @@
 
 use std::collections::BTreeMap;
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::history::Days;
-use super::typed::{self, RecordError, Versioned};
+use super::items::{self, ItemKind};
+use super::typed::{self, RecordError, Stored, Versioned};
 use crate::model::spec::{Kind, Need, Term};
 use crate::model::{Condition, ConditionStatus, TargetId, Timestamp};
 use crate::plan::{BindingTally, PolicyTally};
 use crate::ports::Store;
 use crate::ports::store::{Expect, Key};
 
-/// The shape of these items.
-const SCHEMA: u32 = 1;
-
 /// A status that is kept, and of which kind.
-pub trait Status: Serialize + DeserializeOwned + PartialEq + Send + Sync {
+pub trait Status: Stored + PartialEq + Send + Sync {
     /// The kind of the objects that have it.
     const KIND: Kind;
 }
@@ -63,6 +60,10 @@ pub struct PolicyStatus {
     pub days: Days,
 }
 
+impl Stored for PolicyStatus {
+    const ITEM: &'static ItemKind = &items::POLICY_STATUS;
+}
+
 impl Status for PolicyStatus {
     const KIND: Kind = Kind::Policy;
 }
@@ -77,7 +78,16 @@ impl PolicyStatus {
         let known = before.map(|before| before.conditions.as_slice()).unwrap_or_default();
         let conditions = vec![Condition::of(known, "Compliant", compliant(tally, incomplete), now)];
         let (generation, spec) = (judged.generation, judged.spec);
-        Self { schema: SCHEMA, generation, spec, since, incomplete, tally: tally.clone(), conditions, days }
+        Self {
+            schema: items::POLICY_STATUS.schema,
+            generation,
+            spec,
+            since,
+            incomplete,
+            tally: tally.clone(),
+            conditions,
+            days,
+        }
     }
 }
 
@@ -114,6 +124,10 @@ pub struct BindingStatus {
     pub conditions: Vec<Condition>,
 }
 
+impl Stored for BindingStatus {
+    const ITEM: &'static ItemKind = &items::BINDING_STATUS;
+}
+
 impl Status for BindingStatus {
     const KIND: Kind = Kind::Binding;
 }
@@ -124,7 +138,8 @@ impl BindingStatus {
     pub fn after(before: Option<&Self>, judged: &Judged, tally: BindingTally, now: Timestamp) -> Self {
         let known = before.map(|before| before.conditions.as_slice()).unwrap_or_default();
         let conditions = vec![Condition::of(known, "Matched", matched(tally), now)];
-        Self { schema: SCHEMA, generation: judged.generation, tally, conditions }
+        let schema = items::BINDING_STATUS.schema;
+        Self { schema, generation: judged.generation, tally, conditions }
     }
 }
 
@@ -203,6 +218,10 @@ pub struct Telling {
     pub message: String,
 }
 
+impl Stored for WaiverStatus {
+    const ITEM: &'static ItemKind = &items::WAIVER_STATUS;
+}
+
 impl Status for WaiverStatus {
     const KIND: Kind = Kind::Waiver;
 }
@@ -223,7 +242,7 @@ impl WaiverStatus {
         let mut told = before.map(|before| before.told).unwrap_or_default();
         let telling = tell(name, &mut told, seen, before);
         let generation = judged.generation;
-        (Self { schema: SCHEMA, generation, covers, resources, need, conditions, told }, telling)
+        (Self { schema: items::WAIVER_STATUS.schema, generation, covers, resources, need, conditions, told }, telling)
     }
 }
 

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::typed::{self, RecordError, Versioned};
+use super::items::{self, ItemKind};
+use super::typed::{self, RecordError, Stored, Versioned};
 use crate::model::{Reason, TargetId, Timestamp};
 use crate::ports::Store;
 use crate::ports::store::{Expect, Key};
@@ -27,6 +28,14 @@ pub struct TargetRecord {
     /// Fixes whose rollout was ended or taken back, and its name: they wait for a person.
     #[serde(default)]
     pub stopped_fixes: BTreeMap<String, String>,
+}
+
+impl Stored for TargetRecord {
+    const ITEM: &'static ItemKind = &items::TARGET_RECORD;
+}
+
+impl Stored for TargetId {
+    const ITEM: &'static ItemKind = &items::KNOWN_TARGET;
 }
 
 /// Reads and writes what is kept of targets.

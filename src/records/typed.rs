@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use super::items::ItemKind;
 use crate::model::Timestamp;
 use crate::ports::store::{Expect, Item, Key};
 use crate::ports::{Store, StoreError};
@@ -28,6 +29,16 @@ pub enum RecordError {
         /// What is wrong with it.
         message: String,
     },
+    /// A later version of plimsoll wrote it, in a shape that this one does not know.
+    #[error("the record `{}`/`{}` has shape {schema}, and this plimsoll knows shapes up to {known}", key.partition, key.sort)]
+    Newer {
+        /// Which.
+        key: Key,
+        /// The shape it names.
+        schema: u64,
+        /// The newest shape that can be read here.
+        known: u32,
+    },
 }
 
 impl RecordError {
@@ -37,6 +48,15 @@ impl RecordError {
         matches!(self, Self::Store { source: StoreError::Conflict { .. }, .. })
     }
 }
+
+/// What is kept as an item of one kind.
+pub trait Stored: Serialize + DeserializeOwned {
+    /// Which kind.
+    const ITEM: &'static ItemKind;
+}
+
+/// The member by which a body names its shape. Items of before it was written have shape 1.
+const SCHEMA: &str = "schema";
 
 /// A value and the version of the item it was read from.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,30 +71,46 @@ pub(super) fn failed(action: impl Into<String>) -> impl FnOnce(StoreError) -> Re
     move |source| RecordError::Store { action: action.into(), source }
 }
 
-pub(super) fn parse<T: DeserializeOwned>(item: Item) -> Result<Versioned<T>, RecordError> {
+pub(super) fn parse<T: Stored>(item: Item) -> Result<Versioned<T>, RecordError> {
+    let schema = item.body.get(SCHEMA).map_or(Some(1), Value::as_u64);
+    match schema {
+        None => {
+            let message = format!("its `{SCHEMA}` is no number");
+            return Err(RecordError::Shape { key: item.key, message });
+        }
+        // Guessing what a later version meant could undo what it decided.
+        Some(schema) if schema > u64::from(T::ITEM.schema) => {
+            return Err(RecordError::Newer { key: item.key, schema, known: T::ITEM.schema });
+        }
+        Some(_) => {}
+    }
     match serde_json::from_value(Value::Object(item.body)) {
         Ok(value) => Ok(Versioned { version: item.version, value }),
         Err(error) => Err(RecordError::Shape { key: item.key, message: error.to_string() }),
     }
 }
 
-pub(super) fn body<T: Serialize>(key: &Key, value: &T) -> Result<Map<String, Value>, RecordError> {
+pub(super) fn body<T: Stored>(key: &Key, value: &T) -> Result<Map<String, Value>, RecordError> {
+    debug_assert!(T::ITEM.lives_at(key), "`{}` is not kept at {key:?}", T::ITEM.name);
     let shape = |message: String| RecordError::Shape { key: key.clone(), message };
     match serde_json::to_value(value).map_err(|error| shape(error.to_string()))? {
-        Value::Object(members) => Ok(members),
+        Value::Object(mut members) => {
+            members.entry(SCHEMA).or_insert_with(|| Value::from(T::ITEM.schema));
+            Ok(members)
+        }
         _ => Err(shape("it is not an object".to_owned())),
     }
 }
 
 /// The value at `key`, if there is one.
-pub(super) async fn get<T: DeserializeOwned>(store: &dyn Store, key: Key) -> Result<Option<Versioned<T>>, RecordError> {
+pub(super) async fn get<T: Stored>(store: &dyn Store, key: Key) -> Result<Option<Versioned<T>>, RecordError> {
     let action = format!("reading `{}`", key.sort);
     let mut items = store.get(std::slice::from_ref(&key)).await.map_err(failed(action))?;
     items.pop().flatten().map(parse).transpose()
 }
 
 /// Writes `value` at `key` if `expect` holds, and answers with its version.
-pub(super) async fn put<T: Serialize>(
+pub(super) async fn put<T: Stored>(
     store: &dyn Store,
     key: &Key,
     value: &T,
@@ -84,7 +120,7 @@ pub(super) async fn put<T: Serialize>(
 }
 
 /// The same, of what may disappear after a time.
-pub(super) async fn put_until<T: Serialize>(
+pub(super) async fn put_until<T: Stored>(
     store: &dyn Store,
     key: &Key,
     value: &T,
@@ -96,7 +132,7 @@ pub(super) async fn put_until<T: Serialize>(
 }
 
 /// All values of a partition whose sort keys start with `prefix`, with those keys.
-pub(super) async fn all<T: DeserializeOwned>(
+pub(super) async fn all<T: Stored>(
     store: &dyn Store,
     partition: &str,
     prefix: &str,
