@@ -1,22 +1,30 @@
 //! `audit verify`: whether anybody has changed the event log.
 
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
 use clap::Subcommand;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::error::{Answer, Error};
 use super::output::Format;
 use super::printed::Printed;
 use super::run::Session;
 use super::targets;
-use crate::model::TargetId;
-use crate::records::events::{Events, verify};
+use crate::model::{TargetId, Timestamp};
+use crate::records::events::{self, Events};
 
 /// What to do with the event log.
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
     /// Check every hash chain; 1 where one is broken
-    Verify,
+    Verify {
+        /// What `events -o json` or `audit verify -o json` printed once: shows also ends that were cut off, and chains that
+        /// were written anew
+        #[arg(long, value_name = "FILE")]
+        heads: Option<PathBuf>,
+    },
 }
 
 /// What `audit verify` says.
@@ -31,54 +39,92 @@ pub(super) struct AuditReport {
 }
 
 /// The last event of a chain.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 struct Head {
     /// Where.
     target: TargetId,
-    /// What the chain is about.
-    subject: String,
-    /// The event's number, from 1.
-    number: u64,
-    /// The event's hash.
-    hash: String,
+    /// The event.
+    #[serde(flatten)]
+    event: events::Head,
 }
 
 impl Printed for AuditReport {
     const KIND: &'static str = "AuditReport";
 }
 
+/// What an export holds of heads: those of `audit verify`, or the events themselves.
+#[derive(Deserialize)]
+struct Exported {
+    #[serde(default)]
+    heads: Vec<Head>,
+    #[serde(default)]
+    items: Vec<Head>,
+}
+
 pub(super) async fn run(session: &mut Session, verb: Verb) -> Result<Answer, Error> {
     session.output.only(&[Format::Table, Format::Wide, Format::Json, Format::Yaml])?;
-    let Verb::Verify = verb;
+    let Verb::Verify { heads: seen } = verb;
+    let seen = seen.as_deref().map(exported).transpose()?.unwrap_or_default();
     let opened = session.store().await?;
     let store = opened.store.as_ref();
-    let (mut count, mut broken, mut heads) = (0, Vec::new(), Vec::<Head>::new());
-    for target in targets::all(session, store).await? {
-        let events = Events::of(store, &target).list("").await?;
-        count += events.len();
-        broken.extend(verify(&events).into_iter().map(|one| format!("{target}: {one}")));
-        // What was cut off at the end of a chain cannot be seen in it: heads kept elsewhere show it.
-        let last = events
-            .iter()
-            .enumerate()
-            .filter(|(at, event)| events.get(at + 1).is_none_or(|next| next.subject != event.subject));
-        heads.extend(last.map(|(_, event)| Head {
-            target: target.clone(),
-            subject: event.subject.clone(),
-            number: event.number,
-            hash: event.hash.clone(),
-        }));
-    }
+    let now = session.now();
+    let report = verify(store, &targets::all(session, store).await?, &seen, now).await?;
     match session.output.format() {
-        Format::Json | Format::Yaml => {
-            session.output.value(&AuditReport { events: count, broken: broken.clone(), heads }.to_json())?;
-        }
+        Format::Json | Format::Yaml => session.output.value(&report.to_json())?,
         _ => {
-            for one in &broken {
+            for one in &report.broken {
                 session.output.text(one)?;
             }
-            session.output.text(&format!("{count} events in {} chains, {} broken", heads.len(), broken.len()))?;
+            let AuditReport { events, broken, heads } = &report;
+            session.output.text(&format!("{events} events in {} chains, {} broken", heads.len(), broken.len()))?;
         }
     }
-    Ok(Answer::of(broken.is_empty()))
+    Ok(Answer::of(report.broken.is_empty()))
+}
+
+async fn verify(
+    store: &dyn crate::ports::Store,
+    targets: &[TargetId],
+    seen: &BTreeMap<TargetId, Vec<events::Head>>,
+    now: Timestamp,
+) -> Result<AuditReport, Error> {
+    let mut report = AuditReport { events: 0, broken: Vec::new(), heads: Vec::new() };
+    // A target whose records are all gone is in nobody's list any more.
+    let all: std::collections::BTreeSet<&TargetId> = targets.iter().chain(seen.keys()).collect();
+    for target in all {
+        let log = Events::of(store, target).list("").await?;
+        report.events += log.len();
+        let mut broken = events::verify_as_of(&log, now);
+        broken.extend(events::against(&log, seen.get(target).map(Vec::as_slice).unwrap_or_default(), now));
+        report.broken.extend(broken.into_iter().map(|one| format!("{target}: {one}")));
+        report.heads.extend(events::heads(&log).into_iter().map(|event| Head { target: target.clone(), event }));
+    }
+    Ok(report)
+}
+
+/// The heads in an export, by target: of each chain the newest.
+fn exported(path: &Path) -> Result<BTreeMap<TargetId, Vec<events::Head>>, Error> {
+    let unreadable = |why: String| {
+        Error::new(format!("`{}` cannot be read as an export of the event log", path.display()))
+            .caused_by(why)
+            .help("name a file that `plimsoll audit verify -o json` or `plimsoll events -o json` has printed")
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
+    let Exported { heads, items } = serde_json::from_str(&text).map_err(|error| unreadable(error.to_string()))?;
+    let mut newest: BTreeMap<(TargetId, String), events::Head> = BTreeMap::new();
+    for Head { target, event } in heads.into_iter().chain(items) {
+        let slot = newest.entry((target, event.subject.clone())).or_insert_with(|| event.clone());
+        if event.number > slot.number {
+            *slot = event;
+        }
+    }
+    // A file without any would pass whatever it is compared with.
+    if newest.is_empty() {
+        return Err(unreadable("it names no event".to_owned()));
+    }
+    let mut by_target: BTreeMap<TargetId, Vec<events::Head>> = BTreeMap::new();
+    for ((target, _), head) in newest {
+        by_target.entry(target).or_default().push(head);
+    }
+    Ok(by_target)
 }

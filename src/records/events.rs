@@ -1,6 +1,13 @@
 //! The event log: append-only, one hash chain for each subject (a Change, a Rollout, a Command).
 //!
-//! Each event carries the hash of the one before; what was edited, removed or put elsewhere breaks the chain there.
+//! Each event carries the hash of the one before, and when that was; what was edited, removed or put elsewhere breaks the
+//! chain there. Events go when they are past [`RETENTION`], the oldest of a chain first or nearly so: an event that tells
+//! that the one before it is as old as that may stand without it.
+//!
+//! Whoever may write the controller's records can write a whole chain anew, or cut off its end. Heads that are kept
+//! elsewhere show that: see [`against`].
+
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -31,6 +38,10 @@ pub struct Event {
     pub by: String,
     /// The hash of the event before; empty for the first.
     pub previous: String,
+    /// When the event before was: whether it may have gone by now. Not there in the first, nor in what was written before
+    /// events had a retention.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_at: Option<Timestamp>,
     /// The hash of this one, without this member.
     pub hash: String,
 }
@@ -38,6 +49,9 @@ pub struct Event {
 impl Stored for Event {
     const ITEM: &'static ItemKind = &items::EVENT;
 }
+
+/// How long an event is kept: a year, and a month to look back at it.
+pub const RETENTION: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 
 /// What is to be recorded.
 #[derive(Debug, Clone, PartialEq)]
@@ -75,6 +89,35 @@ pub enum Broken {
         /// The number that should be there.
         number: u64,
     },
+    /// The chain was whole up to here once, and is not any more.
+    #[error("event {number} of `{subject}` was in the log once, and the chain ends before it or begins after it")]
+    CutOff {
+        /// Whose chain.
+        subject: String,
+        /// The event that was seen once.
+        number: u64,
+    },
+    /// The chain holds together, but is not the one that was seen once.
+    #[error("event {number} of `{subject}` is another one than was seen once: the chain was written anew")]
+    Rewritten {
+        /// Whose chain.
+        subject: String,
+        /// The event that was seen once.
+        number: u64,
+    },
+}
+
+/// The newest event of a chain, as it was seen once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Head {
+    /// What the chain is about.
+    pub subject: String,
+    /// The event's number, from 1.
+    pub number: u64,
+    /// When it was.
+    pub at: Timestamp,
+    /// The event's hash.
+    pub hash: String,
 }
 
 /// The event log of one target.
@@ -109,6 +152,7 @@ impl<'a> Events<'a> {
         let mut event = Event {
             number: last.map_or(1, |last| last.number + 1),
             previous: last.map(|last| last.hash.clone()).unwrap_or_default(),
+            previous_at: last.map(|last| last.at),
             hash: String::new(),
             subject: entry.subject,
             at: entry.at,
@@ -118,7 +162,8 @@ impl<'a> Events<'a> {
             by: entry.by,
         };
         event.hash = hash(&event);
-        typed::put(self.store, &self.key(&event.subject, event.number), &event, Expect::Absent).await?;
+        let (key, expires) = (self.key(&event.subject, event.number), event.at + RETENTION);
+        typed::put_until(self.store, &key, &event, Expect::Absent, Some(expires)).await?;
         Ok(event)
     }
 
@@ -152,11 +197,22 @@ fn hash(event: &Event) -> String {
     document::hash(&serde_json::to_value(&bare).unwrap_or_default())
 }
 
-/// Every break in the chains of `events`, which are in the order of [`Events::list`].
-///
-/// Limits: it cannot tell that the newest events of a chain were removed; export the heads for that.
+/// Whether an event of that time may have gone by now.
+fn may_have_gone(at: Timestamp, now: Timestamp) -> bool {
+    at + RETENTION <= now
+}
+
+/// Every break in the chains of `events` of a log that is younger than [`RETENTION`]: nothing has gone from it.
 #[must_use]
 pub fn verify(events: &[Event]) -> Vec<Broken> {
+    verify_as_of(events, Timestamp::from_millis(i64::MIN))
+}
+
+/// Every break in the chains of `events`, which are in the order of [`Events::list`], as of `now`.
+///
+/// Limits: it cannot tell that the newest events of a chain were removed, or all of it written anew; [`against`] can.
+#[must_use]
+pub fn verify_as_of(events: &[Event], now: Timestamp) -> Vec<Broken> {
     let mut broken = Vec::new();
     let mut previous: Option<&Event> = None;
     for event in events {
@@ -164,12 +220,49 @@ pub fn verify(events: &[Event]) -> Vec<Broken> {
         let number = before.map_or(1, |before| before.number + 1);
         let link = before.map_or("", |before| before.hash.as_str());
         let subject = event.subject.clone();
+        let follows = event.number == number && event.previous == link;
+        let gone = event.number > number && event.previous_at.is_some_and(|at| may_have_gone(at, now));
         if hash(event) != event.hash {
             broken.push(Broken::Edited { subject, number: event.number });
-        } else if event.number != number || event.previous != link {
+        } else if !follows && !gone {
             broken.push(Broken::Missing { subject, number });
         }
         previous = Some(event);
     }
     broken
 }
+
+/// The newest event of every chain of `events`, which are in the order of [`Events::list`].
+#[must_use]
+pub fn heads(events: &[Event]) -> Vec<Head> {
+    let ends = |at: usize, event: &Event| events.get(at + 1).is_none_or(|next| next.subject != event.subject);
+    let newest = events.iter().enumerate().filter(|(at, event)| ends(*at, event));
+    newest
+        .map(|(_, Event { subject, number, at, hash, .. })| Head {
+            subject: subject.clone(),
+            number: *number,
+            at: *at,
+            hash: hash.clone(),
+        })
+        .collect()
+}
+
+/// Every break in `events` that only shows against what was seen once: ends that were cut off, chains written anew.
+#[must_use]
+pub fn against(events: &[Event], seen: &[Head], now: Timestamp) -> Vec<Broken> {
+    let mut broken = Vec::new();
+    for head in seen {
+        let (subject, number) = (head.subject.clone(), head.number);
+        match events.iter().find(|event| event.subject == head.subject && event.number == head.number) {
+            Some(found) if found.hash == head.hash => {}
+            // Past its retention the number may have been given again, in a chain that began anew.
+            _ if may_have_gone(head.at, now) => {}
+            Some(_) => broken.push(Broken::Rewritten { subject, number }),
+            None => broken.push(Broken::CutOff { subject, number }),
+        }
+    }
+    broken
+}
+
+#[cfg(test)]
+mod tests;
