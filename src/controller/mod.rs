@@ -11,6 +11,7 @@ mod apply_plan;
 mod begin;
 pub mod books;
 pub mod commands;
+mod configured;
 pub mod execute;
 pub mod gate;
 pub mod lease;

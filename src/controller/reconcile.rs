@@ -14,6 +14,7 @@ use std::time::Duration;
 use super::asked::Asked;
 use super::begin;
 use super::books::Books;
+use super::configured::{compiled, freezes_of, target_context};
 use super::error::ControllerError;
 use super::execute::Executor;
 use super::gate::Gate;
@@ -24,11 +25,11 @@ use super::run::Trigger;
 use super::standalone::Looking;
 use super::statuses;
 use crate::model::observed::Fleet;
-use crate::model::spec::{FreezeSpec, Object, Spec, StrategySpec};
+use crate::model::spec::{FreezeSpec, Object, StrategySpec};
 use crate::model::standalone::Standalone;
 use crate::model::{Observed, Reason, ReasonCode, TargetId, Timestamp};
 use crate::plan::{self, Context, Plan};
-use crate::policy::{Memo, PolicySet, TargetContext};
+use crate::policy::{Memo, PolicySet};
 use crate::ports::{Alarms, Clock, Ecs, Store};
 use crate::records::RecordError;
 use crate::records::campaign::Campaign;
@@ -106,6 +107,8 @@ pub struct Controller {
     cache: Cache,
     memo: Memo,
     configuration: Option<(Generation, Arc<PolicySet>, Configuration)>,
+    /// What was read last, whether it can be judged by or not.
+    read: Option<Generation>,
     written: Option<report::Written>,
     statuses: Option<statuses::Kept>,
     books: Option<Books>,
@@ -132,6 +135,7 @@ impl Controller {
             cache: Cache::default(),
             memo: Memo::default(),
             configuration: None,
+            read: None,
             written: None,
             statuses: None,
             books: None,
@@ -300,6 +304,10 @@ impl Controller {
             books.record.conditions =
                 made.gaps.iter().map(|gap| Reason::of(ReasonCode::NotObserved, gap.clone())).collect();
             books.write_record().await?;
+            // Best effort: what is past its time changes nothing by being there.
+            if let Err(error) = store.purge(clock.now()).await {
+                tracing::debug!(%error, "items past their time could not be removed");
+            }
             plan = Some(made);
         }
         books.sort_out();
@@ -355,26 +363,26 @@ impl Controller {
         self.gate.keeper.release(store.as_ref(), &target, clock.as_ref()).await;
     }
 
+    /// What was read last of what is stored, whether it can be judged by or not.
+    pub(super) const fn last_read(&self) -> Option<Generation> {
+        self.read
+    }
+
+    /// Whether this controller holds the lease of its target.
+    pub(super) fn holds_the_lease(&self) -> bool {
+        !self.gate.keeper.remaining(self.parts.clock.as_ref()).is_zero()
+    }
+
     /// Reads the configuration again if it has changed, and says whether it had.
     async fn read_configuration(&mut self) -> Result<bool, ControllerError> {
         let known = self.configuration.as_ref().map(|(generation, ..)| *generation);
         let Some(configuration) = Configurations::of(self.parts.store.as_ref()).read(known).await? else {
             return Ok(false);
         };
+        self.read = Some(configuration.generation);
         self.configuration = Some(compiled(configuration)?);
         Ok(true)
     }
-}
-
-fn compiled(configuration: Configuration) -> Result<(Generation, Arc<PolicySet>, Configuration), ControllerError> {
-    let set = PolicySet::compile(&configuration.objects).map_err(|errors| {
-        let message = errors.first().map(ToString::to_string).unwrap_or_default();
-        ControllerError::Policies { message }
-    })?;
-    if set.is_empty() {
-        return Err(ControllerError::NoPolicies);
-    }
-    Ok((configuration.generation, Arc::new(set), configuration))
 }
 
 /// Why nothing begins before the fleet was judged by what is stored now: it may have been waived or edited since.
@@ -384,25 +392,6 @@ fn not_judged(error: Option<&ControllerError>) -> Reason {
         |error| format!("the fleet cannot be judged: {error}"),
     );
     Reason::of(ReasonCode::NotEvaluated, message)
-}
-
-fn freezes_of(objects: &[Object]) -> Vec<(String, FreezeSpec)> {
-    let freeze = |object: &Object| match &object.spec {
-        Spec::Freeze(freeze) => Some((object.metadata.name.clone(), freeze.clone())),
-        _ => None,
-    };
-    objects.iter().filter_map(freeze).collect()
-}
-
-/// The labels of the Target object that names this target, if there is one.
-fn target_context(target: &TargetId, configuration: &Configuration) -> TargetContext {
-    let labels = configuration.objects.iter().find_map(|object| match &object.spec {
-        Spec::Target(spec) if spec.account == target.account && spec.region == target.region => {
-            Some(spec.labels.clone())
-        }
-        _ => None,
-    });
-    TargetContext { account: target.account.clone(), region: target.region.clone(), labels: labels.unwrap_or_default() }
 }
 
 #[expect(clippy::too_many_arguments, reason = "all that a plan is made from, each once")]

@@ -12,6 +12,10 @@ use crate::plan::PlanOutcome;
 use crate::records::campaign::Campaign;
 use crate::rollout::{RolloutState, State};
 
+/// How often whoever stands by looks at the lease, at most. A look before the holder's death and one after the lease has
+/// run out are in vain: a takeover comes within the lease and twice this, of the 15 seconds that are promised.
+const STANDING_BY: Duration = Duration::from_secs(5);
+
 /// How long to go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
@@ -113,7 +117,9 @@ impl Controller {
             asked = false;
             let settling = matches!(mode, Mode::UntilSettled { .. });
             let depth = if due || settling { Depth::Full } else { Depth::InFlight };
-            match self.pass(depth).await {
+            let passed = self.pass(depth).await;
+            let stands_by = matches!(passed, Err(ControllerError::NotHolder { .. }));
+            match passed {
                 Ok(report) => {
                     failures = 0;
                     if report.plan.is_some() {
@@ -159,10 +165,12 @@ impl Controller {
                     }
                 }
             }
+            let pause = self.pause(failures);
+            let pause = if stands_by { pause.min(STANDING_BY) } else { pause };
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = trigger.0.notified() => asked = true,
-                () = clock.sleep(self.pause(failures)) => {}
+                () = self.wait(pause) => {}
             }
         }
         Ok(RunEnd::Stopped)

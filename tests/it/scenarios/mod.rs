@@ -16,4 +16,5 @@ mod standalone;
 mod statuses;
 mod trouble;
 mod warm;
+mod watching;
 pub(crate) mod world;

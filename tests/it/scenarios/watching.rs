@@ -1,0 +1,254 @@
+//! What a controller notices while it runs, and how soon: edits, and the death of the other one.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use plimsoll::controller::reconcile::Settings;
+use plimsoll::controller::run::{Unwatched, Watcher};
+use plimsoll::controller::{Controller, Mode, Parts, PassReport};
+use plimsoll::embedded::EmbeddedStore;
+use plimsoll::model::{TargetId, Timestamp};
+use plimsoll::ports::store::{Expect, Item, Key, Page};
+use plimsoll::ports::{Clock, Store, StoreError};
+use serde_json::{Map, Value};
+use tokio_util::sync::CancellationToken;
+
+use super::world::{NO_HOST_PID, Story};
+
+/// The times of passes, and whether each looked at the whole fleet.
+#[derive(Clone, Default)]
+struct Passes(Arc<Mutex<Vec<(Timestamp, bool)>>>);
+
+impl Passes {
+    fn all(&self) -> Vec<(Timestamp, bool)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How long after `time` the next pass was; `full`: that looked at the whole fleet.
+    fn next_after(&self, time: Timestamp, full: bool) -> Option<Duration> {
+        let next = self.all().into_iter().find(|(at, whole)| *at >= time && (*whole || !full));
+        next.map(|(at, _)| at.since(time))
+    }
+}
+
+impl Watcher for Passes {
+    fn passed(&mut self, report: &PassReport, now: Timestamp) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push((now, report.plan.is_some()));
+    }
+}
+
+/// A fleet that needs nothing, with one policy.
+async fn quiet() -> Story {
+    let story = Story::begin();
+    story.cluster("prod");
+    story.apply(NO_HOST_PID).await;
+    story
+}
+
+/// `person` acts while `controller` runs, which ends when they are done.
+async fn while_it_runs<T>(controller: &mut Controller, passes: &Passes, person: impl Future<Output = T>) -> T {
+    let stop = CancellationToken::new();
+    let mut watcher = passes.clone();
+    let run = controller.run(Mode::Forever, &stop, &mut watcher);
+    let person = async {
+        let done = person.await;
+        stop.cancel();
+        done
+    };
+    let (end, done) = futures::future::join(run, person).await;
+    end.unwrap();
+    done
+}
+
+#[tokio::test]
+async fn an_edit_reaches_a_running_controller_within_five_seconds() {
+    let story = quiet().await;
+    let mut controller = story.another_controller("one");
+    let passes = Passes::default();
+    let edits = async {
+        for edit in 0..40_u64 {
+            // At every point of the ten seconds between two passes.
+            story.clock.sleep(Duration::from_millis(21_000 + edit * 271)).await;
+            let title = format!("No host process namespace, said for the {edit}th time");
+            story.apply(&NO_HOST_PID.replace("No host process namespace", &title)).await;
+            let at = story.clock.now();
+            story.clock.sleep(Duration::from_secs(5)).await;
+            let reached = passes.next_after(at, true);
+            assert!(reached.is_some_and(|after| after <= Duration::from_secs(5)), "edit {edit} at {at}: {reached:?}");
+        }
+    };
+    while_it_runs(&mut controller, &passes, edits).await;
+}
+
+#[tokio::test]
+async fn policies_that_are_the_first_reach_a_running_controller_as_soon() {
+    let story = Story::begin();
+    story.cluster("prod");
+    let mut controller = story.another_controller("one");
+    let passes = Passes::default();
+    let person = async {
+        // It has failed often by then, and backs off.
+        story.clock.sleep(Duration::from_secs(333)).await;
+        assert_eq!(passes.all(), []);
+        story.apply(NO_HOST_PID).await;
+        let at = story.clock.now();
+        story.clock.sleep(Duration::from_secs(5)).await;
+        assert!(passes.next_after(at, true).is_some(), "{:?}", passes.all());
+    };
+    while_it_runs(&mut controller, &passes, person).await;
+}
+
+/// A store that writes down which reads it was asked for.
+struct Counting {
+    store: Arc<EmbeddedStore>,
+    reads: Mutex<Vec<Vec<String>>>,
+}
+
+impl Counting {
+    fn note(&self, read: Vec<String>) {
+        self.reads.lock().unwrap_or_else(PoisonError::into_inner).push(read);
+    }
+}
+
+impl Store for Counting {
+    fn get<'a>(&'a self, keys: &'a [Key]) -> BoxFuture<'a, Result<Vec<Option<Item>>, StoreError>> {
+        self.note(keys.iter().map(|key| format!("{}/{}", key.partition, key.sort)).collect());
+        self.store.get(keys)
+    }
+    fn put<'a>(
+        &'a self,
+        key: &'a Key,
+        body: &'a Map<String, Value>,
+        expect: Expect,
+        expires: Option<Timestamp>,
+    ) -> BoxFuture<'a, Result<u64, StoreError>> {
+        self.store.put(key, body, expect, expires)
+    }
+    fn delete<'a>(&'a self, key: &'a Key, expect: Expect) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.store.delete(key, expect)
+    }
+    fn query<'a>(
+        &'a self,
+        partition: &'a str,
+        prefix: &'a str,
+        after: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Page, StoreError>> {
+        self.note(vec![format!("{partition}/{prefix}*")]);
+        self.store.query(partition, prefix, after)
+    }
+    fn describe(&self) -> String {
+        self.store.describe()
+    }
+}
+
+#[tokio::test]
+async fn looking_for_edits_costs_one_read_of_three_heads_each_four_seconds() {
+    let story = quiet().await;
+    let counting = Arc::new(Counting { store: story.store.clone(), reads: Mutex::default() });
+    let parts = Parts { store: counting.clone(), ..story.controller.parts().clone() };
+    // So long a lease that minutes lie between two passes.
+    let long = Duration::from_secs(600);
+    let settings = Settings { lease: long, poll: long, resync: None, ..story.controller.settings().clone() };
+    let mut controller = Controller::new(parts, settings);
+    let passes = Passes::default();
+    let reads = || counting.reads.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let person = async {
+        story.clock.sleep(Duration::from_secs(10)).await;
+        let before = reads().len();
+        story.clock.sleep(Duration::from_secs(120)).await;
+        let heads = ["cfg#freeze/head", "cfg#waiver/head", "cfg#policy/head"];
+        let since = reads().split_off(before);
+        assert!((29..=31).contains(&since.len()), "{} reads in two minutes", since.len());
+        assert!(since.iter().all(|read| *read == heads), "{since:?}");
+    };
+    while_it_runs(&mut controller, &passes, person).await;
+    assert_eq!(passes.all().len(), 1);
+}
+
+/// How the first of two ends.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum End {
+    /// It is dropped where it stands.
+    Dies,
+    /// It is told to stop.
+    Stops,
+}
+
+/// After how long the second of two controllers has passed, where the first ends `after` so long.
+async fn taken_over(lease: Duration, poll: Duration, after: Duration, end: End) -> Duration {
+    let story = quiet().await;
+    let controller = |holder: &str| {
+        let own = story.controller.settings();
+        let settings = Settings { holder: holder.to_owned(), lease, poll, ..own.clone() };
+        Controller::new(story.controller.parts().clone(), settings)
+    };
+    let (mut first, mut second) = (controller("first"), controller("second"));
+    let passes = Passes::default();
+    let (stop, stop_second) = (CancellationToken::new(), CancellationToken::new());
+    let mut watcher = passes.clone();
+    let first_life = async {
+        let mut nobody = Unwatched;
+        let run = Box::pin(first.run(Mode::Forever, &stop, &mut nobody));
+        let time = story.clock.sleep(after);
+        match futures::future::select(run, time).await {
+            futures::future::Either::Left(_) => panic!("it ended by itself"),
+            futures::future::Either::Right(((), run)) if end == End::Stops => {
+                stop.cancel();
+                run.await.unwrap();
+            }
+            // Dropped: else time would wait for its sleep.
+            futures::future::Either::Right(((), run)) => drop(run),
+        }
+        let ended = story.clock.now();
+        story.clock.sleep(lease + Duration::from_secs(30)).await;
+        stop_second.cancel();
+        ended
+    };
+    // A moment later, so that the first one is the holder.
+    let second_life = async {
+        story.clock.sleep(Duration::from_millis(500)).await;
+        second.run(Mode::Forever, &stop_second, &mut watcher).await.unwrap();
+    };
+    let (ended, ()) = futures::future::join(first_life, second_life).await;
+    assert!(passes.all().iter().all(|(at, _)| *at >= ended), "while the first lived, the second did nothing");
+    passes.next_after(ended, false).unwrap_or_else(|| panic!("nobody took over"))
+}
+
+#[tokio::test]
+async fn a_takeover_comes_within_a_lease_and_fifteen_seconds_of_a_death() {
+    for (lease, poll) in [(30, 15), (30, 1), (5, 15), (300, 15), (300, 120)] {
+        let (lease, poll) = (Duration::from_secs(lease), Duration::from_secs(poll));
+        for at in 0..16 {
+            let after = Duration::from_millis(20_000 + 700 * at);
+            let taken = taken_over(lease, poll, after, End::Dies).await;
+            let promised = lease + Duration::from_secs(15);
+            assert!(taken <= promised, "lease {lease:?}, poll {poll:?}, death after {after:?}: {taken:?}");
+            // Not before the lease that was renewed last has run out either.
+            assert!(taken >= lease * 2 / 3 - Duration::from_secs(1), "lease {lease:?}: {taken:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_clean_stop_hands_over_with_the_next_look_however_long_the_lease() {
+    for at in 0..8 {
+        let lease = Duration::from_secs(600);
+        let after = Duration::from_millis(20_000 + 900 * at);
+        let taken = taken_over(lease, Duration::from_secs(60), after, End::Stops).await;
+        assert!(taken <= Duration::from_secs(5), "{taken:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_full_pass_removes_events_that_are_past_their_time() {
+    let mut story = quiet().await;
+    let (target, now) = (TargetId { account: "123456789012".to_owned(), region: "x".to_owned() }, story.clock.now());
+    let key = Key::new(format!("rt#{target}#events"), "Change/old-1/00001#00000001");
+    story.store.put(&key, &Map::new(), Expect::Absent, Some(now + Duration::from_secs(5))).await.unwrap();
+    story.pass().await;
+    assert!(story.store.get(std::slice::from_ref(&key)).await.unwrap()[0].is_some());
+    story.settle(60);
+    story.pass().await;
+    assert!(story.store.get(std::slice::from_ref(&key)).await.unwrap()[0].is_none());
+}
