@@ -15,7 +15,7 @@ mod wire;
 
 pub use alarms::CloudWatchAlarms;
 pub use connection::{Connection, Identity, Role, Timeouts};
-pub use dynamo::{DynamoStore, Setting, SettingOutcome};
+pub use dynamo::{DynamoStore, Setting, SettingOutcome, SettingState};
 pub use ecs::AwsEcs;
 pub use error::AwsError;
 pub use throttle::{Budgeted, Level, Share};

@@ -42,6 +42,8 @@ struct Setting {
     name: String,
     /// `set`, `unchanged`, or `not set: …`.
     outcome: String,
+    /// Whether the table was there already and was otherwise.
+    drift: bool,
 }
 
 impl Printed for StoreReport {
@@ -63,24 +65,29 @@ async fn init(session: &mut Session) -> Result<Answer, Error> {
             settings.extend(made.into_iter().map(|(setting, outcome)| (setting.as_str().to_owned(), outcome)));
         }
     }
+    let made = matches!(settings.first(), Some((_, SettingOutcome::Set)));
     let word = |outcome: &SettingOutcome| match outcome {
         SettingOutcome::Set => "set".to_owned(),
         SettingOutcome::Kept => "unchanged".to_owned(),
         SettingOutcome::Failed { message } => format!("not set: {message}"),
     };
+    let drift = |outcome: &SettingOutcome| !made && *outcome != SettingOutcome::Kept;
     match session.output.format() {
         Format::Name => session.output.text(&url.to_string())?,
         Format::Json | Format::Yaml => {
-            let setting =
-                |(name, outcome): &(String, SettingOutcome)| Setting { name: name.clone(), outcome: word(outcome) };
+            let setting = |(name, outcome): &(String, SettingOutcome)| Setting {
+                name: name.clone(),
+                outcome: word(outcome),
+                drift: drift(outcome),
+            };
             let report = StoreReport { store: url.to_string(), settings: settings.iter().map(setting).collect() };
             session.output.value(&report.to_json())?;
         }
         _ => {
-            let made = matches!(settings.first(), Some((_, SettingOutcome::Set)));
             session.output.text(&format!("{url} {}", if made { "created" } else { "unchanged" }))?;
             for (name, outcome) in settings.iter().skip(1) {
-                session.output.text(&format!("  {name}: {}", word(outcome)))?;
+                let was = if drift(outcome) { " (the table was there without)" } else { "" };
+                session.output.text(&format!("  {name}: {}{was}", word(outcome)))?;
             }
         }
     }

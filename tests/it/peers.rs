@@ -78,6 +78,11 @@ impl Peer {
         .await
     }
 
+    /// Whether it is the server of that name.
+    pub(crate) fn is(&self, name: &str) -> bool {
+        self.name == name
+    }
+
     /// Where it answers.
     pub(crate) fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)

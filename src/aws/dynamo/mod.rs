@@ -11,6 +11,8 @@
 //! | `writer` | S | a random name of the write that made this version, see below |
 //! | `expiresAt` | N | seconds since 1970, rounded up: the table's TTL attribute; absent where the item stays |
 //!
+//! What the items are, how large, who writes each and what that costs is at the head of `records`.
+//!
 //! On-demand capacity; no secondary index, no stream, no transaction. Old program, new item: unknown attributes are
 //! left alone by reads, and dropped by nobody, because writes are updates of the attributes above.
 //!
@@ -22,9 +24,11 @@
 //! item bears nothing; after a lost answer, an absent item counts as deleted by us, which is what was asked for.
 
 mod item;
+mod settings;
 mod store;
 mod table;
 mod write;
 
+pub use settings::SettingState;
 pub use store::DynamoStore;
 pub use table::{Setting, SettingOutcome};

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, KeySchemaElement, KeyType, PointInTimeRecoverySpecification, ScalarAttributeType,
-    SseSpecification, TableStatus, TimeToLiveSpecification, TimeToLiveStatus,
+    SseSpecification, TableStatus, TimeToLiveSpecification,
 };
 use tracing::info;
 
 use super::item::{EXPIRES, PARTITION, SORT};
+use super::settings::{is_encrypted, is_on_demand, is_protected};
 use super::store::DynamoStore;
 use crate::aws::failure::Failure;
 use crate::ports::{Store, StoreError};
@@ -21,8 +22,10 @@ const READY_LOOKS: u32 = 120;
 /// Something that `store init` sees to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Setting {
-    /// The table itself, with our keys and on-demand capacity.
+    /// The table itself, with our keys.
     Table,
+    /// On-demand capacity: a fleet that is rolled out writes in bursts.
+    Capacity,
     /// Point-in-time recovery: 35 days of going back, should somebody delete the wrong thing.
     PointInTimeRecovery,
     /// Encryption with a key in KMS, so that access shows in CloudTrail. (DynamoDB always encrypts with some key.)
@@ -39,6 +42,7 @@ impl Setting {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Table => "table",
+            Self::Capacity => "on-demand capacity",
             Self::PointInTimeRecovery => "point-in-time recovery",
             Self::Encryption => "encryption with KMS",
             Self::DeletionProtection => "deletion protection",
@@ -75,6 +79,7 @@ impl DynamoStore {
         info!(table = self.table, made, "table is ready");
         Ok(vec![
             (Setting::Table, if made { SettingOutcome::Set } else { SettingOutcome::Kept }),
+            (Setting::Capacity, if made { SettingOutcome::Set } else { self.capacity().await }),
             (Setting::PointInTimeRecovery, outcome(self.recover_points_in_time().await)),
             (Setting::Encryption, outcome(self.encrypt().await)),
             (Setting::DeletionProtection, outcome(self.protect().await)),
@@ -147,14 +152,17 @@ impl DynamoStore {
         Err(StoreError::Unavailable { store: self.describe(), message })
     }
 
+    /// Of a table that was there: somebody may have bought capacity for it, and pays for it either way.
+    async fn capacity(&self) -> SettingOutcome {
+        match self.table_description().await {
+            Ok(table) if is_on_demand(&table) => SettingOutcome::Kept,
+            Ok(_) => SettingOutcome::Failed { message: "it has provisioned capacity, which is left alone".to_owned() },
+            Err(failure) => outcome(Err(failure)),
+        }
+    }
+
     async fn recover_points_in_time(&self) -> Result<bool, Failure> {
-        let now = self.client.describe_continuous_backups().table_name(&self.table).send().await;
-        let on = now
-            .ok()
-            .and_then(|now| now.continuous_backups_description?.point_in_time_recovery_description)
-            .and_then(|now| now.point_in_time_recovery_status)
-            .is_some_and(|status| status.as_str() == "ENABLED");
-        if on {
+        if matches!(self.recovers_points_in_time().await, Ok(true)) {
             return Ok(false);
         }
         let wanted = PointInTimeRecoverySpecification::builder().point_in_time_recovery_enabled(true).build();
@@ -169,10 +177,7 @@ impl DynamoStore {
     }
 
     async fn encrypt(&self) -> Result<bool, Failure> {
-        let table = self.client.describe_table().table_name(&self.table).send().await;
-        let table = table.map_err(|error| Failure::of(&error))?.table;
-        let status = table.and_then(|table| table.sse_description?.status);
-        if status.is_some_and(|status| matches!(status.as_str(), "ENABLED" | "ENABLING" | "UPDATING")) {
+        if is_encrypted(&self.table_description().await?) {
             return Ok(false);
         }
         // Without a key's name: the AWS managed key `aws/dynamodb`.
@@ -185,16 +190,14 @@ impl DynamoStore {
         // One change of a table at a time: encryption may still be on its way.
         let mut looks = 0;
         let table = loop {
-            let table = self.client.describe_table().table_name(&self.table).send().await;
-            let table = table.map_err(|error| Failure::of(&error))?.table;
-            let updating = table.as_ref().and_then(|table| table.table_status()) == Some(&TableStatus::Updating);
+            let table = self.table_description().await?;
             looks += 1;
-            if !updating || looks == READY_LOOKS {
+            if table.table_status() != Some(&TableStatus::Updating) || looks == READY_LOOKS {
                 break table;
             }
             tokio::time::sleep(READY_EVERY).await;
         };
-        if table.and_then(|table| table.deletion_protection_enabled) == Some(true) {
+        if is_protected(&table) {
             return Ok(false);
         }
         let update = self.client.update_table().table_name(&self.table).deletion_protection_enabled(true);
@@ -202,13 +205,7 @@ impl DynamoStore {
     }
 
     async fn expire(&self) -> Result<bool, Failure> {
-        let now = self.client.describe_time_to_live().table_name(&self.table).send().await;
-        let now = now.ok().and_then(|now| now.time_to_live_description);
-        let on = now.is_some_and(|now| {
-            now.attribute_name() == Some(EXPIRES)
-                && matches!(now.time_to_live_status(), Some(TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling))
-        });
-        if on {
+        if matches!(self.expires_items().await, Ok(true)) {
             return Ok(false);
         }
         let wanted = TimeToLiveSpecification::builder().enabled(true).attribute_name(EXPIRES).build();

@@ -152,3 +152,52 @@ async fn a_store_that_stays_throttled_is_unavailable() {
     assert!(matches!(outcome, Err(StoreError::Unavailable { .. })), "{outcome:?}");
     assert_eq!(fake.requests().len(), 6);
 }
+
+/// An answer to BatchGetItem that leaves these of the keys of its request unprocessed, and knows the others.
+fn processed(request: &Request, leaves: impl Fn(usize) -> bool) -> Reply {
+    let asked: Value = serde_json::from_str(&request.body).unwrap();
+    let keys = asked["RequestItems"]["plimsoll"]["Keys"].as_array().unwrap();
+    let (left, done): (Vec<_>, Vec<_>) = keys.iter().enumerate().partition(|(at, _)| leaves(*at));
+    let item = |(_, key): (usize, &Value)| {
+        let mut item = key.clone();
+        item["version"] = json!({ "N": "1" });
+        item["body"] = json!({ "S": "{}" });
+        item
+    };
+    let left: Vec<&Value> = left.into_iter().map(|(_, key)| key).collect();
+    let unprocessed = if left.is_empty() { json!({}) } else { json!({ "plimsoll": { "Keys": left } }) };
+    let items: Vec<Value> = done.into_iter().map(item).collect();
+    Reply::Answer(200, json!({ "Responses": { "plimsoll": items }, "UnprocessedKeys": unprocessed }).to_string())
+}
+
+#[tokio::test]
+async fn keys_that_a_busy_table_leaves_unprocessed_are_asked_for_again_and_only_those() {
+    // Of seven: four at first, then none, then the rest.
+    let fake = Fake::start(|number, request| match number {
+        1 => processed(request, |at| at >= 4),
+        2 => processed(request, |_| true),
+        _ => processed(request, |_| false),
+    })
+    .await;
+    let store = fake.connection(Timeouts::default()).store("plimsoll");
+    let keys: Vec<Key> = (0..7).map(|number| Key::new("rt#x", format!("{number}"))).collect();
+    let found = store.get(&keys).await.unwrap();
+    let names: Vec<String> = found.into_iter().map(|item| item.unwrap().key.sort).collect();
+    assert_eq!(names, ["0", "1", "2", "3", "4", "5", "6"]);
+    let asked: Vec<usize> = fake
+        .requests()
+        .iter()
+        .map(|request| serde_json::from_str::<Value>(&request.body).unwrap())
+        .map(|body| body["RequestItems"]["plimsoll"]["Keys"].as_array().unwrap().len())
+        .collect();
+    assert_eq!(asked, [7, 3, 3]);
+}
+
+#[tokio::test]
+async fn keys_that_stay_unprocessed_are_no_empty_answer() {
+    let fake = Fake::start(|_, request| processed(request, |_| true)).await;
+    let store = fake.connection(Timeouts::default()).store("plimsoll");
+    let outcome = store.get(&[Key::new("rt#x", "a"), Key::new("rt#x", "b")]).await;
+    assert!(matches!(&outcome, Err(StoreError::Unavailable { message, .. }) if message.contains("2 keys")), "{outcome:?}");
+    assert_eq!(fake.requests().len(), 6);
+}

@@ -7,3 +7,5 @@ mod dynamo_faults;
 mod ecs;
 mod embedded;
 mod store;
+
+pub(crate) use dynamo::by_somebody_else;
