@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::process::{self, Process};
-use super::{Once, Stage, UNTIL_SETTLED, case, eventually, side_by_side};
+use super::{Once, Records, Stage, UNTIL_SETTLED, case, eventually, side_by_side};
 use crate::fake::Reply;
 
 /// What the call that meets the fault comes to.
@@ -35,8 +35,8 @@ fn kill_at(stage: &Stage, operation: &'static str, nth: usize, call: Call) -> Pr
     process
 }
 
-async fn killed_at(operation: &'static str, nth: usize, call: Call) {
-    let stage = Stage::enforced().await;
+async fn killed_at(records: Records, operation: &'static str, nth: usize, call: Call) {
+    let stage = Stage::enforced_on(records).await;
     kill_at(&stage, operation, nth, call).end().was_killed();
     stage.start(&UNTIL_SETTLED).end().exits(0);
     stage.is_fixed();
@@ -47,10 +47,12 @@ async fn killed_at(operation: &'static str, nth: usize, call: Call) {
 #[test]
 fn killed_around_any_call() {
     side_by_side([
-        case("Lost RegisterTaskDefinition 1", killed_at("RegisterTaskDefinition", 1, Call::Lost)),
-        case("Done RegisterTaskDefinition 2", killed_at("RegisterTaskDefinition", 2, Call::Done)),
-        case("Lost UpdateService 1", killed_at("UpdateService", 1, Call::Lost)),
-        case("Done UpdateService 1", killed_at("UpdateService", 1, Call::Done)),
+        case("Lost RegisterTaskDefinition 1", killed_at(Records::File, "RegisterTaskDefinition", 1, Call::Lost)),
+        case("Done RegisterTaskDefinition 2", killed_at(Records::File, "RegisterTaskDefinition", 2, Call::Done)),
+        case("Lost UpdateService 1", killed_at(Records::File, "UpdateService", 1, Call::Lost)),
+        case("Done UpdateService 1", killed_at(Records::File, "UpdateService", 1, Call::Done)),
+        case("Done RegisterTaskDefinition 1", killed_at(Records::DynamoDb, "RegisterTaskDefinition", 1, Call::Done)),
+        case("Done UpdateService 2", killed_at(Records::DynamoDb, "UpdateService", 2, Call::Done)),
     ]);
 }
 

@@ -21,6 +21,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::cli::{Plimsoll, repository};
 use crate::fake::{Fake, Reply, Request};
+use crate::peers::Peer;
 use process::{Process, address_of};
 use wire::Ecs;
 
@@ -68,12 +69,26 @@ struct Stage {
     proxy: Fake,
     script: Arc<Mutex<Box<Script>>>,
     _sim: Process,
+    _records: Option<Peer>,
     _place: SemaphorePermit<'static>,
 }
 
+/// Where a stage keeps its records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Records {
+    File,
+    /// In a table, on a server that nobody here wrote.
+    DynamoDb,
+}
+
 impl Stage {
-    /// The fleet of [`fleet::scenario`]; the store is empty.
+    /// The fleet of [`fleet::scenario`]; the store is an empty file.
     async fn new() -> Self {
+        Self::on(Records::File).await
+    }
+
+    /// The same, with the records elsewhere.
+    async fn on(records: Records) -> Self {
         let place = PLACES.acquire().await.unwrap();
         let mut plimsoll = Plimsoll::with_store();
         plimsoll.write("fleet.json", &fleet::scenario().to_string());
@@ -90,12 +105,26 @@ impl Stage {
         plimsoll.set("AWS_REGION", "eu-west-1");
         plimsoll.set("AWS_ACCESS_KEY_ID", "a");
         plimsoll.set("AWS_SECRET_ACCESS_KEY", "b");
-        Self { plimsoll, ecs: Ecs(server), proxy, script, _sim: sim, _place: place }
+        let records = match records {
+            Records::File => None,
+            Records::DynamoDb => {
+                let peer = Peer::ministack().await;
+                plimsoll.set("AWS_ENDPOINT_URL_DYNAMODB", &peer.endpoint());
+                plimsoll.set("PLIMSOLL_STORE", "dynamodb://records");
+                plimsoll.run(&["store", "init"]).exits(0);
+                Some(peer)
+            }
+        };
+        Self { plimsoll, ecs: Ecs(server), proxy, script, _sim: sim, _records: records, _place: place }
     }
 
     /// With this repository's policies applied, and two of them enforced.
     async fn enforced() -> Self {
-        let stage = Self::new().await;
+        Self::enforced_on(Records::File).await
+    }
+
+    async fn enforced_on(records: Records) -> Self {
+        let stage = Self::on(records).await;
         stage.apply();
         stage
     }
