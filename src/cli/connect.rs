@@ -139,6 +139,7 @@ impl Aws {
             })
             .filter(|(_, spec)| only.is_none_or(|only| only.account == spec.account && only.region == spec.region))
             .collect();
+        one_for_each(&specs)?;
         let region = only.map(|only| only.region.as_str());
         let connection = Connection::from_environment(region, timeouts).await?;
         let any = configuration.objects.iter().any(|object| matches!(object.spec, Spec::Target(_)));
@@ -183,6 +184,21 @@ impl Aws {
     }
 }
 
+/// One lease covers an account and region: two Targets there would be one, with two budgets, roles and sets of labels.
+fn one_for_each(specs: &[(&str, &TargetSpec)]) -> Result<(), Error> {
+    let mut seen: BTreeMap<(&str, &str), &str> = BTreeMap::new();
+    for (name, spec) in specs {
+        if let Some(other) = seen.insert((&spec.account, &spec.region), name) {
+            return Err(Error::new(format!(
+                "Targets `{other}` and `{name}` are both `{}/{}`",
+                spec.account, spec.region
+            ))
+            .help("an account and region is one target: delete one of them with `plimsoll delete target NAME`"));
+        }
+    }
+    Ok(())
+}
+
 fn another_account(wanted: &TargetId, found: &Aws) -> Error {
     Error::new(format!("the credentials in use belong to `{}`, not to `{wanted}`", found.target))
         .caused_by(format!("the caller is `{}`", found.caller))
@@ -192,6 +208,18 @@ fn another_account(wanted: &TargetId, found: &Aws) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn two_targets_cannot_be_one_account_and_region() {
+        let spec = |account: &str, region: &str| -> TargetSpec {
+            serde_json::from_value(serde_json::json!({ "account": account, "region": region })).unwrap()
+        };
+        let (here, there) = (spec("123456789012", "eu-west-1"), spec("123456789012", "us-east-1"));
+        let other = spec("210987654321", "eu-west-1");
+        assert!(one_for_each(&[("a", &here), ("b", &there), ("c", &other)]).is_ok());
+        let refused = one_for_each(&[("a", &here), ("b", &there), ("c", &here)]).unwrap_err().one_line();
+        assert!(refused.contains("`a` and `c` are both `123456789012/eu-west-1`"), "{refused}");
+    }
 
     #[test]
     fn a_store_is_a_table_or_a_file() {

@@ -90,6 +90,38 @@ async fn access_is_denied() {
     sentence(answers(400, "AccessDeniedException", message).await, "dynamodb:BatchGetItem");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_second_is_told_so_and_nothing_of_theirs_is_in_force() {
+    let peer = crate::peers::Peer::ministack().await;
+    let first = std::sync::Arc::new(std::sync::Mutex::new(Some(against(&peer.endpoint()))));
+    {
+        let first = first.lock().unwrap();
+        let plimsoll = first.as_ref().unwrap();
+        plimsoll.run(&["store", "init"]).exits(0);
+        plimsoll.write("all.yaml", &POLICIES.replace("no root", "no root, said first"));
+    }
+    // Between the look at what is in force and the write that changes it, somebody else applies.
+    let server: std::net::SocketAddr = peer.endpoint().strip_prefix("http://").unwrap().parse().unwrap();
+    let faster = std::sync::Arc::clone(&first);
+    let fake = Fake::start(move |_, request| {
+        let flips = request.operation() == "UpdateItem" && request.body.contains(r#""head""#);
+        if let Some(plimsoll) = flips.then(|| faster.lock().unwrap().take()).flatten() {
+            plimsoll.run(&["apply", "-f", "all.yaml"]).exits(0);
+        }
+        Reply::Forward(server)
+    })
+    .await;
+    let second = against(&fake.endpoint());
+    second.write("all.yaml", &POLICIES.replace("no root", "no root, said second"));
+    let refused = second.run(&["apply", "-f", "all.yaml"]).exits(2);
+    assert!(first.lock().unwrap().is_none(), "the first one was faster");
+    refused.says("somebody else changed policies at the same time").says("then try again");
+    let stored = second.run(&["get", "policy", "no-root", "-o", "yaml"]).exits(0);
+    stored.prints("said first");
+    second.run(&["apply", "-f", "all.yaml"]).exits(0);
+    second.run(&["get", "policy", "no-root", "-o", "yaml"]).exits(0).prints("said second");
+}
+
 #[test]
 fn a_fleet_out_of_reach_does_not_fail_an_apply() {
     let mut plimsoll = Plimsoll::with_store();
