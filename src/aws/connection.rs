@@ -14,7 +14,9 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 
 use super::failure::Failure;
+use super::served_at::ServedAt;
 use super::{AwsEcs, AwsError, CloudWatchAlarms, DynamoStore, Share};
+use crate::model::Timestamp;
 
 /// The session name of roles we assume: what CloudTrail shows beside the role.
 const SESSION_NAME: &str = "plimsoll";
@@ -169,8 +171,21 @@ impl Connection {
     /// # Errors
     /// Any [`AwsError`] but `NoRegion`.
     pub async fn identity(&self) -> Result<Identity, AwsError> {
+        self.identity_and_time().await.0
+    }
+
+    /// The same, and what time AWS answered: to the second, none without an answer. A clock that is minutes off is a
+    /// reason for a refusal, whose time is told too.
+    pub async fn identity_and_time(&self) -> (Result<Identity, AwsError>, Option<Timestamp>) {
+        let served_at = ServedAt::default();
+        (self.ask_who(&served_at).await, served_at.time())
+    }
+
+    async fn ask_who(&self, served_at: &ServedAt) -> Result<Identity, AwsError> {
         let answer = aws_sdk_sts::Client::new(&self.config)
             .get_caller_identity()
+            .customize()
+            .interceptor(served_at.clone())
             .send()
             .await
             .map_err(|error| AwsError::from(Failure::of(&error)))?;

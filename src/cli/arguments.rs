@@ -5,8 +5,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::connect::StoreUrl;
 use super::output::Format;
 use super::{
-    apply, apply_plan, audit, check, completion, controller, delete, demo, describe, events, explain, fix, freeze, get,
-    hold, plan, rollout, sim, store, test,
+    apply, apply_plan, audit, check, completion, controller, delete, demo, describe, doctor, events, explain, fix,
+    freeze, get, hold, plan, rollout, sim, store, test,
 };
 use crate::model::TargetId;
 
@@ -129,6 +129,8 @@ pub(super) enum Verb {
     /// Make the store
     #[command(subcommand)]
     Store(store::Verb),
+    /// Check credentials, clock, permissions and the store, each with its remedy; changes nothing
+    Doctor(doctor::Arguments),
     /// Print a completion script for a shell
     Completion(completion::Arguments),
     /// Print the version

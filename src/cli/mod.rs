@@ -17,6 +17,7 @@ mod delete;
 mod demo;
 mod describe;
 mod describe_service;
+mod doctor;
 mod error;
 mod events;
 mod explain;

@@ -7,6 +7,7 @@ use super::apply::ApplyReport;
 use super::audit::AuditReport;
 use super::delete::DeleteReport;
 use super::describe_service::ServiceDescription;
+use super::doctor::DoctorReport;
 use super::error::Error;
 use super::explain::{FunctionView, ReasonView, VariableView};
 use super::planned::PlanReport;
@@ -98,6 +99,7 @@ fn reports() -> Vec<Named> {
         one::<DeleteReport>(),
         one::<AuditReport>(),
         one::<StoreReport>(),
+        one::<DoctorReport>(),
         one::<ServiceDescription>(),
         one::<VersionReport>(),
         one::<Error>(),

@@ -33,6 +33,8 @@ impl Request {
 #[derive(Debug, Clone)]
 pub(crate) enum Reply {
     Answer(u16, String),
+    /// With a `Date`.
+    Dated(u16, &'static str, String),
     /// With a code of CloudWatch's older protocol, empty for none.
     Cbor(u16, &'static str, Vec<u8>),
     /// Promises more than it sends.
@@ -102,6 +104,13 @@ async fn serve(stream: TcpStream, script: Arc<Script>, seen: Arc<Mutex<Vec<Reque
     };
     let answer = match script(number, &request) {
         Reply::Answer(status, body) => http(status, body.len(), &body),
+        Reply::Dated(status, date, body) => {
+            let head = format!(
+                "HTTP/1.1 {status} Fake\r\ndate: {date}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+                body.len()
+            );
+            [head.into_bytes(), body.into_bytes()].concat()
+        }
         Reply::Cbor(status, code, body) => {
             let error = if code.is_empty() { String::new() } else { format!("x-amzn-query-error: {code};Sender\r\n") };
             let head = format!(

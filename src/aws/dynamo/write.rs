@@ -57,6 +57,14 @@ impl DynamoStore {
         Ok(answer.map_err(|error| self.read_failed(&error))?.item)
     }
 
+    /// Looks at one item by itself, as a write does whose answer was lost: whether that can be done.
+    ///
+    /// # Errors
+    /// As [`Store::get`](crate::ports::Store::get).
+    pub async fn look_at(&self, key: &Key) -> Result<(), StoreError> {
+        self.look(key).await.map(drop)
+    }
+
     async fn try_put(&self, put: &Put<'_>) -> Result<u64, Failure> {
         let (condition, version) = match put.expect {
             Expect::Absent => (Some("attribute_not_exists(#pk)"), Some(1)),

@@ -2,6 +2,7 @@
 
 mod access;
 mod asking;
+mod doctor;
 pub(crate) mod fleet;
 mod hostile;
 mod input;
@@ -88,6 +89,11 @@ impl Plimsoll {
     pub(crate) fn set(&mut self, name: &str, value: &str) {
         self.environment.retain(|(known, _)| known != name);
         self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
+    pub(crate) fn get(&self, name: &str) -> String {
+        let found = self.environment.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.clone()).unwrap_or_default()
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
