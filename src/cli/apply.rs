@@ -65,12 +65,13 @@ pub(super) async fn run(session: &mut Session, arguments: Arguments) -> Result<A
     };
     let opened = session.store().await?;
     let store = opened.store.as_ref();
-    // Once more after a conflict: what the other has changed is compiled together with ours.
-    let (applied, wanted) = match attempt(session, store, &application, &sourced, arguments.dry_run).await? {
+    // Once more after a conflict: what the other has changed is compiled together with ours, unless it is the same.
+    let dry_run = arguments.dry_run;
+    let (applied, wanted) = match attempt(session, store, &application, &sourced, dry_run, None).await? {
         Attempt::Done(applied, wanted) => (applied, wanted),
-        Attempt::Conflict => match attempt(session, store, &application, &sourced, arguments.dry_run).await? {
+        Attempt::Conflict(seen) => match attempt(session, store, &application, &sourced, dry_run, Some(&seen)).await? {
             Attempt::Done(applied, wanted) => (applied, wanted),
-            Attempt::Conflict => {
+            Attempt::Conflict(_) => {
                 return Err(Error::new("somebody else changes the objects at the same time").help(
                     "see what they do with `plimsoll get`, then apply again; what was stored before is in force",
                 ));
@@ -84,21 +85,28 @@ pub(super) async fn run(session: &mut Session, arguments: Arguments) -> Result<A
 
 enum Attempt {
     Done(Vec<Applied>, Configuration),
-    Conflict,
+    /// Somebody else was faster, after this was seen.
+    Conflict(Configuration),
 }
 
-/// Checks what would be in force, then puts it in force.
+/// Checks what would be in force, then puts it in force. `seen` is what an earlier attempt has seen: what somebody else has
+/// changed since is not written over.
 async fn attempt(
     session: &Session,
     store: &dyn Store,
     application: &Application,
     sourced: &[Sourced],
     dry_run: bool,
+    seen: Option<&Configuration>,
 ) -> Result<Attempt, Error> {
     let configurations = Configurations::of(store);
     let now = session.now();
     let current = configurations.read(None).await?.unwrap_or_default();
     let expected = configurations.apply(application, now, true).await?;
+    if let Some(theirs) = seen.and_then(|seen| changed_since(seen, &current, &expected)) {
+        return Err(Error::new(format!("somebody else changed `{theirs}` at the same time: yours is not in force"))
+            .help("look at theirs with `plimsoll get`, then apply again"));
+    }
     let wanted = overlay(&current, application, &expected);
     let set = policies::compile(&wanted.objects, sourced, CONSEQUENCE)?;
     policies::hold_to_a_year(sourced, now, CONSEQUENCE)?;
@@ -110,9 +118,20 @@ async fn attempt(
     }
     match configurations.apply(application, now, false).await {
         Ok(applied) => Ok(Attempt::Done(applied, wanted)),
-        Err(error) if error.is_conflict() => Ok(Attempt::Conflict),
+        Err(error) if error.is_conflict() => Ok(Attempt::Conflict(current)),
         Err(error) => Err(error.into()),
     }
+}
+
+/// The first object that is to change and that somebody else has changed since it was `seen`.
+fn changed_since(seen: &Configuration, current: &Configuration, expected: &[Applied]) -> Option<String> {
+    let version = |of: &Configuration, applied: &Applied| {
+        of.find(applied.kind, &applied.name).and_then(|object| object.metadata.resource_version.clone())
+    };
+    let changed = |applied: &&Applied| {
+        applied.outcome != Outcome::Unchanged && version(seen, applied) != version(current, applied)
+    };
+    expected.iter().find(changed).map(|applied| format!("{}/{}", applied.kind.as_str().to_lowercase(), applied.name))
 }
 
 /// What will be in force: the objects that stay, and those that are applied.

@@ -90,19 +90,19 @@ async fn access_is_denied() {
     sentence(answers(400, "AccessDeniedException", message).await, "dynamodb:BatchGetItem");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn whoever_is_second_is_told_so_and_nothing_of_theirs_is_in_force() {
+/// What one person applies while another applies something else, and what came of the other's.
+async fn both_apply(first: String, second: String) -> Run {
     let peer = crate::peers::Peer::ministack().await;
-    let first = std::sync::Arc::new(std::sync::Mutex::new(Some(against(&peer.endpoint()))));
-    {
-        let first = first.lock().unwrap();
-        let plimsoll = first.as_ref().unwrap();
-        plimsoll.run(&["store", "init"]).exits(0);
-        plimsoll.write("all.yaml", &POLICIES.replace("no root", "no root, said first"));
-    }
+    let person = |endpoint: &str, policies: &str| {
+        let plimsoll = against(endpoint);
+        plimsoll.write("all.yaml", policies);
+        plimsoll
+    };
+    person(&peer.endpoint(), POLICIES).run(&["store", "init"]).exits(0);
+    person(&peer.endpoint(), POLICIES).run(&["apply", "-f", "all.yaml"]).exits(0);
+    let faster = std::sync::Mutex::new(Some(person(&peer.endpoint(), &first)));
     // Between the look at what is in force and the write that changes it, somebody else applies.
     let server: std::net::SocketAddr = peer.endpoint().strip_prefix("http://").unwrap().parse().unwrap();
-    let faster = std::sync::Arc::clone(&first);
     let fake = Fake::start(move |_, request| {
         let flips = request.operation() == "UpdateItem" && request.body.contains(r#""head""#);
         if let Some(plimsoll) = flips.then(|| faster.lock().unwrap().take()).flatten() {
@@ -111,15 +111,30 @@ async fn whoever_is_second_is_told_so_and_nothing_of_theirs_is_in_force() {
         Reply::Forward(server)
     })
     .await;
-    let second = against(&fake.endpoint());
-    second.write("all.yaml", &POLICIES.replace("no root", "no root, said second"));
-    let refused = second.run(&["apply", "-f", "all.yaml"]).exits(2);
-    assert!(first.lock().unwrap().is_none(), "the first one was faster");
-    refused.says("somebody else changed policies at the same time").says("then try again");
-    let stored = second.run(&["get", "policy", "no-root", "-o", "yaml"]).exits(0);
-    stored.prints("said first");
-    second.run(&["apply", "-f", "all.yaml"]).exits(0);
-    second.run(&["get", "policy", "no-root", "-o", "yaml"]).exits(0).prints("said second");
+    let slower = person(&fake.endpoint(), &second);
+    let applied = slower.run(&["apply", "-f", "all.yaml"]);
+    let stored = slower.run(&["get", "policies", "-o", "yaml"]).exits(0);
+    Run { stdout: applied.stdout + &stored.stdout, ..applied }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_second_to_change_an_object_is_told_so_and_theirs_is_not_in_force() {
+    let said = |who: &str| POLICIES.replace("no root", &format!("no root, said {who}"));
+    let refused = both_apply(said("first"), said("second")).await;
+    let refused =
+        refused.exits(2).says("somebody else changed `policy/no-root` at the same time").says("then apply again");
+    assert!(refused.stdout.contains("said first") && !refused.stdout.contains("said second"), "{refused:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_who_change_different_objects_at_the_same_time_both_have_their_way() {
+    let first = POLICIES.replace("title: no root", "title: no root, said first");
+    // Of the second one only what it changes: what it does not name it leaves alone.
+    let policy = POLICIES.split("---").next().unwrap();
+    let second = policy.replace("title: no host process namespace", "title: no host, said second");
+    let applied = both_apply(first, second).await;
+    let applied = applied.exits(0);
+    assert!(applied.stdout.contains("said first") && applied.stdout.contains("said second"), "{applied:#?}");
 }
 
 #[test]

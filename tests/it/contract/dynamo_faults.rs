@@ -198,6 +198,9 @@ async fn keys_that_stay_unprocessed_are_no_empty_answer() {
     let fake = Fake::start(|_, request| processed(request, |_| true)).await;
     let store = fake.connection(Timeouts::default()).store("plimsoll");
     let outcome = store.get(&[Key::new("rt#x", "a"), Key::new("rt#x", "b")]).await;
-    assert!(matches!(&outcome, Err(StoreError::Unavailable { message, .. }) if message.contains("2 keys")), "{outcome:?}");
+    assert!(
+        matches!(&outcome, Err(StoreError::Unavailable { message, .. }) if message.contains("2 keys")),
+        "{outcome:?}"
+    );
     assert_eq!(fake.requests().len(), 6);
 }
