@@ -15,6 +15,7 @@ use crate::ports::ecs::{Outcome, Retry};
 use crate::ports::{Alarms, Clock, Ecs, EcsError, Operation, Store};
 use crate::rollout::change::{self, Action};
 use crate::rollout::landing::Facts;
+use crate::rollout::protection::{Protection, to_ask};
 use crate::rollout::setting::TAGS;
 use crate::rollout::{Back, Change, RegistrationState, State};
 
@@ -376,13 +377,19 @@ impl Executor<'_> {
     /// What a change is decided from, read now.
     pub async fn facts(&mut self, change: &Change) -> Facts {
         let now = self.now();
+        let cluster = &change.spec.cluster;
         match change.spec.resource.service() {
-            Some(service) => observe::facts(self.ecs, &change.spec.cluster, service, self.cache, now).await,
+            Some(service) => {
+                let facts = observe::facts(self.ecs, cluster, service, self.cache, now).await;
+                let protection = observe::protection(self.ecs, cluster, &to_ask(change, &facts, now)).await;
+                Facts { protection, ..facts }
+            }
             None => Facts {
                 service: Observed::Absent { at: now },
                 tasks: Observed::Absent { at: now },
                 deployments: crate::rollout::landing::ServiceDeployments::Known(Vec::new()),
-                cluster: observe::cluster(self.ecs, &change.spec.cluster, now).await,
+                cluster: observe::cluster(self.ecs, cluster, now).await,
+                protection: Protection::default(),
             },
         }
     }

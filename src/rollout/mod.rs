@@ -19,6 +19,7 @@ pub mod landing;
 mod laws;
 pub mod make;
 pub mod membership;
+pub mod protection;
 pub mod record;
 pub mod setting;
 pub mod state;

@@ -72,6 +72,8 @@ scripts! {
     policies_deleted_in_mid_rollout
     policy_edited_in_mid_rollout
     policy_edited_right_before_a_wave
+    protection_prolonged_and_ended_early
+    protection_that_cannot_be_read
     quiet_setting
     redeployed_with_another_violation
     redeployed_with_the_same_violation
@@ -81,10 +83,12 @@ scripts! {
     services_on_one_revision
     setting_that_deploys
     steady_for
+    tasks_protected_from_scale_in
     undo_after_somebody_deployed
     undo_of_a_rollout
     undo_of_an_undo
     undo_of_one_service
+    undo_waits_for_protected_tasks
     undo_when_the_previous_is_inactive
     waiver_before_the_next_wave
     waiver_while_registering
