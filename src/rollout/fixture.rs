@@ -286,6 +286,7 @@ pub(super) fn numbered(number: usize, kind: ChangeKind, wave: usize) -> Change {
         epoch: 1,
         waiting: None,
         history: vec![HistoryEntry { at: at(0), phase: State::Pending.phase(), reason: None }],
+        unheard: vec![],
     }
 }
 
@@ -311,6 +312,7 @@ pub(super) fn registration(state: RegistrationState) -> Registration {
         adopted: false,
         state,
         epoch: 1,
+        stray: None,
     }
 }
 

@@ -28,7 +28,8 @@ pub struct Protection {
 /// The tasks whose protection matters now: those that a deployment is to replace, and for a while did not.
 #[must_use]
 pub fn to_ask(change: &Change, facts: &Facts, now: Timestamp) -> Vec<TaskArn> {
-    let (Some(progress), Some(service), Some(tasks)) = (progress(&change.state), facts.service.known(), facts.tasks.known())
+    let (Some(progress), Some(service), Some(tasks)) =
+        (progress(&change.state), facts.service.known(), facts.tasks.known())
     else {
         return Vec::new();
     };
@@ -47,7 +48,8 @@ const fn progress(state: &State) -> Option<Progress> {
         | State::Verifying { progress, .. }
         | State::RollingBack { back: Back::Watching { progress, .. }, .. } => Some(*progress),
         State::RollingBack {
-            back: Back::Deciding | Back::Replacing | Back::Stopping { .. } | Back::Updating { .. }, ..
+            back: Back::Deciding | Back::Replacing | Back::Stopping { .. } | Back::Updating { .. },
+            ..
         }
         | State::Pending
         | State::Registering { .. }
@@ -137,7 +139,8 @@ mod tests {
         check(stabilizing(341), None, &stays(), &[]);
         check(stabilizing(400), Some(ReasonCode::TaskProtection), &stays(), &["0", "1"]);
         check(State::Registering { since: at(0) }, None, &stays(), &[]);
-        let drains = Scene::during().task(1, "old", |task| task["desiredStatus"] = "STOPPED".into()).tasks(2, 2, "ours");
+        let drains =
+            Scene::during().task(1, "old", |task| task["desiredStatus"] = "STOPPED".into()).tasks(2, 2, "ours");
         check(stabilizing(0), None, &drains, &[]);
         check(stabilizing(0), None, &stays().tasks_unknown(), &[]);
         check(stabilizing(0), None, &Scene::absent(), &[]);

@@ -29,10 +29,7 @@ fn every_reason_is_told_somewhere() {
             told.insert(part.split(|letter: char| !letter.is_alphanumeric()).next().unwrap().to_owned());
         }
     }
-    let untold: Vec<&str> = ReasonCode::ALL
-        .iter()
-        .map(|code| code.as_str())
-        .filter(|code| !told.contains(*code))
-        .collect();
+    let untold: Vec<&str> =
+        ReasonCode::ALL.iter().map(|code| code.as_str()).filter(|code| !told.contains(*code)).collect();
     assert_eq!(untold, [""; 0], "no source tells these: remove them, or tell them");
 }

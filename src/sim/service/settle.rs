@@ -67,9 +67,8 @@ impl State {
         let shifts = service.shifts();
         if !shifts {
             let now = self.now;
-            let spent = |task: &Task| {
-                task.started_by.as_deref() != Some(id.as_str()) && !task.ready && !task.is_protected(now)
-            };
+            let spent =
+                |task: &Task| task.started_by.as_deref() != Some(id.as_str()) && !task.ready && !task.is_protected(now);
             for task in wanted(service, spent) {
                 self.stop_of_service(service, &task, scheduler_stop(&replaced_by(&id)));
             }
@@ -236,13 +235,7 @@ impl State {
     }
 
     /// Stops so many of those that may be stopped, and says how many there were.
-    fn stop_some(
-        &mut self,
-        service: &mut Service,
-        count: u32,
-        reason: &str,
-        which: impl Fn(&Task) -> bool,
-    ) -> usize {
+    fn stop_some(&mut self, service: &mut Service, count: u32, reason: &str, which: impl Fn(&Task) -> bool) -> usize {
         let now = self.now;
         let mut candidates: Vec<(bool, Timestamp, String)> = service
             .tasks

@@ -9,7 +9,8 @@ fn arns(tasks: &[Value]) -> Vec<Value> {
 }
 
 fn protect(stage: &mut Stage, tasks: &[Value], minutes: u32) -> Value {
-    let input = json!({ "cluster": "prod", "tasks": arns(tasks), "protectionEnabled": true, "expiresInMinutes": minutes });
+    let input =
+        json!({ "cluster": "prod", "tasks": arns(tasks), "protectionEnabled": true, "expiresInMinutes": minutes });
     stage.ok("UpdateTaskProtection", input)
 }
 
@@ -60,7 +61,10 @@ fn protection_is_shown_until_it_ends_and_only_of_tasks_of_services() {
         let reasons: Vec<&str> =
             answer["failures"].as_array().unwrap().iter().map(|one| one["reason"].as_str().unwrap()).collect();
         assert_eq!(reasons, ["TASK_NOT_VALID", "MISSING"]);
-        (answer["protectedTasks"][0]["protectionEnabled"] == true, answer["protectedTasks"][0].get("expirationDate").is_some())
+        (
+            answer["protectedTasks"][0]["protectionEnabled"] == true,
+            answer["protectedTasks"][0].get("expirationDate").is_some(),
+        )
     };
     assert_eq!(told(&mut stage), (false, false));
     let input = json!({ "cluster": "prod", "tasks": [task["taskArn"]], "protectionEnabled": true });

@@ -58,6 +58,13 @@ scripts! {
     hold_beforehand
     killed_after_a_call
     killed_before_a_call
+    late_call_after_an_undo
+    late_call_back_over_somebodys_deployment
+    late_call_found_too_late_to_stop_it
+    late_call_of_a_former_holder
+    late_call_over_somebodys_deployment
+    late_registration_after_a_repeat
+    late_setting_after_an_undo
     max_affected
     max_changes_per_day
     max_failures
@@ -68,6 +75,7 @@ scripts! {
     no_progress
     on_failure_continue
     on_failure_rollback
+    our_revision_deployed_by_a_person
     overtaken
     policies_deleted_in_mid_rollout
     policy_edited_in_mid_rollout
