@@ -67,6 +67,7 @@ impl AwsEcs {
             Operation::ListTaskDefinitionFamilies => send!(list_task_definition_families),
             Operation::ListTasks => send!(list_tasks),
             Operation::DescribeTasks => send!(describe_tasks),
+            Operation::GetTaskProtection => send!(get_task_protection),
             Operation::ListServiceDeployments => send!(list_service_deployments),
             Operation::DescribeServiceDeployments => send!(describe_service_deployments),
             Operation::DescribeServiceRevisions => send!(describe_service_revisions),

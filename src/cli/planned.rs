@@ -7,7 +7,7 @@ use super::printed::{PolicySetView, Printed};
 use crate::model::spec::Enforcement;
 use crate::model::{DiffEntry, PutBack, Reason, TargetId};
 use crate::plan::saved::{self, SavedCampaign};
-use crate::plan::{Cost, Plan, PlanOutcome, PlannedFinding, PlannedResource, StandaloneReport, Summary};
+use crate::plan::{Cost, Plan, PlanOutcome, PlannedFinding, PlannedResource, StandaloneReport, Summary, Uncovered};
 use crate::policy::{WaiverHere, WaiverUse};
 
 /// What `plan` says.
@@ -136,6 +136,9 @@ struct WavePlan {
     bake_seconds: u64,
     /// Why it waits for approval; null: it does not.
     proposed: Option<Reason>,
+    /// The fixes that a first wave does not try, because its `where` matches nothing that needs them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    uncovered: Vec<Uncovered>,
 }
 
 impl PlanReport {
@@ -177,6 +180,7 @@ impl PlanReport {
                     services: wave.resources.clone(),
                     bake_seconds: wave.record.bake_seconds,
                     proposed: campaign.proposed.clone(),
+                    uncovered: wave.uncovered.clone(),
                 })
                 .collect(),
             cost: plan.cost,

@@ -156,6 +156,13 @@ fn waves(text: &mut String, plan: &Plan) -> std::fmt::Result {
                 clean_text(&wave.record.name),
                 wave.record.max_in_flight
             )?;
+            for untried in &wave.uncovered {
+                let (policies, wave) = (clean_text(&untried.policies.join(", ")), clean_text(&untried.wave));
+                writeln!(
+                    text,
+                    "    does not try the fix of {policies}: its `where` matches nothing that needs it; wave {wave} brings it first"
+                )?;
+            }
         }
     }
     Ok(())

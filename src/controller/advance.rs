@@ -14,7 +14,7 @@ use crate::records::campaign::Campaign;
 use crate::rollout::bake::{self, Watch};
 use crate::rollout::change::{self, Action, READ_LAG};
 use crate::rollout::landing::Facts;
-use crate::rollout::{Change, Rollout, RolloutState, State, campaign, command, images};
+use crate::rollout::{Change, Rollout, RolloutState, State, campaign, command, images, late};
 
 /// How many steps one change may take in one pass: register, move, look.
 const STEPS: usize = 4;
@@ -294,6 +294,7 @@ impl Executor<'_> {
             {
                 change.value.spec.ran = images::of_deployment(&facts, before);
             }
+            late::heard_of(&mut change.value, &step.state);
             let turns_round = is_forward(&change.value) && matches!(step.state, State::RollingBack { .. });
             self.record(books, change, step.state, step.reason, now).await?;
             let Some(action) = step.action else {
@@ -307,6 +308,9 @@ impl Executor<'_> {
             debug_assert!(direction(&intended) == Direction::Back || !intended.state.phase().is_final());
             let effect = self.perform(books, &intended, &action, &facts, &keys).await?;
             let go_on = effect.go_on;
+            if !effect.heard {
+                late::not_heard_of(&mut change.value, self.now());
+            }
             self.record(books, change, effect.state, effect.reason, self.now()).await?;
             if !go_on {
                 return Ok(());
@@ -400,6 +404,8 @@ fn is_under_way(change: &Change) -> bool {
 /// Why a change's fixes are to stay off its resource, where its state says so.
 fn held_for(state: &State) -> Option<Reason> {
     match state {
+        // The fix has nothing to do with it.
+        State::RollingBack { cause, .. } if cause.code == ReasonCode::LateCall => None,
         State::RollingBack { cause, .. } => Some(cause.clone()),
         State::Quarantined { reason, .. } | State::Clobbered { reason, .. } => Some(reason.clone()),
         // What no plan can foresee would be tried again by every one.

@@ -15,7 +15,7 @@ use crate::records::campaign::{Campaign, CampaignRecord, Campaigns};
 use crate::records::events::{Entry, Events};
 use crate::records::targets::{TargetRecord, Targets};
 use crate::records::{RecordError, Versioned};
-use crate::rollout::{Change, Registration, RegistrationState, Rollout, RolloutState, State};
+use crate::rollout::{Change, Registration, RegistrationState, Rollout, RolloutState, State, late};
 
 /// How long a fix rests where ECS denied access to make it.
 const ACCESS_DENIED_FOR: Duration = Duration::from_secs(60 * 60);
@@ -222,7 +222,19 @@ impl Books {
         Ok(())
     }
 
-    /// Forgets a registration whose call is known not to have been made.
+    /// Forgets an intent whose call is known not to have been made; unless an earlier one may still arrive, which is what
+    /// it stands for then.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn forget_intent(&mut self, registration: &Registration) -> Result<(), ControllerError> {
+        if registration.stray.is_some() {
+            return Ok(());
+        }
+        self.remove_registration(registration).await
+    }
+
+    /// Forgets a registration of which nothing is to come.
     ///
     /// # Errors
     /// The store's.
@@ -398,15 +410,33 @@ impl Books {
         Ok(())
     }
 
+    /// Every change there is, of open rollouts and of ended ones.
+    pub fn changes(&self) -> impl Iterator<Item = &Change> {
+        let all = self.campaigns.iter().chain(&self.ended);
+        all.flat_map(|campaign| &campaign.changes).map(|change| &change.value)
+    }
+
+    /// These records were read, not kept from the pass before: what they tell of as intended nobody has heard of.
+    pub fn intents_are_unheard_of(&mut self, now: Timestamp) {
+        for change in self.campaigns.iter_mut().flat_map(|campaign| &mut campaign.changes) {
+            late::not_heard_of(&mut change.value, now);
+        }
+    }
+
     /// Puts a change into another state, wherever it is.
     ///
     /// # Errors
     /// The store's.
-    pub async fn enter(&mut self, name: &str, state: State, now: Timestamp) -> Result<(), ControllerError> {
+    pub async fn enter(
+        &mut self,
+        name: &str,
+        now: Timestamp,
+        enter: impl FnOnce(&mut Change),
+    ) -> Result<(), ControllerError> {
         let all = || self.campaigns.iter().chain(&self.ended).flat_map(|campaign| &campaign.changes);
         let Some(mut change) = all().find(|change| change.value.name == name).cloned() else { return Ok(()) };
         let was = change.value.state.clone();
-        change.value.enter(state, None, now);
+        enter(&mut change.value);
         self.write_change(&mut change, &was, now, "plimsoll").await?;
         let all = self.campaigns.iter_mut().chain(&mut self.ended).flat_map(|campaign| &mut campaign.changes);
         for slot in all.filter(|slot| slot.value.name == name) {

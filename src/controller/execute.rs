@@ -15,6 +15,7 @@ use crate::ports::ecs::{Outcome, Retry};
 use crate::ports::{Alarms, Clock, Ecs, EcsError, Operation, Store};
 use crate::rollout::change::{self, Action};
 use crate::rollout::landing::Facts;
+use crate::rollout::protection::{Protection, to_ask};
 use crate::rollout::setting::TAGS;
 use crate::rollout::{Back, Change, RegistrationState, State};
 
@@ -46,15 +47,21 @@ pub struct Effect {
     pub reason: Option<Reason>,
     /// Whether there may be more to do at once.
     pub go_on: bool,
+    /// Whether it is known what became of the call.
+    pub heard: bool,
 }
 
 impl Effect {
     const fn wait(state: State, reason: Reason) -> Self {
-        Self { state, reason: Some(reason), go_on: false }
+        Self { state, reason: Some(reason), go_on: false, heard: true }
+    }
+
+    const fn stay(state: State) -> Self {
+        Self { state, reason: None, go_on: false, heard: true }
     }
 
     const fn on(state: State) -> Self {
-        Self { state, reason: None, go_on: true }
+        Self { state, reason: None, go_on: true, heard: true }
     }
 }
 
@@ -243,7 +250,7 @@ impl Executor<'_> {
             State::RollingBack { cause, .. } => State::RolledBack { cause: cause.clone(), at: now },
             _ => State::Succeeded { at: now, deployment: None },
         };
-        Ok(Effect { state, reason: None, go_on: false })
+        Ok(Effect::stay(state))
     }
 
     /// Sends cluster, service and `members`, nothing else: never a desired count.
@@ -290,7 +297,7 @@ impl Executor<'_> {
             return Effect::wait(State::Clobbered { reason: reason.clone(), at: now }, reason);
         }
         let to = if revision { to.clone() } else { None };
-        Effect { state: change::stabilizing(to, &primary.id, *intent, now), reason: None, go_on: false }
+        Effect::stay(change::stabilizing(to, &primary.id, *intent, now))
     }
 
     /// UpdateService has answered on the way back: the next step looks at the service, unless the answer shows that
@@ -305,7 +312,7 @@ impl Executor<'_> {
             tracing::error!(target_id = %self.target, change = %change.name, reason = %reason, "we deployed over somebody");
             return Effect::wait(State::Clobbered { reason: reason.clone(), at: now }, reason);
         }
-        Effect { state: change.state.clone(), reason: None, go_on: false }
+        Effect::stay(change.state.clone())
     }
 
     /// A call that failed: what it leaves the change in.
@@ -314,7 +321,7 @@ impl Executor<'_> {
         let reason = Reason::of(code_of(error), error.to_string());
         match (error.outcome(), error.retry()) {
             // Nobody can tell: the intent stays, and the next step looks.
-            (Outcome::Unknown, _) => Effect::wait(change.state.clone(), reason),
+            (Outcome::Unknown, _) => Effect { heard: false, ..Effect::wait(change.state.clone(), reason) },
             (Outcome::NotApplied, Retry::Soon | Retry::Wait) => Effect::wait(before_call(change, now), reason),
             (Outcome::NotApplied, Retry::Stop) if is_gone(error) => Effect::wait(State::Gone { at: now }, reason),
             (Outcome::NotApplied, Retry::Stop) => match &change.state {
@@ -376,13 +383,19 @@ impl Executor<'_> {
     /// What a change is decided from, read now.
     pub async fn facts(&mut self, change: &Change) -> Facts {
         let now = self.now();
+        let cluster = &change.spec.cluster;
         match change.spec.resource.service() {
-            Some(service) => observe::facts(self.ecs, &change.spec.cluster, service, self.cache, now).await,
+            Some(service) => {
+                let facts = observe::facts(self.ecs, cluster, service, self.cache, now).await;
+                let protection = observe::protection(self.ecs, cluster, &to_ask(change, &facts, now)).await;
+                Facts { protection, ..facts }
+            }
             None => Facts {
                 service: Observed::Absent { at: now },
                 tasks: Observed::Absent { at: now },
                 deployments: crate::rollout::landing::ServiceDeployments::Known(Vec::new()),
-                cluster: observe::cluster(self.ecs, &change.spec.cluster, now).await,
+                cluster: observe::cluster(self.ecs, cluster, now).await,
+                protection: Protection::default(),
             },
         }
     }

@@ -11,9 +11,10 @@ use serde_json::{Value, json};
 use super::asked::{Asked, capacity_providers, describe_revisions, running};
 use super::error::{ControllerError, ecs as ecs_failed, wire as wire_failed};
 use crate::model::observed::{Cluster, Fleet, Service, ServiceRevision, Task, TaskDefinition};
-use crate::model::{ClusterArn, Observed, ServiceArn, TargetId, TaskDefinitionArn, Timestamp, wire};
+use crate::model::{ClusterArn, Observed, ServiceArn, TargetId, TaskArn, TaskDefinitionArn, Timestamp, wire};
 use crate::ports::{Ecs, EcsError, Operation};
 use crate::rollout::landing::{Facts, KnownDeployment, ServiceDeployments};
+use crate::rollout::protection::Protection;
 
 /// How many calls of one pass are under way at once. The budget, not this, sets the pace.
 const CONCURRENT: usize = 8;
@@ -375,7 +376,30 @@ pub async fn facts(ecs: &dyn Ecs, cluster: &ClusterArn, arn: &ServiceArn, cache:
         Err(error) => Observed::Unknown { since: now, why: chain(&error) },
     };
     let deployments = deployments(ecs, cluster, arn, cache).await;
-    Facts { service, tasks, deployments, cluster: Observed::Absent { at: now } }
+    Facts { service, tasks, deployments, cluster: Observed::Absent { at: now }, protection: Protection::default() }
+}
+
+/// Which of these tasks are protected from scale-in. What cannot be read is said, and no task passes for protected by it.
+pub async fn protection(ecs: &dyn Ecs, cluster: &ClusterArn, tasks: &[TaskArn]) -> Protection {
+    let mut protection = Protection::default();
+    for batch in tasks.chunks(100) {
+        let input = json!({ "cluster": cluster, "tasks": batch });
+        let answer = ecs.call(Operation::GetTaskProtection, input).await.map_err(|error| error.to_string());
+        let read = |answer: Value| -> Result<Vec<_>, String> {
+            let failures = wire::failures(&answer).map_err(|error| error.to_string())?;
+            // One that has stopped meanwhile is MISSING.
+            if let Some((task, reason)) = failures.iter().find(|(_, reason)| reason != "MISSING") {
+                return Err(format!("ECS says {reason} of `{task}`"));
+            }
+            let items = wire::items(&answer, "protectedTasks").map_err(|error| error.to_string())?;
+            items.iter().map(|item| wire::task_protection(item).map_err(|error| error.to_string())).collect()
+        };
+        match answer.and_then(read) {
+            Ok(found) => protection.tasks.extend(found.into_iter().flatten()),
+            Err(why) => protection.unread = Some(why),
+        }
+    }
+    protection
 }
 
 /// All tasks of a service that run or lately did: the default filter of ListTasks hides those that drain.

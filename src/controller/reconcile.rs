@@ -14,6 +14,7 @@ use std::time::Duration;
 use super::asked::Asked;
 use super::begin;
 use super::books::Books;
+use super::clear::clear_away;
 use super::configured::{compiled, freezes_of, target_context};
 use super::error::ControllerError;
 use super::execute::Executor;
@@ -35,8 +36,7 @@ use crate::records::RecordError;
 use crate::records::campaign::Campaign;
 use crate::records::configuration::{Configuration, Configurations, Generation};
 use crate::records::targets::{TargetRecord, Targets};
-use crate::rollout::change::READ_LAG;
-use crate::rollout::{Registration, RegistrationState, State};
+use crate::rollout::State;
 
 /// What a controller works with.
 #[derive(Clone)]
@@ -234,7 +234,11 @@ impl Controller {
         // Kept from the pass before, unless that failed or the lease was somebody else's in between.
         let mut books = match self.books.take().filter(|books| books.epoch == epoch) {
             Some(books) => books,
-            None => Books::read(Arc::clone(&store), target.clone(), epoch).await?,
+            None => {
+                let mut books = Books::read(Arc::clone(&store), target.clone(), epoch).await?;
+                books.intents_are_unheard_of(clock.now());
+                books
+            }
         };
         if self.stamped != Some(epoch) {
             // Another controller may have written reports since.
@@ -256,6 +260,7 @@ impl Controller {
         let commands = obeyed.carried_out + obeyed.plans.len();
         // What a person asked for shows in the plan and the reports at once, not at the next resync.
         let depth = if commands > 0 { Depth::Full } else { depth };
+        executor.look_for_late_calls(&mut books).await?;
         executor.advance(&mut books).await?;
         if let Err(error) = configured {
             executor.refuse_plans(&obeyed.plans, &error, &mut self.answered).await?;
@@ -504,80 +509,8 @@ async fn reverify(executor: &mut Executor<'_>, books: &mut Books, fleet: &Fleet)
     }
     drop(all);
     for (name, state) in looked_at {
-        books.enter(&name, state, executor.now()).await?;
+        let now = executor.now();
+        books.enter(&name, now, |change| change.enter(state, None, now)).await?;
     }
     Ok(())
-}
-
-/// Whether a change that goes on, there or back, needs what is being registered.
-fn is_waited_for(books: &Books, registration: &Registration) -> bool {
-    let all = books.campaigns.iter().chain(&books.ended).flat_map(|campaign| &campaign.changes);
-    all.filter(|change| !change.value.state.phase().is_final()).any(|change| {
-        let documents = change.value.spec.documents.as_ref();
-        change.value.spec.from.as_ref() == Some(&registration.from)
-            && documents.is_some_and(|documents| {
-                documents.wanted == registration.wanted || documents.previous == registration.wanted
-            })
-    })
-}
-
-/// Deregisters revisions of ours that did not stand, once nothing runs on them and nothing names them: they must not
-/// stay *latest*.
-///
-/// Says how many have to wait until reads have caught up.
-async fn clear_away(executor: &mut Executor<'_>, books: &mut Books, fleet: &Fleet) -> Result<usize, ControllerError> {
-    if !fleet.gaps.is_empty() || fleet.services.values().any(|service| matches!(service, Observed::Unknown { .. })) {
-        return Ok(0);
-    }
-    let mut waiting = 0;
-    for registration in books.registrations.clone() {
-        let registration = registration.value;
-        if let RegistrationState::Intended { last, at } = registration.state {
-            if !is_waited_for(books, &registration) {
-                executor.find_abandoned(books, registration, last, at).await?;
-            }
-            continue;
-        }
-        let (RegistrationState::Registered { arn } | RegistrationState::Quarantined { arn, .. }) = &registration.state
-        else {
-            continue;
-        };
-        if registration.adopted {
-            continue;
-        }
-        let made_for = |change: &&crate::records::Versioned<crate::rollout::Change>| {
-            let documents = change.value.spec.documents.as_ref();
-            documents.is_some_and(|documents| documents.wanted == registration.wanted)
-                && change.value.spec.from.as_ref() == Some(&registration.from)
-        };
-        let all = || books.campaigns.iter().chain(&books.ended).flat_map(|campaign| &campaign.changes).filter(made_for);
-        // What was written after the fleet was read, or so little before that reads may lag, does not show in it.
-        let unseen = |change: &crate::records::Versioned<crate::rollout::Change>| {
-            change.value.entered().is_some_and(|entered| entered + READ_LAG > fleet.at)
-        };
-        // To what was quarantined no service was ever moved.
-        let quarantined = matches!(registration.state, RegistrationState::Quarantined { .. });
-        let needed = all().any(|change| change.value.stands() || !change.value.state.phase().is_final());
-        if !needed && !quarantined && all().any(unseen) {
-            waiting += 1;
-            continue;
-        }
-        let named = fleet.services.values().filter_map(Observed::known).any(|service| {
-            service.task_definition.as_ref() == Some(arn)
-                || service.deployments.iter().any(|deployment| &deployment.task_definition == arn)
-        });
-        // What a change goes back to was registered for no change to move to.
-        let moved_to = all().next().is_some();
-        if needed || named || !moved_to {
-            continue;
-        }
-        let mut runs = false;
-        for cluster in fleet.clusters.keys() {
-            runs = runs || observe::runs(executor.ecs, cluster, arn).await.unwrap_or(true);
-        }
-        if !runs {
-            executor.deregister(books, &registration, arn).await?;
-        }
-    }
-    Ok(waiting)
 }

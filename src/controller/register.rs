@@ -3,8 +3,6 @@
 //! RegisterTaskDefinition has no client token. So the intent is recorded with the family's last number; whoever comes
 //! after a crash or a lost answer looks for a newer revision that equals the wanted document before asking again.
 
-use std::time::Duration;
-
 use serde_json::{Map, Value};
 
 use super::books::Books;
@@ -22,11 +20,8 @@ use crate::ports::ecs::{Outcome, Retry};
 use crate::ports::{EcsError, Operation};
 use crate::records::documents::Documents;
 use crate::rollout::change::READ_LAG;
-use crate::rollout::{Change, Registration, RegistrationState};
-
-/// How long a call that nobody heard of is waited for: AWS refuses a signature that is more than five minutes old, and
-/// machines' clocks are some minutes apart.
-const LATE_CALLS: Duration = Duration::from_secs(15 * 60);
+use crate::rollout::late::LATE_CALLS;
+use crate::rollout::{Change, Registration, RegistrationState, Stray};
 
 /// What a registration came to in this pass.
 pub enum Registered {
@@ -213,7 +208,7 @@ impl Executor<'_> {
         books.write_registration(intended.clone()).await?;
         // Writing may have taken long. Nothing was called yet, so the intent goes again.
         if let Some(reason) = self.closed(Operation::RegisterTaskDefinition, order.keys, order.direction).await? {
-            books.remove_registration(&intended).await?;
+            books.forget_intent(&intended).await?;
             return Ok(Registered::Waiting(reason));
         }
         self.call_register(books, intended, last, order).await
@@ -250,7 +245,10 @@ impl Executor<'_> {
             return Ok(Registered::Waiting(reason.until(at + READ_LAG)));
         }
         // SAFETY of repeat: reads have caught up, and no newer revision equals the wanted one: the call did not arrive.
-        // Should it arrive late all the same, the number check finds it, and the left-over is deregistered.
+        // Should it arrive late all the same, what it makes is looked for, and deregistered.
+        let above = registration.stray.as_ref().map_or(last, |stray| stray.above.min(last));
+        let stray = Some(Stray { above, until: order.now + LATE_CALLS });
+        let registration = Registration { stray, ..registration };
         match order.direction {
             Direction::Forward => self.begin(books, registration, order).await,
             Direction::Back => self.intend(books, registration, order).await,
@@ -311,7 +309,7 @@ impl Executor<'_> {
                 Reason::of(ReasonCode::OutcomeUnknown, error.to_string()).until(order.now + READ_LAG),
             )),
             (Outcome::NotApplied, Retry::Soon | Retry::Wait) => {
-                books.remove_registration(&registration).await?;
+                books.forget_intent(&registration).await?;
                 Ok(Registered::Waiting(Reason::of(code_of(&error), error.to_string())))
             }
             (Outcome::NotApplied, Retry::Stop) => {
@@ -381,20 +379,31 @@ impl Executor<'_> {
         registration: &Registration,
         arn: &TaskDefinitionArn,
     ) -> Result<(), ControllerError> {
+        if self.call_deregister(arn).await? {
+            let state = RegistrationState::Deregistered { arn: arn.clone() };
+            books.write_registration(Registration { state, ..registration.clone() }).await?;
+        }
+        Ok(())
+    }
+
+    /// Deregisters a revision of ours, and says whether that was done.
+    ///
+    /// # Errors
+    /// The store's, and a lost lease.
+    pub async fn call_deregister(&mut self, arn: &TaskDefinitionArn) -> Result<bool, ControllerError> {
         // Taking back: a freeze does not keep a bad revision *latest*, unless it says so.
         if self.closed(Operation::DeregisterTaskDefinition, &ScopeKeys::default(), Direction::Back).await?.is_some() {
-            return Ok(());
+            return Ok(false);
         }
         let input = serde_json::json!({ "taskDefinition": arn });
         match self.ecs.call(Operation::DeregisterTaskDefinition, input).await {
             Ok(_) => {
                 tracing::info!(target_id = %self.target, task_definition = arn.short(), "deregistered a revision of ours");
-                let state = RegistrationState::Deregistered { arn: arn.clone() };
-                books.write_registration(Registration { state, ..registration.clone() }).await
+                Ok(true)
             }
             Err(error) => {
                 tracing::warn!(target_id = %self.target, task_definition = arn.short(), %error, "could not deregister; tried again later");
-                Ok(())
+                Ok(false)
             }
         }
     }
@@ -410,6 +419,7 @@ fn blank(books: &Books, change: &Change, from: &TaskDefinitionArn, document: &st
         adopted: false,
         state: RegistrationState::Intended { last: 0, at: now },
         epoch: books.epoch,
+        stray: None,
     }
 }
 

@@ -54,6 +54,8 @@ operations! {
     ListTasks => ClusterResourceRead;
     /// Up to 100 at once.
     DescribeTasks => ClusterResourceRead;
+    /// Up to 100 at once, all of services.
+    GetTaskProtection => TaskProtection;
     /// Page size 100, but 20 unless asked.
     ListServiceDeployments => ServiceDeployment;
     /// Up to 20 at once.
@@ -101,6 +103,8 @@ pub enum Bucket {
     ServiceRevision,
     /// DescribeTasks, ListTasks, …
     ClusterResourceRead,
+    /// GetTaskProtection, UpdateTaskProtection
+    TaskProtection,
     /// TagResource, UntagResource
     TagModify,
 }
@@ -118,6 +122,7 @@ impl Bucket {
         Self::ServiceDeployment,
         Self::ServiceRevision,
         Self::ClusterResourceRead,
+        Self::TaskProtection,
         Self::TagModify,
     ];
 
@@ -133,6 +138,7 @@ impl Bucket {
             Self::ClusterModify | Self::TaskDefinitionModify => (20, 1),
             Self::ServiceRead | Self::ClusterResourceRead => (100, 20),
             Self::ServiceModify => (50, 5),
+            Self::TaskProtection => (200, 80),
             Self::TagModify => (20, 10),
         }
     }
@@ -151,6 +157,7 @@ impl Bucket {
             Self::ServiceDeployment => "service-deployment",
             Self::ServiceRevision => "service-revision",
             Self::ClusterResourceRead => "cluster-resource-read",
+            Self::TaskProtection => "task-protection",
             Self::TagModify => "tag-modify",
         }
     }

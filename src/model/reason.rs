@@ -174,6 +174,8 @@ reasons! {
     Gone => "nothing",
     /// We deployed over somebody.
     Clobbered => "deploy again what was overwritten: the change names both revisions",
+    /// A call of ours had its effect when nobody waited for it any more.
+    LateCall => "nothing: what it did is taken back",
     /// A change of the rollout failed.
     ChangeFailed => "`rollout status NAME` names what failed; then `rollout resume`, `retry`, `undo` or `abort`",
     /// A person paused it.

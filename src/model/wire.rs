@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::Timestamp;
+use super::arn::TaskArn;
 use super::observed::{
     CapacityProvider, Cluster, Deployment, DeploymentConfiguration, DeploymentController, SchedulingStrategy, Service,
     ServiceDeployment, ServiceRevision, Task, TaskDefinition, TaskSet,
@@ -379,6 +380,16 @@ pub fn task(value: &Value) -> Result<Task, WireError> {
         stopped_at: shape.time("stoppedAt")?,
         image_digests: shape.digests("containers", "name")?,
     })
+}
+
+/// One of GetTaskProtection's `protectedTasks`, where it is protected: the task, and until when.
+///
+/// # Errors
+/// Where it lacks its task or has a member of the wrong type.
+pub fn task_protection(value: &Value) -> Result<Option<(TaskArn, Option<Timestamp>)>, WireError> {
+    let shape = Shape::of("ProtectedTask", value)?;
+    let (task, until) = (shape.required("taskArn")?, shape.time("expirationDate")?);
+    Ok(shape.flag("protectionEnabled")?.then_some((task, until)))
 }
 
 /// The answer of DescribeTaskDefinition or RegisterTaskDefinition: `taskDefinition` and its sibling `tags`.

@@ -25,7 +25,7 @@ pub use make::{Context, FamiliesToLookUp, exactly, families_to_look_up, frozen, 
 pub use prospect::{Prospect, Standing};
 pub use report::{
     Cost, Plan, PlanOutcome, PlannedCampaign, PlannedChange, PlannedFinding, PlannedResource, PlannedWave, Summary,
-    Wish,
+    Uncovered, Wish,
 };
 pub use standalone::{PlannedStandalone, StandaloneReport, standalone};
 pub use tally::{BindingTally, PolicyTally, Tally};

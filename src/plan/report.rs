@@ -189,6 +189,21 @@ pub struct PlannedWave {
     pub record: WaveRecord,
     /// Its resources, in the order in which they would begin.
     pub resources: Vec<String>,
+    /// For the first wave: the fixes of the campaign that it does not try, because its `where` matches nothing that needs
+    /// them.
+    pub uncovered: Vec<Uncovered>,
+}
+
+/// A fix that the first wave does not try.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Uncovered {
+    /// The fix, by its hash.
+    pub fix: String,
+    /// The policies that ask for whatever brings it.
+    pub policies: Vec<String>,
+    /// The name of the wave that brings it first.
+    pub wave: String,
 }
 
 /// One change.

@@ -1,9 +1,10 @@
 //! Who goes first. Deterministic: worst severity first, then by ARN; the first wave covers every distinct fix, so that
-//! each is tried on one service before it reaches many.
+//! each is tried on one service before it reaches many. It is enlarged for that beyond its `size`, and not beyond its
+//! `where`: whoever writes where to begin does not want to begin elsewhere. What it then does not cover, it says.
 
 use std::collections::BTreeSet;
 
-use super::report::{PlannedChange, PlannedWave};
+use super::report::{PlannedChange, PlannedWave, Uncovered};
 use crate::model::change::WaveRecord;
 use crate::model::spec::{StrategySpec, WaveSize};
 
@@ -61,7 +62,28 @@ pub fn assign(
         place(changes, &mut left, &rest, &mut waves, record);
     }
     changes.sort_by_key(|change| change.wave);
+    let uncovered = uncovered(changes, &waves);
+    if let Some(first) = waves.first_mut() {
+        first.uncovered = uncovered;
+    }
     waves
+}
+
+/// The fixes that no change of the first wave brings.
+fn uncovered(changes: &[PlannedChange], waves: &[PlannedWave]) -> Vec<Uncovered> {
+    let of_first = changes.iter().filter(|change| change.wave == 0);
+    let covered: BTreeSet<&String> = of_first.flat_map(|change| &change.fixes).collect();
+    let all: BTreeSet<&String> = changes.iter().flat_map(|change| &change.fixes).collect();
+    let told = |fix: &&String| {
+        // In the order of their waves.
+        let mut bring = changes.iter().filter(|change| change.fixes.contains(fix));
+        let first = bring.next()?;
+        let asked_by_all = |policy: &String| bring.clone().all(|change| change.policies.contains(policy));
+        let policies = first.policies.iter().filter(|policy| asked_by_all(policy)).cloned().collect();
+        let wave = waves.get(first.wave).map(|wave| wave.record.name.clone())?;
+        Some(Uncovered { fix: (*fix).clone(), policies, wave })
+    };
+    all.difference(&covered).filter_map(told).collect()
 }
 
 /// How many distinct resources there are.
@@ -112,7 +134,7 @@ fn place(
     }
     left.retain(|index| !chosen.contains(index));
     let record = WaveRecord { size: members.len(), ..record };
-    waves.push(PlannedWave { record, resources: members });
+    waves.push(PlannedWave { record, resources: members, uncovered: Vec::new() });
 }
 
 #[cfg(test)]
@@ -180,6 +202,29 @@ mod tests {
             wave > 0 || change.resource.as_str().ends_with('2')
         });
         assert_eq!(names(&waves), [("canary", vec!["s02"]), ("quarter", vec!["s01"])]);
+    }
+
+    #[test]
+    fn what_the_first_wave_does_not_try_for_its_where_is_said() {
+        let with = |number, fixes: &[&str], policies: &[&str]| PlannedChange {
+            policies: policies.iter().map(ToString::to_string).collect(),
+            ..change(number, Severity::Low, fixes)
+        };
+        let mut changes = vec![
+            with(1, &["a", "b"], &["about-a", "about-b"]),
+            with(2, &["b"], &["about-b"]),
+            with(3, &["a"], &["about-a"]),
+            with(4, &["a"], &["about-a"]),
+        ];
+        let waves = assign(&mut changes, &StrategySpec::default(), |wave, change| {
+            wave > 0 || change.resource.as_str().ends_with(['3', '4'])
+        });
+        assert_eq!(names(&waves), [("canary", vec!["s03"]), ("quarter", vec!["s01"]), ("rest", vec!["s02", "s04"])]);
+        let told = Uncovered { fix: "b".into(), policies: vec!["about-b".into()], wave: "quarter".into() };
+        assert_eq!(waves.iter().map(|wave| wave.uncovered.clone()).collect::<Vec<_>>(), [vec![told], vec![], vec![]]);
+        // Without a `where` it is enlarged, and there is nothing to say.
+        let waves = assign(&mut changes, &StrategySpec::default(), |_, _| true);
+        assert!(waves.iter().all(|wave| wave.uncovered.is_empty()), "{waves:?}");
     }
 
     #[test]

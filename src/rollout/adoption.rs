@@ -6,7 +6,7 @@
 use super::landing::{CLOCK_SLACK, Facts, ServiceDeployments, started_by_us};
 use super::record::Change;
 use crate::model::ChangeKind;
-use crate::model::observed::{Deployment, Service};
+use crate::model::observed::{Deployment, Service, ServiceDeployment};
 use crate::model::{Reason, ReasonCode, TaskDefinitionArn, Timestamp};
 
 /// The deployment that the call began, if the service shows it: the primary one, or one that ECS took back since.
@@ -69,4 +69,41 @@ pub fn replaced(
             || had.is_some_and(|had| &had.task_definition == *found)
     };
     sources.iter().find(|found| !known(found)).map(|found| told(found, ""))
+}
+
+/// The task definitions of the service revisions that a service deployment replaced, of those that could be read.
+#[must_use]
+pub fn sources<'a>(facts: &'a Facts, record: &ServiceDeployment) -> Option<&'a [TaskDefinitionArn]> {
+    let ServiceDeployments::Known(records) = &facts.deployments else { return None };
+    let known = records.iter().find(|known| known.deployment.arn == record.arn)?;
+    Some(&known.source_definitions)
+}
+
+/// What `ours` replaced, where that is somebody's: neither what the change came from, or goes back to (`home`), nor what
+/// it moves to.
+#[must_use]
+pub fn overwritten<'a>(
+    change: &Change,
+    service: &'a Service,
+    facts: &'a Facts,
+    ours: &Deployment,
+    home: Option<&TaskDefinitionArn>,
+) -> Option<&'a TaskDefinitionArn> {
+    let of_ours = |found: &TaskDefinitionArn| is_of(change, found, home);
+    let active = service.deployments.iter().find(|deployment| {
+        deployment.status == "ACTIVE"
+            && deployment.id != ours.id
+            && deployment.created_at <= ours.created_at
+            && !of_ours(&deployment.task_definition)
+    });
+    active.map(|deployment| &deployment.task_definition).or_else(|| {
+        let record = started_by_us(facts, Some(&ours.task_definition), ours.created_at)?;
+        sources(facts, record)?.iter().find(|found| !of_ours(found))
+    })
+}
+
+/// Whether a revision is the change's own, there or back.
+pub(super) fn is_of(change: &Change, found: &TaskDefinitionArn, home: Option<&TaskDefinitionArn>) -> bool {
+    let found = Some(found);
+    found == change.spec.from.as_ref() || found == change.spec.to.as_ref() || found == home
 }

@@ -3,8 +3,10 @@
 //! Knows nothing of freezes and windows but what its caller says: going back is exempt from all but a Freeze that
 //! includes it.
 
+use super::adoption::{is_of, overwritten, sources};
 use super::change::{Action, Input, READ_LAG, Step};
-use super::landing::{CLOCK_SLACK, Expected, Facts, Landing, ServiceDeployments, judge, rolled_back, started_by_us};
+use super::landing::{CLOCK_SLACK, Expected, Facts, KnownDeployment, Landing, ServiceDeployments};
+use super::landing::{judge, rolled_back, started_by_us};
 use super::record::Change;
 use super::setting::{self, Standing};
 use super::state::{Back, Progress, State};
@@ -82,8 +84,27 @@ impl Going<'_> {
     }
 
     fn done(&self) -> Step {
+        // What it had before is back, and what ours replaced is not.
+        if let Some(step) = self.overwrote(None) {
+            return step;
+        }
         let cause = self.taking.cause.clone();
         Step::to(State::RolledBack { cause: cause.clone(), at: self.input.now }, Some(cause))
+    }
+
+    /// Our deployment replaced somebody's: what the service had before that must not go over it too.
+    fn overwrote(&self, ours: Option<&Deployment>) -> Option<Step> {
+        let (change, facts, home) = (self.change, self.input.facts, self.input.previous);
+        if change.spec.kind != ChangeKind::Revision {
+            return None;
+        }
+        let active = ours.zip(facts.service.known());
+        let theirs = active
+            .and_then(|(ours, service)| overwritten(change, service, facts, ours, home))
+            .or_else(|| sources(facts, self.record()?)?.iter().find(|found| !is_of(change, found, home)))?;
+        let message = format!("ours replaced `{}`, which somebody had deployed", theirs.short());
+        let reason = Reason::of(ReasonCode::Clobbered, message);
+        Some(Step::to(State::Clobbered { reason: reason.clone(), at: self.input.now }, Some(reason)))
     }
 
     fn failed(&self, reason: Reason) -> Step {
@@ -164,7 +185,19 @@ impl Going<'_> {
     fn record(&self) -> Option<&ServiceDeployment> {
         let revision = self.change.spec.kind == ChangeKind::Revision;
         let to = if revision { self.change.spec.to.as_ref() } else { None };
-        started_by_us(self.input.facts, to, self.taking.intent)
+        started_by_us(self.input.facts, to, self.taking.intent).or_else(|| self.late_record())
+    }
+
+    /// That of a call back which came late: it brings what the change came from, and is known by when ECS began it.
+    fn late_record(&self) -> Option<&ServiceDeployment> {
+        let ServiceDeployments::Known(list) = &self.input.facts.deployments else { return None };
+        let brings_home = |known: &&KnownDeployment| {
+            let arn = known.task_definition.as_ref();
+            arn.is_some() && (arn == self.change.spec.from.as_ref() || arn == self.input.previous)
+        };
+        self.taking.deployment?;
+        let begun = |known: &&KnownDeployment| known.deployment.created_at == self.taking.intent;
+        list.iter().filter(brings_home).find(begun).map(|known| &known.deployment)
     }
 
     /// A member that was not there before: ECS has no call that takes it out, and nothing sent would not be taken back.
@@ -242,6 +275,9 @@ impl Going<'_> {
 
     /// By a deployment of what the service had.
     fn send_back(&self, primary: &Deployment) -> Step {
+        if let Some(step) = self.overwrote(Some(primary)) {
+            return step;
+        }
         let (before, intent) = (primary.id.clone(), self.input.now);
         match (self.change.spec.kind, self.input.previous) {
             (ChangeKind::Revision, Some(to)) => {

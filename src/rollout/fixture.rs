@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::alarm::AlarmWatch;
 use super::change::{Action, Input, Step, step};
 use super::landing::{Facts, KnownDeployment, ServiceDeployments};
+use super::protection::Protection;
 use super::record::{Change, ChangeSpec, HistoryEntry, Registration, RegistrationState, Rollout, RolloutSpec};
 use super::state::{RolloutState, State};
 use crate::model::change::{ChangeKind, Resource, WaveRecord};
@@ -42,6 +43,7 @@ pub(super) struct Scene {
     service: Option<Value>,
     tasks: Option<Vec<Value>>,
     records: Option<Vec<(Value, u32)>>,
+    protection: Protection,
 }
 
 impl Scene {
@@ -90,7 +92,7 @@ impl Scene {
             "status": "ACTIVE", "createdAt": epoch(-99_999), "desiredCount": 2, "runningCount": 2, "deployments": [],
             "launchType": "FARGATE",
         });
-        Self { service: Some(service), tasks: Some(vec![]), records: Some(vec![]) }
+        Self { service: Some(service), tasks: Some(vec![]), records: Some(vec![]), protection: Protection::default() }
     }
 
     /// The service is not there.
@@ -149,6 +151,18 @@ impl Scene {
         });
         edit(&mut task);
         tasks.push(task);
+        self
+    }
+
+    /// Protects the task of that number, counted from 0.
+    pub(super) fn protected(mut self, number: usize, until: Option<i64>) -> Self {
+        let arn = format!("arn:aws:ecs:eu-west-1:1:task/prod/{number}").parse().unwrap();
+        self.protection.tasks.insert(arn, until.map(at));
+        self
+    }
+
+    pub(super) fn protection_unread(mut self) -> Self {
+        self.protection.unread = Some("no answer".to_owned());
         self
     }
 
@@ -215,6 +229,7 @@ impl Scene {
                 None => ServiceDeployments::Unavailable { why: why() },
             },
             cluster: Observed::Known { value: json!({ "status": "ACTIVE" }), at: now },
+            protection: self.protection.clone(),
         }
     }
 }
@@ -271,6 +286,7 @@ pub(super) fn numbered(number: usize, kind: ChangeKind, wave: usize) -> Change {
         epoch: 1,
         waiting: None,
         history: vec![HistoryEntry { at: at(0), phase: State::Pending.phase(), reason: None }],
+        unheard: vec![],
     }
 }
 
@@ -296,6 +312,7 @@ pub(super) fn registration(state: RegistrationState) -> Registration {
         adopted: false,
         state,
         epoch: 1,
+        stray: None,
     }
 }
 

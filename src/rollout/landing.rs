@@ -6,6 +6,7 @@
 use serde_json::Value;
 
 use super::change::READ_LAG;
+use super::protection::{self, Protection};
 use super::record::Change;
 use super::state::State;
 use crate::model::observed::{Deployment, Service, ServiceDeployment, Task};
@@ -23,6 +24,8 @@ pub struct Facts {
     pub deployments: ServiceDeployments,
     /// For a setting of a cluster: the cluster as ECS shows it, with settings and configuration. Absent for services.
     pub cluster: Observed<Value>,
+    /// Which of its tasks are protected from scale-in, of those that were asked about.
+    pub protection: Protection,
 }
 
 /// ECS's records of a service's moves.
@@ -81,7 +84,7 @@ pub enum Landing {
         moved: usize,
         /// Tasks on the old side.
         left: usize,
-        /// ECS itself waits (a bake, a hook): not counted as time without progress.
+        /// ECS itself waits (a bake, a hook, a protected task): not counted as time without progress.
         native: bool,
     },
     /// It will not land.
@@ -141,7 +144,7 @@ pub fn judge(facts: &Facts, expected: &Expected<'_>) -> Landing {
     let Observed::Known { value: tasks, .. } = &facts.tasks else {
         return not_observed("the tasks of the service could not be read".to_owned());
     };
-    count(service, primary, tasks, ours, expected)
+    count(service, primary, (facts, tasks), ours, (expected, at))
 }
 
 fn not_observed(message: String) -> Landing {
@@ -217,18 +220,19 @@ fn not_primary(service: &Service, primary: &Deployment, expected: &Expected<'_>,
 fn count(
     service: &Service,
     primary: &Deployment,
-    tasks: &[Task],
+    (facts, tasks): (&Facts, &[Task]),
     ours: Option<&ServiceDeployment>,
-    expected: &Expected<'_>,
+    (expected, at): (&Expected<'_>, Timestamp),
 ) -> Landing {
     let belongs = |task: &&Task| match expected.to {
         Some(to) => &task.task_definition == to,
         None => task.started_by.as_deref() == Some(expected.deployment),
     };
     // A task that drains has desiredStatus STOPPED and still runs: only lastStatus says that it is gone.
-    let alive = || tasks.iter().filter(|task| task.last_status != "STOPPED");
-    let left = alive().filter(|task| !belongs(task)).count();
-    let moved = alive().filter(belongs).filter(|task| serves(task)).count();
+    let alive = tasks.iter().filter(|task| task.last_status != "STOPPED");
+    let (new, old): (Vec<&Task>, Vec<&Task>) = alive.partition(belongs);
+    let left = old.len();
+    let moved = new.iter().filter(|task| serves(task)).count();
     let underway =
         |code, message: String, native| Landing::Underway { reason: Reason::of(code, message), moved, left, native };
     if let Some(stage) = ours.and_then(native_wait) {
@@ -243,14 +247,18 @@ fn count(
         (None, None) => service.running_count == service.desired_count && service.pending_count == 0,
     };
     let wanted = service.desired_count as usize;
-    let provisioning = alive().filter(belongs).filter(|task| task.last_status == "PROVISIONING").count();
+    let provisioning = new.iter().filter(|task| task.last_status == "PROVISIONING").count();
     // On instances a task is PROVISIONING while its capacity provider gets one; on Fargate every task is, for a moment.
     if provisioning > 0 && primary.failed_tasks == 0 && service.launch_type != Some(LaunchType::Fargate) {
         let message = format!("{provisioning} tasks wait for capacity to be provisioned");
         return underway(ReasonCode::NativeWait, message, true);
     }
+    if let Some(reason) = protection::wait(service, facts, &new, &old, at) {
+        return Landing::Underway { reason, moved, left, native: true };
+    }
     if left > 0 {
-        let message = format!("{moved} of {wanted} tasks are on the new side, {left} old ones run or drain");
+        let untold = protection::untold(facts);
+        let message = format!("{moved} of {wanted} tasks are on the new side, {left} old ones run or drain{untold}");
         return underway(ReasonCode::Draining, message, false);
     }
     if moved < wanted || !done {

@@ -101,6 +101,7 @@ fn change(planned: &PlannedChange, documents: Option<Documents>, number: usize, 
         epoch: making.epoch,
         waiting: None,
         history: vec![HistoryEntry { at: making.now, phase: Phase::Pending, reason: None }],
+        unheard: vec![],
     }
 }
 

@@ -15,15 +15,17 @@ pub mod command;
 mod fixture;
 pub mod images;
 pub mod landing;
+pub mod late;
 #[cfg(test)]
 mod laws;
 pub mod make;
 pub mod membership;
+pub mod protection;
 pub mod record;
 pub mod setting;
 pub mod state;
 pub mod waits;
 pub mod window;
 
-pub use record::{Change, ChangeSpec, HistoryEntry, Registration, RegistrationState, Rollout, RolloutSpec};
+pub use record::{Change, ChangeSpec, HistoryEntry, Registration, RegistrationState, Rollout, RolloutSpec, Stray};
 pub use state::{Back, Phase, Progress, RolloutState, State};

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::alarm::AlarmWatch;
+use super::late::{LATE_CALLS, Unheard};
 use super::state::{Phase, RolloutState, State};
 use crate::model::change::{ChangeKind, Documents, Resource, Setting, WaveRecord};
 use crate::model::spec::StrategySpec;
@@ -87,6 +88,9 @@ pub struct Change {
     pub waiting: Option<Reason>,
     /// Every state it was in.
     pub history: Vec<HistoryEntry>,
+    /// Calls for it that may still arrive.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unheard: Vec<Unheard>,
 }
 
 /// A state that a change entered.
@@ -150,6 +154,11 @@ impl Change {
         if phase != self.state.phase() {
             self.history.push(HistoryEntry { at: now, phase, reason });
             self.waiting = None;
+            // What may still arrive is watched for from each turn that the change takes.
+            self.unheard.retain(|call| call.until > now);
+            for call in &mut self.unheard {
+                call.until = now + LATE_CALLS;
+            }
         }
         self.state = state;
     }
@@ -166,14 +175,14 @@ impl Change {
         self.history.iter().rev().find(|entry| entry.phase == phase).map(|entry| entry.at)
     }
 
-    /// Whether it failed: it went wrong, and not because a person took it back.
+    /// Whether it failed: it went wrong, and not because a person took it back, or a call came late.
     ///
     /// What failed and was then deployed over, or deleted, while it was being taken back, has failed all the same.
     #[must_use]
     pub fn failed(&self) -> bool {
         match &self.state {
             State::RollingBack { cause, .. } | State::RolledBack { cause, .. } | State::Failed { cause, .. } => {
-                cause.code != ReasonCode::UndoneByPerson
+                !matches!(cause.code, ReasonCode::UndoneByPerson | ReasonCode::LateCall)
             }
             State::Quarantined { .. } | State::Clobbered { .. } => true,
             State::Overtaken { .. } | State::Gone { .. } => self.was_being_taken_back(),
@@ -192,9 +201,10 @@ impl Change {
     /// Since it last began: it was being taken back, and nobody had asked for that.
     fn was_being_taken_back(&self) -> bool {
         let latest = self.history.iter().rev().take_while(|entry| entry.phase != Phase::Pending);
-        latest
-            .filter(|entry| entry.phase == Phase::RollingBack)
-            .any(|entry| entry.reason.as_ref().is_none_or(|reason| reason.code != ReasonCode::UndoneByPerson))
+        latest.filter(|entry| entry.phase == Phase::RollingBack).any(|entry| {
+            let code = entry.reason.as_ref().map(|reason| reason.code);
+            !matches!(code, Some(ReasonCode::UndoneByPerson | ReasonCode::LateCall))
+        })
     }
 
     /// Whether it is on its way to what the policies want. What is only being registered has not touched its resource.
@@ -237,6 +247,19 @@ pub struct Registration {
     pub state: RegistrationState,
     /// The lease epoch under which it was last written.
     pub epoch: u64,
+    /// What calls may still make that nobody heard of, and that were made again since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stray: Option<Stray>,
+}
+
+/// A revision that may come beside the one that a registration came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Stray {
+    /// Its number is above this one.
+    pub above: u32,
+    /// It comes before then.
+    pub until: Timestamp,
 }
 
 /// How far a registration has come.
@@ -272,4 +295,15 @@ pub enum RegistrationState {
         /// The revision.
         arn: TaskDefinitionArn,
     },
+}
+
+impl RegistrationState {
+    /// The revision that it came to, whatever became of that.
+    #[must_use]
+    pub const fn revision(&self) -> Option<&TaskDefinitionArn> {
+        match self {
+            Self::Registered { arn } | Self::Quarantined { arn, .. } | Self::Deregistered { arn } => Some(arn),
+            Self::Intended { .. } | Self::Refused { .. } => None,
+        }
+    }
 }

@@ -41,6 +41,11 @@ impl Cluster {
         }
     }
 
+    /// The service that a task belongs to; none for a standalone one, or one that is not there.
+    pub(super) fn owner(&self, id: &str) -> Option<&str> {
+        self.owners.get(id)?.as_deref()
+    }
+
     pub(super) fn task_mut(&mut self, id: &str) -> Option<&mut Task> {
         match self.owners.get(id)? {
             None => self.standalone.get_mut(id),

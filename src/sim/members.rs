@@ -45,6 +45,8 @@ pub(super) fn of(operation: &str) -> Option<&'static [&'static str]> {
             "daemonName",
         ],
         "DescribeTasks" => &["cluster", "tasks", "include"],
+        "GetTaskProtection" => &["cluster", "tasks"],
+        "UpdateTaskProtection" => &["cluster", "tasks", "protectionEnabled", "expiresInMinutes"],
         "ListServiceDeployments" => &["service", "cluster", "status", "createdAt", "nextToken", "maxResults"],
         "DescribeServiceDeployments" => &["serviceDeploymentArns"],
         "DescribeServiceRevisions" => &["serviceRevisionArns"],

@@ -42,6 +42,7 @@ fn bucket(operation: &str) -> Option<Name> {
         "ContinueServiceDeployment" => Name::Published(Bucket::ServiceDeployment),
         "ListTaskDefinitionFamilies" => Name::Published(Bucket::TaskDefinitionRead),
         "DeleteTaskDefinitions" => Name::Other("task-definition-deletion", 5, 1),
+        "UpdateTaskProtection" => Name::Published(Bucket::TaskProtection),
         "RunTask" | "StopTask" => Name::Other("cluster-resource-modify", 100, 40),
         // CloudWatch User Guide, "CloudWatch service quotas". The rate of GetResources is not published.
         "DescribeAlarms" => Name::Other("describe-alarms", 9, 9),

@@ -265,3 +265,47 @@ fn a_setting_is_told_by_the_deployment_that_started_the_task() {
     let newer = Scene::empty().deployment("theirs", "PRIMARY", 1, INTENT + 60, "COMPLETED").records_unavailable();
     check_setting(&newer, "Overtaken");
 }
+
+#[test]
+fn protected_old_tasks_are_waited_for_until_the_last_protection_ends() {
+    let stays = || Scene::during().tasks(2, 1, "old").tasks(2, 2, "ours");
+    check(&stays(), "Underway Draining 2/2");
+    let waits = stays().protected(0, Some(INTENT + 900)).protected(1, Some(INTENT + 1200));
+    check(&waits, "Underway TaskProtection 2/2 native");
+    let Landing::Underway { reason, .. } = revision_move(&waits.facts(INTENT + 300)) else { panic!() };
+    assert_eq!(reason.until, Some(at(INTENT + 1200)));
+    check(&stays().protected(0, None), "Underway TaskProtection 2/2 native");
+    // It has ended; or it is a new task's, which holds nothing up; or the task drains all the same.
+    check(&stays().protected(0, Some(INTENT + 299)), "Underway Draining 2/2");
+    check(&stays().protected(2, Some(INTENT + 900)), "Underway Draining 2/2");
+    let drains = Scene::during().task(1, "old", |task| task["desiredStatus"] = json!("STOPPED")).tasks(2, 2, "ours");
+    check(&drains.protected(0, Some(INTENT + 900)), "Underway Draining 2/1");
+}
+
+#[test]
+fn protected_tasks_are_no_excuse_for_new_ones_that_do_not_come() {
+    let both = |scene: Scene| scene.protected(0, Some(INTENT + 900)).protected(1, Some(INTENT + 900));
+    let beside = |count| both(Scene::during().tasks(2, 1, "old").tasks(count, 2, "ours"));
+    // Four may run, and three do: what keeps the last one is something else.
+    check(&beside(1), "Underway Draining 1/2");
+    check(&beside(2), "Underway TaskProtection 2/2 native");
+    let full = |percent: u32| {
+        let limit = json!({ "maximumPercent": percent, "minimumHealthyPercent": 0 });
+        both(Scene::during().tasks(2, 1, "old")).edit(|service| service["deploymentConfiguration"] = limit)
+    };
+    check(&full(100), "Underway TaskProtection 0/2 native");
+    check(&full(149), "Underway TaskProtection 0/2 native");
+    check(&full(150), "Underway Draining 0/2");
+    let sick = Scene::during().tasks(2, 1, "old").tasks(1, 2, "ours");
+    let sick = sick.task(2, "ours", |task| task["healthStatus"] = json!("UNHEALTHY"));
+    check(&both(sick), "Underway Draining 1/2");
+}
+
+#[test]
+fn protection_that_cannot_be_read_is_said_and_excuses_nothing() {
+    let stays = Scene::during().tasks(2, 1, "old").tasks(2, 2, "ours").protection_unread();
+    check(&stays, "Underway Draining 2/2");
+    let Landing::Underway { reason, .. } = revision_move(&stays.facts(INTENT + 300)) else { panic!() };
+    assert!(reason.message.ends_with("; whether they are protected from scale-in could not be read: no answer"));
+    check(&stays.protected(0, Some(INTENT + 900)), "Underway TaskProtection 2/2 native");
+}

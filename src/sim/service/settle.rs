@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::super::deployment::{RecordStatus, RolloutState};
 use super::super::state::State;
 use super::super::tags::Tags;
-use super::super::task::{LastStatus, Milestone, Order, Stop, Watch};
+use super::super::task::{LastStatus, Milestone, Order, Stop, Task, Watch};
 use super::arithmetic::{Moves, Stand};
 use super::stages::{AFTER, BEFORE};
 use super::state::{Controller, Service, Status};
@@ -66,7 +66,10 @@ impl State {
         }
         let shifts = service.shifts();
         if !shifts {
-            for task in wanted(service, |task| task.started_by.as_deref() != Some(id.as_str()) && !task.ready) {
+            let now = self.now;
+            let spent =
+                |task: &Task| task.started_by.as_deref() != Some(id.as_str()) && !task.ready && !task.is_protected(now);
+            for task in wanted(service, spent) {
                 self.stop_of_service(service, &task, scheduler_stop(&replaced_by(&id)));
             }
         }
@@ -74,7 +77,7 @@ impl State {
         let moves = if shifts { self.shift(service, &stand) } else { stand.moves() };
         self.say_if_stuck(service, moves);
         self.start_tasks(service, &id, moves.start);
-        self.stop_some(service, moves.stop_old, &replaced_by(&id), |task| {
+        let stopped = self.stop_some(service, moves.stop_old, &replaced_by(&id), |task| {
             task.started_by.as_deref() != Some(id.as_str())
         });
         self.stop_some(service, moves.stop_new, &format!("Scaling activity initiated by (deployment {id})"), |task| {
@@ -83,9 +86,10 @@ impl State {
         self.retire(service);
         self.finish(service, desired);
         // A stop frees room that may be used at once.
-        if moves.stop_old > 0 && service.deployments.len() > 1 {
+        if stopped > 0 && service.deployments.len() > 1 {
             self.settle_soon(service);
         }
+        self.settle_when_protection_ends(service);
     }
 
     /// Ends what a person or the circuit breaker wants ended; true if something did, and this turn is over with it.
@@ -230,18 +234,13 @@ impl State {
         }
     }
 
-    fn stop_some(
-        &mut self,
-        service: &mut Service,
-        count: u32,
-        reason: &str,
-        which: impl Fn(&super::super::task::Task) -> bool,
-    ) {
+    /// Stops so many of those that may be stopped, and says how many there were.
+    fn stop_some(&mut self, service: &mut Service, count: u32, reason: &str, which: impl Fn(&Task) -> bool) -> usize {
         let now = self.now;
         let mut candidates: Vec<(bool, Timestamp, String)> = service
             .tasks
             .values()
-            .filter(|task| task.wanted && which(task))
+            .filter(|task| task.wanted && which(task) && !task.is_protected(now))
             .map(|task| (task.ready, task.created_at, task.id.clone()))
             .collect();
         // Those that are not healthy first, then the oldest.
@@ -249,13 +248,14 @@ impl State {
         let chosen: Vec<String> =
             candidates.into_iter().take(usize::try_from(count).unwrap_or(0)).map(|(.., id)| id).collect();
         if chosen.is_empty() {
-            return;
+            return 0;
         }
         let list: Vec<String> = chosen.iter().map(|id| format!("(task {id})")).collect();
         service.say(now, &format!("has stopped {} running tasks: {}.", chosen.len(), list.join(" ")));
-        for id in chosen {
-            self.stop_of_service(service, &id, scheduler_stop(reason));
+        for id in &chosen {
+            self.stop_of_service(service, id, scheduler_stop(reason));
         }
+        chosen.len()
     }
 
     /// Makes a task of a service stop.
@@ -375,7 +375,7 @@ impl Service {
     }
 }
 
-fn wanted(service: &Service, which: impl Fn(&super::super::task::Task) -> bool) -> Vec<String> {
+fn wanted(service: &Service, which: impl Fn(&Task) -> bool) -> Vec<String> {
     let live = service.tasks.values().filter(|task| task.wanted && task.status != LastStatus::Stopped);
     live.filter(|task| which(task)).map(|task| task.id.clone()).collect()
 }

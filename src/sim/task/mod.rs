@@ -2,6 +2,7 @@
 
 mod operations;
 mod placement;
+mod protection;
 mod state;
 mod steps;
 mod view;

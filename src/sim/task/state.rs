@@ -160,6 +160,8 @@ pub(in crate::sim) struct Task {
     /// Whether the service scheduler counts it as healthy.
     pub(in crate::sim) ready: bool,
     pub(in crate::sim) unhealthy: bool,
+    /// Until when neither scaling in nor a deployment may stop it.
+    pub(in crate::sim) protected_until: Option<Timestamp>,
     /// The container instance, by number.
     pub(in crate::sim) instance: Option<u32>,
     /// The host ports it holds there.

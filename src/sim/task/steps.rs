@@ -70,6 +70,7 @@ impl State {
             status: LastStatus::Pending,
             ready: false,
             unhealthy: false,
+            protected_until: None,
             instance,
             ports,
             plan: VecDeque::new(),

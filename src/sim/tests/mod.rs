@@ -4,6 +4,7 @@ mod cluster_claims;
 mod fuzz;
 mod laws;
 mod listing_claims;
+mod protection_claims;
 mod rolling_claims;
 mod service_claims;
 mod stage;

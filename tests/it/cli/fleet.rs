@@ -104,6 +104,33 @@ fn a_plan_says_what_would_change_and_why_the_rest_would_not() {
 }
 
 #[test]
+fn a_plan_says_which_fix_the_first_wave_does_not_try() {
+    let shares_memory = |family: &str| {
+        let mut input = definition(family, None);
+        input["ipcMode"] = json!("host");
+        input
+    };
+    let definitions = [definition("web", Some("host")), shares_memory("api"), shares_memory("job")];
+    let waves = "waves: [{ name: web, where: { services: [web] } }, { name: all, size: rest }]";
+    let ipc = POLICIES.split("---").next().unwrap().replace("pid", "ipc").replace("Pid", "Ipc");
+    let bound = POLICIES.replace("waves: [{ size: 1, bake: 1m }, { size: rest }]", waves);
+    let bound = bound.replace("policies: [no-host-pid]", "policies: [no-host-pid, no-host-ipc]");
+    let services = [("web", "web"), ("api", "api"), ("job", "job")];
+    let (plimsoll, _sim) = with_definitions(&definitions, &services, &format!("{ipc}---\n{bound}"));
+    let plan = plimsoll.run(&["plan", "-f", "policies", "-o", "json"]).exits(1).json();
+    let first = &plan["waves"][0];
+    assert_eq!((&first["name"], &first["services"].as_array().unwrap().len()), (&json!("web"), &1));
+    assert_eq!(
+        (&first["uncovered"][0]["policies"], &first["uncovered"][0]["wave"]),
+        (&json!(["no-host-ipc"]), &json!("all"))
+    );
+    assert_eq!(plan["waves"][1].get("uncovered"), None);
+    plimsoll.run(&["plan", "-f", "policies"]).exits(1).prints(
+        "does not try the fix of no-host-ipc: its `where` matches nothing that needs it; wave all brings it first",
+    );
+}
+
+#[test]
 fn a_plan_can_be_kept_and_asked_for_but_not_edited() {
     let (plimsoll, _sim) = with_fleet();
     plimsoll.run(&["apply", "-f", "policies"]).exits(0);

@@ -159,15 +159,16 @@ const STEPS: &[(&str, &[&str])] = &[
     ),
     ("Stabilizing", &["Verifying", "Succeeded", "Unverified", "RollingBack", "Overtaken", "Gone"]),
     ("Verifying", &["Stabilizing", "Succeeded", "Unverified", "RollingBack", "Overtaken", "Gone"]),
-    ("Succeeded", &["RollingBack"]),
-    ("Unverified", &["Succeeded", "RollingBack", "Overtaken", "Gone"]),
+    ("Succeeded", &["RollingBack", "Clobbered"]),
+    ("Unverified", &["Succeeded", "RollingBack", "Overtaken", "Clobbered", "Gone"]),
     ("RollingBack", &["RolledBack", "Failed", "Overtaken", "Clobbered", "Gone"]),
-    ("RolledBack", &["Pending"]),
+    // A call that nobody heard of arrives when the change is over.
+    ("RolledBack", &["Pending", "RollingBack", "Clobbered"]),
     ("Failed", &["Pending", "RollingBack"]),
     ("Quarantined", &["Pending"]),
-    ("Blocked", &["Pending"]),
+    ("Blocked", &["Pending", "RollingBack", "Clobbered"]),
     ("Deferred", &["Pending"]),
-    ("Overtaken", &["Pending"]),
+    ("Overtaken", &["Pending", "RollingBack", "Clobbered"]),
     ("Clobbered", &["Pending"]),
     ("Gone", &["Pending"]),
 ];
@@ -188,8 +189,10 @@ pub(crate) fn when_written(universe: &Universe, key: &Key, before: Option<&Value
         in_flight(universe, after);
     }
     let resource = after["spec"]["resource"].as_str().unwrap_or_default().to_owned();
-    let by_person = after["cause"]["code"] == "UndoneByPerson";
-    if was != is && matches!(is.as_str(), "RollingBack" | "Quarantined" | "Clobbered") && !by_person {
+    // Nor is a call that came late a failure of the fix; one that was taken back before has failed then.
+    let no_failure =
+        was == "RolledBack" || matches!(after["cause"]["code"].as_str(), Some("UndoneByPerson" | "LateCall"));
+    if was != is && matches!(is.as_str(), "RollingBack" | "Quarantined" | "Clobbered") && !no_failure {
         let why = format!("{name}: {is}");
         for fix in after["spec"]["fixes"].as_array().into_iter().flatten().filter_map(Value::as_str) {
             universe.state().failed.insert((resource.clone(), fix.to_owned()), why.clone());
@@ -305,6 +308,22 @@ pub(crate) fn at_the_end(universe: &Universe) {
                 && universe.changes().iter().any(|change| change.body["spec"]["documents"]["previous"] == previous)
         });
         check(universe, !active || restored, || format!("{} is left over", short(arn)));
+    }
+    // … what was taken back does not run, also where a call came late; unless another change, or somebody, has put it there.
+    for change in universe.changes().iter().filter(|change| phase(&change.body) == "RolledBack") {
+        let spec = &change.body["spec"];
+        let (service, to) = (spec["resource"].as_str().unwrap_or_default(), spec["to"].as_str().unwrap_or_default());
+        let at = change.body["at"].as_str().and_then(|at| at.parse::<Timestamp>().ok()).unwrap_or(Timestamp::EPOCH);
+        let touched = universe.state().touched.get(service).is_some_and(|touched| *touched >= at);
+        let stands = universe.changes().iter().any(|other| {
+            other.body["spec"]["resource"] == service
+                && other.body["spec"]["to"] == to
+                && matches!(phase(&other.body).as_str(), "Succeeded" | "Unverified" | "Failed" | "Clobbered")
+        });
+        let runs = running(universe, service).iter().any(|revision| revision == to);
+        check(universe, touched || stands || !runs, || {
+            format!("{} was taken back from {}, and runs it", short(service), short(to))
+        });
     }
     // … the log of every change is one unbroken chain.
     let events = plimsoll::records::events::Events::of(&universe.store, &universe.target);

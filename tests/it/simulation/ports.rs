@@ -37,9 +37,18 @@ pub(crate) enum Trouble {
     Suspended,
 }
 
-/// How long a call that nobody hears of may take to arrive. AWS's SDKs give up on one attempt after seconds, and what is
-/// on its way then is refused by its signature after five minutes; within our own call timeout is what is common.
+/// How long a call that nobody hears of may take to arrive. AWS's SDKs give up on one attempt after seconds, which is
+/// what is common.
 const LATE: (usize, usize) = (1, 15);
+
+/// Now and then it is one that was thought to be lost: up to ten minutes, twice as long as AWS accepts its signature.
+const LATER: (usize, usize) = (15, 600);
+
+/// How late a call is.
+fn late(universe: &Universe) -> Duration {
+    let range = if universe.happens(200) { LATER } else { LATE };
+    universe.seconds(range)
+}
 
 /// ECS, for one process.
 pub(crate) struct Wire {
@@ -58,7 +67,7 @@ struct Sent<'a> {
 impl Drop for Sent<'_> {
     fn drop(&mut self) {
         if !self.arrived && self.operation.writes() && self.universe.happens(500) {
-            let delay = self.universe.seconds(LATE);
+            let delay = late(self.universe);
             self.universe.arrives_later(self.operation, self.input, delay);
         }
     }
@@ -80,7 +89,7 @@ impl Wire {
                 Err(lost("the connection was closed before the response"))
             }
             Some(Trouble::Late) => {
-                universe.arrives_later(operation, input, universe.seconds(LATE));
+                universe.arrives_later(operation, input, late(universe));
                 Err(lost("timed out"))
             }
             Some(Trouble::ServerError) => Err(lost("ServerException: 500")),

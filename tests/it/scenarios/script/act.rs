@@ -107,6 +107,18 @@ impl People {
         self.call("UpdateService", &input);
     }
 
+    /// Protects all tasks that a service runs from scale-in for so many minutes, or no more.
+    fn protect(&self, place: &str, minutes: Option<u32>) {
+        let (cluster, name) = place.split_once('/').unwrap();
+        let listed = self.call("ListTasks", &json!({ "cluster": cluster, "serviceName": name }));
+        let mut input =
+            json!({ "cluster": cluster, "tasks": listed["taskArns"], "protectionEnabled": minutes.is_some() });
+        if let Some(minutes) = minutes {
+            input["expiresInMinutes"] = json!(minutes);
+        }
+        self.call("UpdateTaskProtection", &input);
+    }
+
     pub(super) async fn apply(&self, yaml: &str) {
         let objects = manifest::parse("script.yaml", yaml).unwrap_or_else(|found| panic!("{found:#?}"));
         let objects = objects.into_iter().map(|sourced| sourced.object).collect();
@@ -169,6 +181,8 @@ impl People {
                 let (cluster, name) = place.split_once('/').unwrap();
                 self.call("DeleteService", &json!({ "cluster": cluster, "service": name, "force": true }));
             }
+            ["protect", place, minutes] => self.protect(place, Some(minutes.parse().unwrap())),
+            ["unprotect", place] => self.protect(place, None),
             ["delete", "cluster", name] => drop(self.call("DeleteCluster", &json!({ "cluster": name }))),
             ["call", operation] => drop(self.call(operation, &data(some.unwrap()))),
             ["stamp", place] => {
@@ -192,6 +206,10 @@ impl People {
             ["fault", operation, "late", span] => self.fault(operation, Fault::Late(length(span)), 1),
             ["fault", operation, "throttled", times] => self.fault(operation, Fault::Throttle, times.parse().unwrap()),
             ["fault", operation, "error", times] => self.fault(operation, Fault::ServerError, times.parse().unwrap()),
+            ["fault", operation, "denied"] => {
+                let (code, message) = ("AccessDeniedException".to_owned(), "not authorized to perform it".to_owned());
+                self.fault(operation, Fault::Refuse { code, message }, usize::MAX);
+            }
             ["no", "faults"] => self.ecs.clear_faults(),
             ["before", operation, ..] => self.around(Moment::Before, operation, line.rest(2)),
             ["after", operation, ..] => self.around(Moment::After, operation, line.rest(2)),

@@ -58,6 +58,13 @@ scripts! {
     hold_beforehand
     killed_after_a_call
     killed_before_a_call
+    late_call_after_an_undo
+    late_call_back_over_somebodys_deployment
+    late_call_found_too_late_to_stop_it
+    late_call_of_a_former_holder
+    late_call_over_somebodys_deployment
+    late_registration_after_a_repeat
+    late_setting_after_an_undo
     max_affected
     max_changes_per_day
     max_failures
@@ -68,10 +75,13 @@ scripts! {
     no_progress
     on_failure_continue
     on_failure_rollback
+    our_revision_deployed_by_a_person
     overtaken
     policies_deleted_in_mid_rollout
     policy_edited_in_mid_rollout
     policy_edited_right_before_a_wave
+    protection_prolonged_and_ended_early
+    protection_that_cannot_be_read
     quiet_setting
     redeployed_with_another_violation
     redeployed_with_the_same_violation
@@ -81,10 +91,12 @@ scripts! {
     services_on_one_revision
     setting_that_deploys
     steady_for
+    tasks_protected_from_scale_in
     undo_after_somebody_deployed
     undo_of_a_rollout
     undo_of_an_undo
     undo_of_one_service
+    undo_waits_for_protected_tasks
     undo_when_the_previous_is_inactive
     waiver_before_the_next_wave
     waiver_while_registering

@@ -1,0 +1,138 @@
+//! Revisions of ours that must not stay *latest*: taken back, quarantined, or made by a call that nobody waits for.
+
+use std::time::Duration;
+
+use super::books::Books;
+use super::error::ControllerError;
+use super::execute::Executor;
+use super::observe;
+use crate::model::document::register_input;
+use crate::model::observed::Fleet;
+use crate::model::{Observed, TaskDefinitionArn};
+use crate::plan::compare::same_task_definition;
+use crate::records::Versioned;
+use crate::records::documents::Documents;
+use crate::rollout::change::READ_LAG;
+use crate::rollout::{Change, Registration, RegistrationState};
+
+/// How old a revision is before it is taken for one that a late call made: who registers one to deploy it does so at once.
+const UNUSED_FOR: Duration = Duration::from_secs(5 * 60);
+
+/// Deregisters revisions of ours that did not stand, once nothing runs on them and nothing names them: they must not
+/// stay *latest*.
+///
+/// Says how many have to wait until reads have caught up.
+pub(super) async fn clear_away(
+    executor: &mut Executor<'_>,
+    books: &mut Books,
+    fleet: &Fleet,
+) -> Result<usize, ControllerError> {
+    if !fleet.gaps.is_empty() || fleet.services.values().any(|service| matches!(service, Observed::Unknown { .. })) {
+        return Ok(0);
+    }
+    let mut waiting = 0;
+    for registration in books.registrations.clone() {
+        let registration = registration.value;
+        clear_strays(executor, books, fleet, &registration).await?;
+        if let RegistrationState::Intended { last, at } = registration.state {
+            if !is_waited_for(books, &registration) {
+                executor.find_abandoned(books, registration, last, at).await?;
+            }
+            continue;
+        }
+        let (RegistrationState::Registered { arn } | RegistrationState::Quarantined { arn, .. }) = &registration.state
+        else {
+            continue;
+        };
+        if registration.adopted {
+            continue;
+        }
+        let made_for = |change: &&Versioned<Change>| {
+            let documents = change.value.spec.documents.as_ref();
+            documents.is_some_and(|documents| documents.wanted == registration.wanted)
+                && change.value.spec.from.as_ref() == Some(&registration.from)
+        };
+        let all = || books.campaigns.iter().chain(&books.ended).flat_map(|campaign| &campaign.changes).filter(made_for);
+        // What was written after the fleet was read, or so little before that reads may lag, does not show in it.
+        let unseen =
+            |change: &Versioned<Change>| change.value.entered().is_some_and(|entered| entered + READ_LAG > fleet.at);
+        // To what was quarantined no service was ever moved.
+        let quarantined = matches!(registration.state, RegistrationState::Quarantined { .. });
+        let needed = all().any(|change| change.value.stands() || !change.value.state.phase().is_final());
+        if !needed && !quarantined && all().any(unseen) {
+            waiting += 1;
+            continue;
+        }
+        // What a change goes back to was registered for no change to move to.
+        let moved_to = all().next().is_some();
+        if needed || !moved_to || is_used(executor, fleet, arn).await {
+            continue;
+        }
+        executor.deregister(books, &registration, arn).await?;
+    }
+    Ok(waiting)
+}
+
+/// Whether any service names a revision, or any task runs it.
+async fn is_used(executor: &Executor<'_>, fleet: &Fleet, arn: &TaskDefinitionArn) -> bool {
+    let named = fleet.services.values().filter_map(Observed::known).any(|service| {
+        service.task_definition.as_ref() == Some(arn)
+            || service.deployments.iter().any(|deployment| &deployment.task_definition == arn)
+    });
+    let mut runs = named;
+    for cluster in fleet.clusters.keys() {
+        runs = runs || observe::runs(executor.ecs, cluster, arn).await.unwrap_or(true);
+    }
+    runs
+}
+
+/// Deregisters what a repeated registration's earlier call has made all the same, beside what the registration came to:
+/// the same document by the same principal, that nothing has used for a while.
+async fn clear_strays(
+    executor: &mut Executor<'_>,
+    books: &mut Books,
+    fleet: &Fleet,
+    registration: &Registration,
+) -> Result<(), ControllerError> {
+    let now = executor.now();
+    let Some(stray) = registration.stray.as_ref().filter(|stray| stray.until + UNUSED_FOR > now) else { return Ok(()) };
+    let Some(own) = registration.state.revision() else { return Ok(()) };
+    // What cannot be read now is looked for at the next pass.
+    let Observed::Known { value: own, .. } = observe::definition(executor.ecs, own.as_str(), now).await else {
+        return Ok(());
+    };
+    let Some(document) = Documents::of(executor.store, executor.target).get(&registration.wanted).await? else {
+        return Ok(());
+    };
+    let Ok(above) = observe::revisions_above(executor.ecs, &registration.family, stray.above).await else {
+        return Ok(());
+    };
+    for arn in above {
+        let known = |known: &Versioned<Registration>| known.value.state.revision() == Some(&arn);
+        if books.registrations.iter().any(known) {
+            continue;
+        }
+        let Observed::Known { value: found, .. } = observe::definition(executor.ecs, arn.as_str(), now).await else {
+            continue;
+        };
+        let is_ours = found.registered_by == own.registered_by
+            && register_input(&found).is_ok_and(|input| same_task_definition(&input, &document));
+        let rests = found.registered_at.is_some_and(|at| at + UNUSED_FOR <= now);
+        if is_ours && rests && !is_used(executor, fleet, &arn).await {
+            executor.call_deregister(&arn).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a change that goes on, there or back, needs what is being registered.
+fn is_waited_for(books: &Books, registration: &Registration) -> bool {
+    let all = books.campaigns.iter().chain(&books.ended).flat_map(|campaign| &campaign.changes);
+    all.filter(|change| !change.value.state.phase().is_final()).any(|change| {
+        let documents = change.value.spec.documents.as_ref();
+        change.value.spec.from.as_ref() == Some(&registration.from)
+            && documents.is_some_and(|documents| {
+                documents.wanted == registration.wanted || documents.previous == registration.wanted
+            })
+    })
+}

@@ -1,0 +1,251 @@
+//! Calls that arrive when what they were for is over.
+//!
+//! ECS cannot be fenced: UpdateService has neither a condition nor a client token, so what a controller sent before it
+//! lost the reply, its lease or its life may have its effect minutes later, when the change has been undone or somebody
+//! else has deployed. Such calls are counted on their change; while one may still arrive, its service is looked at, and
+//! what it does is taken back like anything else of ours.
+//!
+//! StopServiceDeployment needs none of this: it names one deployment, which is to be taken back anyway.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::adoption::{overwritten, sources};
+use super::change::READ_LAG;
+use super::landing::{CLOCK_SLACK, Facts, started_by_us};
+use super::record::Change;
+use super::setting::{self, Standing};
+use super::state::{Back, Phase, State};
+use crate::model::observed::Deployment;
+use crate::model::{ChangeKind, Observed, Reason, ReasonCode, TaskDefinitionArn, Timestamp};
+
+/// How long a call that nobody heard of is waited for: AWS refuses a signature that is more than five minutes old, and
+/// machines' clocks are some minutes apart.
+pub const LATE_CALLS: Duration = Duration::from_secs(15 * 60);
+
+/// Calls of one kind, for one change, of which nobody heard.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Unheard {
+    /// The revision they move the service to; none for a setting.
+    pub to: Option<TaskDefinitionArn>,
+    /// Whether they take the change back.
+    pub back: bool,
+    /// How many there are.
+    pub calls: u32,
+    /// When the last of them was intended.
+    pub intent: Timestamp,
+    /// Until when one may arrive.
+    pub until: Timestamp,
+}
+
+/// The call that the change's state is the intent of, if it is one.
+fn intended(change: &Change) -> Option<(Option<TaskDefinitionArn>, bool, Timestamp)> {
+    let revision = change.spec.kind == ChangeKind::Revision;
+    match &change.state {
+        State::Updating { to, intent, .. } => Some((to.clone().filter(|_| revision), false, *intent)),
+        State::RollingBack { back: Back::Updating { to, intent, .. }, .. } => {
+            Some((to.clone().filter(|_| revision), true, *intent))
+        }
+        _ => None,
+    }
+}
+
+/// Nobody heard of the call that the change's state is the intent of: its reply was lost, or the intent is all that
+/// another controller, or an earlier attempt at this pass, has left.
+///
+/// Saying so twice of one call counts it once.
+pub fn not_heard_of(change: &mut Change, now: Timestamp) {
+    let Some((to, back, intent)) = intended(change) else { return };
+    let until = now + LATE_CALLS;
+    match change.unheard.iter_mut().find(|known| known.back == back && known.to == to) {
+        Some(known) => {
+            known.calls += u32::from(known.intent < intent);
+            (known.intent, known.until) = (intent, until);
+        }
+        None => change.unheard.push(Unheard { to, back, calls: 1, intent, until }),
+    }
+}
+
+/// The change is about to go to `next` by what was seen of its resource. Where that is the effect of a call that nobody
+/// had heard of, there is one less of them on its way.
+pub fn heard_of(change: &mut Change, next: &State) {
+    let Some((back, intent)) = (match (&change.state, next) {
+        (State::Updating { intent, .. }, State::Stabilizing { .. } | State::Succeeded { .. })
+        | (State::RollingBack { deployment: None, intent, .. }, State::RollingBack { deployment: Some(_), .. }) => {
+            Some((false, *intent))
+        }
+        (
+            State::RollingBack { back: Back::Updating { intent, .. }, .. },
+            State::RollingBack { back: Back::Watching { .. }, .. } | State::RolledBack { .. },
+        ) => Some((true, *intent)),
+        _ => None,
+    }) else {
+        return;
+    };
+    // A later call was answered: what is seen is that one's.
+    let call = change.unheard.iter().position(|known| known.back == back && known.intent == intent);
+    one_less(change, call);
+}
+
+fn one_less(change: &mut Change, place: Option<usize>) {
+    if let Some(known) = place.and_then(|place| change.unheard.get_mut(place)) {
+        known.calls = known.calls.saturating_sub(1);
+    }
+    change.unheard.retain(|known| known.calls > 0);
+}
+
+/// A call that arrived, and what follows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Arrived {
+    /// The state that the change goes to.
+    pub state: State,
+    /// What was seen.
+    pub reason: Reason,
+    call: usize,
+}
+
+/// Carries out what follows from a call that arrived.
+pub fn enter(change: &mut Change, arrived: Arrived, now: Timestamp) {
+    one_less(change, Some(arrived.call));
+    change.enter(arrived.state, Some(arrived.reason), now);
+}
+
+/// Whether a call may still arrive though the change is over. Then its resource is to be looked at.
+#[must_use]
+pub fn is_watched(change: &Change, now: Timestamp) -> bool {
+    let over = matches!(
+        change.state,
+        State::Succeeded { .. }
+            | State::Unverified { .. }
+            | State::RolledBack { .. }
+            | State::Blocked { .. }
+            | State::Overtaken { .. }
+    );
+    // Reads may lag, and show what was before.
+    let settled = change.entered().is_some_and(|entered| entered + READ_LAG <= now);
+    over && settled && change.unheard.iter().any(|call| call.until > now)
+}
+
+/// Whether a call has arrived though the change is over, by what was just read of its resource.
+///
+/// `others` are the other changes of the same resource: what one of them has in hand is its own to find out about.
+/// `home` is the revision that the change goes back to, where that is not the one it came from.
+#[must_use]
+pub fn arrived(
+    change: &Change,
+    others: &[&Change],
+    facts: &Facts,
+    home: Option<&TaskDefinitionArn>,
+    now: Timestamp,
+) -> Option<Arrived> {
+    if !is_watched(change, now) || others.iter().any(|other| other.state.phase().is_in_flight()) {
+        return None;
+    }
+    match change.spec.kind {
+        ChangeKind::Revision => moved(change, others, facts, home, now),
+        ChangeKind::DeployingSetting | ChangeKind::QuietSetting | ChangeKind::ClusterSetting => {
+            set(change, others, facts, now)
+        }
+    }
+}
+
+/// The service was moved to a revision that the change is done with.
+fn moved(
+    change: &Change,
+    others: &[&Change],
+    facts: &Facts,
+    home: Option<&TaskDefinitionArn>,
+    now: Timestamp,
+) -> Option<Arrived> {
+    let service = facts.service.known().filter(|service| service.created_at == change.spec.created_at)?;
+    let primary = service.primary().filter(|_| service.status == "ACTIVE")?;
+    let place = change
+        .unheard
+        .iter()
+        .position(|known| known.until > now && known.to.as_ref() == Some(&primary.task_definition))?;
+    let call = change.unheard.get(place)?;
+    let begun = change.last_entered(Phase::Updating)?;
+    if primary.created_at + CLOCK_SLACK < begun || is_known(change, others, facts, primary) {
+        return None;
+    }
+    let theirs = overwritten(change, service, facts, primary, home);
+    let what = format!(
+        "a call sent at {} or before had its effect at {}, when nobody waited for it any more: `{}` was deployed",
+        call.intent,
+        primary.created_at,
+        primary.task_definition.short()
+    );
+    let over = theirs.map(|theirs| format!("{what} over somebody's `{}`", theirs.short()));
+    // On the way back it is where it belongs, and a change that stands wants its revision to run; but not over what
+    // somebody has deployed since.
+    if (call.back || change.stands()) && over.is_none() {
+        return None;
+    }
+    let reason = Reason::of(ReasonCode::LateCall, over.unwrap_or(what));
+    Some(Arrived { state: back(change, &reason, Some(primary), primary.created_at), reason, call: place })
+}
+
+/// Whether the deployment is one that the records tell of, or that a call of ours cannot have begun.
+fn is_known(change: &Change, others: &[&Change], facts: &Facts, primary: &Deployment) -> bool {
+    let own = |change: &Change| match &change.state {
+        State::Succeeded { deployment, .. } | State::Unverified { deployment, .. } => {
+            deployment.as_ref() == Some(&primary.id)
+        }
+        _ => false,
+    };
+    if own(change) || others.iter().any(|other| own(other)) {
+        return true;
+    }
+    let to = Some(&primary.task_definition);
+    match started_by_us(facts, to, primary.created_at).and_then(|record| sources(facts, record)) {
+        // ECS starts no deployment for what the service has already: somebody forced one.
+        Some(sources) if !sources.is_empty() => sources.iter().all(|source| Some(source) == to),
+        // It cannot be told, and another change stands on that revision.
+        _ => others.iter().any(|other| other.stands() && other.spec.to.as_ref() == to),
+    }
+}
+
+/// A setting that was taken back is as the change had made it.
+fn set(change: &Change, others: &[&Change], facts: &Facts, now: Timestamp) -> Option<Arrived> {
+    let State::RolledBack { .. } = change.state else { return None };
+    let place = change.unheard.iter().position(|known| known.until > now && !known.back)?;
+    let call = change.unheard.get(place)?;
+    let same = |other: &&&Change| other.stands() && other.spec.kind == change.spec.kind;
+    if others.iter().any(|other| same(&other)) {
+        return None;
+    }
+    let document = setting::document(change, facts).ok()?;
+    let primary = match &facts.service {
+        Observed::Known { value, .. } if value.created_at == change.spec.created_at => value.primary(),
+        Observed::Known { .. } | Observed::Unknown { .. } => return None,
+        Observed::Absent { .. } => None,
+    };
+    if setting::standing(change, document) != Standing::Made {
+        return None;
+    }
+    let message = format!(
+        "a call sent at {} or before had its effect after the setting had been taken back: it is as the call made it",
+        call.intent
+    );
+    let reason = Reason::of(ReasonCode::LateCall, message);
+    let deploys = change.spec.kind == ChangeKind::DeployingSetting;
+    let primary = primary.filter(|_| deploys);
+    let intent = primary.map_or(call.intent, |primary| primary.created_at);
+    Some(Arrived { state: back(change, &reason, primary, intent), reason, call: place })
+}
+
+/// To be taken back again, for the reason that it was taken back for before; else for being late, which is no failure of
+/// the fix.
+fn back(change: &Change, reason: &Reason, ours: Option<&Deployment>, intent: Timestamp) -> State {
+    let cause = match &change.state {
+        State::RolledBack { cause, .. } => cause.clone(),
+        _ => reason.clone(),
+    };
+    State::RollingBack { cause, deployment: ours.map(|ours| ours.id.clone()), intent, back: Back::Deciding }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,230 @@
+use serde_json::json;
+
+use super::*;
+use crate::model::change::Setting;
+use crate::rollout::fixture::{INTENT, Scene, at, change, entered, reason, revision};
+use crate::rollout::state::Progress;
+
+/// When the change was over, and when its service is looked at.
+const OVER: i64 = INTENT + 60;
+const NOW: i64 = OVER + 300;
+
+fn updating(intent: i64) -> State {
+    State::Updating { to: Some(revision(2)), before: Some("old".to_owned()), intent: at(intent) }
+}
+
+fn stabilizing() -> State {
+    let progress = Progress::start(at(INTENT + 25));
+    State::Stabilizing { to: Some(revision(2)), deployment: "ours".to_owned(), intent: at(INTENT), progress }
+}
+
+fn going_back(deployment: Option<&str>, back: Back) -> State {
+    let (cause, deployment) = (reason(ReasonCode::TasksFail), deployment.map(ToOwned::to_owned));
+    State::RollingBack { cause, deployment, intent: at(INTENT), back }
+}
+
+fn sending_back(intent: i64) -> Back {
+    Back::Updating { to: Some(revision(1)), before: "ours".to_owned(), intent: at(intent) }
+}
+
+fn rolled_back() -> State {
+    State::RolledBack { cause: reason(ReasonCode::UndoneByPerson), at: at(OVER) }
+}
+
+fn overtaken() -> State {
+    State::Overtaken { reason: reason(ReasonCode::Overtaken), at: at(OVER) }
+}
+
+fn succeeded() -> State {
+    State::Succeeded { at: at(OVER), deployment: Some("ours".to_owned()) }
+}
+
+/// Sent, not heard of, and over.
+fn over(state: State) -> Change {
+    let mut change = entered(change(ChangeKind::Revision), updating(INTENT), INTENT);
+    not_heard_of(&mut change, at(INTENT));
+    entered(change, state, OVER)
+}
+
+/// Sent back, not heard of, and over.
+fn over_back(state: State) -> Change {
+    let mut change = entered(change(ChangeKind::Revision), updating(INTENT), INTENT);
+    change.enter(going_back(Some("ours"), sending_back(INTENT + 30)), None, at(INTENT + 30));
+    not_heard_of(&mut change, at(INTENT + 30));
+    entered(change, state, OVER)
+}
+
+/// The service, moved late to a revision, from another.
+fn moved(to: u32, from: u32) -> Scene {
+    let record = |record: &mut serde_json::Value| record["sources"] = json!([from]);
+    Scene::empty()
+        .deployment("late", "PRIMARY", to, OVER + 100, "IN_PROGRESS")
+        .record_with("IN_PROGRESS", to, OVER + 100, record)
+        .tasks(2, to, "late")
+}
+
+#[track_caller]
+fn check(change: &Change, others: &[&Change], scene: &Scene, expected: &str) {
+    let found = arrived(change, others, &scene.facts(NOW), None, at(NOW));
+    let told = found.map_or_else(
+        || "-".to_owned(),
+        |found| match &found.state {
+            State::RollingBack { cause, deployment, .. } => {
+                let deployment = deployment.as_deref().unwrap_or("-");
+                format!("{} back for {}: {deployment}", found.reason.code.as_str(), cause.code.as_str())
+            }
+            state => state.phase().as_str().to_owned(),
+        },
+    );
+    assert_eq!(told, expected);
+}
+
+fn calls(change: &Change) -> Vec<(bool, u32)> {
+    change.unheard.iter().map(|known| (known.back, known.calls)).collect()
+}
+
+#[test]
+fn a_call_counts_once_however_often_it_is_said_that_nobody_heard_of_it() {
+    let mut change = entered(change(ChangeKind::Revision), updating(INTENT), INTENT);
+    not_heard_of(&mut change, at(INTENT));
+    not_heard_of(&mut change, at(INTENT + 5));
+    assert_eq!(calls(&change), [(false, 1)]);
+    change.state = updating(INTENT + 20);
+    not_heard_of(&mut change, at(INTENT + 20));
+    assert_eq!(calls(&change), [(false, 2)]);
+    change.state = going_back(Some("ours"), sending_back(INTENT + 60));
+    not_heard_of(&mut change, at(INTENT + 60));
+    assert_eq!(calls(&change), [(false, 2), (true, 1)]);
+    // StopServiceDeployment names what is to be taken back anyway.
+    let arn = "arn:aws:ecs:eu-west-1:1:service-deployment/prod/web/d0".parse().unwrap();
+    for state in [stabilizing(), State::Pending, going_back(None, Back::Stopping { arn, intent: at(INTENT) })] {
+        change.state = state;
+        not_heard_of(&mut change, at(INTENT + 60));
+        assert_eq!(calls(&change), [(false, 2), (true, 1)]);
+    }
+}
+
+#[test]
+fn an_effect_that_is_seen_is_that_of_one_call_unless_a_later_one_was_answered() {
+    let mut change = entered(change(ChangeKind::Revision), updating(INTENT), INTENT);
+    not_heard_of(&mut change, at(INTENT));
+    let once = change.clone();
+    heard_of(&mut change, &stabilizing());
+    assert_eq!(calls(&change), []);
+    let mut repeated = once.clone();
+    repeated.state = updating(INTENT + 20);
+    heard_of(&mut repeated, &stabilizing());
+    assert_eq!(calls(&repeated), [(false, 1)], "the repeat was answered: the first may still come");
+    let mut both = once.clone();
+    both.state = updating(INTENT + 20);
+    not_heard_of(&mut both, at(INTENT + 20));
+    heard_of(&mut both, &stabilizing());
+    assert_eq!(calls(&both), [(false, 1)]);
+    let mut undone = once.clone();
+    undone.state = going_back(None, Back::Deciding);
+    heard_of(&mut undone, &going_back(Some("ours"), Back::Deciding));
+    assert_eq!(calls(&undone), []);
+    let mut waits = once;
+    heard_of(&mut waits, &updating(INTENT + 20));
+    assert_eq!(calls(&waits), [(false, 1)]);
+    let mut back = over_back(overtaken());
+    back.state = going_back(Some("ours"), sending_back(INTENT + 30));
+    heard_of(&mut back, &going_back(Some("ours"), Back::Watching { to: None, progress: Progress::start(at(0)) }));
+    assert_eq!(calls(&back), []);
+}
+
+#[test]
+fn a_service_is_watched_for_a_quarter_of_an_hour_after_the_last_turn_its_change_took() {
+    let change = over(rolled_back());
+    assert!(!is_watched(&change, at(OVER + 19)), "reads may lag");
+    assert!(is_watched(&change, at(OVER + 20)) && is_watched(&change, at(OVER + 899)));
+    assert!(!is_watched(&change, at(OVER + 900)));
+    assert!(!is_watched(&entered(over(rolled_back()), stabilizing(), OVER), at(NOW)), "its own step finds it");
+    let heard = Change { unheard: vec![], ..change };
+    assert!(!is_watched(&heard, at(NOW)), "every call was answered");
+    // What could have come before the change took another turn, and did not, is not waited for again.
+    let mut later = over(overtaken());
+    later.enter(State::Pending, None, at(OVER + 900));
+    assert_eq!(calls(&later), []);
+}
+
+#[test]
+fn what_came_after_the_change_was_taken_back_is_taken_back_for_the_same_reason() {
+    check(&over(rolled_back()), &[], &moved(2, 1), "LateCall back for UndoneByPerson: late");
+    check(&over(rolled_back()), &[], &moved(2, 1).records_unavailable(), "LateCall back for UndoneByPerson: late");
+    check(&over(rolled_back()), &[], &Scene::before(), "-");
+    check(&over(rolled_back()), &[], &moved(3, 1), "-");
+    check(&over(rolled_back()), &[], &moved(2, 1).created(OVER), "-");
+    let blocked = State::Blocked { reason: reason(ReasonCode::Refused), at: at(OVER) };
+    check(&over(blocked), &[], &moved(2, 1), "LateCall back for LateCall: late");
+    let heard = Change { unheard: vec![], ..over(rolled_back()) };
+    check(&heard, &[], &moved(2, 1), "-");
+}
+
+#[test]
+fn being_late_is_no_failure_of_the_fix() {
+    let mut change = over(overtaken());
+    let found = arrived(&change, &[], &moved(2, 1).facts(NOW), None, at(NOW)).unwrap();
+    enter(&mut change, found, at(NOW));
+    assert_eq!((change.state.phase(), change.failed(), calls(&change)), (Phase::RollingBack, false, vec![]));
+    assert!(change.history.last().unwrap().reason.as_ref().unwrap().message.contains("`web:2` was deployed"));
+}
+
+#[test]
+fn what_came_over_somebodys_deployment_is_found_also_where_the_change_stands() {
+    check(&over(overtaken()), &[], &moved(2, 9), "LateCall back for LateCall: late");
+    check(&over(succeeded()), &[], &moved(2, 9), "LateCall back for LateCall: late");
+    let drains = moved(2, 1).no_records().deployment("theirs", "ACTIVE", 9, OVER + 50, "COMPLETED");
+    check(&over(succeeded()), &[], &drains, "LateCall back for LateCall: late");
+    // It wants its revision to run; nobody has lost anything.
+    check(&over(succeeded()), &[], &moved(2, 1), "-");
+    check(&over(succeeded()), &[], &Scene::landed(), "-");
+}
+
+#[test]
+fn a_call_back_that_came_over_somebodys_deployment_is_found() {
+    check(&over_back(rolled_back()), &[], &moved(1, 9), "LateCall back for UndoneByPerson: late");
+    check(&over_back(rolled_back()), &[], &moved(1, 2), "-");
+    check(&over_back(rolled_back()), &[], &moved(2, 1), "-");
+}
+
+#[test]
+fn what_people_and_other_changes_do_is_not_taken_for_a_late_call() {
+    // ECS would have started nothing: somebody forced a new deployment of what ran.
+    check(&over(overtaken()), &[], &moved(2, 2), "-");
+    let other = |state: State| {
+        let mut other = entered(change(ChangeKind::Revision), updating(OVER), OVER);
+        other.enter(state, None, at(OVER + 100));
+        other
+    };
+    check(&over(overtaken()), &[&other(stabilizing())], &moved(2, 9), "-");
+    let lands = State::Succeeded { at: at(OVER + 200), deployment: Some("late".to_owned()) };
+    check(&over(overtaken()), &[&other(lands)], &moved(2, 9), "-");
+    let stood = other(succeeded());
+    check(&over(overtaken()), &[&stood], &moved(2, 9), "LateCall back for LateCall: late");
+    check(&over(overtaken()), &[&stood], &moved(2, 9).records_unavailable(), "-");
+}
+
+#[test]
+fn a_setting_that_came_after_it_was_taken_back_is_taken_back_again() {
+    let about = |kind: ChangeKind| {
+        let mut change = change(kind);
+        change.spec.setting = Some(Setting {
+            forward: json!({ "enableExecuteCommand": false }).as_object().unwrap().clone(),
+            back: json!({ "enableExecuteCommand": true }).as_object().unwrap().clone(),
+        });
+        change.state = State::Updating { to: Some(revision(1)), before: None, intent: at(INTENT) };
+        not_heard_of(&mut change, at(INTENT));
+        change
+    };
+    let shows = |on: bool| Scene::before().edit(|service| service["enableExecuteCommand"] = json!(on));
+    let quiet = entered(about(ChangeKind::QuietSetting), rolled_back(), OVER);
+    check(&quiet, &[], &shows(false), "LateCall back for UndoneByPerson: -");
+    check(&quiet, &[], &shows(true), "-");
+    let deploys = entered(about(ChangeKind::DeployingSetting), rolled_back(), OVER);
+    check(&deploys, &[], &shows(false), "LateCall back for UndoneByPerson: old");
+    // It is as others have made it, or as it should be.
+    check(&entered(about(ChangeKind::QuietSetting), overtaken(), OVER), &[], &shows(false), "-");
+    let other = entered(about(ChangeKind::QuietSetting), State::Succeeded { at: at(OVER), deployment: None }, OVER);
+    check(&quiet, &[&other], &shows(false), "-");
+}
