@@ -163,6 +163,12 @@ pub const PERMISSIONS: &[Permission] = &[
     ),
     ecs(Operation::DescribeTasks, Observe, Task, "which revision and image digests a task runs, and how it stopped"),
     ecs(
+        Operation::GetTaskProtection,
+        Observe,
+        Task,
+        "until when old tasks are protected from scale-in, where a deployment waits for them",
+    ),
+    ecs(
         Operation::ListServiceDeployments,
         Observe,
         Service,

@@ -57,7 +57,7 @@ pub(super) fn input(operation: Operation, target: &TargetId, partition: &str) ->
         Operation::DescribeTaskDefinition | Operation::DeregisterTaskDefinition => {
             json!({ "taskDefinition": format!("{NOTHING}:1") })
         }
-        Operation::DescribeTasks => json!({ "cluster": NOTHING, "tasks": [task] }),
+        Operation::DescribeTasks | Operation::GetTaskProtection => json!({ "cluster": NOTHING, "tasks": [task] }),
         Operation::ListServiceDeployments => json!({ "cluster": NOTHING, "service": NOTHING, "maxResults": 1 }),
         Operation::DescribeServiceDeployments => {
             json!({ "serviceDeploymentArns": [arn(&format!("service-deployment/{NOTHING}/{NOTHING}/{long}"))] })
