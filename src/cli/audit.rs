@@ -10,6 +10,7 @@ use super::printed::Printed;
 use super::run::Session;
 use super::targets;
 use crate::model::TargetId;
+use crate::ports::Store;
 use crate::records::events::{Events, verify};
 
 /// What to do with the event log.
@@ -51,7 +52,21 @@ pub(super) async fn run(session: &mut Session, verb: Verb) -> Result<Answer, Err
     session.output.only(&[Format::Table, Format::Wide, Format::Json, Format::Yaml])?;
     let Verb::Verify = verb;
     let opened = session.store().await?;
-    let store = opened.store.as_ref();
+    let report = verified(session, opened.store.as_ref()).await?;
+    match session.output.format() {
+        Format::Json | Format::Yaml => session.output.value(&report.to_json())?,
+        _ => {
+            for one in &report.broken {
+                session.output.text(one)?;
+            }
+            session.output.text(&report.sentence())?;
+        }
+    }
+    Ok(Answer::of(report.is_whole()))
+}
+
+/// Checks every chain.
+pub(super) async fn verified(session: &Session, store: &dyn Store) -> Result<AuditReport, Error> {
     let (mut count, mut broken, mut heads) = (0, Vec::new(), Vec::<Head>::new());
     for target in targets::all(session, store).await? {
         let events = Events::of(store, &target).list("").await?;
@@ -69,16 +84,17 @@ pub(super) async fn run(session: &mut Session, verb: Verb) -> Result<Answer, Err
             hash: event.hash.clone(),
         }));
     }
-    match session.output.format() {
-        Format::Json | Format::Yaml => {
-            session.output.value(&AuditReport { events: count, broken: broken.clone(), heads }.to_json())?;
-        }
-        _ => {
-            for one in &broken {
-                session.output.text(one)?;
-            }
-            session.output.text(&format!("{count} events in {} chains, {} broken", heads.len(), broken.len()))?;
-        }
+    Ok(AuditReport { events: count, broken, heads })
+}
+
+impl AuditReport {
+    /// For people.
+    pub(super) fn sentence(&self) -> String {
+        format!("{} events in {} chains, {} broken", self.events, self.heads.len(), self.broken.len())
     }
-    Ok(Answer::of(broken.is_empty()))
+
+    /// Whether nobody has changed anything.
+    pub(super) const fn is_whole(&self) -> bool {
+        self.broken.is_empty()
+    }
 }
