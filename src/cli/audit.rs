@@ -12,7 +12,8 @@ use super::output::Format;
 use super::printed::Printed;
 use super::run::Session;
 use super::targets;
-use crate::model::{TargetId, Timestamp};
+use crate::model::TargetId;
+use crate::ports::Store;
 use crate::records::events::{self, Events};
 
 /// What to do with the event log.
@@ -66,28 +67,26 @@ pub(super) async fn run(session: &mut Session, verb: Verb) -> Result<Answer, Err
     let Verb::Verify { heads: seen } = verb;
     let seen = seen.as_deref().map(exported).transpose()?.unwrap_or_default();
     let opened = session.store().await?;
-    let store = opened.store.as_ref();
-    let now = session.now();
-    let report = verify(store, &targets::all(session, store).await?, &seen, now).await?;
+    let report = verified(session, opened.store.as_ref(), &seen).await?;
     match session.output.format() {
         Format::Json | Format::Yaml => session.output.value(&report.to_json())?,
         _ => {
             for one in &report.broken {
                 session.output.text(one)?;
             }
-            let AuditReport { events, broken, heads } = &report;
-            session.output.text(&format!("{events} events in {} chains, {} broken", heads.len(), broken.len()))?;
+            session.output.text(&report.sentence())?;
         }
     }
-    Ok(Answer::of(report.broken.is_empty()))
+    Ok(Answer::of(report.is_whole()))
 }
 
-async fn verify(
-    store: &dyn crate::ports::Store,
-    targets: &[TargetId],
+/// Checks every chain, also against heads that were exported before.
+pub(super) async fn verified(
+    session: &Session,
+    store: &dyn Store,
     seen: &BTreeMap<TargetId, Vec<events::Head>>,
-    now: Timestamp,
 ) -> Result<AuditReport, Error> {
+    let (targets, now) = (targets::all(session, store).await?, session.now());
     let mut report = AuditReport { events: 0, broken: Vec::new(), heads: Vec::new() };
     // A target whose records are all gone is in nobody's list any more.
     let all: std::collections::BTreeSet<&TargetId> = targets.iter().chain(seen.keys()).collect();
@@ -127,4 +126,16 @@ fn exported(path: &Path) -> Result<BTreeMap<TargetId, Vec<events::Head>>, Error>
         by_target.entry(target).or_default().push(head);
     }
     Ok(by_target)
+}
+
+impl AuditReport {
+    /// For people.
+    pub(super) fn sentence(&self) -> String {
+        format!("{} events in {} chains, {} broken", self.events, self.heads.len(), self.broken.len())
+    }
+
+    /// Whether nobody has changed anything.
+    pub(super) const fn is_whole(&self) -> bool {
+        self.broken.is_empty()
+    }
 }

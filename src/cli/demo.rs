@@ -3,8 +3,11 @@
 //! It is the real controller, the real policies and the real rollout over the model of ECS in `sim`; only ECS and the
 //! clock are not real. Every promise that is shown is checked at the end, on the simulated world.
 
+mod killed;
+mod people;
 mod promises;
 mod screen;
+mod shown;
 mod story;
 
 use clap::Args;
@@ -28,7 +31,7 @@ pub struct DemoArguments {
 
 /// Shows the loop. Yes only if the fleet converged and every promise was kept.
 pub(super) async fn run(session: &mut Session, arguments: DemoArguments) -> Result<Answer, Error> {
-    let mut story = story::Story::begin(&arguments, &session.output)?;
+    let mut story = story::Story::begin(&arguments, session)?;
     let kept = story.tell().await?;
     Ok(Answer::of(kept))
 }

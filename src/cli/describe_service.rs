@@ -1,5 +1,6 @@
 //! `describe service`: why is this service in this state? From what its policies say to the last event.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use schemars::JsonSchema;
@@ -136,12 +137,16 @@ impl Known<'_> {
         for put_back in &planned.put_back {
             writeln!(text, "put back: {}", clean_text(&put_back.to_string()))?;
         }
+        // One Hold for each fix of a change, all of them told alike.
+        let mut held = BTreeSet::new();
         for hold in self.holds {
             let until = hold.until.map(|until| format!(" until {until}")).unwrap_or_default();
             let from = hold.rollout.as_ref().map(|rollout| format!(" (rollout `{rollout}`)")).unwrap_or_default();
             let over = if hold.until.is_some_and(|until| until <= self.now) { ", which is over" } else { "" };
             let line = format!("held: {}{until}{over}: {}{from}", hold.policy, hold.reason.message);
-            writeln!(text, "{}", clean_text(&line))?;
+            if held.insert(line.clone()) {
+                writeln!(text, "{}", clean_text(&line))?;
+            }
         }
         for reason in self.freezes(planned) {
             let until = reason.until.map(|until| format!(" until {until}")).unwrap_or_default();

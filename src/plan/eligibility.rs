@@ -94,10 +94,15 @@ fn in_progress(service: &Service) -> Option<Reason> {
     let name = service.arn.short();
     let primary = service.primary()?;
     let several = service.deployments.iter().filter(|deployment| deployment.status != "INACTIVE").count() > 1;
-    let rolling_back = service
-        .deployments
-        .iter()
-        .any(|deployment| deployment.id != primary.id && deployment.rollout_state.as_deref() == Some("FAILED"));
+    // Once the last task of the failed deployment is gone, that one is no longer listed, and only ECS's words tell:
+    // "ECS deployment circuit breaker: rolling back to deploymentId …".
+    let in_words =
+        primary.rollout_state_reason.as_deref().is_some_and(|reason| reason.to_lowercase().contains("rolling back"));
+    let rolling_back = in_words
+        || service
+            .deployments
+            .iter()
+            .any(|deployment| deployment.id != primary.id && deployment.rollout_state.as_deref() == Some("FAILED"));
     match primary.rollout_state.as_deref() {
         Some("IN_PROGRESS") if rolling_back => Some(Reason::of(
             ReasonCode::RollbackInProgress,
@@ -182,6 +187,11 @@ mod tests {
         check(Some((RollbackInProgress, false)), |s| {
             s["deployments"][0]["rolloutState"] = json!("IN_PROGRESS");
             s["deployments"].as_array_mut().unwrap().push(second("FAILED"));
+        });
+        check(Some((RollbackInProgress, false)), |s| {
+            s["deployments"][0]["rolloutState"] = json!("IN_PROGRESS");
+            let reason = "ECS deployment circuit breaker: rolling back to deploymentId ecs-svc/1.";
+            s["deployments"][0]["rolloutStateReason"] = json!(reason);
         });
     }
 

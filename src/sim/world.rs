@@ -49,7 +49,7 @@ enum Change {
     Alarm { name: String, state: AlarmState },
     Kill { task: String, code: &'static str, reason: String },
     Stamp { arn: String, tags: Vec<(String, String)> },
-    Plant { task_definition: String, members: Map<String, Value> },
+    Plant { resource: String, members: Map<String, Value> },
 }
 
 impl World {
@@ -162,10 +162,10 @@ impl World {
         self.apply(Change::Stamp { arn: arn.to_owned(), tags });
     }
 
-    /// Writes `members` into what DescribeTaskDefinition says of `task_definition`, over what was there: as if ECS had
-    /// learnt new members, or another tool had registered what this model would refuse.
-    pub fn plant(&mut self, task_definition: &str, members: Map<String, Value>) {
-        self.apply(Change::Plant { task_definition: task_definition.to_owned(), members });
+    /// Writes `members` into what ECS says of `resource`, a task definition or a service's ARN, over what was there: as
+    /// if ECS had learnt new members, or another tool, or ECS itself, had made what callers of this model cannot.
+    pub fn plant(&mut self, resource: &str, members: Map<String, Value>) {
+        self.apply(Change::Plant { resource: resource.to_owned(), members });
     }
 
     /// From now on reads are answered from the world as it was `lag` ago; zero: from now.
@@ -219,7 +219,7 @@ impl Change {
             Self::Alarm { name, state: to } => state.set_alarm(&name, to),
             Self::Kill { task, code, reason } => state.kill(&task, code, &reason),
             Self::Stamp { arn, tags } => state.stamp_tags(&arn, tags),
-            Self::Plant { task_definition, members } => state.plant(&task_definition, members),
+            Self::Plant { resource, members } => state.plant(&resource, members),
         }
     }
 }

@@ -13,8 +13,8 @@ use crate::plan::{Plan, PlanOutcome};
 use crate::ports::{Operation, Store};
 use crate::records::campaign::Campaigns;
 use crate::records::events::{self, Events};
-use crate::rollout::{Change, State};
-use crate::sim::SimEcs;
+use crate::rollout::{Change, Phase, State};
+use crate::sim::{Call, SimEcs};
 
 /// What was there before anything was changed.
 pub(super) struct Before {
@@ -22,6 +22,23 @@ pub(super) struct Before {
     running: BTreeMap<String, Vec<String>>,
     /// Services that the plan would leave alone.
     untouched: Vec<String>,
+}
+
+/// What happened on the way, as far as something is promised of it. What stays empty was to be seen and was not.
+#[derive(Debug, Default)]
+pub(super) struct Happened {
+    /// The service that broke with its fix.
+    pub(super) failed: Option<String>,
+    /// How many calls had been made when everything was frozen, and when that was lifted.
+    pub(super) frozen: Option<(usize, usize)>,
+    /// The service that was moved when the controller was killed.
+    pub(super) killed: Option<String>,
+    /// The service whose team deployed over ours, and what.
+    pub(super) overtaken: Option<(String, String)>,
+    /// The rollout that an alarm stopped.
+    pub(super) alarmed: Option<String>,
+    /// The service that was undone, and what its team deployed then.
+    pub(super) undone: Option<(String, String)>,
 }
 
 /// One promise.
@@ -86,14 +103,11 @@ impl Promises {
         store: &dyn Store,
         target: &TargetId,
         before: &Before,
-        failed: Option<&(String, String)>,
-        undone: Option<&(String, String)>,
+        happened: &Happened,
         screen: &Screen,
     ) -> Result<Self, Error> {
-        let read =
-            |error: crate::records::RecordError| Error::new("reading the record failed").caused_by(error.to_string());
-        let campaigns = Campaigns::of(store, target).campaigns().await.map_err(read)?;
-        let log = Events::of(store, target).list("").await.map_err(read)?;
+        let campaigns = Campaigns::of(store, target).campaigns().await?;
+        let log = Events::of(store, target).list("").await?;
         let changes: Vec<&Change> =
             campaigns.iter().flat_map(|campaign| &campaign.changes).map(|change| &change.value).collect();
         let mut kept = Vec::new();
@@ -127,21 +141,65 @@ impl Promises {
         let most = screen.most_in_flight;
         promise(format!("never more than 4 changes in flight (at most {most})"), most <= 4 && most > 0);
 
-        if let Some((_, service)) = failed {
+        let mut seen = |what: Option<(String, bool)>, missing: &str| match what {
+            Some((what, held)) => promise(what, held),
+            None => promise(format!("{missing} was to be seen"), false),
+        };
+        let failed = happened.failed.as_ref().map(|service| {
             let back = Some(&running(ecs, service)) == before.running.get(service);
-            promise(format!("{service}, which broke, runs what it ran before, and its fix stays off it"), back);
-        } else {
-            promise("a service that breaks with its fix was to be seen".to_owned(), false);
-        }
-        if let Some((service, revision)) = undone {
-            let stays = running(ecs, service) == [revision.clone()];
-            promise(
-                format!("{service}, which was undone, runs its team's {revision}; the fix did not come back"),
-                stays,
+            (format!("{service}, which broke, runs what it ran before, and its fix stays off it"), back)
+        });
+        seen(failed, "a service that breaks with its fix");
+        let frozen = happened.frozen.map(|(from, to)| {
+            let meanwhile = calls.get(from..to).unwrap_or_default();
+            let still = !meanwhile.iter().any(|call| call.operation.writes());
+            (
+                format!("while everything was frozen, {} calls were made, and none that changes anything", to - from),
+                still,
+            )
+        });
+        seen(frozen, "a freeze");
+        let killed = happened.killed.as_ref().map(|service| {
+            let what = format!("no step was taken twice, though the controller was killed while it moved {service}");
+            match repeated(&calls) {
+                None => (what, true),
+                Some(step) => (format!("{what}: {step}"), false),
+            }
+        });
+        seen(killed, "a controller that is killed");
+        let overtaken = happened.overtaken.as_ref().map(|(service, theirs)| {
+            let of_it = || changes.iter().filter(|change| change.spec.resource.short() == service.as_str());
+            let stood = of_it().any(|change| change.state.phase() == Phase::Overtaken);
+            let from_theirs = |change: &&&Change| change.spec.from.as_ref().is_some_and(|from| from.short() == theirs);
+            let fixed = of_it().filter(|change| matches!(change.state, State::Succeeded { .. })).find(from_theirs);
+            (
+                format!("{service}, whose team deployed {theirs} over ours, runs that with the fix on top"),
+                stood && fixed.is_some(),
+            )
+        });
+        seen(overtaken, "a team that deploys over ours");
+        let alarmed = happened.alarmed.as_ref().map(|rollout| {
+            let of_it: Vec<&&Change> = changes.iter().filter(|change| change.spec.rollout == *rollout).collect();
+            let back = of_it.iter().filter(|change| matches!(change.state, State::RolledBack { .. })).count();
+            let as_before = of_it.iter().all(|change| {
+                change
+                    .spec
+                    .from
+                    .as_ref()
+                    .is_some_and(|from| running(ecs, change.spec.resource.short()) == [from.short()])
+            });
+            let what = format!(
+                "all {} services of {rollout} run what they ran before the alarm, {back} of them again",
+                of_it.len()
             );
-        } else {
-            promise("an undo was to be seen".to_owned(), false);
-        }
+            (what, back > 0 && as_before)
+        });
+        seen(alarmed, "an alarm");
+        let undone = happened.undone.as_ref().map(|(service, revision)| {
+            let stays = running(ecs, service) == [revision.clone()];
+            (format!("{service}, which was undone, runs its team's {revision}; the fix did not come back"), stays)
+        });
+        seen(undone, "an undo");
         let moved: Vec<&String> = before
             .untouched
             .iter()
@@ -155,6 +213,17 @@ impl Promises {
         );
         Ok(Self { kept })
     }
+}
+
+/// The first call about a service or family that does again what the one before it did. Nothing here needs that.
+fn repeated(calls: &[Call]) -> Option<String> {
+    let mut last: BTreeMap<String, &Value> = BTreeMap::new();
+    calls.iter().filter(|call| call.operation.writes()).find_map(|call| {
+        let named = ["service", "resourceArn", "family", "taskDefinition", "cluster"];
+        let about = named.iter().find_map(|member| call.input.get(*member)).and_then(Value::as_str).unwrap_or_default();
+        let step = format!("{} {about}", call.operation.as_str());
+        (last.insert(step.clone(), &call.input) == Some(&call.input)).then_some(step)
+    })
 }
 
 /// Whether the change's new revision is its old one with the planned fields changed.

@@ -8,47 +8,50 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::DemoArguments;
-use super::promises::{Before, Promises};
+use super::killed::Mortal;
+use super::people::{ALARM, FREEZE, People};
+use super::promises::{Before, Happened, Promises};
 use super::screen::{Screen, minutes};
+use super::shown;
 use crate::cli::error::Error;
-use crate::cli::output::Output;
-use crate::cli::signals;
-use crate::controller::reconcile::Depth;
+use crate::cli::output::{Format, Output};
+use crate::cli::run::Session;
+use crate::cli::{audit, describe_service, signals};
+use crate::controller::reconcile::{Depth, PassReport};
 use crate::controller::run::{Mode, RunEnd, Watcher as _};
 use crate::controller::{Controller, ControllerError, Parts, Settings};
 use crate::embedded::EmbeddedStore;
-use crate::manifest;
-use crate::model::{TargetId, Timestamp};
-use crate::plan::{Plan, PlanOutcome};
-use crate::policy::builtin;
+use crate::model::{ChangeKind, ServiceArn, TargetId, Timestamp};
+use crate::plan::Plan;
 use crate::ports::Clock;
-use crate::records::campaign::Campaigns;
-use crate::records::command::{Ask, Command, Commands};
-use crate::records::configuration::{Application, Configurations};
+use crate::records::campaign::{Campaign, Campaigns};
 use crate::rollout::command::Request;
-use crate::rollout::make::masked;
-use crate::rollout::{RolloutState, State};
+use crate::rollout::{Change, Phase, RolloutState, State, waits};
 use crate::sim::fleet::{self, special};
 use crate::sim::{SimEcs, VirtualClock};
 
-/// Who asks in the demonstration.
-const PERSON: &str = "arn:aws:iam::123456789012:user/you";
+/// How far apart passes are.
+const POLL: Duration = Duration::from_secs(15);
 
 /// The demonstration as it goes.
 pub(super) struct Story {
     screen: Screen,
     ecs: Arc<SimEcs>,
+    mortal: Arc<Mortal>,
     store: Arc<EmbeddedStore>,
     clock: Arc<VirtualClock>,
     controller: Controller,
+    people: People,
+    /// How the commands that are shown see it.
+    session: Session,
     target: TargetId,
     stop: CancellationToken,
-    asked: usize,
+    happened: Happened,
 }
 
 impl Story {
     /// Sets the stage; nothing has happened yet.
-    pub(super) fn begin(arguments: &DemoArguments, output: &Output) -> Result<Self, Error> {
+    pub(super) fn begin(arguments: &DemoArguments, session: &Session) -> Result<Self, Error> {
         let start = fleet::START;
         let clock = Arc::new(if arguments.speed > 0.0 {
             VirtualClock::paced(start, arguments.speed)
@@ -63,97 +66,61 @@ impl Story {
         let store = EmbeddedStore::in_memory()
             .map_err(|error| Error::new("the demonstration could not start").caused_by(error.to_string()))?;
         let store = Arc::new(store);
-        let parts =
-            Parts { ecs: ecs.clone(), alarms: Arc::new(ecs.alarms()), store: store.clone(), clock: clock.clone() };
-        let settings = Settings {
-            target: target.clone(),
-            holder: "demo".to_owned(),
-            lease: Duration::from_secs(60),
-            call_timeout: Duration::from_secs(2),
-            resync: Some(Duration::from_secs(60)),
-            poll: Duration::from_secs(15),
-            allow_edit: Vec::new(),
-        };
-        let controller = Controller::new(parts, settings);
-        let screen = Screen::new(output.color(), start);
-        Ok(Self { screen, ecs, store, clock, controller, target, stop: signals::shutdown()?, asked: 0 })
+        let mortal = Arc::new(Mortal::of(ecs.clone()));
+        let people = People::new(ecs.clone(), store.clone(), clock.clone(), target.clone());
+        let screen = Screen::new(&session.output, start);
+        let global = session.global.clone();
+        let session = Session { global, output: Output::new(Format::Table, true), clock: clock.clone() };
+        let parts = parts(&ecs, &mortal, &store, &clock);
+        let controller = Controller::new(parts, settings(&target, "demo-1"));
+        let (stop, happened) = (signals::shutdown()?, Happened::default());
+        Ok(Self { screen, ecs, mortal, store, clock, controller, people, session, target, stop, happened })
     }
 
     /// Tells it. True if every promise was kept.
     pub(super) async fn tell(&mut self) -> Result<bool, Error> {
-        self.apply().await?;
+        let applied = self.people.apply_basics().await?;
+        self.screen.line(&format!("A simulated account: {} services in 3 clusters, on Fargate and EC2.", self.count()));
+        self.screen.line(&format!(
+            "{applied} objects applied: Security Hub's controls for ECS (five enforced, the rest audited), a strategy, a waiver."
+        ));
         let plan = self.plan().await?;
-        self.show_findings(&plan);
-        self.show_plan(&plan);
+        shown::findings(&self.screen, &plan);
+        shown::plan(&self.screen, &plan);
         let before = Before::look(&self.ecs, &plan);
 
         self.screen.heading("Rolling out, in waves. Changes are verified on running tasks; times are the fleet's.");
         self.run().await?;
-        let failed = self.paused().await?;
-        if let Some((rollout, service)) = &failed {
-            self.screen.heading(&format!(
-                "{service} broke with its fix. It was taken back, the fix is held off it, and nothing more started."
-            ));
-            self.screen.line("You say: go on without it.");
-            self.command(&format!("plimsoll rollout resume {rollout}"));
-            self.ask(rollout, Request::Resume).await?;
-            self.run().await?;
-        }
+        self.go_on_without_what_broke().await?;
+        self.freeze().await?;
+        self.kill().await?;
+        self.overtake().await?;
+        self.run().await?;
         let converged = self.plan().await?;
-        self.show_rest(&converged);
-
-        let undone = self.undo().await?;
+        shown::rest(&self.screen, &converged);
         let converged =
             converged.campaigns.iter().all(|campaign| campaign.proposed.is_some()) && converged.summary().unknown == 0;
-        let promises = Promises::look(
-            &self.ecs,
-            self.store.as_ref(),
-            &self.target,
-            &before,
-            failed.as_ref(),
-            undone.as_ref(),
-            &self.screen,
-        )
-        .await?;
+        self.alarm().await?;
+        self.undo().await?;
+
+        let store = self.store.as_ref();
+        let audit = audit::verified(&self.session, store, &BTreeMap::new()).await?;
+        self.screen.heading("Who did what, and has anybody touched the record?");
+        self.screen.command("plimsoll audit verify");
+        self.screen.line(&format!("  {}", audit.sentence()));
+        let promises = Promises::look(&self.ecs, store, &self.target, &before, &self.happened, &self.screen).await?;
         self.screen.clear();
         self.screen.heading("What was promised, checked on the simulated world:");
         for promise in &promises.kept {
-            let mark = if promise.held { self.screen.paint("32", "kept  ") } else { self.screen.paint("31", "BROKEN") };
-            self.screen.line(&format!("  {mark}  {}", promise.what));
+            let (code, mark) = if promise.held { ("32", "kept  ") } else { ("31", "BROKEN") };
+            self.screen.painted(code, 10, &format!("  {mark}  {}", promise.what));
         }
-        let all = converged && promises.kept.iter().all(|promise| promise.held);
         self.goodbye();
-        Ok(all)
+        Ok(converged && audit.is_whole() && promises.kept.iter().all(|promise| promise.held))
     }
 
     fn now(&self) -> Timestamp {
         self.clock.now()
-    }
-
-    async fn apply(&mut self) -> Result<(), Error> {
-        let mut files: Vec<(String, Vec<u8>)> = builtin::FILES
-            .iter()
-            .filter(|file| file.path.starts_with("security-hub/"))
-            .map(|file| (file.path.to_owned(), file.text.as_bytes().to_vec()))
-            .collect();
-        files.push(("demo.yaml".to_owned(), include_bytes!("bindings.yaml").to_vec()));
-        let objects = manifest::parse_files(&files)
-            .map_err(|found| Error::input("the built-in policies cannot be read", found))?
-            .into_iter()
-            .map(|sourced| sourced.object)
-            .collect();
-        let application = Application { objects, ..Application::default() };
-        let applied = Configurations::of(self.store.as_ref())
-            .apply(&application, self.now(), false)
-            .await
-            .map_err(failed("applying policies"))?;
-        let services = self.count();
-        self.screen.line(&format!(
-            "A simulated account: {services} services in 3 clusters, on Fargate and EC2. {} objects applied: Security Hub's",
-            applied.len()
-        ));
-        self.screen.line("controls for ECS (five enforced, the rest audited), a rollout strategy, a waiver.");
-        Ok(())
     }
 
     /// How many services the fleet has.
@@ -173,64 +140,8 @@ impl Story {
         self.controller.plan(None).await.map(|(plan, _)| plan).map_err(ended)
     }
 
-    fn show_findings(&self, plan: &Plan) {
-        self.screen.heading("Findings");
-        let mut by_policy: BTreeMap<(std::cmp::Reverse<crate::model::Severity>, String), (usize, usize)> =
-            BTreeMap::new();
-        for finding in plan.services.iter().chain(&plan.clusters).flat_map(|planned| &planned.findings) {
-            let counts = by_policy.entry((std::cmp::Reverse(finding.severity), finding.policy.clone())).or_default();
-            counts.0 += 1;
-            counts.1 += usize::from(finding.finding.waiver.is_some());
-        }
-        for ((severity, policy), (all, waived)) in by_policy {
-            let waived = if waived > 0 { format!(", {waived} waived") } else { String::new() };
-            self.screen.line(&format!("  {:<8} {policy:<22} {all:>3} findings{waived}", severity.0.as_str()));
-        }
-    }
-
-    fn show_plan(&self, plan: &Plan) {
-        let summary = plan.summary();
-        self.screen.heading(&format!(
-            "The plan: of {} services {} would change, {} are blocked, {} deferred, {} waived, {} only audited, {} compliant",
-            summary.services, summary.change, summary.blocked, summary.deferred, summary.waived, summary.audit, summary.compliant
-        ));
-        for planned in plan.services.iter().chain(&plan.clusters) {
-            let name = planned
-                .resource
-                .rsplit_once(":service/")
-                .or_else(|| planned.resource.rsplit_once(":cluster/"))
-                .map_or("", |(_, name)| name);
-            let why = planned.reason.as_ref().map_or_else(String::new, |reason| reason.to_string());
-            match planned.outcome {
-                PlanOutcome::Change => {
-                    let wave = planned.wave.map_or_else(String::new, |wave| format!("wave {wave}"));
-                    self.screen.line(&format!("  change    {name:<28} {wave}  {why}"));
-                    for entry in masked(&planned.diff) {
-                        let shown =
-                            |value: &Option<Value>| value.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
-                        let line = format!(
-                            "              {} : {} -> {}   ({})",
-                            entry.path,
-                            shown(&entry.from),
-                            shown(&entry.to),
-                            entry.policy
-                        );
-                        self.screen.line(&self.screen.paint("2", &line));
-                    }
-                }
-                PlanOutcome::Blocked | PlanOutcome::Deferred | PlanOutcome::Unknown => {
-                    self.screen.line(&format!("  {:<9} {name:<28} {why}", planned.outcome.as_str()));
-                }
-                PlanOutcome::Waived => {
-                    self.screen.line(&format!("  waived    {name:<28} by a Waiver, still evaluated and shown"))
-                }
-                PlanOutcome::Compliant | PlanOutcome::Audit => {}
-            }
-        }
-        self.screen.line(&format!(
-            "  It costs {} RegisterTaskDefinition and {} UpdateService calls.",
-            plan.cost.register_task_definition, plan.cost.update_service
-        ));
+    async fn campaigns(&self) -> Result<Vec<Campaign>, Error> {
+        Ok(Campaigns::of(self.store.as_ref(), &self.target).campaigns().await?)
     }
 
     /// Lets the controller work until there is nothing left that it may do.
@@ -238,115 +149,208 @@ impl Story {
         let mode = Mode::UntilSettled { timeout: Duration::from_secs(60 * 60) };
         match self.controller.run(mode, &self.stop, &mut self.screen).await.map_err(ended)? {
             RunEnd::Settled { .. } => Ok(()),
-            RunEnd::Stopped => Err(Error::new("the demonstration was stopped")),
+            RunEnd::Stopped => Err(stopped()),
         }
     }
 
-    /// Lets the controller work for so long, whatever there is to do.
-    async fn run_for(&mut self, length: Duration) -> Result<(), Error> {
+    /// Lets the controller work until something is there, at most for so long. Whether it came.
+    async fn run_until(&mut self, length: Duration, there: impl Fn(&PassReport) -> bool) -> Result<bool, Error> {
         let until = self.now() + length;
         while self.now() < until {
             if self.stop.is_cancelled() {
-                return Err(Error::new("the demonstration was stopped"));
+                return Err(stopped());
             }
-            let report = self.controller.pass(Depth::Full).await.map_err(ended)?;
-            self.screen.passed(&report, self.now());
-            self.clock.sleep(Duration::from_secs(15)).await;
+            match self.controller.pass(Depth::Full).await {
+                Ok(report) => {
+                    self.screen.passed(&report, self.now());
+                    if there(&report) {
+                        return Ok(true);
+                    }
+                }
+                // Until the lease of the one before it has run out.
+                Err(ControllerError::NotHolder { .. }) => {}
+                Err(error) => return Err(ended(error)),
+            }
+            self.clock.sleep(POLL).await;
         }
+        Ok(false)
+    }
+
+    /// A rollout has stopped on a failure: what `describe` says of the service, and a person who decides.
+    async fn go_on_without_what_broke(&mut self) -> Result<(), Error> {
+        let campaigns = self.campaigns().await?;
+        let paused =
+            campaigns.iter().find(|campaign| matches!(campaign.rollout.value.state, RolloutState::Paused { .. }));
+        let broken = |campaign: &Campaign| {
+            let broken = campaign.changes.iter().map(|change| &change.value).find(|change| change.failed())?;
+            Some((campaign.rollout.value.name.clone(), broken.spec.resource.short().to_owned()))
+        };
+        let Some((rollout, service)) = paused.and_then(broken) else { return Ok(()) };
+        self.screen.heading(&format!(
+            "{service} broke with its fix. It was taken back, the fix is held off it, and nothing more started."
+        ));
+        self.screen.command(&format!("plimsoll describe service {service}"));
+        let (text, _) = describe_service::service(&self.session, self.store.as_ref(), &service).await?;
+        let passes = |line: &&str| line.starts_with("  pass ") || line.starts_with("  skip ");
+        for line in text.lines().filter(|line| !passes(line)) {
+            self.screen.hanging(10, &format!("  | {line}"));
+        }
+        let left_out = text.lines().filter(passes).count();
+        self.screen.line(&format!("  ({left_out} lines of policies that pass or do not apply are left out here.)"));
+        self.screen.line("You say: go on without it.");
+        self.screen.command(&format!("plimsoll rollout resume {rollout}"));
+        self.people.ask(&rollout, Request::Resume).await?;
+        self.happened.failed = Some(service);
         Ok(())
     }
 
-    /// The rollout that stopped on a failure, and the service that failed.
-    async fn paused(&self) -> Result<Option<(String, String)>, Error> {
-        let campaigns =
-            Campaigns::of(self.store.as_ref(), &self.target).campaigns().await.map_err(failed("reading rollouts"))?;
-        let paused =
-            campaigns.iter().find(|campaign| matches!(campaign.rollout.value.state, RolloutState::Paused { .. }));
-        Ok(paused.and_then(|campaign| {
-            let broken = campaign.changes.iter().map(|change| &change.value).find(|change| change.failed())?;
-            Some((campaign.rollout.value.name.clone(), broken.spec.resource.short().to_owned()))
-        }))
+    /// A freeze while changes are in flight: those end, nothing begins, and lifted it goes on where it was.
+    async fn freeze(&mut self) -> Result<(), Error> {
+        let busy =
+            |report: &PassReport| report.campaigns.iter().any(|campaign| flying(campaign) > 1 && left(campaign) > 1);
+        if !self.run_until(Duration::from_secs(30 * 60), busy).await? {
+            return Ok(());
+        }
+        self.screen.heading("Something else is on fire. You stop everything, in the middle of a wave.");
+        self.screen.command(&format!("plimsoll freeze {FREEZE} --reason \"checkout is down\""));
+        self.people.freeze().await?;
+        let calls = self.ecs.calls().len();
+        self.run_until(Duration::from_secs(3 * 60), |_| false).await?;
+        for campaign in self.campaigns().await? {
+            let rollout = &campaign.rollout.value;
+            let changes: Vec<&Change> = campaign.changes.iter().map(|change| &change.value).collect();
+            let waits = |change: &&&Change| change.state == State::Pending && !rollout.state.is_final();
+            let Some(first) = changes.iter().find(waits).filter(|_| !is_proposed(&campaign)) else { continue };
+            let why = waits::why(rollout, changes.iter().copied(), first);
+            let why = why.map_or_else(String::new, |reason| reason.to_string());
+            self.screen.hanging(
+                4,
+                &format!("  What was in flight has ended, {} changes of {} wait: {why}", left(&campaign), rollout.name),
+            );
+        }
+        self.happened.frozen = Some((calls, self.ecs.calls().len()));
+        self.screen.command(&format!("plimsoll unfreeze {FREEZE}"));
+        self.people.unfreeze().await?;
+        Ok(())
     }
 
-    fn show_rest(&self, plan: &Plan) {
-        let summary = plan.summary();
-        let proposed = plan.campaigns.iter().filter(|campaign| campaign.proposed.is_some());
-        let waiting = proposed.map(|campaign| campaign.changes.len()).sum::<usize>();
+    /// The controller dies between a call and the record of what came of it, and another one takes over.
+    async fn kill(&mut self) -> Result<(), Error> {
+        let Some(service) = self.dies().await? else { return Ok(()) };
         self.screen.heading(&format!(
-            "Converged. Of {} services {} wait for your approval and {} are blocked, each with its reason; {} waived, {} only audited",
-            summary.services, waiting, summary.blocked, summary.waived, summary.audit
+            "kill -9: the controller dies right after it told ECS to move {service}, before it could write down what came of it."
         ));
-        for planned in plan.services.iter().chain(&plan.clusters) {
-            if matches!(planned.outcome, PlanOutcome::Compliant | PlanOutcome::Audit | PlanOutcome::Waived) {
-                continue;
+        self.screen.line(
+            "Another one takes over when the lease has not changed for a minute. It looks before it repeats anything.",
+        );
+        let parts = parts(&self.ecs, &self.mortal, &self.store, &self.clock);
+        self.controller = Controller::new(parts, settings(&self.target, "demo-2"));
+        let known = |change: &Change| change.spec.resource.short() == service && !is_yet_to_move(change);
+        let found = |report: &PassReport| changes(report).any(known);
+        self.run_until(Duration::from_secs(5 * 60), found).await?;
+        self.happened.killed = Some(service);
+        Ok(())
+    }
+
+    /// Lets the controller work until it dies of its next UpdateService. The service that was told.
+    async fn dies(&mut self) -> Result<Option<String>, Error> {
+        let mortal = self.mortal.clone();
+        mortal.doom(true);
+        let until = self.now() + Duration::from_secs(10 * 60);
+        while self.now() < until {
+            if self.stop.is_cancelled() {
+                return Err(stopped());
             }
-            let name = planned.resource.rsplit_once(":service/").map_or(planned.resource.as_str(), |(_, name)| name);
-            let why = planned.reason.as_ref().map_or_else(String::new, ToString::to_string);
-            self.screen.line(&format!("  {:<9} {name:<28} {why}", planned.outcome.as_str()));
+            tokio::select! {
+                biased;
+                service = mortal.died() => return Ok(Some(service)),
+                report = self.controller.pass(Depth::Full) => {
+                    self.screen.passed(&report.map_err(ended)?, self.clock.now());
+                }
+            }
+            self.clock.sleep(POLL).await;
         }
+        mortal.doom(false);
+        Ok(None)
+    }
+
+    /// A team deploys over ours while it is under way.
+    async fn overtake(&mut self) -> Result<(), Error> {
+        if !self.run_until(Duration::from_secs(10 * 60), |report| changes(report).any(may_be_overtaken)).await? {
+            return Ok(());
+        }
+        let campaigns = self.campaigns().await?;
+        let mut all = campaigns.iter().flat_map(|campaign| &campaign.changes).map(|change| &change.value);
+        let chosen = all.rfind(|change| may_be_overtaken(change));
+        let Some((service, from)) = chosen.and_then(revision_of) else { return Ok(()) };
+        let deployed = self.people.deploy(&service, &from, Some(("RELEASE", "42")))?;
+        self.screen.heading(&format!("The team of {} deploys {deployed} while ours is under way.", service.short()));
+        self.screen.line(
+            "Theirs stands: what somebody deploys is never rolled back. It has the violation, so it is fixed in its turn, on top of what they changed.",
+        );
+        self.happened.overtaken = Some((service.short().to_owned(), deployed));
+        Ok(())
+    }
+
+    /// A fix that ECS finds nothing wrong with, and an alarm does.
+    async fn alarm(&mut self) -> Result<(), Error> {
+        self.people.ring(false);
+        self.people.apply_read_only_root().await?;
+        self.screen.heading(
+            "One policy more: read-only root file systems in staging, two services first, watched by an alarm.",
+        );
+        self.screen.command("plimsoll apply -f read-only-root.yaml");
+        let bakes = |campaign: &Campaign| {
+            is_watched(campaign) && matches!(campaign.rollout.value.state, RolloutState::Baking { .. })
+        };
+        if !self.run_until(Duration::from_secs(20 * 60), |report| report.campaigns.iter().any(bakes)).await? {
+            return Ok(());
+        }
+        self.run_until(Duration::from_secs(60), |_| false).await?;
+        self.screen.line(&format!("ECS sees nothing wrong. While the wave is being watched, alarm {ALARM} goes off."));
+        self.people.ring(true);
+        self.run().await?;
+        self.people.ring(false);
+        let campaigns = self.campaigns().await?;
+        let Some(campaign) = campaigns.iter().find(|campaign| is_watched(campaign)) else { return Ok(()) };
+        let rollout = campaign.rollout.value.name.clone();
+        self.screen.line(&format!(
+            "The whole wave was taken back, and {} services that would have come next were never touched. You end it:",
+            left(campaign)
+        ));
+        self.screen.command(&format!("plimsoll rollout abort {rollout}"));
+        self.people.ask(&rollout, Request::Abort).await?;
+        self.run().await?;
+        self.happened.alarmed = Some(rollout);
+        Ok(())
     }
 
     /// Takes one service's change back, lets its team deploy again with the same violation, and sees whether it stays.
-    async fn undo(&mut self) -> Result<Option<(String, String)>, Error> {
-        let campaigns =
-            Campaigns::of(self.store.as_ref(), &self.target).campaigns().await.map_err(failed("reading rollouts"))?;
+    async fn undo(&mut self) -> Result<(), Error> {
+        let campaigns = self.campaigns().await?;
         let chosen = campaigns.iter().find_map(|campaign| {
-            let change = campaign.changes.iter().map(|change| &change.value).find(|change| {
-                matches!(change.state, State::Succeeded { .. })
-                    && change.spec.kind == crate::model::ChangeKind::Revision
-            })?;
-            Some((
-                campaign.rollout.value.name.clone(),
-                change.spec.resource.service()?.clone(),
-                change.spec.from.clone()?,
-            ))
+            let landed = |change: &&Change| matches!(change.state, State::Succeeded { .. });
+            let change = campaign.changes.iter().map(|change| &change.value).filter(landed);
+            let (service, from) = change.filter(|change| !self.is_known(change)).find_map(revision_of)?;
+            Some((campaign.rollout.value.name.clone(), service, from))
         });
-        let Some((rollout, service, from)) = chosen else { return Ok(None) };
-        self.screen.heading(&format!("You change your mind about {}: undo, and it stays undone.", service.short()));
-        self.command(&format!("plimsoll rollout undo {rollout} --service {service}"));
-        self.ask(&rollout, Request::Undo { service: Some(service.clone()) }).await?;
+        let Some((rollout, service, from)) = chosen else { return Ok(()) };
+        let short = service.short().to_owned();
+        self.screen.heading(&format!("You change your mind about {short}: undo, and it stays undone."));
+        self.screen.command(&format!("plimsoll rollout undo {rollout} --service {short}"));
+        self.people.ask(&rollout, Request::Undo { service: Some(service.clone()) }).await?;
         self.run().await?;
-        let now = self.now();
-        let deployed = self.deploy_again(&service, from.as_str(), now)?;
+        let deployed = self.people.deploy(&service, &from, None)?;
         self.screen.line(&format!("Its team deploys again, with the same violation in it: {deployed}"));
-        self.run_for(Duration::from_secs(5 * 60)).await?;
-        Ok(Some((service.short().to_owned(), deployed)))
+        self.run_until(Duration::from_secs(5 * 60), |_| false).await?;
+        self.happened.undone = Some((short, deployed));
+        Ok(())
     }
 
-    /// The team's next deployment: the old document once more, as a new revision.
-    fn deploy_again(&self, service: &crate::model::ServiceArn, from: &str, now: Timestamp) -> Result<String, Error> {
-        let mut world = self.ecs.world();
-        let refused = |error: crate::sim::SimError| {
-            Error::new("the simulated team could not deploy").caused_by(format!("{error:?}"))
-        };
-        let old = world
-            .call(now, "DescribeTaskDefinition", &json!({ "taskDefinition": from, "include": ["TAGS"] }))
-            .map_err(refused)?;
-        let old = crate::model::wire::task_definition(&old).map_err(|error| Error::new(error.to_string()))?;
-        let input = crate::model::document::register_input(&old).map_err(|error| Error::new(error.to_string()))?;
-        let made = world.call(now, "RegisterTaskDefinition", &Value::Object(input)).map_err(refused)?;
-        let arn =
-            made.pointer("/taskDefinition/taskDefinitionArn").and_then(Value::as_str).unwrap_or_default().to_owned();
-        let cluster = service.cluster_name().unwrap_or_default();
-        world
-            .call(
-                now,
-                "UpdateService",
-                &json!({ "cluster": cluster, "service": service.name(), "taskDefinition": arn }),
-            )
-            .map_err(refused)?;
-        Ok(arn.rsplit('/').next().unwrap_or_default().to_owned())
-    }
-
-    fn command(&self, text: &str) {
-        self.screen.line(&format!("  $ {text}"));
-    }
-
-    async fn ask(&mut self, rollout: &str, request: Request) -> Result<(), Error> {
-        self.asked += 1;
-        let ask = Ask::Rollout { name: rollout.to_owned(), request };
-        let command = Command { id: format!("{:04}", self.asked), ask, by: PERSON.to_owned(), at: self.now() };
-        Commands::of(self.store.as_ref(), &self.target).ask(&command).await.map_err(failed("asking"))
+    /// Whether something was shown of the service already.
+    fn is_known(&self, change: &Change) -> bool {
+        let short = change.spec.resource.short();
+        self.happened.overtaken.as_ref().is_some_and(|(service, _)| service == short)
     }
 
     fn goodbye(&self) {
@@ -364,8 +368,65 @@ impl Story {
     }
 }
 
-fn failed(action: &'static str) -> impl FnOnce(crate::records::RecordError) -> Error {
-    move |error| Error::new(format!("{action} failed")).caused_by(error.to_string())
+/// What a controller of the demonstration works with.
+fn parts(ecs: &Arc<SimEcs>, mortal: &Arc<Mortal>, store: &Arc<EmbeddedStore>, clock: &Arc<VirtualClock>) -> Parts {
+    Parts { ecs: mortal.clone(), alarms: Arc::new(ecs.alarms()), store: store.clone(), clock: clock.clone() }
+}
+
+fn settings(target: &TargetId, holder: &str) -> Settings {
+    Settings {
+        target: target.clone(),
+        holder: holder.to_owned(),
+        lease: Duration::from_secs(60),
+        call_timeout: Duration::from_secs(2),
+        resync: Some(Duration::from_secs(60)),
+        poll: POLL,
+        allow_edit: Vec::new(),
+    }
+}
+
+fn changes(report: &PassReport) -> impl Iterator<Item = &Change> {
+    report.campaigns.iter().flat_map(|campaign| &campaign.changes).map(|change| &change.value)
+}
+
+fn flying(campaign: &Campaign) -> usize {
+    campaign.changes.iter().filter(|change| change.value.state.phase().is_in_flight()).count()
+}
+
+/// How many have not begun.
+fn left(campaign: &Campaign) -> usize {
+    campaign.changes.iter().filter(|change| change.value.state == State::Pending).count()
+}
+
+const fn is_proposed(campaign: &Campaign) -> bool {
+    matches!(campaign.rollout.value.state, RolloutState::Proposed { .. })
+}
+
+fn is_watched(campaign: &Campaign) -> bool {
+    campaign.rollout.value.name.starts_with("watched-")
+}
+
+/// Whether its team may deploy over it: its family is its own, and tasks run.
+fn may_be_overtaken(change: &Change) -> bool {
+    let own = |(service, from): (ServiceArn, String)| from.starts_with(&format!("{}:", service.name()));
+    change.state.phase() == Phase::Stabilizing
+        && revision_of(change).is_some_and(own)
+        && ![special::PAYMENTS, special::REPORTS].contains(&change.spec.resource.short())
+}
+
+/// Whether it has not been moved, as far as the records know.
+const fn is_yet_to_move(change: &Change) -> bool {
+    matches!(change.state.phase(), Phase::Pending | Phase::Registering | Phase::Updating)
+}
+
+/// Of a change of a service's task definition: the service, and the revision that it had.
+fn revision_of(change: &Change) -> Option<(ServiceArn, String)> {
+    let service = change.spec.resource.service().filter(|_| change.spec.kind == ChangeKind::Revision)?;
+    Some((service.clone(), change.spec.from.as_ref()?.short().to_owned()))
+}
+
+fn stopped() -> Error {
+    Error::new("the demonstration was stopped")
 }
 
 fn ended(error: ControllerError) -> Error {

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::error::SimError;
 use super::super::input::{Input, Line, page};
-use super::super::names;
+use super::super::names::{self, Resource};
 use super::super::random::Random;
 use super::super::state::State;
 use super::super::tags::Tags;
@@ -183,6 +183,13 @@ impl State {
 
     /// Writes members into a described document, past all rules.
     pub(in crate::sim) fn plant(&mut self, reference: &str, members: Map<String, Value>) {
+        if let Ok(Resource::Service { cluster, service }) = Resource::parse(reference) {
+            let home = self.clusters.get_mut(cluster);
+            if let Some(service) = home.and_then(|home| home.services.get_mut(service)) {
+                service.members.extend(members);
+            }
+            return;
+        }
         let Ok((family, number)) = self.revision(reference).map(|revision| (revision.family.clone(), revision.number))
         else {
             return;

@@ -291,7 +291,11 @@ async fn a_service_says_why_it_is_in_its_state() {
         created_at: early(),
         until: Some(time("2099-01-01T00:00:00Z")),
     };
-    Campaigns::of(&store, &target).replace(&hold).await.unwrap();
+    // A change of two fixes leaves two, which read alike.
+    for fix in ["sha256:f", "sha256:g"] {
+        let hold = plimsoll::model::Hold { fix: fix.to_owned(), ..hold.clone() };
+        Campaigns::of(&store, &target).replace(&hold).await.unwrap();
+    }
     let conditions = vec![Reason::of(ReasonCode::Throttled, "ListServices: ECS asked to slow down")];
     let record = plimsoll::records::targets::TargetRecord { conditions, ..Default::default() };
     Targets::of(&store).write(&target, &record, None).await.unwrap();

@@ -151,6 +151,13 @@ impl People {
         Resource::Service(format!("arn:aws:ecs:{region}:{account}:service/{place}").parse().unwrap())
     }
 
+    /// Of a service, as `prod/web`, or of a revision, as `web:1`.
+    fn arn(&self, what: &str) -> String {
+        let TargetId { account, region } = &self.target;
+        let kind = if what.contains('/') { "service" } else { "task-definition" };
+        format!("arn:aws:ecs:{region}:{account}:{kind}/{what}")
+    }
+
     fn fault(&self, operation: &str, fault: Fault, times: usize) {
         let (operation, mut left) = (operation.to_owned(), times);
         self.ecs.set_faults(move |call| {
@@ -167,6 +174,12 @@ impl People {
             ["service", place] => self.service(place, place.rsplit('/').next().unwrap(), some),
             ["service", place, "of", family] => self.service(place, family, some),
             ["register", family] => drop(self.register(family, some)),
+            ["register", family, image] => {
+                let container = json!({ "name": "app", "image": image, "memory": 128, "essential": true });
+                let mut patch = some.map_or_else(|| json!({}), data);
+                merge(&mut patch, &json!({ "containerDefinitions": [container] }));
+                drop(self.register(family, Some(&patch.to_string())));
+            }
             ["deregister", revision] => {
                 drop(self.call("DeregisterTaskDefinition", &json!({ "taskDefinition": revision })))
             }
@@ -185,8 +198,7 @@ impl People {
             ["unprotect", place] => self.protect(place, None),
             ["delete", "cluster", name] => drop(self.call("DeleteCluster", &json!({ "cluster": name }))),
             ["call", operation] => drop(self.call(operation, &data(some.unwrap()))),
-            ["stamp", place] => {
-                let arn = self.resource(place);
+            ["stamp", what] => {
                 let tags = data(some.unwrap());
                 let tags: Vec<(&str, &str)> = tags
                     .as_object()
@@ -194,8 +206,16 @@ impl People {
                     .iter()
                     .map(|(key, value)| (key.as_str(), value.as_str().unwrap()))
                     .collect();
-                self.ecs.world().stamp_tags(arn.as_str(), &tags);
+                self.ecs.world().stamp_tags(&self.arn(what), &tags);
             }
+            ["plant", what] => {
+                let members = data(some.unwrap()).as_object().unwrap().clone();
+                self.ecs.world().plant(&self.arn(what), members);
+            }
+            ["image", image, letter] => {
+                self.ecs.world().move_image(image, &format!("sha256:{}", letter.repeat(64)));
+            }
+            ["alarm", name, state] => self.ecs.world().ring(name, *state == "on"),
             ["continue", place] => self.continue_deployment(place),
             ["breaks", family, effect @ ..] => self.breaks(family, effect, true),
             ["spoils", family, effect @ ..] => self.breaks(family, effect, false),

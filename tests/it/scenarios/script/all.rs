@@ -35,6 +35,7 @@ scripts! {
     a_window_that_allows
     a_window_that_denies
     a_window_when_clocks_change
+    an_alarm_takes_its_wave_back
     approval_before
     approval_of_a_proposal
     approval_of_each_wave
@@ -47,6 +48,10 @@ scripts! {
     contested
     early_success
     eligibility
+    eligibility_during_a_rollback
+    eligibility_of_daemons
+    eligibility_of_documents
+    eligibility_of_owners
     eligibility_that_passes_by_itself
     family_ahead
     first_wave_covers_every_fix
@@ -54,8 +59,16 @@ scripts! {
     freeze_right_before_a_call
     freezes_do_not_starve_the_rest
     going_back_is_exempt
+    going_back_with_a_moved_tag
+    going_back_with_a_tag_that_stayed
     gone
     hold_beforehand
+    iac_enforce
+    iac_propose
+    images_allow
+    images_pin
+    images_refuse
+    images_refuse_latest
     killed_after_a_call
     killed_before_a_call
     late_call_after_an_undo
@@ -71,6 +84,7 @@ scripts! {
     max_in_flight
     native_bake
     native_pause_hook
+    native_shifts
     never_during_a_rollback
     no_progress
     on_failure_continue
@@ -89,6 +103,9 @@ scripts! {
     retry_during_a_freeze
     scaled_to_zero
     services_on_one_revision
+    setting_exec
+    setting_platform_version
+    setting_tags
     setting_that_deploys
     steady_for
     tasks_protected_from_scale_in

@@ -4,6 +4,7 @@
 
 mod act;
 mod all;
+mod drawn;
 mod laws;
 mod line;
 mod pairs;

@@ -128,6 +128,7 @@ impl Stage {
                 self.people.clock.advance(Duration::from_secs(31));
             }
             ["services"] => self.transcript.services(&self.people),
+            ["deployment", place] => self.transcript.deployment(&self.people, place),
             _ => assert!(self.people.act(line).await, "line {}: `{}` means nothing", line.number, line.text),
         }
     }

@@ -180,7 +180,18 @@ impl Transcript {
         }
     }
 
-    /// What one service runs, as `2 × web:1`.
+    /// What ECS says of the service's latest deployment, and what it runs.
+    pub(super) fn deployment(&mut self, people: &People, place: &str) {
+        let now = people.clock.now();
+        let (cluster, name) = place.split_once('/').unwrap();
+        let listed = json!({ "cluster": cluster, "service": name });
+        let listed = people.ecs.world().call(now, "ListServiceDeployments", &listed).unwrap();
+        let status = listed["serviceDeployments"][0]["status"].as_str().unwrap();
+        let running = Self::running(people, place);
+        self.say(now, &format!("is       {place}: {status}, {running}"));
+    }
+
+    /// What one service runs, as `2 × web:1`, with the image where the script says what is pulled.
     pub(super) fn running(people: &People, place: &str) -> String {
         let now = people.clock.now();
         let (cluster, name) = place.split_once('/').unwrap();
@@ -193,12 +204,21 @@ impl Transcript {
             let found = call("DescribeTasks", json!({ "cluster": cluster, "tasks": tasks["taskArns"] })).unwrap();
             for task in found["tasks"].as_array().unwrap().iter().filter(|task| task["lastStatus"] == "RUNNING") {
                 let arn: TaskDefinitionArn = task["taskDefinitionArn"].as_str().unwrap().parse().unwrap();
-                *running.entry(arn.short().to_owned()).or_default() += 1;
+                let pulled = task["containers"][0]["imageDigest"].as_str().and_then(letter);
+                let pulled = pulled.map_or_else(String::new, |letter| format!(" ({letter}…)"));
+                *running.entry(format!("{}{pulled}", arn.short())).or_default() += 1;
             }
         }
         let running: Vec<String> = running.iter().map(|(revision, count)| format!("{count} × {revision}")).collect();
         if running.is_empty() { "nothing".to_owned() } else { running.join(", ") }
     }
+}
+
+/// The letter of a digest that a script has made.
+fn letter(digest: &str) -> Option<char> {
+    let hash = digest.strip_prefix("sha256:")?;
+    let first = hash.chars().next()?;
+    hash.chars().all(|letter| letter == first).then_some(first)
 }
 
 /// A call that changes something, in short.
@@ -221,11 +241,12 @@ fn told(operation: Operation, input: &Value) -> String {
             format!("{operation} of {}", of.join("/"))
         }
         _ => {
-            let of = if input.get("service").is_some() { short("service") } else { short("cluster") };
+            let names = ["service", "resourceArn", "cluster"];
+            let of = names.into_iter().find(|name| input.get(name).is_some()).map_or_else(String::new, short);
             let mut what: Vec<String> = Vec::new();
             for (name, value) in input.as_object().unwrap() {
                 match name.as_str() {
-                    "cluster" | "service" => {}
+                    "cluster" | "service" | "resourceArn" => {}
                     "taskDefinition" => what.push(short("taskDefinition")),
                     _ => what.push(format!("{name} {value}")),
                 }
