@@ -6,7 +6,7 @@ use super::connect::StoreUrl;
 use super::output::Format;
 use super::{
     apply, apply_plan, audit, check, completion, controller, delete, demo, describe, events, explain, fix, freeze, get,
-    hold, plan, rollout, sim, store, test,
+    hold, plan, probe, rollout, sim, store, test,
 };
 use crate::model::TargetId;
 
@@ -129,6 +129,8 @@ pub(super) enum Verb {
     /// Make the store
     #[command(subcommand)]
     Store(store::Verb),
+    /// Ask a controller on this machine whether it is healthy; for container health checks
+    Probe(probe::Arguments),
     /// Print a completion script for a shell
     Completion(completion::Arguments),
     /// Print the version

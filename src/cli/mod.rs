@@ -35,6 +35,7 @@ mod plan;
 mod planned;
 mod policies;
 mod printed;
+mod probe;
 mod report;
 mod reports;
 mod rollout;

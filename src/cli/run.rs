@@ -13,7 +13,7 @@ use super::error::{Answer, Error};
 use super::output::{Format, Output};
 use super::{
     apply, apply_plan, audit, check, completion, controller, delete, demo, describe, events, explain, fix, freeze, get,
-    hold, plan, rollout, sim, store, test, version,
+    hold, plan, probe, rollout, sim, store, test, version,
 };
 use crate::model::Timestamp;
 use crate::ports::Clock;
@@ -142,6 +142,7 @@ async fn dispatch(cli: Cli) -> Result<Answer, Error> {
         Verb::Test(arguments) => test::run(session, &arguments),
         Verb::Sim(arguments) => sim::run(session, arguments).await,
         Verb::Store(verb) => store::run(session, &verb).await,
+        Verb::Probe(arguments) => probe::run(session, &arguments).await,
         Verb::Completion(arguments) => completion::run(session, &arguments),
         Verb::Version => version::run(session),
     }

@@ -90,6 +90,10 @@ impl Plimsoll {
         self.environment.push((name.to_owned(), value.to_owned()));
     }
 
+    pub(crate) fn variable(&self, name: &str) -> &str {
+        self.environment.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
