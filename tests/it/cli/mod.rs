@@ -90,8 +90,9 @@ impl Plimsoll {
         self.environment.push((name.to_owned(), value.to_owned()));
     }
 
-    pub(crate) fn variable(&self, name: &str) -> &str {
-        self.environment.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
+    pub(crate) fn get(&self, name: &str) -> String {
+        let found = self.environment.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.clone()).unwrap_or_default()
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

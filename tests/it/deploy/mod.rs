@@ -3,6 +3,7 @@
 
 mod gate;
 mod iam;
+mod image;
 
 mod permissions;
 mod rights;

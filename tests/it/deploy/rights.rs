@@ -64,7 +64,7 @@ impl Stage {
         let table = Peer::dynalite().await;
         table.connection().store("plimsoll").create_table().await.unwrap();
         let address = |url: &str| url.trim_start_matches("http://").parse().unwrap();
-        let gate = Gate::before(address(&table.endpoint()), address(plimsoll.variable("AWS_ENDPOINT_URL"))).await;
+        let gate = Gate::before(address(&table.endpoint()), address(&plimsoll.get("AWS_ENDPOINT_URL"))).await;
         plimsoll.set("AWS_ENDPOINT_URL", &gate.endpoint());
         plimsoll.set("PLIMSOLL_STORE", "dynamodb://plimsoll");
         plimsoll.write("policy.yaml", POLICY);
