@@ -6,7 +6,7 @@ use super::connect::StoreUrl;
 use super::output::Format;
 use super::{
     apply, apply_plan, audit, check, completion, controller, delete, demo, describe, doctor, events, explain, fix,
-    freeze, get, hold, plan, rollout, sim, store, test,
+    freeze, get, hold, plan, probe, rollout, sim, store, test,
 };
 use crate::model::TargetId;
 
@@ -131,6 +131,8 @@ pub(super) enum Verb {
     Store(store::Verb),
     /// Check credentials, clock, permissions and the store, each with its remedy; changes nothing
     Doctor(doctor::Arguments),
+    /// Ask a controller on this machine whether it is healthy; for container health checks
+    Probe(probe::Arguments),
     /// Print a completion script for a shell
     Completion(completion::Arguments),
     /// Print the version

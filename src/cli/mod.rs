@@ -36,6 +36,7 @@ mod plan;
 mod planned;
 mod policies;
 mod printed;
+mod probe;
 mod report;
 mod reports;
 mod rollout;

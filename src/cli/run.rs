@@ -13,7 +13,7 @@ use super::error::{Answer, Error};
 use super::output::{Format, Output};
 use super::{
     apply, apply_plan, audit, check, completion, controller, delete, demo, describe, doctor, events, explain, fix,
-    freeze, get, hold, plan, rollout, sim, store, test, version,
+    freeze, get, hold, plan, probe, rollout, sim, store, test, version,
 };
 use crate::model::Timestamp;
 use crate::ports::Clock;
@@ -143,6 +143,7 @@ async fn dispatch(cli: Cli) -> Result<Answer, Error> {
         Verb::Sim(arguments) => sim::run(session, arguments).await,
         Verb::Store(verb) => store::run(session, &verb).await,
         Verb::Doctor(arguments) => doctor::run(session, arguments).await,
+        Verb::Probe(arguments) => probe::run(session, &arguments).await,
         Verb::Completion(arguments) => completion::run(session, &arguments),
         Verb::Version => version::run(session),
     }

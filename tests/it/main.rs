@@ -12,6 +12,7 @@ mod architecture;
 mod binary;
 mod cli;
 mod contract;
+mod deploy;
 mod fake;
 mod formats;
 mod loops;

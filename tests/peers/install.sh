@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the peers into the folder $1, as $1/bin/{ministack,moto_server,dynalite,python}.
+# Installs the peers into the folder $1, as $1/bin/{ministack,moto_server,dynalite,python} and linters.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -13,9 +13,14 @@ wrap() {
     chmod +x "$peers/bin/$1"
 }
 
+linters="cfn-lint hadolint zizmor check-jsonschema"
+
 if python3 -m venv "$peers/python" >/dev/null 2>&1; then
     "$peers/python/bin/pip" install --quiet --requirement "$here/requirements.txt"
     for name in ministack moto_server; do
+        wrap "$name" "exec '$peers/python/bin/$name' \"\$@\""
+    done
+    for name in $linters; do
         wrap "$name" "exec '$peers/python/bin/$name' \"\$@\""
     done
     wrap python "exec '$peers/python/bin/python' \"\$@\""
@@ -25,6 +30,10 @@ else
     python3 -m pip install --quiet --target "$peers/python" --requirement "$here/requirements.txt"
     for name in ministack moto_server; do
         wrap "$name" "PYTHONPATH='$peers/python' exec python3 '$peers/python/bin/$name' \"\$@\""
+    done
+    # Some of them are no Python.
+    for name in $linters; do
+        wrap "$name" "PYTHONPATH='$peers/python' exec '$peers/python/bin/$name' \"\$@\""
     done
     wrap python "PYTHONPATH='$peers/python' exec python3 \"\$@\""
 fi

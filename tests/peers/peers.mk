@@ -1,4 +1,5 @@
-# Independent servers that the contract suite is run against: pinned, installed under target/peers, loopback only.
+# Independent servers that the contract suite is run against, and linters: pinned, installed under target/peers, loopback
+# only.
 # `make peers` is quick when they are there: the stamp's name is a checksum of what was asked for.
 
 PEERS := target/peers
@@ -6,7 +7,7 @@ PEERS_SUM := $(shell cat tests/peers/requirements.txt tests/peers/package-lock.j
 PEERS_STAMP := $(PEERS)/installed-$(PEERS_SUM)
 
 .PHONY: peers
-peers: $(PEERS_STAMP) ## Install the servers that contract tests need (python3, node, npm; about a minute, once)
+peers: $(PEERS_STAMP) ## Install the servers and linters that tests need (python3, node, npm; about a minute, once)
 
 $(PEERS_STAMP):
 	sh tests/peers/install.sh $(PEERS)

@@ -38,7 +38,7 @@ fn every_reason_can_be_explained() {
 #[test]
 fn every_verb_of_the_contract_has_help() {
     let plimsoll = Plimsoll::new();
-    let verbs = "demo controller apply apply-plan delete get describe explain plan rollout hold freeze unfreeze events audit check fix test sim store doctor completion version";
+    let verbs = "demo controller apply apply-plan delete get describe explain plan rollout hold freeze unfreeze events audit check fix test sim store doctor probe completion version";
     for verb in verbs.split(' ') {
         plimsoll.run(&[verb, "--help"]).exits(0).prints("Usage: plimsoll");
     }
