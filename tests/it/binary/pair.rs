@@ -53,15 +53,21 @@ fn two_controllers_are_one() {
 
 async fn the_other_takes_over_when_the_holder_is_killed(records: Records) {
     let stage = Stage::on(records).await;
-    let Pair { mut holder, mut other } = pair(&stage, records);
+    let Pair { holder, other } = pair(&stage, records);
     stage.plimsoll.run(&["apply", "-f", "mine.yaml"]).exits(0);
-    holder.says(r#""phase":"Stabilizing""#);
-    let before = other.said();
-    assert!(!before.iter().any(|line| line.contains(r#""phase""#)), "it only stood by: {before:#?}");
+    // On a machine that is busy enough, the lease may have changed hands meanwhile.
+    let moves = |process: &Process| process.said().iter().any(|line| line.contains(r#""phase":"Stabilizing""#));
+    let holds = eventually("a service moves", || match (moves(&holder), moves(&other)) {
+        (true, _) => Some(true),
+        (_, true) => Some(false),
+        (false, false) => None,
+    });
+    let (holder, mut other) = if holds { (holder, other) } else { (other, holder) };
     holder.signal("KILL");
+    let before = other.said().len();
     holder.end().was_killed();
     within(lease(records) + Duration::from_secs(15), "the other takes over", || {
-        other.said().iter().any(|line| line.contains(r#""phase""#)).then_some(())
+        other.said()[before..].iter().any(|line| line.contains(r#""phase""#)).then_some(())
     });
     other.says(r#""rollout":"quick-1","phase":"Succeeded""#);
     stage.is_fixed();
