@@ -18,8 +18,26 @@ test: peers ## Run all tests; installs the servers they need first
 schemas: ## Write deploy/schemas/ anew, after the types of what people write or commands print have changed
 	$(CARGO) run --locked -- explain --schemas deploy/schemas
 
-bench: ## Measure the evaluation of policies (PLIMSOLL_CORPUS: on those documents)
+bench: bench-fleet bench-policies ## Measure all of it (benches/README.md has the sizes to choose and the figures)
+
+.PHONY: bench-policies bench-fleet
+bench-policies: ## Measure the evaluation of policies (PLIMSOLL_CORPUS: on those documents)
 	$(CARGO) bench --locked --bench policies
+
+# What is measured beside plimsoll: pinned, installed under target/bench. The stamp's name is a checksum of what was asked for.
+BENCH_PEERS_STAMP := target/bench/peers/installed-$(shell cat benches/peers/c7n.txt benches/peers/prowler.txt benches/peers/install.sh | cksum | tr ' ' '-')
+
+# Beside whom; nobody where it is empty.
+BENCH_PEERS ?= plain,c7n-1,c7n-6,prowler
+export BENCH_PEERS
+
+bench-fleet: $(if $(BENCH_PEERS),$(BENCH_PEERS_STAMP)) ## Measure a fleet over HTTP, beside other tools (BENCH_SERVICES=100,1000)
+	$(CARGO) build --release --locked
+	python3 benches/fleet/run.py
+
+$(BENCH_PEERS_STAMP):
+	sh benches/peers/install.sh target/bench/peers
+	touch $@
 
 SEEDS ?= 100
 .PHONY: simulate

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use super::error::Error;
+use super::output::talk;
 use crate::aws::{Budgeted, Connection, Role, Share, Timeouts};
 use crate::embedded::EmbeddedStore;
 use crate::model::TargetId;
@@ -178,7 +179,8 @@ impl Aws {
                 Error::new(format!("a budget of {percent} percent is not possible")).help("use 1 to 100")
             })?,
         };
-        let ecs = Arc::new(Budgeted::new(Arc::new(connection.ecs()), share));
+        let ecs: Arc<dyn Ecs> = Arc::new(connection.ecs());
+        let ecs = if budget_is_off()? { ecs } else { Arc::new(Budgeted::new(ecs, share)) };
         let alarms = Arc::new(connection.alarms(share));
         Ok(Self { target, labels, caller: identity.arn, connection, ecs, alarms })
     }
@@ -197,6 +199,21 @@ fn one_for_each(specs: &[(&str, &TargetSpec)]) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// Whether the budget is left out: for endpoints that throttle nobody, such as `plimsoll sim`, and for measuring what is
+/// left then. On AWS it would take from the account's own deployments.
+#[expect(clippy::disallowed_methods, reason = "the edge is where the environment is read")]
+fn budget_is_off() -> Result<bool, Error> {
+    match std::env::var("PLIMSOLL_BUDGET").as_deref() {
+        Err(_) | Ok("") => Ok(false),
+        Ok("off") => {
+            talk("PLIMSOLL_BUDGET=off: calls are not kept within a share of ECS's rates");
+            Ok(true)
+        }
+        Ok(_) => Err(Error::new("PLIMSOLL_BUDGET can only be `off`")
+            .help("unset it; the share is `controller --budget`, or the `budget` of a Target")),
+    }
 }
 
 fn another_account(wanted: &TargetId, found: &Aws) -> Error {

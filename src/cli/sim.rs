@@ -21,11 +21,14 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "ADDR")]
     listen: SocketAddr,
     /// A fleet as JSON; without it, a generated one
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["services", "seed"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["services", "seed", "document_bytes"])]
     fleet: Option<PathBuf>,
     /// How many services the generated fleet has
-    #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u32).range(60..=5000))]
+    #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u32).range(60..=100_000))]
     services: u32,
+    /// How long its task definitions are at least, as JSON
+    #[arg(long, value_name = "BYTES", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=60_000))]
+    document_bytes: u32,
     /// Makes the generated fleet repeatable
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
@@ -43,7 +46,7 @@ pub(super) async fn run(session: &mut Session, arguments: Arguments) -> Result<A
     })?;
     let scenario = match &arguments.fleet {
         Some(path) => from_file(path)?,
-        None => fleet::demo(arguments.services as usize, arguments.seed),
+        None => fleet::of_size(arguments.services as usize, arguments.seed, arguments.document_bytes as usize),
     };
     // Whoever calls has the machine's clock: a fleet whose deployments are from another year would puzzle it.
     let scenario = Scenario { start: clock.start(), ..scenario };
@@ -51,7 +54,16 @@ pub(super) async fn run(session: &mut Session, arguments: Arguments) -> Result<A
         let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
         Error::new(error.to_string()).caused_by(source).help("correct the fleet file")
     })?;
-    world.set_throttling(if arguments.throttle { world.config().throttle_percent.max(1) } else { 0 });
+    // The world's own configuration says 0: it was built without.
+    let percent = scenario.config.throttle_percent;
+    // A large fleet takes as much memory twice.
+    drop(scenario);
+    world.set_throttling(match (arguments.throttle, percent) {
+        (false, _) => 0,
+        // Asked for, and the fleet says nothing else: ECS's own rates.
+        (true, 0) => 100,
+        (true, percent) => percent,
+    });
     let region = world.config().region.clone();
     let failed = |error: std::io::Error| {
         Error::new(format!("failed to listen on {}", arguments.listen))

@@ -9,11 +9,13 @@ use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::routing::{get, post};
+use axum::serve::ListenerExt;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use super::alarm::is_of_alarms;
+use super::calls::{CALLER_IDENTITY, Calls};
 use super::cbor;
 use super::error::SimError;
 use super::world::World;
@@ -28,6 +30,9 @@ const TARGETS_OF_ALARMS: &[&str] = &["GraniteServiceVersion20100801.", "Resource
 /// Where CloudWatch answers in Smithy's rpcv2Cbor, which is what AWS's SDKs speak with it.
 const CBOR_PATH: &str = "/service/GraniteServiceVersion20100801/operation/{operation}";
 
+/// Where the endpoint says what it was asked. No path of AWS's begins so.
+const CALLS_PATH: &str = "/_plimsoll/calls";
+
 /// Larger requests are refused: a task definition has at most 64 KiB.
 const MOST_BYTES: usize = 1024 * 1024;
 
@@ -35,6 +40,7 @@ const MOST_BYTES: usize = 1024 * 1024;
 ///
 /// ECS is `POST /` with an `X-Amz-Target`; STS's GetCallerIdentity is on the same address, so that who asks can learn in
 /// which account it is, and so are CloudWatch's alarms and the tagging API that finds them. Each call happens at the clock's `now`.
+/// `GET /_plimsoll/calls` counts the calls so far, by operation.
 ///
 /// # Errors
 /// When accepting connections fails for good.
@@ -44,13 +50,17 @@ pub async fn serve(
     clock: Arc<dyn Clock>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
+    // An answer goes out at once, whole or not: otherwise a client waits for its own delayed acknowledgement. Where the
+    // option cannot be set, answers only come later.
+    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
     axum::serve(listener, router(world, clock)).with_graceful_shutdown(shutdown).await
 }
 
 /// The endpoint as a router, for whoever has a server already.
 pub fn router(world: Arc<Mutex<World>>, clock: Arc<dyn Clock>) -> Router {
-    let endpoint = Endpoint { world, clock, answered: AtomicU64::new(0) };
-    let router = Router::new().route("/", post(answer)).route(CBOR_PATH, post(answer_in_cbor));
+    let endpoint = Endpoint { world, clock, answered: AtomicU64::new(0), calls: Calls::default() };
+    let router =
+        Router::new().route("/", post(answer)).route(CBOR_PATH, post(answer_in_cbor)).route(CALLS_PATH, get(counted));
     router.layer(DefaultBodyLimit::max(MOST_BYTES)).with_state(Arc::new(endpoint))
 }
 
@@ -58,22 +68,29 @@ struct Endpoint {
     world: Arc<Mutex<World>>,
     clock: Arc<dyn Clock>,
     answered: AtomicU64,
+    calls: Calls,
 }
 
 async fn answer(State(endpoint): State<Arc<Endpoint>>, headers: HeaderMap, body: Bytes) -> Response {
     let id = endpoint.next_id();
     let target = headers.get("x-amz-target").and_then(|value| value.to_str().ok());
     let mut response = match target.and_then(|target| target.strip_prefix(TARGET)) {
-        Some(operation) if is_of_alarms(operation) => awsjson(Err(unknown())),
-        Some(operation) => awsjson(endpoint.call(operation, &body)),
-        None if let Some(operation) = target.and_then(of_alarms) => awsjson(endpoint.call(operation, &body)),
+        Some(operation) if is_of_alarms(operation) => endpoint.count(operation, Err(unknown())),
+        Some(operation) => endpoint.call(operation, &body),
+        None if let Some(operation) = target.and_then(of_alarms) => endpoint.call(operation, &body),
         None if target.is_none() && is_get_caller_identity(&body) => endpoint.caller_identity(&id),
-        None => awsjson(Err(unknown())),
+        // Of another service: counted, so that whoever measures sees that it was asked.
+        None => endpoint.count(target.unwrap_or_default(), Err(unknown())),
     };
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(HeaderName::from_static("x-amzn-requestid"), id);
     }
     response
+}
+
+/// What was asked so far.
+async fn counted(State(endpoint): State<Arc<Endpoint>>) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], endpoint.calls.to_value().to_string()).into_response()
 }
 
 /// CloudWatch's operation in a target, where it is one.
@@ -100,7 +117,9 @@ async fn answer_in_cbor(State(endpoint): State<Arc<Endpoint>>, Path(operation): 
             (status, Some(error.code), json!({ "__type": error.code, "message": error.message }))
         }
     };
-    let mut response = (status, [(header::CONTENT_TYPE, "application/cbor")], cbor::write(&answer)).into_response();
+    let body = cbor::write(&answer);
+    endpoint.calls.count(endpoint.clock.now(), &operation, code, body.len());
+    let mut response = (status, [(header::CONTENT_TYPE, "application/cbor")], body).into_response();
     let headers = response.headers_mut();
     headers.insert(HeaderName::from_static("smithy-protocol"), HeaderValue::from_static("rpc-v2-cbor"));
     // CloudWatch has kept the codes of its older protocol (Smithy, "awsQueryCompatible").
@@ -118,11 +137,31 @@ impl Endpoint {
         format!("00000000-0000-4000-8000-{:012x}", self.answered.fetch_add(1, Ordering::Relaxed))
     }
 
-    fn call(&self, operation: &str, body: &[u8]) -> Result<Value, SimError> {
+    /// A call in awsJson, counted.
+    fn call(&self, operation: &str, body: &[u8]) -> Response {
         // An empty body is how some callers write an empty structure.
         let input = if body.is_empty() { Ok(json!({})) } else { serde_json::from_slice(body) };
-        let input = input.map_err(|error| SimError::new("SerializationException", error.to_string()))?;
-        self.answer(operation, &input)
+        let result = input.map_err(|error| SimError::new("SerializationException", error.to_string()));
+        self.count(operation, result.and_then(|input| self.answer(operation, &input)))
+    }
+
+    /// The answer as awsJson writes it, counted.
+    fn count(&self, operation: &str, result: Result<Value, SimError>) -> Response {
+        let (status, body) = match &result {
+            // A value has no key that JSON cannot write: it always has a text.
+            Ok(answer) => (StatusCode::OK, serde_json::to_vec(answer).unwrap_or_default()),
+            Err(error) => {
+                let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+                (status, json!({ "__type": error.code, "message": error.message }).to_string().into_bytes())
+            }
+        };
+        self.calls.count(self.clock.now(), operation, result.as_ref().err().map(|error| error.code), body.len());
+        let mut response = (status, [(header::CONTENT_TYPE, "application/x-amz-json-1.1")], body).into_response();
+        if let Err(error) = result {
+            let code = HeaderValue::from_static(error.code);
+            response.headers_mut().insert(HeaderName::from_static("x-amzn-errortype"), code);
+        }
+        response
     }
 
     fn answer(&self, operation: &str, input: &Value) -> Result<Value, SimError> {
@@ -141,6 +180,7 @@ impl Endpoint {
              </GetCallerIdentityResult><ResponseMetadata><RequestId>{id}</RequestId></ResponseMetadata>\
              </GetCallerIdentityResponse>"
         );
+        self.calls.count(self.clock.now(), CALLER_IDENTITY, None, xml.len());
         ([(header::CONTENT_TYPE, "text/xml")], xml).into_response()
     }
 }
@@ -151,18 +191,6 @@ fn escape(text: &str) -> String {
 
 fn is_get_caller_identity(body: &[u8]) -> bool {
     std::str::from_utf8(body).is_ok_and(|form| form.split('&').any(|pair| pair == "Action=GetCallerIdentity"))
-}
-
-fn awsjson(result: Result<Value, SimError>) -> Response {
-    const JSON: (HeaderName, &str) = (header::CONTENT_TYPE, "application/x-amz-json-1.1");
-    match result {
-        Ok(answer) => ([JSON], answer.to_string()).into_response(),
-        Err(error) => {
-            let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            let body = json!({ "__type": error.code, "message": error.message }).to_string();
-            (status, [JSON, (HeaderName::from_static("x-amzn-errortype"), error.code)], body).into_response()
-        }
-    }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@
 //! service discovery, IAM, EventBridge. It knows nothing of policies, and nothing of what calls it.
 
 mod alarm;
+mod calls;
 mod capacity;
 mod cbor;
 mod clock;

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::super::random::Random;
 use super::super::{Condition, Effect, Misbehaviour, World, WorldConfig};
 use super::documents::{Habits, datadog_agent, task_definition};
+use super::filling;
 use super::scenario::{Later, Scenario, Stamp, Step};
 use super::special;
 use crate::model::{Span, Timestamp};
@@ -53,20 +54,32 @@ pub fn demo_fleet(services: usize, seed: u64) -> World {
 /// The same as data.
 #[must_use]
 pub fn demo(services: usize, seed: u64) -> Scenario {
-    let mut builder = Builder { seed, steps: Vec::new() };
-    for (cluster, insights) in [(special::PROD, "disabled"), (special::STAGING, "enabled"), (special::DEV, "enhanced")]
-    {
-        builder.step(
-            "CreateCluster",
-            json!({
-                "clusterName": cluster,
-                "settings": [{ "name": "containerInsights", "value": insights }],
-                "tags": [{ "key": "env", "value": env(cluster) }],
-            }),
-        );
+    of_size(services, seed, 0)
+}
+
+/// The same with ordinary task definitions of at least `document_bytes`, as a register input's JSON. Three more clusters
+/// for every ten thousand services: ECS lets a cluster have 5,000 (ecs-facts §4.3).
+#[must_use]
+pub fn of_size(services: usize, seed: u64, document_bytes: usize) -> Scenario {
+    let mut builder = Builder { seed, document_bytes, steps: Vec::new() };
+    let ordinary = services.saturating_sub(special::ALL.len());
+    let mut instances = BTreeMap::new();
+    for block in 0..ordinary.div_ceil(BLOCK).max(1) {
+        for (kind, insights, count) in KINDS {
+            let cluster = cluster(kind, block);
+            builder.step(
+                "CreateCluster",
+                json!({
+                    "clusterName": cluster,
+                    "settings": [{ "name": "containerInsights", "value": insights }],
+                    "tags": [{ "key": "env", "value": env(kind) }],
+                }),
+            );
+            instances.insert(cluster, count);
+        }
     }
     builder.special();
-    for number in 0..services.saturating_sub(special::ALL.len()) {
+    for number in 0..ordinary {
         builder.ordinary(number);
     }
     let config = WorldConfig { seed, ..WorldConfig::default() };
@@ -81,9 +94,7 @@ pub fn demo(services: usize, seed: u64) -> Scenario {
         start: START,
         config,
         steps: builder.steps,
-        instances: [(special::PROD, 6), (special::STAGING, 4), (special::DEV, 4)]
-            .map(|(cluster, count)| (cluster.to_owned(), count))
-            .into(),
+        instances,
         stamps: vec![Stamp { arn: billing, tags }],
         planted: BTreeMap::new(),
         images: BTreeMap::new(),
@@ -107,12 +118,26 @@ fn ledger_rules() -> Vec<Misbehaviour> {
     vec![unless("/pidMode", json!("host")), unless("/containerDefinitions/0/privileged", json!(true))]
 }
 
+/// How many ordinary services three clusters share: two fifths of them are in the largest.
+const BLOCK: usize = 10_000;
+
+/// The first clusters, whether Container Insights are on in them, and how many instances they have.
+const KINDS: [(&str, &str, u32); 3] =
+    [(special::PROD, "disabled", 6), (special::STAGING, "enabled", 4), (special::DEV, "enhanced", 4)];
+
+/// The cluster of a kind in a block of services: the first is the kind's own, `prod-a`, and then come `prod-2`, `prod-3`.
+fn cluster(kind: &str, block: usize) -> String {
+    if block == 0 { kind.to_owned() } else { format!("{}-{}", env(kind), block + 1) }
+}
+
 fn env(cluster: &str) -> &str {
     cluster.split('-').next().unwrap_or(cluster)
 }
 
 struct Builder {
     seed: u64,
+    /// The least that an ordinary task definition has.
+    document_bytes: usize,
     steps: Vec<Step>,
 }
 
@@ -166,7 +191,7 @@ impl Builder {
     }
 
     fn ordinary(&mut self, number: usize) {
-        let cluster = match number % 5 {
+        let kind = match number % 5 {
             0 | 1 => special::PROD,
             2 | 3 => special::STAGING,
             _ => special::DEV,
@@ -190,7 +215,10 @@ impl Builder {
         };
         let desired = u32::try_from(random.below(4)).unwrap_or(0) + 1;
         let run = Run { team, fargate, desired, extra: json!({}) };
-        self.service(&format!("{cluster}/{name}"), &run, habits);
+        let mut document = task_definition(&name, team, env(kind), fargate, habits);
+        filling::fill(&mut document, self.document_bytes, &mut Random::named(self.seed, &format!("filling of {name}")));
+        self.step("RegisterTaskDefinition", document);
+        self.create(&format!("{}/{name}", cluster(kind, number / BLOCK)), &name, &run);
     }
 
     fn special(&mut self) {

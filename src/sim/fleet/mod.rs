@@ -4,8 +4,9 @@
 
 mod demo;
 mod documents;
+mod filling;
 mod scenario;
 pub mod special;
 
-pub use demo::{START, demo, demo_fleet};
+pub use demo::{START, demo, demo_fleet, of_size};
 pub use scenario::{Later, Scenario, ScenarioError, Stamp, Step};

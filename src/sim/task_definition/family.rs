@@ -55,6 +55,19 @@ impl Family {
     }
 }
 
+/// The output-only members (ecs-facts §2.1).
+const COMPUTED: [&str; 9] = [
+    "taskDefinitionArn",
+    "revision",
+    "status",
+    "requiresAttributes",
+    "compatibilities",
+    "registeredAt",
+    "registeredBy",
+    "deregisteredAt",
+    "deleteRequestedAt",
+];
+
 impl Revision {
     /// Whether Fargate could run it.
     pub(in crate::sim) fn runs_on_fargate(&self) -> bool {
@@ -85,7 +98,7 @@ impl Revision {
             }
         }
         // What AWS itself plants into a document may be one of the members computed here.
-        for (name, value) in self.document.iter() {
+        for (name, value) in self.document.iter().filter(|(name, _)| COMPUTED.contains(&name.as_str())) {
             view.insert(name.clone(), value.clone());
         }
         Value::Object(view)

@@ -2,6 +2,7 @@
 //! process of its own that can be signalled, killed and stopped.
 
 mod circumstances;
+mod cost;
 mod demo;
 mod faults;
 mod fleet;

@@ -14,23 +14,32 @@ impl Ecs {
     #[track_caller]
     pub(super) fn call(&self, operation: &str, input: Value) -> Value {
         let body = input.to_string();
-        let mut stream = TcpStream::connect(self.0).unwrap();
-        write!(
-            stream,
-            "POST / HTTP/1.1\r\nhost: {}\r\nconnection: close\r\ncontent-type: application/x-amz-json-1.1\r\n\
+        let headers = format!(
+            "content-type: application/x-amz-json-1.1\r\n\
              x-amz-target: AmazonEC2ContainerServiceV20141113.{operation}\r\n\
              authorization: AWS4-HMAC-SHA256 Credential=a/20261122/us-east-1/ecs/aws4_request, SignedHeaders=host, Signature=0\r\n\
-             content-length: {}\r\n\r\n{body}",
-            self.0,
+             content-length: {}\r\n",
             body.len()
-        )
-        .unwrap();
+        );
+        self.request("POST /", &headers, &body)
+    }
+
+    /// What the simulated endpoint was asked so far.
+    #[track_caller]
+    pub(super) fn counts(&self) -> Value {
+        self.request("GET /_plimsoll/calls", "", "")
+    }
+
+    #[track_caller]
+    fn request(&self, what: &str, headers: &str, body: &str) -> Value {
+        let mut stream = TcpStream::connect(self.0).unwrap();
+        write!(stream, "{what} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n{headers}\r\n{body}", self.0).unwrap();
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).unwrap();
         let answer = String::from_utf8(answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        assert!(head.starts_with("HTTP/1.1 200"), "{operation} {input}: {answer}");
-        serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {answer}"))
+        let (head, answered) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 200"), "{what} {headers}{body}: {answer}");
+        serde_json::from_str(answered).unwrap_or_else(|error| panic!("{error}: {answer}"))
     }
 
     /// All services of a cluster, with their tags, by name.

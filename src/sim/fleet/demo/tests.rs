@@ -135,6 +135,30 @@ fn the_ledger_does_not_survive_its_fix_and_stays_there() {
 }
 
 #[test]
+fn no_cluster_of_a_large_fleet_has_more_services_than_ecs_allows() {
+    let scenario = demo(20_050, 1);
+    let mut services: BTreeMap<&str, usize> = BTreeMap::new();
+    let named = |step: &'_ Step, operation: &str| step.operation == operation;
+    for step in scenario.steps.iter().filter(|step| named(step, "CreateService")) {
+        *services.entry(step.input["cluster"].as_str().unwrap()).or_default() += 1;
+    }
+    let clusters = scenario.steps.iter().filter(|step| named(step, "CreateCluster")).count();
+    assert_eq!((clusters, services.len(), services.values().sum()), (9, 9, 20_050));
+    // ECS service quotas: 5,000 services a cluster.
+    assert!(services.values().all(|count| *count <= 5_000), "{services:?}");
+    assert_eq!(scenario.instances.len(), 9);
+}
+
+#[test]
+fn task_definitions_are_as_long_as_asked_for() {
+    let scenario = of_size(60, 1, 5_300);
+    let names = |step: &&Step| step.operation == "RegisterTaskDefinition" && step.input["family"] == "cart";
+    let cart = scenario.steps.iter().find(names).unwrap().input.to_string();
+    assert!((5_300..5_600).contains(&cart.len()), "{}", cart.len());
+    assert!(scenario.build().is_ok());
+}
+
+#[test]
 fn a_scenario_survives_its_json() {
     let scenario = demo(20, 5);
     let text = serde_json::to_string(&scenario).unwrap();
