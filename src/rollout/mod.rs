@@ -22,6 +22,7 @@ pub mod membership;
 pub mod record;
 pub mod setting;
 pub mod state;
+pub mod told;
 pub mod waits;
 pub mod window;
 
