@@ -18,6 +18,10 @@ test: peers ## Run all tests; installs the servers they need first
 schemas: ## Write deploy/schemas/ anew, after the types of what people write or commands print have changed
 	$(CARGO) run --locked -- explain --schemas deploy/schemas
 
+.PHONY: metrics
+metrics: ## Write docs/metrics.md anew, after the catalogue of metrics has changed
+	$(CARGO) run --locked -- explain metrics > docs/metrics.md
+
 bench: ## Measure the evaluation of policies (PLIMSOLL_CORPUS: on those documents)
 	$(CARGO) bench --locked --bench policies
 

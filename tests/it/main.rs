@@ -24,3 +24,4 @@ mod reasons;
 mod scenarios;
 mod sim;
 mod simulation;
+mod web;

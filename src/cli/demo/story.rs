@@ -1,6 +1,7 @@
 //! What happens in the demonstration, in order.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,9 +13,9 @@ use super::promises::{Before, Promises};
 use super::screen::{Screen, minutes};
 use crate::cli::error::Error;
 use crate::cli::output::Output;
-use crate::cli::signals;
+use crate::cli::{listen, signals};
 use crate::controller::reconcile::Depth;
-use crate::controller::run::{Mode, RunEnd, Watcher as _};
+use crate::controller::run::{Mode, PassEnd, RunEnd, Watcher as _};
 use crate::controller::{Controller, ControllerError, Parts, Settings};
 use crate::embedded::EmbeddedStore;
 use crate::manifest;
@@ -30,6 +31,12 @@ use crate::rollout::make::masked;
 use crate::rollout::{RolloutState, State};
 use crate::sim::fleet::{self, special};
 use crate::sim::{SimEcs, VirtualClock};
+use crate::web::health::Watched;
+use crate::web::metrics::{Counting, Metrics, ObservedEcs, ObservedStore};
+use crate::web::server::Site;
+
+/// The name under which its controller takes the lease.
+const HOLDER: &str = "demo";
 
 /// Who asks in the demonstration.
 const PERSON: &str = "arn:aws:iam::123456789012:user/you";
@@ -44,6 +51,7 @@ pub(super) struct Story {
     target: TargetId,
     stop: CancellationToken,
     asked: usize,
+    metrics: Arc<Metrics>,
 }
 
 impl Story {
@@ -63,11 +71,16 @@ impl Story {
         let store = EmbeddedStore::in_memory()
             .map_err(|error| Error::new("the demonstration could not start").caused_by(error.to_string()))?;
         let store = Arc::new(store);
-        let parts =
-            Parts { ecs: ecs.clone(), alarms: Arc::new(ecs.alarms()), store: store.clone(), clock: clock.clone() };
+        let metrics = Arc::new(Metrics::new());
+        let parts = Parts {
+            ecs: Arc::new(ObservedEcs::new(ecs.clone(), target.clone(), Arc::clone(&metrics))),
+            alarms: Arc::new(ecs.alarms()),
+            store: Arc::new(ObservedStore::new(store.clone(), Arc::clone(&metrics))),
+            clock: clock.clone(),
+        };
         let settings = Settings {
             target: target.clone(),
-            holder: "demo".to_owned(),
+            holder: HOLDER.to_owned(),
             lease: Duration::from_secs(60),
             call_timeout: Duration::from_secs(2),
             resync: Some(Duration::from_secs(60)),
@@ -76,7 +89,20 @@ impl Story {
         };
         let controller = Controller::new(parts, settings);
         let screen = Screen::new(output.color(), start);
-        Ok(Self { screen, ecs, store, clock, controller, target, stop: signals::shutdown()?, asked: 0 })
+        Ok(Self { screen, ecs, store, clock, controller, target, stop: signals::shutdown()?, asked: 0, metrics })
+    }
+
+    /// Serves pages of it for as long as it goes.
+    pub(super) async fn listen(&self, address: SocketAddr) -> Result<(), Error> {
+        self.metrics.watch(&self.target, None);
+        let site = Site {
+            store: self.store.clone(),
+            clock: self.clock.clone(),
+            metrics: Arc::clone(&self.metrics),
+            watched: vec![Arc::new(Watched::new(self.target.clone(), HOLDER.to_owned()))],
+            note: Some("A demonstration: the account, its services and the time are simulated. It ends by itself."),
+        };
+        listen::serve(address, site, self.stop.clone()).await
     }
 
     /// Tells it. True if every promise was kept.
@@ -236,7 +262,8 @@ impl Story {
     /// Lets the controller work until there is nothing left that it may do.
     async fn run(&mut self) -> Result<(), Error> {
         let mode = Mode::UntilSettled { timeout: Duration::from_secs(60 * 60) };
-        match self.controller.run(mode, &self.stop, &mut self.screen).await.map_err(ended)? {
+        let mut counting = Counting { metrics: &self.metrics, target: self.target.clone(), next: &mut self.screen };
+        match self.controller.run(mode, &self.stop, &mut counting).await.map_err(ended)? {
             RunEnd::Settled { .. } => Ok(()),
             RunEnd::Stopped => Err(Error::new("the demonstration was stopped")),
         }
@@ -249,7 +276,10 @@ impl Story {
             if self.stop.is_cancelled() {
                 return Err(Error::new("the demonstration was stopped"));
             }
+            let began = self.clock.monotonic();
             let report = self.controller.pass(Depth::Full).await.map_err(ended)?;
+            let took = self.clock.monotonic().saturating_sub(began);
+            self.metrics.passed(&self.target, &PassEnd { outcome: Ok(&report), took, now: self.now() });
             self.screen.passed(&report, self.now());
             self.clock.sleep(Duration::from_secs(15)).await;
         }

@@ -1,6 +1,7 @@
 //! The real binary against whole fleets, as a person at a terminal uses it: every call over HTTP, every controller a
 //! process of its own that can be signalled, killed and stopped.
 
+mod canaries;
 mod circumstances;
 mod demo;
 mod faults;
@@ -11,6 +12,7 @@ mod pair;
 mod person;
 mod plans;
 mod process;
+mod served;
 mod wire;
 
 use std::sync::{Arc, Mutex, OnceLock};
@@ -74,9 +76,14 @@ struct Stage {
 impl Stage {
     /// The fleet of [`fleet::scenario`]; the store is empty.
     async fn new() -> Self {
+        Self::with_fleet(&fleet::scenario()).await
+    }
+
+    /// Another fleet.
+    async fn with_fleet(scenario: &serde_json::Value) -> Self {
         let place = PLACES.acquire().await.unwrap();
         let mut plimsoll = Plimsoll::with_store();
-        plimsoll.write("fleet.json", &fleet::scenario().to_string());
+        plimsoll.write("fleet.json", &scenario.to_string());
         plimsoll.write("mine.yaml", ENFORCED);
         // Four times as fast as it says: a controller with this machine's clock still knows what is new.
         let sim = ["sim", "--listen", "127.0.0.1:0", "--fleet", "fleet.json", "--speed", "4"];
