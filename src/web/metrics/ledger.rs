@@ -152,7 +152,8 @@ impl Metrics {
                 page.histogram(&metric::CALL_DURATION, &[target, operation.as_str()], histogram);
             }
         });
-        let levels: [(&metric::Metric, fn(&BucketLevel) -> f64); 3] = [
+        type OfLevel = fn(&BucketLevel) -> f64;
+        let levels: [(&metric::Metric, OfLevel); 3] = [
             (&metric::BUDGET_TOKENS, |level| level.tokens),
             (&metric::BUDGET_RATE, |level| level.rate),
             (&metric::BUDGET_SHARE, |level| level.share),

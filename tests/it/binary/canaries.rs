@@ -173,3 +173,11 @@ fn stored(stage: &Stage) -> (Vec<(String, String)>, usize) {
         all.into_iter().partition(|(partition, ..)| partition.ends_with("#documents"));
     (items.into_iter().map(|(partition, sort, body)| (format!("{partition} {sort}"), body)).collect(), documents.len())
 }
+
+#[test]
+#[should_panic(expected = "a page gives away {\"canary-environment-web-app-5Tq9\"}")]
+fn a_secret_that_gets_out_is_found_and_its_place_is_told() {
+    let mut outputs = Outputs::default();
+    outputs.add("a page", format!("<td>{}</td>", canary("environment-web-app")));
+    outputs.hold_no_canary();
+}

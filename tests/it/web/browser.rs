@@ -125,7 +125,8 @@ async fn what_changes_shows_by_itself_and_pauses_when_asked_and_disturbs_nobody(
     assert_eq!(seen["said"], json!(["Live.", "Paused.", "Live."]), "{seen:#}");
 }
 
-/// The pictures of the README: `PLIMSOLL_PICTURES=docs/images cargo test --test it web::browser::pictures -- --ignored`.
+/// Pictures of every page, to look at: `PLIMSOLL_PICTURES=DIR cargo test --test it web::browser::pictures -- --ignored`. With
+/// `PLIMSOLL_FIRST_SCREEN=1` only what is seen without scrolling; the README's are two of those.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "writes pictures"]
 async fn pictures() {
