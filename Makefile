@@ -18,6 +18,10 @@ test: peers ## Run all tests; installs the servers they need first
 schemas: ## Write deploy/schemas/ anew, after the types of what people write or commands print have changed
 	$(CARGO) run --locked -- explain --schemas deploy/schemas
 
+.PHONY: metrics
+metrics: ## Write docs/metrics.md anew, after the catalogue of metrics has changed
+	$(CARGO) run --locked -- explain metrics > docs/metrics.md
+
 bench: bench-fleet bench-policies ## Measure all of it (benches/README.md has the sizes to choose and the figures)
 
 .PHONY: bench-policies bench-fleet

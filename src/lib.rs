@@ -17,3 +17,4 @@ pub mod records;
 pub mod rollout;
 pub mod sim;
 pub mod telemetry;
+pub mod web;

@@ -96,6 +96,9 @@ pub(super) fn local_caller() -> String {
     if host.is_empty() { user } else { format!("{user}@{host}") }
 }
 
+/// Puts something between a target's ECS and its budget.
+pub(super) type Observe<'a> = dyn Fn(Arc<dyn Ecs>, &TargetId) -> Arc<dyn Ecs> + Send + Sync + 'a;
+
 /// ECS in one target, within its budget.
 #[derive(Clone)]
 pub struct Aws {
@@ -109,6 +112,8 @@ pub struct Aws {
     pub connection: Connection,
     /// ECS, kept within the budget.
     pub ecs: Arc<dyn Ecs>,
+    /// The same, to be asked how much of the budget is left.
+    pub budget: Arc<Budgeted>,
     /// Alarms, kept within the same share of what AWS lets one account ask.
     pub alarms: Arc<dyn Alarms>,
 }
@@ -131,6 +136,20 @@ impl Aws {
         budget: Option<u8>,
         timeouts: Timeouts,
     ) -> Result<Vec<Self>, Error> {
+        Self::targets_observed(configuration, only, budget, timeouts, &|ecs, _| ecs).await
+    }
+
+    /// The same, with something between ECS and its budget that sees every attempt.
+    ///
+    /// # Errors
+    /// As [`targets`](Self::targets).
+    pub async fn targets_observed(
+        configuration: &Configuration,
+        only: Option<&TargetId>,
+        budget: Option<u8>,
+        timeouts: Timeouts,
+        observe: &Observe<'_>,
+    ) -> Result<Vec<Self>, Error> {
         let specs: Vec<(&str, &TargetSpec)> = configuration
             .objects
             .iter()
@@ -145,7 +164,7 @@ impl Aws {
         let connection = Connection::from_environment(region, timeouts).await?;
         let any = configuration.objects.iter().any(|object| matches!(object.spec, Spec::Target(_)));
         if !any {
-            let own = Self::of(connection, BTreeMap::new(), budget).await?;
+            let own = Self::of(connection, BTreeMap::new(), budget, observe).await?;
             return match only {
                 Some(only) if *only != own.target => Err(another_account(only, &own)),
                 _ => Ok(vec![own]),
@@ -155,7 +174,7 @@ impl Aws {
         for (name, spec) in specs {
             let role = spec.role_arn.clone().map(|arn| Role { arn, external_id: spec.external_id.clone() });
             let there = connection.target(&spec.region, role.as_ref()).await;
-            let aws = Self::of(there, spec.labels.clone(), spec.budget.or(budget)).await;
+            let aws = Self::of(there, spec.labels.clone(), spec.budget.or(budget), observe).await;
             let aws = aws.map_err(|error| error.context(format!("failed to reach Target `{name}`")))?;
             let wanted = TargetId { account: spec.account.clone(), region: spec.region.clone() };
             if aws.target != wanted {
@@ -170,7 +189,12 @@ impl Aws {
         Ok(all)
     }
 
-    async fn of(connection: Connection, labels: BTreeMap<String, String>, budget: Option<u8>) -> Result<Self, Error> {
+    async fn of(
+        connection: Connection,
+        labels: BTreeMap<String, String>,
+        budget: Option<u8>,
+        observe: &Observe<'_>,
+    ) -> Result<Self, Error> {
         let identity = connection.identity().await?;
         let target = TargetId { account: identity.account, region: connection.region().to_owned() };
         let share = match budget {
@@ -179,10 +203,11 @@ impl Aws {
                 Error::new(format!("a budget of {percent} percent is not possible")).help("use 1 to 100")
             })?,
         };
-        let ecs: Arc<dyn Ecs> = Arc::new(connection.ecs());
-        let ecs = if budget_is_off()? { ecs } else { Arc::new(Budgeted::new(ecs, share)) };
+        let observed = observe(Arc::new(connection.ecs()), &target);
+        let budget = Arc::new(Budgeted::new(Arc::clone(&observed), share));
         let alarms = Arc::new(connection.alarms(share));
-        Ok(Self { target, labels, caller: identity.arn, connection, ecs, alarms })
+        let ecs: Arc<dyn Ecs> = if budget_is_off()? { observed } else { budget.clone() };
+        Ok(Self { target, labels, caller: identity.arn, connection, ecs, budget, alarms })
     }
 }
 

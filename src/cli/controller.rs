@@ -15,15 +15,18 @@ use super::error::{Answer, Error};
 use super::output::talk;
 use super::plan::controller_error;
 use super::run::Session;
-use super::{health, signals};
+use super::{listen, signals};
 use crate::aws::Timeouts;
 use crate::controller::run::Unwatched;
 use crate::controller::{Controller, ControllerError, Mode, Parts, RunEnd, Settings, Trigger};
 use crate::model::mask::clean_text;
 use crate::model::spec::Kind;
 use crate::model::{Span, TargetId};
-use crate::ports::Clock as _;
+use crate::ports::{Clock as _, Ecs, Store};
 use crate::records::configuration::Configurations;
+use crate::web::health::Watched;
+use crate::web::metrics::{Counting, Metrics, ObservedEcs, ObservedStore};
+use crate::web::server::Site;
 
 /// How the controller runs.
 #[derive(Debug, Clone, Args)]
@@ -43,8 +46,8 @@ pub struct ControllerArguments {
     /// The share of ECS's published rates to use, in percent
     #[arg(long, value_name = "PERCENT", default_value_t = 50, value_parser = clap::value_parser!(u8).range(1..=100))]
     pub budget: u8,
-    /// Serve /healthz and /readyz here, read-only
-    #[arg(long, value_name = "ADDR")]
+    /// Serve pages, /metrics, /healthz and /readyz here, read-only: a port of this machine, or ADDRESS:PORT
+    #[arg(long, value_name = "ADDR", value_parser = listen::address)]
     pub listen: Option<SocketAddr>,
     /// A guarded member that fixes may edit; `*` for list elements
     #[arg(long, value_name = "POINTER")]
@@ -80,21 +83,37 @@ pub(super) async fn run(session: &mut Session, arguments: ControllerArguments) -
         return Err(controller_error(ControllerError::NoPolicies));
     }
     let only = session.global.target.as_ref();
-    let targets = Aws::targets(&configuration, only, Some(arguments.budget), call_timeouts(arguments.lease)).await?;
+    let metrics = Arc::new(Metrics::new());
+    let observe = |ecs, target: &TargetId| -> Arc<dyn Ecs> {
+        Arc::new(ObservedEcs::new(ecs, target.clone(), Arc::clone(&metrics)))
+    };
+    let timeouts = call_timeouts(arguments.lease);
+    let targets = Aws::targets_observed(&configuration, only, Some(arguments.budget), timeouts, &observe).await?;
     let stop = signals::shutdown()?;
+    let watched: Vec<Arc<Watched>> =
+        targets.iter().map(|aws| Arc::new(Watched::new(aws.target.clone(), holder()))).collect();
     if let Some(address) = arguments.listen {
-        health::serve(address, Arc::clone(&opened.store), stop.clone()).await?;
+        let site = Site {
+            store: Arc::clone(&opened.store),
+            clock: Arc::clone(&session.clock),
+            metrics: Arc::clone(&metrics),
+            watched: watched.clone(),
+            note: None,
+        };
+        listen::serve(address, site, stop.clone()).await?;
     }
+    let store: Arc<dyn Store> = Arc::new(ObservedStore::new(Arc::clone(&opened.store), Arc::clone(&metrics)));
     let mut runs = JoinSet::new();
     let mut triggers = Vec::new();
-    for aws in targets {
+    for (aws, watched) in targets.into_iter().zip(watched) {
+        metrics.watch(&aws.target, Some(listen::levels(Arc::clone(&aws.budget))));
         let parts = Parts {
             ecs: Arc::clone(&aws.ecs),
             alarms: Arc::clone(&aws.alarms),
-            store: Arc::clone(&opened.store),
+            store: Arc::clone(&store),
             clock: Arc::clone(&session.clock),
         };
-        let mut controller = Controller::new(parts, settings(&arguments, &aws));
+        let mut controller = Controller::new(parts, settings(&arguments, &aws, &watched.holder));
         if !arguments.standalone.0.is_zero() {
             controller = controller.with_standalone(arguments.standalone.0, FAMILIES_A_LOOK);
         }
@@ -106,7 +125,13 @@ pub(super) async fn run(session: &mut Session, arguments: ControllerArguments) -
             Mode::Forever
         };
         let target = aws.target.clone();
-        runs.spawn(async move { (target, controller.run(mode, &stop, &mut Unwatched).await) });
+        let metrics = Arc::clone(&metrics);
+        runs.spawn(async move {
+            let mut counting = Counting { metrics: &metrics, target: target.clone(), next: &mut Unwatched };
+            let end = controller.run(mode, &stop, &mut counting).await;
+            watched.end();
+            (target, end)
+        });
     }
     let schedule = match &arguments.schedule {
         Some(cron) => Some(schedule(cron, triggers).await?),
@@ -162,10 +187,10 @@ fn call_timeouts(lease: Span) -> Timeouts {
     Timeouts { write: write_timeout(lease), ..Timeouts::default() }
 }
 
-fn settings(arguments: &ControllerArguments, aws: &Aws) -> Settings {
+fn settings(arguments: &ControllerArguments, aws: &Aws, holder: &str) -> Settings {
     Settings {
         target: aws.target.clone(),
-        holder: holder(),
+        holder: holder.to_owned(),
         lease: arguments.lease.0,
         call_timeout: write_timeout(arguments.lease),
         resync: arguments.schedule.is_none().then_some(arguments.resync.0),

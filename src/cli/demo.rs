@@ -27,11 +27,17 @@ pub struct DemoArguments {
     /// How many seconds of the fleet's time pass in one of yours; 0: as fast as it goes
     #[arg(long, default_value_t = 150.0, value_name = "X")]
     speed: f64,
+    /// Serve pages and /metrics here while it runs, read-only: a port of this machine, or ADDRESS:PORT
+    #[arg(long, value_name = "ADDR", value_parser = super::listen::address)]
+    listen: Option<std::net::SocketAddr>,
 }
 
 /// Shows the loop. Yes only if the fleet converged and every promise was kept.
 pub(super) async fn run(session: &mut Session, arguments: DemoArguments) -> Result<Answer, Error> {
     let mut story = story::Story::begin(&arguments, session)?;
+    if let Some(address) = arguments.listen {
+        story.listen(address).await?;
+    }
     let kept = story.tell().await?;
     Ok(Answer::of(kept))
 }

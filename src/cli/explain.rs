@@ -16,6 +16,7 @@ use crate::model::ReasonCode;
 use crate::model::spec::{Kind, ResourceKind};
 use crate::policy::expression::CATALOGUE;
 use crate::policy::vocabulary;
+use crate::web::metrics::catalogue;
 
 /// What expressions can call, beside the kinds.
 const FUNCTIONS: &str = "functions";
@@ -34,12 +35,14 @@ const RESOURCES: [ResourceKind; 5] = [
 
 /// Why things stand as they stand, beside the kinds.
 const REASONS: &str = "reasons";
+/// What `/metrics` serves.
+const METRICS: &str = "metrics";
 
 /// What to explain.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// A kind or a field of it (Policy, Binding.spec.scope); `variables` and `functions` of expressions; `tests` of policies;
-    /// `reasons`, or one of them (FamilyAhead)
+    /// `reasons`, or one of them (FamilyAhead); `metrics`
     #[arg(value_name = "KIND[.FIELD]", required_unless_present = "schemas")]
     what: Option<String>,
     /// Write the JSON Schemas of all kinds and reports into a folder, for editors
@@ -106,6 +109,11 @@ pub(super) fn run(session: &mut Session, arguments: &Arguments) -> Result<Answer
         VARIABLES => variables(session),
         TESTS => tests(session),
         REASONS => reasons(session, ReasonCode::ALL),
+        METRICS => {
+            session.output.only(&[Format::Table, Format::Wide])?;
+            session.output.text(catalogue::documentation().trim_end())?;
+            Ok(Answer::Yes)
+        }
         what => match ReasonCode::ALL.iter().find(|code| code.as_str() == what) {
             Some(code) => reasons(session, &[*code]),
             None => kind(session, what),

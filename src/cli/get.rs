@@ -9,7 +9,7 @@ use super::output::{Format, table};
 use super::printed::{List, Printed};
 use super::run::Session;
 use super::targets;
-use super::views::{self, Counts};
+use super::views;
 use super::watch::Watch;
 use crate::manifest::to_yaml;
 use crate::model::spec::Kind;
@@ -21,6 +21,7 @@ use crate::records::events::Events;
 use crate::records::lease::Leases;
 use crate::records::reports::Reports;
 use crate::records::standalone::StandaloneReports;
+use crate::rollout::told::Counts;
 
 /// What to list.
 #[derive(Debug, Args)]

@@ -18,46 +18,8 @@ use crate::records::events::Event;
 use crate::records::lease::Lease;
 use crate::records::reports::ServiceReport;
 use crate::rollout::alarm::{self, Alarms};
+use crate::rollout::told::Counts;
 use crate::rollout::{Change, ChangeSpec, HistoryEntry, Phase, RolloutSpec, RolloutState, State, waits};
-
-/// How many changes of a rollout stand where.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Counts {
-    pub(super) total: usize,
-    pub(super) pending: usize,
-    pub(super) in_flight: usize,
-    pub(super) succeeded: usize,
-    pub(super) unverified: usize,
-    pub(super) failed: usize,
-    pub(super) blocked: usize,
-    pub(super) deferred: usize,
-    pub(super) rolled_back: usize,
-    pub(super) overtaken: usize,
-    pub(super) gone: usize,
-}
-
-impl Counts {
-    pub(super) fn of<'a>(changes: impl IntoIterator<Item = &'a Change>) -> Self {
-        let mut counts = Self::default();
-        for change in changes {
-            counts.total += 1;
-            *match change.state.phase() {
-                Phase::Pending | Phase::Registering => &mut counts.pending,
-                Phase::Updating | Phase::Stabilizing | Phase::Verifying | Phase::RollingBack => &mut counts.in_flight,
-                Phase::Succeeded => &mut counts.succeeded,
-                Phase::Unverified => &mut counts.unverified,
-                Phase::Failed | Phase::Quarantined | Phase::Clobbered => &mut counts.failed,
-                Phase::Blocked => &mut counts.blocked,
-                Phase::Deferred => &mut counts.deferred,
-                Phase::RolledBack => &mut counts.rolled_back,
-                Phase::Overtaken => &mut counts.overtaken,
-                Phase::Gone => &mut counts.gone,
-            } += 1;
-        }
-        counts
-    }
-}
 
 /// Differences with every value masked.
 pub(super) fn masked(diff: &[DiffEntry]) -> Vec<DiffEntry> {

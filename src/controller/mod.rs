@@ -25,10 +25,11 @@ pub mod report;
 pub mod run;
 pub mod standalone;
 pub mod statuses;
+mod telling;
 
 mod asked;
 mod error;
 
 pub use error::ControllerError;
 pub use reconcile::{Controller, Parts, PassReport, Settings};
-pub use run::{Mode, RunEnd, Trigger};
+pub use run::{Mode, PassEnd, RunEnd, Trigger};

@@ -95,6 +95,8 @@ pub struct PassReport {
     pub created: usize,
     /// Revisions of ours that are to be deregistered as soon as reads have caught up.
     pub clearing: usize,
+    /// Fixes that are held off a resource.
+    pub holds: usize,
     /// How many documents were evaluated: none where nothing has changed that policies read.
     pub evaluations: u64,
 }
@@ -324,6 +326,7 @@ impl Controller {
             commands,
             created,
             clearing,
+            holds: books.holds.len(),
             evaluations,
         };
         self.books = Some(books);

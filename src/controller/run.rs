@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::error::ControllerError;
 use super::reconcile::{Controller, Depth, PassReport};
+use super::telling::Telling;
 use crate::model::{Reason, ReasonCode, Timestamp};
 use crate::plan::PlanOutcome;
 use crate::records::campaign::Campaign;
@@ -42,8 +44,24 @@ pub enum RunEnd {
 
 /// What a run says of itself as it goes: for the demo, logs and tests.
 pub trait Watcher: Send {
-    /// After each pass.
+    /// After each pass that was whole.
     fn passed(&mut self, report: &PassReport, now: Timestamp);
+
+    /// After every pass, whole or not, and before [`passed`](Self::passed).
+    fn ended(&mut self, pass: &PassEnd<'_>) {
+        let _ = pass;
+    }
+}
+
+/// How a pass ended.
+#[derive(Debug, Clone, Copy)]
+pub struct PassEnd<'a> {
+    /// What it came to.
+    pub outcome: Result<&'a PassReport, &'a ControllerError>,
+    /// How long it took.
+    pub took: Duration,
+    /// When it ended.
+    pub now: Timestamp,
 }
 
 /// Nobody watches.
@@ -107,6 +125,7 @@ impl Controller {
         let mut failures = 0_u32;
         let mut idle = 0_u32;
         let mut asked = false;
+        let mut telling = Telling::new(self.settings().target.clone());
         let trigger = self.trigger();
         while !stop.is_cancelled() {
             // Without an interval only the first pass is full, and those that are asked for.
@@ -114,11 +133,16 @@ impl Controller {
                 self.settings().resync.is_some_and(|resync| clock.monotonic().saturating_sub(last) >= resync)
             };
             let due = asked || full_pass.is_none_or(elapsed);
-            asked = false;
             let settling = matches!(mode, Mode::UntilSettled { .. });
             let depth = if due || settling { Depth::Full } else { Depth::InFlight };
-            let passed = self.pass(depth).await;
+            let span = telling.span(depth, std::mem::take(&mut asked));
+            let pass_began = clock.monotonic();
+            let passed = self.pass(depth).instrument(span.clone()).await;
+            let took = clock.monotonic().saturating_sub(pass_began);
             let stands_by = matches!(passed, Err(ControllerError::NotHolder { .. }));
+            let end = PassEnd { outcome: passed.as_ref(), took, now: clock.now() };
+            span.in_scope(|| telling.ended(&end));
+            watcher.ended(&end);
             match passed {
                 Ok(report) => {
                     failures = 0;
@@ -147,11 +171,8 @@ impl Controller {
                 Err(error @ (ControllerError::NoPolicies | ControllerError::Policies { .. })) if settling => {
                     return Err(error);
                 }
-                Err(error) if error.is_conflict() => {
-                    tracing::info!(error = %chain(&error), "the record changed under the pass; reading again")
-                }
+                Err(error) if error.is_conflict() => {}
                 Err(error @ ControllerError::NotHolder { .. }) => {
-                    tracing::info!(error = %chain(&error), "standing by");
                     let waited = clock.monotonic().saturating_sub(began);
                     if matches!(mode, Mode::UntilSettled { timeout } if waited >= timeout) {
                         return Err(error);
@@ -159,7 +180,6 @@ impl Controller {
                 }
                 Err(error) => {
                     failures += 1;
-                    tracing::warn!(error = %chain(&error), failures, "the pass failed");
                     if settling && failures >= 3 {
                         return Err(error);
                     }
@@ -184,17 +204,6 @@ impl Controller {
         let backed_off = poll.saturating_mul(1 << failures.min(4));
         backed_off.min(settings.lease / 3).max(poll)
     }
-}
-
-/// An error and what lies under it, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 /// What is left to do after a full pass, and what is wrong where nothing is.

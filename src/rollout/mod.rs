@@ -24,6 +24,7 @@ pub mod protection;
 pub mod record;
 pub mod setting;
 pub mod state;
+pub mod told;
 pub mod waits;
 pub mod window;
 

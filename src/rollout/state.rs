@@ -230,6 +230,9 @@ macro_rules! phases {
         pub enum Phase { $($name,)* }
 
         impl Phase {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
             /// Its name in reports and metrics.
             #[must_use]
             pub const fn as_str(self) -> &'static str {

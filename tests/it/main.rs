@@ -25,3 +25,4 @@ mod reasons;
 mod scenarios;
 mod sim;
 mod simulation;
+mod web;

@@ -1,6 +1,7 @@
 //! What happens in the demonstration, in order.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,9 +17,9 @@ use super::shown;
 use crate::cli::error::Error;
 use crate::cli::output::{Format, Output};
 use crate::cli::run::Session;
-use crate::cli::{audit, describe_service, signals};
+use crate::cli::{audit, describe_service, listen, signals};
 use crate::controller::reconcile::{Depth, PassReport};
-use crate::controller::run::{Mode, RunEnd, Watcher as _};
+use crate::controller::run::{Mode, PassEnd, RunEnd, Watcher as _};
 use crate::controller::{Controller, ControllerError, Parts, Settings};
 use crate::embedded::EmbeddedStore;
 use crate::model::{ChangeKind, ServiceArn, TargetId, Timestamp};
@@ -29,6 +30,12 @@ use crate::rollout::command::Request;
 use crate::rollout::{Change, Phase, RolloutState, State, waits};
 use crate::sim::fleet::{self, special};
 use crate::sim::{SimEcs, VirtualClock};
+use crate::web::health::Watched;
+use crate::web::metrics::{Counting, Metrics, ObservedEcs, ObservedStore};
+use crate::web::server::Site;
+
+/// The name under which its first controller takes the lease.
+const HOLDER: &str = "demo-1";
 
 /// How far apart passes are.
 const POLL: Duration = Duration::from_secs(15);
@@ -47,6 +54,7 @@ pub(super) struct Story {
     target: TargetId,
     stop: CancellationToken,
     happened: Happened,
+    metrics: Arc<Metrics>,
 }
 
 impl Story {
@@ -71,10 +79,24 @@ impl Story {
         let screen = Screen::new(&session.output, start);
         let global = session.global.clone();
         let session = Session { global, output: Output::new(Format::Table, true), clock: clock.clone() };
-        let parts = parts(&ecs, &mortal, &store, &clock);
-        let controller = Controller::new(parts, settings(&target, "demo-1"));
+        let metrics = Arc::new(Metrics::new());
+        let parts = parts(&ecs, &mortal, &store, &clock, &target, &metrics);
+        let controller = Controller::new(parts, settings(&target, HOLDER));
         let (stop, happened) = (signals::shutdown()?, Happened::default());
-        Ok(Self { screen, ecs, mortal, store, clock, controller, people, session, target, stop, happened })
+        Ok(Self { screen, ecs, mortal, store, clock, controller, people, session, target, stop, happened, metrics })
+    }
+
+    /// Serves pages of it for as long as it goes.
+    pub(super) async fn listen(&self, address: SocketAddr) -> Result<(), Error> {
+        self.metrics.watch(&self.target, None);
+        let site = Site {
+            store: self.store.clone(),
+            clock: self.clock.clone(),
+            metrics: Arc::clone(&self.metrics),
+            watched: vec![Arc::new(Watched::new(self.target.clone(), HOLDER.to_owned()))],
+            note: Some("A demonstration: the account, its services and the time are simulated. It ends by itself."),
+        };
+        listen::serve(address, site, self.stop.clone()).await
     }
 
     /// Tells it. True if every promise was kept.
@@ -147,7 +169,8 @@ impl Story {
     /// Lets the controller work until there is nothing left that it may do.
     async fn run(&mut self) -> Result<(), Error> {
         let mode = Mode::UntilSettled { timeout: Duration::from_secs(60 * 60) };
-        match self.controller.run(mode, &self.stop, &mut self.screen).await.map_err(ended)? {
+        let mut counting = Counting { metrics: &self.metrics, target: self.target.clone(), next: &mut self.screen };
+        match self.controller.run(mode, &self.stop, &mut counting).await.map_err(ended)? {
             RunEnd::Settled { .. } => Ok(()),
             RunEnd::Stopped => Err(stopped()),
         }
@@ -160,7 +183,11 @@ impl Story {
             if self.stop.is_cancelled() {
                 return Err(stopped());
             }
-            match self.controller.pass(Depth::Full).await {
+            let began = self.clock.monotonic();
+            let passed = self.controller.pass(Depth::Full).await;
+            let took = self.clock.monotonic().saturating_sub(began);
+            self.metrics.passed(&self.target, &PassEnd { outcome: passed.as_ref(), took, now: self.now() });
+            match passed {
                 Ok(report) => {
                     self.screen.passed(&report, self.now());
                     if there(&report) {
@@ -243,7 +270,7 @@ impl Story {
         self.screen.line(
             "Another one takes over when the lease has not changed for a minute. It looks before it repeats anything.",
         );
-        let parts = parts(&self.ecs, &self.mortal, &self.store, &self.clock);
+        let parts = parts(&self.ecs, &self.mortal, &self.store, &self.clock, &self.target, &self.metrics);
         self.controller = Controller::new(parts, settings(&self.target, "demo-2"));
         let known = |change: &Change| change.spec.resource.short() == service && !is_yet_to_move(change);
         let found = |report: &PassReport| changes(report).any(known);
@@ -369,8 +396,20 @@ impl Story {
 }
 
 /// What a controller of the demonstration works with.
-fn parts(ecs: &Arc<SimEcs>, mortal: &Arc<Mortal>, store: &Arc<EmbeddedStore>, clock: &Arc<VirtualClock>) -> Parts {
-    Parts { ecs: mortal.clone(), alarms: Arc::new(ecs.alarms()), store: store.clone(), clock: clock.clone() }
+fn parts(
+    ecs: &Arc<SimEcs>,
+    mortal: &Arc<Mortal>,
+    store: &Arc<EmbeddedStore>,
+    clock: &Arc<VirtualClock>,
+    target: &TargetId,
+    metrics: &Arc<Metrics>,
+) -> Parts {
+    Parts {
+        ecs: Arc::new(ObservedEcs::new(mortal.clone(), target.clone(), Arc::clone(metrics))),
+        alarms: Arc::new(ecs.alarms()),
+        store: Arc::new(ObservedStore::new(store.clone(), Arc::clone(metrics))),
+        clock: clock.clone(),
+    }
 }
 
 fn settings(target: &TargetId, holder: &str) -> Settings {

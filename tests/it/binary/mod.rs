@@ -1,6 +1,7 @@
 //! The real binary against whole fleets, as a person at a terminal uses it: every call over HTTP, every controller a
 //! process of its own that can be signalled, killed and stopped.
 
+mod canaries;
 mod circumstances;
 mod cost;
 mod demo;
@@ -12,6 +13,7 @@ mod pair;
 mod person;
 mod plans;
 mod process;
+mod served;
 mod wire;
 
 use std::sync::{Arc, Mutex, OnceLock};
@@ -85,14 +87,23 @@ enum Records {
 impl Stage {
     /// The fleet of [`fleet::scenario`]; the store is an empty file.
     async fn new() -> Self {
-        Self::on(Records::File).await
+        Self::with(Records::File, &fleet::scenario()).await
     }
 
     /// The same, with the records elsewhere.
     async fn on(records: Records) -> Self {
+        Self::with(records, &fleet::scenario()).await
+    }
+
+    /// Another fleet.
+    async fn with_fleet(scenario: &serde_json::Value) -> Self {
+        Self::with(Records::File, scenario).await
+    }
+
+    async fn with(records: Records, scenario: &serde_json::Value) -> Self {
         let place = PLACES.acquire().await.unwrap();
         let mut plimsoll = Plimsoll::with_store();
-        plimsoll.write("fleet.json", &fleet::scenario().to_string());
+        plimsoll.write("fleet.json", &scenario.to_string());
         plimsoll.write("mine.yaml", ENFORCED);
         // Four times as fast as it says: a controller with this machine's clock still knows what is new.
         let sim = ["sim", "--listen", "127.0.0.1:0", "--fleet", "fleet.json", "--speed", "4"];

@@ -1,0 +1,103 @@
+//! What the log is told of passes: a span for each, and a line where something is different from the pass before.
+
+use std::time::Duration;
+
+use tracing::Span;
+
+use super::error::ControllerError;
+use super::reconcile::{Depth, PassReport};
+use super::run::PassEnd;
+use crate::model::TargetId;
+use crate::plan::Summary;
+
+/// Tells the log of one target's passes.
+pub(super) struct Telling {
+    target: TargetId,
+    passes: u64,
+    /// How the fleet was last told to stand, and how much of it could not be read.
+    told: Option<(Summary, usize)>,
+    /// Passes in a row that failed.
+    failures: u32,
+    /// Who was last told to hold the lease instead of us.
+    holder: Option<String>,
+}
+
+impl Telling {
+    pub(super) const fn new(target: TargetId) -> Self {
+        Self { target, passes: 0, told: None, failures: 0, holder: None }
+    }
+
+    /// The span of the next pass. The reason is for whoever reads along; the pass itself does not know it.
+    pub(super) fn span(&mut self, depth: Depth, asked: bool) -> Span {
+        self.passes += 1;
+        let reason = match depth {
+            Depth::Full if asked => "asked",
+            Depth::Full => "resync",
+            Depth::InFlight => "poll",
+        };
+        tracing::info_span!("reconcile", target_id = %self.target, reconcile_id = self.passes, reason)
+    }
+
+    /// What stands as before is told at debug level: a line a minute that says nothing is noise.
+    pub(super) fn ended(&mut self, pass: &PassEnd<'_>) {
+        let took_ms = millis(pass.took);
+        match pass.outcome {
+            Ok(report) => {
+                (self.failures, self.holder) = (0, None);
+                self.completed(report, took_ms);
+            }
+            Err(error) if error.is_conflict() => {
+                tracing::info!(error = %chain(error), "the record changed under the pass; reading again");
+            }
+            Err(error @ ControllerError::NotHolder { holder, .. }) => {
+                if self.holder.as_ref() == Some(holder) {
+                    tracing::debug!(error = %chain(error), "standing by");
+                } else {
+                    tracing::info!(error = %chain(error), "standing by");
+                }
+                (self.holder, self.told) = (Some(holder.clone()), None);
+            }
+            Err(error) => {
+                self.failures += 1;
+                tracing::warn!(error = %chain(error), failures = self.failures, took_ms, "the pass failed");
+            }
+        }
+    }
+
+    fn completed(&mut self, report: &PassReport, took_ms: u64) {
+        let Some(plan) = &report.plan else {
+            tracing::trace!(took_ms, "looked at what is in flight");
+            return;
+        };
+        let (summary, gaps) = (plan.summary(), plan.gaps.len());
+        let Summary { services, change, compliant, blocked, deferred, waived, audit, unknown } = summary;
+        macro_rules! tell {
+            ($level:ident) => {
+                tracing::$level!(
+                    services, compliant, change, deferred, blocked, audit, waived, unknown, gaps, took_ms, "fleet"
+                )
+            };
+        }
+        if self.told == Some((summary, gaps)) {
+            tell!(debug);
+        } else {
+            tell!(info);
+        }
+        self.told = Some((summary, gaps));
+    }
+}
+
+fn millis(length: Duration) -> u64 {
+    u64::try_from(length.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// An error and what lies under it, in one line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}

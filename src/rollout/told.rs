@@ -1,0 +1,151 @@
+//! How a rollout is told: counts, where a wave stands, why, and what a person can do next. The terminal and the pages
+//! say the same.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::record::{Change, Rollout};
+use super::state::{Phase, RolloutState};
+use crate::model::{Reason, ReasonCode, Span, Timestamp};
+
+/// How many changes of a rollout stand where.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "the phases, as in `Phase`")]
+pub struct Counts {
+    pub total: usize,
+    pub pending: usize,
+    pub in_flight: usize,
+    pub succeeded: usize,
+    pub unverified: usize,
+    pub failed: usize,
+    pub blocked: usize,
+    pub deferred: usize,
+    pub rolled_back: usize,
+    pub overtaken: usize,
+    pub gone: usize,
+}
+
+impl Counts {
+    /// Counts.
+    pub fn of<'a>(changes: impl IntoIterator<Item = &'a Change>) -> Self {
+        let mut counts = Self::default();
+        for change in changes {
+            counts.total += 1;
+            *match change.state.phase() {
+                Phase::Pending | Phase::Registering => &mut counts.pending,
+                Phase::Updating | Phase::Stabilizing | Phase::Verifying | Phase::RollingBack => &mut counts.in_flight,
+                Phase::Succeeded => &mut counts.succeeded,
+                Phase::Unverified => &mut counts.unverified,
+                Phase::Failed | Phase::Quarantined | Phase::Clobbered => &mut counts.failed,
+                Phase::Blocked => &mut counts.blocked,
+                Phase::Deferred => &mut counts.deferred,
+                Phase::RolledBack => &mut counts.rolled_back,
+                Phase::Overtaken => &mut counts.overtaken,
+                Phase::Gone => &mut counts.gone,
+            } += 1;
+        }
+        counts
+    }
+
+    /// `5 changes: 3 succeeded, 2 pending`.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        let parts = [
+            ("succeeded", self.succeeded),
+            ("unverified", self.unverified),
+            ("in flight", self.in_flight),
+            ("pending", self.pending),
+            ("failed", self.failed),
+            ("rolled back", self.rolled_back),
+            ("blocked", self.blocked),
+            ("deferred", self.deferred),
+            ("overtaken", self.overtaken),
+            ("gone", self.gone),
+        ];
+        let told: Vec<String> =
+            parts.iter().filter(|(_, count)| *count > 0).map(|(name, count)| format!("{count} {name}")).collect();
+        format!("{} changes: {}", self.total, if told.is_empty() { "none".to_owned() } else { told.join(", ") })
+    }
+}
+
+/// Where a wave stands; `index` counts from 0.
+#[must_use]
+pub fn wave_state(state: &RolloutState, index: usize, members: &[&Change], now: Timestamp) -> String {
+    match state {
+        RolloutState::Baking { wave, until } if *wave == index => {
+            format!("being watched until {until}{}", left(*until, now))
+        }
+        RolloutState::Progressing { wave } if *wave == index => "under way".to_owned(),
+        RolloutState::Paused { wave, .. } if *wave == index => "paused".to_owned(),
+        _ if members.iter().all(|change| change.state.phase().is_final()) => "over".to_owned(),
+        _ => "to come".to_owned(),
+    }
+}
+
+/// Why a rollout is in its state, where the state itself says so.
+#[must_use]
+pub const fn reason_of(state: &RolloutState) -> Option<&Reason> {
+    match state {
+        RolloutState::Proposed { reason } | RolloutState::Paused { reason, .. } => Some(reason),
+        RolloutState::RollingBack { cause, .. } | RolloutState::RolledBack { cause, .. } => Some(cause),
+        RolloutState::Failed { reason, .. } | RolloutState::Aborted { reason, .. } => Some(reason),
+        RolloutState::Scheduled
+        | RolloutState::Progressing { .. }
+        | RolloutState::Baking { .. }
+        | RolloutState::Succeeded { .. }
+        | RolloutState::Superseded { .. } => None,
+    }
+}
+
+/// How far away something is, to follow what it is about; nothing where it is past.
+#[must_use]
+pub fn left(until: Timestamp, now: Timestamp) -> String {
+    let left = std::time::Duration::from_secs(until.since(now).as_secs());
+    if left.is_zero() { String::new() } else { format!(", {} from now", Span(left)) }
+}
+
+/// What a person can do now.
+#[must_use]
+pub fn next(rollout: &Rollout, counts: &Counts) -> String {
+    let name = &rollout.name;
+    let undo = format!("`plimsoll rollout undo {name}` takes it back");
+    match &rollout.state {
+        RolloutState::Proposed { reason } if reason.code == ReasonCode::Contested => format!(
+            "`plimsoll rollout approve {name} --plan {}` starts it this once, `retry {name}` lets it go on by itself again, `abort {name}` drops it",
+            rollout.spec.plan
+        ),
+        RolloutState::Proposed { .. } => {
+            format!(
+                "`plimsoll rollout approve {name} --plan {}` starts it, `plimsoll rollout abort {name}` drops it",
+                rollout.spec.plan
+            )
+        }
+        RolloutState::Scheduled | RolloutState::Progressing { .. } | RolloutState::Baking { .. } => {
+            let approval = rollout.waiting.as_ref().is_some_and(|reason| reason.code == ReasonCode::ApprovalRequired);
+            if approval {
+                format!("`plimsoll rollout approve {name}` lets the next wave begin")
+            } else {
+                format!("nothing is needed; `plimsoll rollout pause {name}` begins nothing more, {undo}")
+            }
+        }
+        RolloutState::Paused { .. } if counts.failed + counts.rolled_back > 0 => format!(
+            "`plimsoll rollout resume {name}` goes on without what failed, `retry` tries it again, `abort` ends it here, {undo}"
+        ),
+        RolloutState::Paused { .. } => {
+            format!("`plimsoll rollout resume {name}` goes on, `abort` ends it here, {undo}")
+        }
+        RolloutState::RollingBack { .. } => "nothing is needed: it is being taken back".to_owned(),
+        RolloutState::RolledBack { .. } => {
+            format!(
+                "the fix stays off; `plimsoll hold list` shows where, `plimsoll rollout retry {name}` lets it come again"
+            )
+        }
+        RolloutState::Succeeded { .. } => format!("nothing is needed; {undo}"),
+        RolloutState::Failed { .. } => format!("see why above and in `plimsoll events --for Rollout/{name}`; {undo}"),
+        RolloutState::Aborted { .. } => {
+            format!("what was changed stands; `plimsoll rollout retry {name}` lets the rest go on, {undo}")
+        }
+        RolloutState::Superseded { .. } => "nothing: the policies no longer ask for it".to_owned(),
+    }
+}
