@@ -161,7 +161,7 @@ mod tests {
             let answer = world.call(start, operation.as_str(), &input(operation, &target(), "aws"));
             if operation.writes() {
                 let error = answer.expect_err(operation.as_str());
-                let told = refused(&error.code, error.message.clone());
+                let told = refused(error.code, error.message.clone());
                 assert!(matches!(told, Verdict::Permitted { .. }), "{operation:?}: {error:?}");
             }
         }

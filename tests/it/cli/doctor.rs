@@ -296,7 +296,7 @@ async fn what_a_policy_denies_needs_no_statement_but_an_end_of_that() {
         let message =
             "User: x is not authorized to perform: ecs:ListClusters with an explicit deny in a service control policy";
         let body = json!({ "__type": "AccessDeniedException", "message": message }).to_string();
-        (request.operation() == "ListClusters").then(|| Reply::Answer(400, body))
+        (request.operation() == "ListClusters").then_some(Reply::Answer(400, body))
     })
     .await;
     let report = report(&plimsoll, 1);
@@ -365,7 +365,7 @@ async fn a_role_that_cannot_be_taken_on_another_account_and_a_target_twice() {
     let (plimsoll, _sim, _fake) = behind(|request| {
         let error = "<Code>AccessDenied</Code><Message>User: x is not authorized to perform: sts:AssumeRole</Message>";
         let body = format!("<ErrorResponse><Error>{error}</Error></ErrorResponse>");
-        request.body.contains("Action=AssumeRole").then(|| Reply::Answer(403, body))
+        request.body.contains("Action=AssumeRole").then_some(Reply::Answer(403, body))
     })
     .await;
     let role = format!(", roleArn: \"{ROLE}\", externalId: x7");
