@@ -13,19 +13,15 @@ struct Pair {
     other: Process,
 }
 
-/// How long the leases are. The table is on a server in Python: with a short one, a busy machine is enough to lose it.
-const fn lease(records: Records) -> Duration {
-    match records {
-        Records::File => Duration::from_secs(5),
-        Records::DynamoDb => Duration::from_secs(15),
-    }
-}
+/// How long the leases are. With a shorter one, a busy machine is enough to lose it: a pass takes seconds then, and the
+/// table is on a server in Python.
+const LEASE: Duration = Duration::from_secs(15);
 
 /// Both run, with nothing to enforce yet.
-fn pair(stage: &Stage, records: Records) -> Pair {
+fn pair(stage: &Stage) -> Pair {
     let policies = repository().join("policies");
     stage.plimsoll.run(&["apply", "-f", policies.to_str().unwrap()]).exits(0);
-    let lease = format!("{}s", lease(records).as_secs());
+    let lease = format!("{}s", LEASE.as_secs());
     let start = || stage.start(&["controller", "--poll", "1s", "--lease", &lease]);
     let (one, two) = (start(), start());
     let stands_by = |process: &Process| process.said().iter().any(|line| line.contains("standing by"));
@@ -53,7 +49,7 @@ fn two_controllers_are_one() {
 
 async fn the_other_takes_over_when_the_holder_is_killed(records: Records) {
     let stage = Stage::on(records).await;
-    let Pair { holder, other } = pair(&stage, records);
+    let Pair { holder, other } = pair(&stage);
     stage.plimsoll.run(&["apply", "-f", "mine.yaml"]).exits(0);
     // On a machine that is busy enough, the lease may have changed hands meanwhile.
     let moves = |process: &Process| process.said().iter().any(|line| line.contains(r#""phase":"Stabilizing""#));
@@ -66,7 +62,7 @@ async fn the_other_takes_over_when_the_holder_is_killed(records: Records) {
     holder.signal("KILL");
     let before = other.said().len();
     holder.end().was_killed();
-    within(lease(records) + Duration::from_secs(15), "the other takes over", || {
+    within(LEASE + Duration::from_secs(15), "the other takes over", || {
         other.said()[before..].iter().any(|line| line.contains(r#""phase""#)).then_some(())
     });
     other.says(r#""rollout":"quick-1","phase":"Succeeded""#);
@@ -77,7 +73,7 @@ async fn the_other_takes_over_when_the_holder_is_killed(records: Records) {
 
 async fn a_holder_that_was_suspended_past_its_lease_writes_nothing_more(records: Records) {
     let stage = Stage::on(records).await;
-    let Pair { holder, mut other } = pair(&stage, records);
+    let Pair { holder, mut other } = pair(&stage);
     let (id, server, suspended) = (holder.id(), stage.ecs.0, Once::<()>::default());
     // In the middle of its first move: ECS does it, and the answer finds nobody.
     stage.script(move |request| {

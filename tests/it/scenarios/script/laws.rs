@@ -306,6 +306,7 @@ async fn tell(drawn: &Drawn, law: &Drawn, acts: &[(Act, usize, u64)]) {
 }
 
 /// How many runs are made up: more with `PLIMSOLL_CASES`, always the same ones first.
+#[expect(clippy::disallowed_methods, reason = "how many cases to run is asked for in the environment")]
 fn cases() -> u32 {
     std::env::var("PLIMSOLL_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(16)
 }
