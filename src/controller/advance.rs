@@ -8,7 +8,8 @@ use super::error::ControllerError;
 use super::execute::{Executor, direction, previous};
 use super::gate::Direction;
 use crate::model::change::ChangeKind;
-use crate::model::{Reason, ReasonCode, Resource, Timestamp};
+use crate::model::spec::HealthSpec;
+use crate::model::{Observed, Reason, ReasonCode, Resource, Timestamp};
 use crate::policy::{ScopeKey, ScopeKeys, ScopeTags};
 use crate::records::campaign::Campaign;
 use crate::rollout::bake::{self, Watch};
@@ -229,11 +230,10 @@ impl Executor<'_> {
             };
             // Two changes of one service go one after the other.
             if busy.insert(resource) {
-                // Counted before it begins: a crash in between counts one too many, never one too few.
+                // Counted before it begins: a crash in between counts one too many, never one too few. Also where this
+                // strategy has no limit: another's counts all.
                 books.record.begun.push(now);
-                if campaign.rollout.value.spec.strategy.max_changes_per_day.is_some() {
-                    books.write_record().await?;
-                }
+                books.write_record().await?;
                 self.move_change(books, campaign, *place).await?;
                 if campaign.changes.get(*place).is_some_and(|change| change.value.state == State::Pending) {
                     books.record.begun.pop();
@@ -254,6 +254,7 @@ impl Executor<'_> {
         place: usize,
     ) -> Result<(), ControllerError> {
         let health = campaign.rollout.value.spec.strategy.health.clone();
+        self.windows.clone_from(&campaign.rollout.value.spec.strategy.windows);
         for _ in 0..STEPS {
             let full = campaign::no_room(&campaign.rollout.value, campaign.changes.iter().map(|change| &change.value));
             let Some(change) = campaign.changes.get_mut(place) else { return Ok(()) };
@@ -264,7 +265,8 @@ impl Executor<'_> {
             // What has touched its resource finishes; what has not waits while the rollout is stopped, while its fix is
             // held off, and until it was judged by what is stored now.
             let stopped = campaign::stopped(&campaign.rollout.value).cloned();
-            let stopped = stopped.or_else(|| books.held(&change.value, now)).or_else(|| self.unjudged.clone());
+            let held = || books.held(&change.value, now);
+            let stopped = stopped.or_else(held).or_else(|| self.not_judged(&change.value.spec.resource));
             let stopped = stopped.filter(|_| !change.value.state.phase().is_in_flight());
             let forward = self
                 .gate
@@ -286,6 +288,13 @@ impl Executor<'_> {
             // Only by a deployment: where ECS goes back by itself, it brings the old digests.
             let goes_back = direction(&change.value) == Direction::Back
                 && matches!(step.action, Some(Action::MoveTo(_) | Action::RestorePrevious));
+            let replaces =
+                matches!((&change.value.state, &step.state), (State::Registering { .. }, State::Updating { .. }));
+            if let Some(reason) = images_unknown(&change.value, &facts, &health, now).filter(|_| replaces || goes_back)
+            {
+                let state = change.value.state.clone();
+                return self.record(books, change, state, Some(reason), now).await;
+            }
             if goes_back && self.go_back_to_what_ran(books, change, &facts).await? {
                 continue;
             }
@@ -391,6 +400,16 @@ impl Executor<'_> {
         }
         Ok(unwatched)
     }
+}
+
+/// Why it cannot be told which images run, where that matters: what is replaced is to be brought back as it ran, though its
+/// tag may move, and where a tag has moved is to be seen before going back. Taking back does not wait for it for ever.
+fn images_unknown(change: &Change, facts: &Facts, health: &HealthSpec, now: Timestamp) -> Option<Reason> {
+    let Observed::Unknown { why, .. } = &facts.tasks else { return None };
+    let tagged = change.spec.documents.as_ref().is_some_and(|of| !of.tagged.is_empty() && !of.recorded);
+    let patient = is_forward(change) || change.entered().is_some_and(|at| at + health.progress_timeout.0 > now);
+    let message = || format!("which images run could not be read: {why}");
+    (tagged && patient).then(|| Reason::of(ReasonCode::NotObserved, message()))
 }
 
 fn is_forward(change: &Change) -> bool {

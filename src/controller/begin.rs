@@ -1,11 +1,11 @@
 //! From a plan to rollouts: what begins, what is dropped, what is replaced.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::books::Books;
 use super::error::ControllerError;
 use crate::model::change::Documents as DocumentHashes;
-use crate::model::{Reason, ReasonCode, TargetId, Timestamp};
+use crate::model::{Reason, ReasonCode, Resource, TargetId, Timestamp};
 use crate::plan::images::tagged;
 use crate::plan::{Plan, PlanOutcome, PlannedCampaign, PlannedChange};
 use crate::ports::Store;
@@ -16,16 +16,28 @@ use crate::records::documents::Documents;
 use crate::rollout::make::{self, Making};
 use crate::rollout::{Change, ChangeSpec, Rollout, RolloutState, State};
 
+/// Why nothing begins before the fleet was judged by what is stored now: it may have been waived or edited since.
+pub(super) fn not_judged(error: Option<&ControllerError>) -> Reason {
+    let message = error.map_or_else(
+        || "what is stored has changed: the fleet is judged by it first".to_owned(),
+        |error| format!("the fleet cannot be judged: {error}"),
+    );
+    Reason::of(ReasonCode::NotEvaluated, message)
+}
+
 /// Drops what open rollouts have not begun and the policies no longer ask for; what is under way finishes.
 ///
 /// What was redeployed with the identical violation is rebased: an approval is of the edit, not of what it is made on.
+///
+/// Says of which resources it could not be told: they are kept, and whether they are still wanted is not known.
 pub(super) async fn reconsider(
     books: &mut Books,
     store: &dyn Store,
     target: &TargetId,
     plan: &Plan,
     now: Timestamp,
-) -> Result<(), ControllerError> {
+) -> Result<BTreeSet<Resource>, ControllerError> {
+    let mut unclear = BTreeSet::new();
     for index in 0..books.campaigns.len() {
         let Some(mut campaign) = books.campaigns.get(index).cloned() else { continue };
         if matches!(campaign.rollout.value.state, RolloutState::Proposed { .. }) {
@@ -36,20 +48,31 @@ pub(super) async fn reconsider(
                 continue;
             }
             // What was not seen may be there: the change itself finds out whether its service is gone.
-            let Some(wish) = plan.wishes.get(&change.value.spec.resource) else { continue };
-            let still = {
-                matches!(wish.outcome, PlanOutcome::Deferred | PlanOutcome::Unknown)
-                    || wish.reason.as_ref().is_some_and(|reason| reason.code == ReasonCode::FixStopped)
-                    || wish
-                        .moves
-                        .iter()
-                        .any(|(kind, fixes)| *kind == change.value.spec.kind && *fixes == change.value.spec.fixes)
+            let resource = &change.value.spec.resource;
+            let Some(wish) = plan.wishes.get(resource) else {
+                if !plan.gaps.is_empty() {
+                    unclear.insert(resource.clone());
+                }
+                continue;
             };
+            let not_told = matches!(wish.outcome, PlanOutcome::Deferred | PlanOutcome::Unknown);
+            if not_told {
+                unclear.insert(resource.clone());
+            }
+            let spec = &change.value.spec;
+            let wanted = || wish.moves.iter().any(|(kind, fixes)| *kind == spec.kind && *fixes == spec.fixes);
+            // What stopped is in no move. What a rollout has of it is still its own, as long as all of it is needed.
+            let needed = |fix: &String| wish.stopped.contains(fix) || wish.moves.iter().any(|(_, of)| of.contains(fix));
+            let stopped = || spec.fixes.iter().any(|fix| wish.stopped.contains(fix)) && spec.fixes.iter().all(needed);
+            let still = not_told || wanted() || stopped();
             let same = |planned: &&PlannedChange| {
                 planned.kind == change.value.spec.kind
                     && planned.fixes == change.value.spec.fixes
                     && planned.created_at == change.value.spec.created_at
             };
+            // It was enforced when it was planned. Approval is of the edit, so what a person has approved goes on.
+            let unapproved = wish.proposed && campaign.rollout.value.approved_waves == 0;
+            let still = still && !unapproved;
             if let (State::Pending, Some(wanted)) = (&change.value.state, wish.changes.iter().find(same)) {
                 let documents = keep_documents(store, target, std::slice::from_ref(wanted)).await?;
                 put_onto(books, change, wanted, documents.into_iter().next().flatten(), now).await?;
@@ -59,6 +82,7 @@ pub(super) async fn reconsider(
             }
             let name = change.value.spec.resource.short();
             let message = match wish.outcome {
+                _ if unapproved => format!("what `{name}` needs is only proposed by now: it waits for approval"),
                 PlanOutcome::Change => format!("what `{name}` needs has changed since the plan: it is planned anew"),
                 PlanOutcome::Blocked => {
                     let why = wish.reason.as_ref().map_or("no reason given", |reason| reason.message.as_str());
@@ -75,7 +99,7 @@ pub(super) async fn reconsider(
             *slot = campaign;
         }
     }
-    Ok(())
+    Ok(unclear)
 }
 
 /// Whether a change has not touched its service: it has not begun, or nobody was told of the revision that is made for it.

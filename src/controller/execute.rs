@@ -1,5 +1,7 @@
 //! Making the calls that a step decided on: the state was recorded before, what came of it is recorded after.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 
 use super::books::Books;
@@ -9,7 +11,8 @@ use super::observe::{self, Cache};
 use super::register::{Registered, code_of};
 use crate::model::change::ChangeKind;
 use crate::model::observed::Service;
-use crate::model::{Observed, Reason, ReasonCode, TargetId, TaskDefinitionArn, Timestamp, wire};
+use crate::model::spec::WindowSpec;
+use crate::model::{Observed, Reason, ReasonCode, Resource, TargetId, TaskDefinitionArn, Timestamp, wire};
 use crate::policy::ScopeKeys;
 use crate::ports::ecs::{Outcome, Retry};
 use crate::ports::{Alarms, Clock, Ecs, EcsError, Operation, Store};
@@ -17,6 +20,7 @@ use crate::rollout::change::{self, Action};
 use crate::rollout::landing::Facts;
 use crate::rollout::protection::{Protection, to_ask};
 use crate::rollout::setting::TAGS;
+use crate::rollout::window;
 use crate::rollout::{Back, Change, RegistrationState, State};
 
 /// What a pass writes with.
@@ -37,6 +41,10 @@ pub struct Executor<'a> {
     pub cache: &'a mut Cache,
     /// Why nothing may begin that has not: the fleet has not been judged by what is stored.
     pub unjudged: Option<Reason>,
+    /// What could not be judged by it, when the rest was.
+    pub doubtful: BTreeSet<Resource>,
+    /// When the change that is being moved may go forward.
+    pub windows: Vec<WindowSpec>,
 }
 
 /// What came of a call, as it is to be recorded.
@@ -72,6 +80,15 @@ impl Executor<'_> {
         self.clock.now()
     }
 
+    /// Why what has not begun with a resource may not: it has not been judged by what is stored.
+    #[must_use]
+    pub fn not_judged(&self, resource: &Resource) -> Option<Reason> {
+        let message =
+            || format!("what is stored has changed, and `{}` could not be judged by it yet", resource.short());
+        let doubtful = || self.doubtful.contains(resource).then(|| Reason::of(ReasonCode::NotEvaluated, message()));
+        self.unjudged.clone().or_else(doubtful)
+    }
+
     /// Why a write may not be made now. Asked right before every write, after whatever wait the budget asks for.
     ///
     /// # Errors
@@ -83,7 +100,13 @@ impl Executor<'_> {
         direction: Direction,
     ) -> Result<Option<Reason>, ControllerError> {
         self.ecs.ready(operation).await;
-        self.gate.closed(self.store, self.target, self.clock, keys, direction).await
+        let closed = self.gate.closed(self.store, self.target, self.clock, keys, direction).await?;
+        // A window may have closed while the budget or the store was waited for.
+        let shut = || match direction {
+            Direction::Forward => window::closed(&self.windows, self.clock.now()),
+            Direction::Back => None,
+        };
+        Ok(closed.or_else(shut))
     }
 
     /// Makes the call that `action` names for a change whose state, as recorded, is the intent of it.

@@ -28,7 +28,7 @@ use super::statuses;
 use crate::model::observed::Fleet;
 use crate::model::spec::{FreezeSpec, Object, StrategySpec};
 use crate::model::standalone::Standalone;
-use crate::model::{Observed, Reason, ReasonCode, TargetId, Timestamp};
+use crate::model::{Observed, Reason, ReasonCode, Resource, TargetId, Timestamp};
 use crate::plan::{self, Context, Plan};
 use crate::policy::{Memo, PolicySet};
 use crate::ports::{Alarms, Clock, Ecs, Store};
@@ -120,6 +120,8 @@ pub struct Controller {
     announced: bool,
     /// What is stored has changed, and the fleet has not been judged by it yet.
     unjudged: bool,
+    /// What could not be judged then, and has not been since.
+    doubtful: BTreeSet<Resource>,
     trigger: Trigger,
     standalone: Option<Looking>,
 }
@@ -145,6 +147,7 @@ impl Controller {
             stamped: None,
             announced: false,
             unjudged: true,
+            doubtful: BTreeSet::new(),
             trigger: Trigger::default(),
             standalone: None,
         }
@@ -256,7 +259,9 @@ impl Controller {
             target: &target,
             gate: &mut self.gate,
             cache: &mut self.cache,
-            unjudged: self.unjudged.then(|| not_judged(configured.as_ref().err())),
+            unjudged: self.unjudged.then(|| begin::not_judged(configured.as_ref().err())),
+            doubtful: self.doubtful.clone(),
+            windows: Vec::new(),
         };
         let obeyed = executor.obey(&mut books, &mut self.answered).await?;
         let commands = obeyed.carried_out + obeyed.plans.len();
@@ -290,9 +295,12 @@ impl Controller {
                 clock.now(),
             )
             .await;
-            begin::reconsider(&mut books, store.as_ref(), &target, &made, clock.now()).await?;
+            let unclear = begin::reconsider(&mut books, store.as_ref(), &target, &made, clock.now()).await?;
             let waited = std::mem::take(&mut self.unjudged);
+            let doubted = |resource: &Resource| waited || self.doubtful.contains(resource);
+            self.doubtful = unclear.into_iter().filter(doubted).collect();
             executor.unjudged = None;
+            executor.doubtful.clone_from(&self.doubtful);
             reverify(&mut executor, &mut books, &fleet).await?;
             begin::supersede_proposals(&mut books, store.as_ref(), &target, &made, clock.now()).await?;
             created = executor.obey_plans(&mut books, &obeyed.plans, (&fleet, &made), &mut self.answered).await?;
@@ -391,15 +399,6 @@ impl Controller {
         self.configuration = Some(compiled(configuration)?);
         Ok(true)
     }
-}
-
-/// Why nothing begins before the fleet was judged by what is stored now: it may have been waived or edited since.
-fn not_judged(error: Option<&ControllerError>) -> Reason {
-    let message = error.map_or_else(
-        || "what is stored has changed: the fleet is judged by it first".to_owned(),
-        |error| format!("the fleet cannot be judged: {error}"),
-    );
-    Reason::of(ReasonCode::NotEvaluated, message)
 }
 
 #[expect(clippy::too_many_arguments, reason = "all that a plan is made from, each once")]

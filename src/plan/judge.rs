@@ -31,6 +31,8 @@ pub struct Judged {
     pub strategy: Option<String>,
     /// Why it waits for approval.
     pub proposed: Option<Reason>,
+    /// The fixes that it needs and that wait for a person, because a rollout of theirs has stopped.
+    pub stopped: Vec<String>,
     /// The worst severity among what fails.
     pub severity: Severity,
 }
@@ -95,7 +97,7 @@ pub(super) fn blank(resource: &str, outcome: PlanOutcome, reason: Option<Reason>
 /// A resource about which nothing can be said.
 pub(super) fn unknown(resource: &str, why: String) -> Judged {
     let planned = blank(resource, PlanOutcome::Unknown, Some(Reason::of(ReasonCode::NotObserved, why)));
-    Judged { planned, moves: Vec::new(), strategy: None, proposed: None, severity: Severity::Low }
+    Judged { planned, moves: Vec::new(), strategy: None, proposed: None, stopped: Vec::new(), severity: Severity::Low }
 }
 
 /// What the policies say of one resource, sorted by what follows from it.
@@ -274,7 +276,7 @@ fn names_nothing(service: &Service) -> Judged {
     let external = service.controller == DeploymentController::External;
     let outcome = if external { PlanOutcome::Blocked } else { PlanOutcome::Unknown };
     let planned = blank(service.arn.as_str(), outcome, Some(Reason::of(ReasonCode::ExternalController, message)));
-    Judged { planned, moves: Vec::new(), strategy: None, proposed: None, severity: Severity::Low }
+    Judged { planned, moves: Vec::new(), strategy: None, proposed: None, stopped: Vec::new(), severity: Severity::Low }
 }
 
 /// Whether everything that runs is what the service names.
@@ -382,7 +384,8 @@ fn outcome(
         opinion.with(Verdict::Fail).map(|result| result.enforcement).max().unwrap_or(Enforcement::Audit);
     planned.policies = opinion.with(Verdict::Fail).map(|result| result.policy.clone()).collect();
     let severity = opinion.severity();
-    let mut judged = Judged { planned, moves: Vec::new(), strategy: None, proposed: None, severity };
+    let mut judged =
+        Judged { planned, moves: Vec::new(), strategy: None, proposed: None, stopped: Vec::new(), severity };
 
     let wanted: Vec<&PolicyResult> = opinion.failing(Enforcement::Propose).collect();
     if wanted.is_empty() {
@@ -400,6 +403,9 @@ fn outcome(
     // Fixes that are enforced go first; what is only proposed joins when nothing else is left to do.
     let enforced = wanted.iter().any(|result| result.enforcement == Enforcement::Enforce && !result.fixes.is_empty());
     let level = if enforced { Enforcement::Enforce } else { Enforcement::Propose };
+    if level == Enforcement::Propose {
+        judged.proposed = Some(Reason::of(ReasonCode::ApprovalRequired, "its Binding says `enforcement: propose`"));
+    }
     let at_level: Vec<&&PolicyResult> = wanted.iter().filter(|result| result.enforcement >= level).collect();
     match one_strategy(&at_level) {
         Ok(strategy) => judged.strategy = strategy,
@@ -414,6 +420,8 @@ fn outcome(
         block(&mut judged, not_fixable(&wanted));
         return judged;
     }
+    let has_stopped = |fix: &&&PlannedFix| context.stopped_fixes.contains_key(&fix.id.0);
+    judged.stopped = fixes.iter().filter(has_stopped).map(|fix| fix.id.0.clone()).collect();
     let (fixes, refused, stopped) = allowed(&fixes, resource, context);
     if fixes.is_empty() {
         block(&mut judged, refused.unwrap_or_else(|| not_fixable(&wanted)));
@@ -446,9 +454,6 @@ fn outcome(
     }
     judged.planned.outcome = PlanOutcome::Change;
     judged.planned.reason = refused;
-    if level == Enforcement::Propose {
-        judged.proposed = Some(Reason::of(ReasonCode::ApprovalRequired, "its Binding says `enforcement: propose`"));
-    }
     judged
 }
 

@@ -185,7 +185,9 @@ fn capacity_providers(fleet: &Fleet, context: &Context<'_>, memo: &mut Memo) -> 
 
 fn wish(judged: &Judged, changes: Vec<PlannedChange>) -> Wish {
     let moves = judged.moves.iter().map(|change| (change.kind, change.fixes.clone())).collect();
-    Wish { outcome: judged.planned.outcome, reason: judged.planned.reason.clone(), moves, changes }
+    let proposed = judged.proposed.as_ref().is_some_and(|reason| reason.code == ReasonCode::ApprovalRequired);
+    let stopped = judged.stopped.clone();
+    Wish { outcome: judged.planned.outcome, reason: judged.planned.reason.clone(), proposed, stopped, moves, changes }
 }
 
 enum Changed<'a> {

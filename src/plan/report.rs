@@ -55,6 +55,10 @@ pub struct Wish {
     pub outcome: PlanOutcome,
     /// Why, where there is a reason.
     pub reason: Option<Reason>,
+    /// Whether all of it is only proposed: nothing of it begins without a person's approval.
+    pub proposed: bool,
+    /// The fixes that it needs and that wait for a person: what a rollout that stopped has of them stays its own.
+    pub stopped: Vec<String>,
     /// Each change it would take: its kind, and what it would bring.
     pub moves: Vec<(ChangeKind, Vec<String>)>,
     /// The same in full, where an open rollout has the resource already: what it may be rebased onto.

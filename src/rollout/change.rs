@@ -138,8 +138,17 @@ fn service<'a>(change: &Change, input: &Input<'a>) -> Result<&'a Service, Box<St
     }
 }
 
+/// There is no such service any more: nothing that holds it up will end, and nothing is to be waited for.
+fn gone(change: &Change, input: &Input<'_>) -> Option<Step> {
+    change.spec.resource.service()?;
+    service(change, input).err().map(|step| *step).filter(|step| matches!(step.state, State::Gone { .. }))
+}
+
 /// Its turn has come: is it still what was planned, and may it be touched?
 fn begin(change: &Change, input: &Input<'_>) -> Step {
+    if let Some(step) = gone(change, input) {
+        return step;
+    }
     if let Some(reason) = input.forward {
         return Step::to(change.state.clone(), Some(reason.clone()));
     }
@@ -248,6 +257,9 @@ fn planned_anew(change: &Change, message: String, now: Timestamp) -> Step {
 
 /// Its revision is being made; when it is there, the service is told.
 fn registering(change: &Change, input: &Input<'_>) -> Step {
+    if let Some(step) = gone(change, input) {
+        return step;
+    }
     // What came of an earlier attempt is no answer to this one: a person has asked to try again since.
     let of_this = |known: &&Registration| known.rollout == change.spec.rollout;
     let arn = match input.registration.map(|known| (&known.state, Some(known).filter(of_this).is_some())) {

@@ -18,8 +18,8 @@ pub fn of_deployment(facts: &Facts, deployment: &str) -> BTreeMap<String, String
     told.iter().filter(|pair| alone(pair)).map(|(name, digest)| ((*name).clone(), (*digest).clone())).collect()
 }
 
-/// Containers whose tag stood for another image when our deployment resolved it than it did when what it replaced did.
-/// Both are known, or nothing is said of a container.
+/// Containers whose tag stood for another image when our deployment resolved it than it did when what it replaced did, or
+/// may have. What ran before is known, or nothing is said of a container.
 #[must_use]
 pub fn moved(change: &Change, facts: &Facts) -> Vec<String> {
     let (Some(documents), State::RollingBack { deployment: Some(deployment), .. }) =
@@ -30,7 +30,9 @@ pub fn moved(change: &Change, facts: &Facts) -> Vec<String> {
     let ours = of_deployment(facts, deployment);
     let differs = |name: &&String| match (change.spec.ran.get(*name), ours.get(*name)) {
         (Some(before), Some(after)) => before != after,
-        (None, _) | (_, None) => false,
+        // None of ours has got an image, or they differ: what ran is known, and is what is to come back.
+        (Some(_), None) => true,
+        (None, _) => false,
     };
     documents.tagged.iter().filter(differs).cloned().collect()
 }
@@ -81,14 +83,14 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_has_moved_where_both_digests_are_known_and_differ() {
+    fn a_tag_has_moved_unless_ours_is_known_to_have_got_what_ran() {
         for (why, ran, ours, expected) in [
             ("the same", &[("app", "a")][..], &[("ours", "app", "a")][..], &[][..]),
             ("another", &[("app", "a")], &[("ours", "app", "b")], &["app"]),
             ("not recorded", &[], &[("ours", "app", "b")], &[]),
-            ("ours never said", &[("app", "a")], &[], &[]),
-            ("ours disagree", &[("app", "a")], &[("ours", "app", "b"), ("ours", "app", "c")], &[]),
-            ("another deployment's tasks", &[("app", "a")], &[("theirs", "app", "b")], &[]),
+            ("ours never said", &[("app", "a")], &[], &["app"]),
+            ("ours disagree", &[("app", "a")], &[("ours", "app", "b"), ("ours", "app", "c")], &["app"]),
+            ("another deployment's tasks", &[("app", "a")], &[("theirs", "app", "b")], &["app"]),
             ("not named by the same tag", &[("side", "a")], &[("ours", "side", "b")], &[]),
         ] {
             let mut change = change(ChangeKind::Revision);

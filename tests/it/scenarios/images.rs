@@ -315,3 +315,25 @@ async fn a_setting_that_deploys_by_itself_waits_for_its_images_to_be_pinned() {
     assert_eq!((plan.services[0].outcome, reason.code), (PlanOutcome::Blocked, ReasonCode::MutableImage));
     assert!(reason.message.contains("a setting makes no new revision"), "{reason}");
 }
+
+#[tokio::test]
+async fn nothing_is_replaced_before_it_is_known_which_images_run() {
+    let mut story = Story::begin();
+    story.cluster("prod");
+    moves(&story, "a");
+    let revision = story.register(app("web"));
+    story.service("prod", "web", &revision, json!({}));
+    story.settle(300);
+    story.apply(&by("{ images: allow }")).await;
+    story.ecs.set_faults(|call| (call.operation.as_str() == "DescribeTasks").then_some(Fault::ServerError));
+    story.ecs.forget_calls();
+    story.passes_for(60).await;
+    assert_eq!(story.writes(), ["RegisterTaskDefinition"]);
+    story.ecs.clear_faults();
+    moves(&story, "b");
+    story.passes_for(30 * 60).await;
+    assert_eq!(running(&story, "web"), vec![digest("b"); 2]);
+    story.ask("s-1", Request::Undo { service: None }).await;
+    story.passes_for(20 * 60).await;
+    assert_eq!(running(&story, "web"), vec![digest("a"); 2], "what ran is known, and comes back");
+}

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use plimsoll::controller::reconcile::Depth;
-use plimsoll::ports::Operation;
-use plimsoll::sim::{Condition, Effect, Fault, Misbehaviour};
-use serde_json::json;
+use plimsoll::controller::{Controller, Parts};
+use plimsoll::ports::{Ecs, EcsError, Operation};
+use plimsoll::sim::{Condition, Effect, Fault, Misbehaviour, SimEcs, VirtualClock};
+use serde_json::{Value, json};
 
 use super::world::{NO_HOST_PID, Story, host_pid};
 
@@ -125,4 +127,79 @@ async fn bake_does_not_end_while_health_is_unknown() {
     story.ecs.clear_faults();
     story.passes_for(20 * 60).await;
     assert_eq!(story.phases("watched-1").await.0, "Succeeded");
+}
+
+#[tokio::test]
+async fn what_could_not_be_judged_by_a_new_configuration_does_not_begin_by_the_old_one() {
+    let mut story = Story::begin();
+    story.cluster("prod");
+    for name in ["one", "two"] {
+        story.violating_service("prod", name);
+    }
+    story.apply(NO_HOST_PID).await;
+    story.apply(&strategy("[{ size: 1 }, { size: rest }]")).await;
+    story.settle(300);
+    story.passes_for(60).await;
+    assert_eq!(story.phases("watched-1").await.1[1], ("prod/two".to_owned(), "Pending".to_owned()));
+    // The service that waits for its wave is waived; just then it cannot be read.
+    story
+        .apply(
+            "apiVersion: plimsoll/v1\nkind: Waiver\nmetadata: { name: w }\nspec: { policies: [no-host-pid], scope: { include: \
+             { services: [two] } }, owner: a@example.com, reason: r, expiresAt: 2026-06-01T00:00:00Z }\n",
+        )
+        .await;
+    story.ecs.set_faults(|call| {
+        let asked = call.input["services"].as_array().is_some_and(|asked| asked.len() > 1);
+        (call.operation == Operation::DescribeServices && asked).then_some(Fault::ServerError)
+    });
+    story.pass().await;
+    story.ecs.clear_faults();
+    for _ in 0..20 {
+        story.settle(15);
+        story.controller.pass(Depth::InFlight).await.unwrap();
+    }
+    let (_, changes) = story.phases("watched-1").await;
+    assert_eq!(changes[0].1, "Succeeded", "{changes:?}");
+    assert_eq!(changes[1].1, "Pending", "its turn has come, and it has not been judged by the Waiver yet");
+    story.passes_for(60).await;
+    assert_eq!(story.phases("watched-1").await.1[1].1, "Deferred");
+    assert_eq!(story.runs("prod", "two"), ["two:1", "two:1"]);
+}
+
+/// ECS with a budget that is used up for ten minutes before every registration.
+struct UsedUp(Arc<SimEcs>, Arc<VirtualClock>);
+
+impl Ecs for UsedUp {
+    fn ready(&self, operation: Operation) -> BoxFuture<'_, ()> {
+        if operation == Operation::RegisterTaskDefinition {
+            self.1.advance(Duration::from_secs(600));
+        }
+        Box::pin(std::future::ready(()))
+    }
+
+    fn call<'a>(&'a self, operation: Operation, input: Value) -> BoxFuture<'a, Result<Value, EcsError>> {
+        self.0.call(operation, input)
+    }
+}
+
+#[tokio::test]
+async fn a_window_that_closes_while_the_budget_is_waited_for_is_closed() {
+    let mut story = Story::begin();
+    story.cluster("prod");
+    story.violating_service("prod", "web");
+    let windows = "[{ size: rest }], windows: [{ allow: \"0 9 * * *\", for: 10m }]";
+    story.apply(NO_HOST_PID).await;
+    story.apply(&strategy(windows)).await;
+    story.settle(300);
+    let parts = Parts {
+        ecs: Arc::new(UsedUp(story.ecs.clone(), story.clock.clone())),
+        alarms: story.alarms.clone(),
+        store: story.store.clone(),
+        clock: story.clock.clone(),
+    };
+    story.controller = Controller::new(parts, story.controller.settings().clone());
+    story.ecs.forget_calls();
+    story.pass().await;
+    assert_eq!(story.writes(), [] as [String; 0], "it is a quarter past nine");
+    assert_eq!(story.phases("watched-1").await.1[0].1, "Registering", "what may follow waits for the next morning");
 }

@@ -43,6 +43,7 @@ scripts! {
     capacity_is_provisioned
     circuit_breaker_goes_back
     clobbered
+    changes_of_a_day_are_counted_through_a_crash
     cluster_deleted
     cluster_setting
     contested
@@ -53,6 +54,7 @@ scripts! {
     eligibility_of_documents
     eligibility_of_owners
     eligibility_that_passes_by_itself
+    enforcement_turned_to_propose_in_mid_rollout
     family_ahead
     first_wave_covers_every_fix
     freeze_by_scope
@@ -62,6 +64,7 @@ scripts! {
     going_back_with_a_moved_tag
     going_back_with_a_tag_that_stayed
     gone
+    gone_while_held
     hold_beforehand
     iac_enforce
     iac_propose
@@ -115,6 +118,7 @@ scripts! {
     undo_of_one_service
     undo_waits_for_protected_tasks
     undo_when_the_previous_is_inactive
+    waived_while_another_fix_is_stopped
     waiver_before_the_next_wave
     waiver_while_registering
     wave_members_that_cannot_go_are_replaced
