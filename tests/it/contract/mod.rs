@@ -6,6 +6,7 @@ mod dynamo;
 mod dynamo_faults;
 mod ecs;
 mod embedded;
+mod memory;
 mod store;
 
 pub(crate) use dynamo::by_somebody_else;

@@ -7,5 +7,3 @@ mod moto;
 mod policies;
 mod run;
 mod wire;
-
-pub(crate) use run::NobodysAlarms;

@@ -195,7 +195,7 @@ impl Watcher for Told {
 }
 
 /// Of a fleet whose strategies name none.
-pub(crate) struct NobodysAlarms;
+struct NobodysAlarms;
 
 impl Alarms for NobodysAlarms {
     fn tagged<'a>(&'a self, tags: &'a TaggedAlarms) -> BoxFuture<'a, Result<BTreeSet<String>, AlarmsError>> {

@@ -1,50 +1,60 @@
 //! What must hold, whatever happens. Read it as the specification: each law is one sentence and one check.
 //!
 //! Laws of a call are checked when it is *sent*: what becomes of it afterwards nobody can help. Laws of a record are
-//! checked when it is written. What only time can tell is checked at the end, after everything has come to rest.
+//! checked when it is written or removed. What only time can tell is checked as time passes, and at the end, after
+//! everything has come to rest.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use plimsoll::model::{Timestamp, wire};
+use plimsoll::model::AlarmState;
+use plimsoll::plan::compare::same_task_definition;
 use plimsoll::ports::Operation;
-use plimsoll::ports::store::Key;
-use serde_json::Value;
+use plimsoll::ports::store::{Item, Key};
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 
+use super::evidence::{self, short};
 use super::mutants::Mutant;
-use super::universe::{Record, Universe, phase};
+use super::universe::{Begun, Buried, Promise, Record, Universe, deployments, phase, primary};
 
 /// How long a Freeze may have been stored before it is heeded.
 const FREEZE_HEEDED_WITHIN: Duration = Duration::from_secs(1);
+
+/// How long a deployment of somebody's that ours replaced may stay unfound.
+const FOUND_WITHIN: Duration = Duration::from_secs(20 * 60);
 
 /// No call is sent that changes anything in ECS, unless …
 pub(crate) fn when_sent(universe: &Universe, process: usize, operation: Operation, input: &Value) {
     by_the_holder_of_the_lease(universe, process, operation);
     match operation {
-        Operation::RegisterTaskDefinition => registered_once_with_its_intent_on_record(universe, input),
-        Operation::UpdateService => update_service(universe, process, input),
+        Operation::RegisterTaskDefinition => registered_once_with_its_intent_on_record(universe, process, input),
+        Operation::UpdateService => told_once_with_its_intent_on_record(universe, process, operation, input),
+        Operation::UpdateClusterSettings => told_once_with_its_intent_on_record(universe, process, operation, input),
         Operation::StopServiceDeployment => {
             let arn = &input["serviceDeploymentArn"];
-            let intended = universe.changes().iter().any(|change| change.body["back"]["arn"] == *arn);
-            check(universe, intended, || format!("StopServiceDeployment of {arn} without its intent on record"));
+            let intended = universe.changes().into_iter().find(|change| change.body["back"]["arn"] == *arn);
+            match intended {
+                Some(change) => once(universe, &change),
+                None => universe.broke(format!("StopServiceDeployment of {arn} without its intent on record")),
+            }
         }
         Operation::DeregisterTaskDefinition => {
+            // … what it deregisters is ours, or cannot be told from what was asked for and never heard of: somebody else
+            // may have registered the very same.
             let arn = input["taskDefinition"].as_str().unwrap_or_default();
-            check(universe, is_ours(universe, arn), || format!("{arn} is deregistered, and it is not ours"));
+            let made = evidence::definition(&mut evidence::world(universe), arn).map(|made| evidence::input(&made));
+            let state = universe.state();
+            let alike = |asked: &Value| match (made.as_ref().and_then(Value::as_object), asked.as_object()) {
+                (Some(made), Some(asked)) => same_task_definition(made, asked),
+                _ => false,
+            };
+            let ours = state.ours.contains_key(arn) || state.unheard.iter().any(alike);
+            drop(state);
+            check(universe, ours, || format!("{arn} is deregistered, and it is not ours"));
         }
-        _ => {}
+        other => universe.broke(format!("{} is sent, and no policy needs it", other.as_str())),
     }
-}
-
-/// Whether a revision was made by a call of ours, late ones included.
-fn is_ours(universe: &Universe, arn: &str) -> bool {
-    let now = universe.time.now();
-    let state = universe.state();
-    let mut world = state.world.clone();
-    world.set_read_lag(Duration::ZERO);
-    let answer = world.call(now, "DescribeTaskDefinition", &serde_json::json!({ "taskDefinition": arn }));
-    let made = answer.unwrap_or_default()["taskDefinition"].clone();
-    let same = |input: &Value| input["family"] == made["family"] && made.get("pidMode").is_none();
-    state.ours.contains_key(arn) || state.late.iter().any(same)
 }
 
 /// … the process that sends it holds the lease.
@@ -57,8 +67,9 @@ fn by_the_holder_of_the_lease(universe: &Universe, process: usize, operation: Op
     });
 }
 
-/// … a registration is on record as intended, and no call was sent for that intent before.
-fn registered_once_with_its_intent_on_record(universe: &Universe, input: &Value) {
+/// … a registration is on record as intended, no call was sent for that intent before, and some change that needs it may
+/// go forward now, unless it brings back what was there before.
+fn registered_once_with_its_intent_on_record(universe: &Universe, process: usize, input: &Value) {
     let family = input["family"].as_str().unwrap_or_default();
     // Compared by hash, as it is recorded; the mutant that loses a member loses it on the way.
     let hash = plimsoll::model::document::hash(input);
@@ -76,67 +87,125 @@ fn registered_once_with_its_intent_on_record(universe: &Universe, input: &Value)
     let wanted = &intended.body["wanted"];
     let changes = universe.changes();
     let back = changes.iter().any(|change| change.body["spec"]["documents"]["previous"] == *wanted);
-    let free = changes
-        .iter()
-        .filter(|change| change.body["spec"]["documents"]["wanted"] == *wanted)
-        .any(|change| frozen(universe, change).is_none());
-    check(universe, back || free, || format!("RegisterTaskDefinition of `{family}` under a Freeze"));
+    let forward = changes.iter().filter(|change| change.body["spec"]["documents"]["wanted"] == *wanted);
+    let closed: Vec<_> = forward.map(|change| closed(universe, process, change)).collect();
+    check(universe, back || closed.iter().any(Option::is_none), || {
+        format!("RegisterTaskDefinition of `{family}`: {closed:?}")
+    });
 }
 
-fn update_service(universe: &Universe, process: usize, input: &Value) {
+fn told_once_with_its_intent_on_record(universe: &Universe, process: usize, operation: Operation, input: &Value) {
+    let is_service = operation == Operation::UpdateService;
+    let resource = input[if is_service { "service" } else { "cluster" }].as_str().unwrap_or_default().to_owned();
+    let name = short(&resource);
     // … it names no desired count.
     check(universe, input.get("desiredCount").is_none(), || format!("UpdateService with a desired count: {input}"));
-    let service = input["service"].as_str().unwrap_or_default().to_owned();
+    // … its intent is on record, and it says no more than that.
     let changes = universe.changes();
-    let mut of_service = changes.iter().filter(|change| change.body["spec"]["resource"] == service.as_str());
-    let intended = of_service.find(|change| {
-        phase(&change.body) == "Updating" && change.body["to"] == input["taskDefinition"]
-            || change.body["back"]["step"] == "Updating" && change.body["back"]["to"] == input["taskDefinition"]
-    });
-    // … its intent is on record.
-    let Some(change) = intended else {
-        return universe.broke(format!("UpdateService of {service} without its intent on record"));
+    let mut of_resource = changes.iter().filter(|change| change.body["spec"]["resource"] == resource.as_str());
+    let Some(change) = of_resource.find(|change| is_intended(change, input)) else {
+        return universe.broke(format!("{} of {name} without its intent on record: {input}", operation.as_str()));
     };
-    let name = short(&service);
-    let seen = universe.state().seen.get(&(process, service.clone())).cloned().unwrap_or(Value::Null);
-    let deployments = seen["deployments"].as_array().cloned().unwrap_or_default();
-    let primary = deployments.iter().find(|deployment| deployment["status"] == "PRIMARY");
-    let moving = primary.is_some_and(|primary| primary["rolloutState"] == "IN_PROGRESS");
-    let rolling_back = moving && deployments.iter().any(|deployment| deployment["rolloutState"] == "FAILED");
-    // … ECS was not seen to roll the service back.
-    check(universe, !rolling_back, || format!("UpdateService of {name} during a rollback"));
-    if phase(&change.body) != "Updating" {
-        return;
+    once(universe, change);
+    let forward = phase(&change.body) == "Updating";
+    if is_service && change.body["spec"]["kind"] != "quietSetting" {
+        on_a_service_at_rest(universe, process, change, input);
     }
-    // Forward only, unless …
-    if let Some(freeze) = frozen(universe, change) {
-        // … no Freeze matches.
-        universe.broke(format!("UpdateService of {name} under Freeze `{freeze}`"));
-    }
-    let repeated = primary.is_some_and(|primary| primary["taskDefinition"] == input["taskDefinition"]);
-    // … nobody's deployment was seen to be in progress.
-    check(universe, !moving || repeated, || format!("UpdateService of {name} during a deployment"));
-    for fix in change.body["spec"]["fixes"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-        let held = universe.records("hold#").into_iter().any(|hold| {
-            hold.body["resource"] == service.as_str() && (hold.body["fix"] == fix || hold.body["fix"] == "*")
-        });
-        // … the fix is not held off the service.
-        check(universe, !held, || format!("UpdateService of {name} with a fix that is held off it"));
-        let failed = universe.state().failed.get(&(service.clone(), fix.to_owned())).cloned();
-        // … it has not failed there before, without a person asking for it again since.
-        check(universe, failed.is_none(), || format!("a fix that failed on {name} is back; {failed:?}"));
+    // … nothing speaks against going forward.
+    if let Some(why) = Some(change).filter(|_| forward).and_then(|change| closed(universe, process, change)) {
+        universe.broke(format!("{} of {name}: {why}", operation.as_str()));
     }
 }
 
-/// The Freeze that has been stored for long enough and covers a change's cluster.
-fn frozen(universe: &Universe, change: &Record) -> Option<String> {
-    let cluster = change.body["spec"]["cluster"].as_str().and_then(|arn| arn.rsplit('/').next()).unwrap_or_default();
+/// Whether a change, as recorded, is the intent of this call: there or back.
+fn is_intended(change: &Record, input: &Value) -> bool {
+    let body = &change.body;
+    let (there, back) = (phase(body) == "Updating", body["back"]["step"] == "Updating");
+    if let Some(revision) = input.get("taskDefinition") {
+        return there && body["to"] == *revision || back && body["back"]["to"] == *revision;
+    }
+    let setting = &body["spec"]["setting"];
+    let wanted = if there { &setting["forward"] } else { &setting["back"] };
+    let mut members = input.as_object().into_iter().flatten();
+    (there || back)
+        && wanted.is_object()
+        && members.all(|(name, value)| {
+            matches!(name.as_str(), "cluster" | "service" | "desiredCount") || wanted[name.as_str()] == *value
+        })
+}
+
+/// … no call was sent for that intent before.
+fn once(universe: &Universe, change: &Record) {
+    let body = &change.body;
+    let at = if phase(body) == "Updating" { &body["intent"] } else { &body["back"]["intent"] };
+    let intent = format!("{} {} {at}", body["name"], phase(body));
+    let first = universe.state().sent.insert(intent.clone());
+    check(universe, first, || format!("a call was sent twice for one intent: {intent}"));
+}
+
+/// … ECS was not seen to roll the service back; and, on the way forward, nobody's deployment was seen to be in progress.
+fn on_a_service_at_rest(universe: &Universe, process: usize, change: &Record, input: &Value) {
+    let resource = change.body["spec"]["resource"].as_str().unwrap_or_default();
+    let seen = universe.state().read[process].services.get(resource).cloned().unwrap_or_default();
+    let moving = |deployment: &Value| deployment["status"] == "PRIMARY" && deployment["rolloutState"] == "IN_PROGRESS";
+    let moving = deployments(&seen).any(moving);
+    let rolling_back = moving && deployments(&seen).any(|deployment| deployment["rolloutState"] == "FAILED");
+    check(universe, !rolling_back, || format!("UpdateService of {} during a rollback", short(resource)));
+    let repeats = |deployment: &Value| {
+        deployment["status"] == "PRIMARY"
+            && (deployment["taskDefinition"] == input["taskDefinition"] || input.get("taskDefinition").is_none())
+    };
+    let repeated = deployments(&seen).any(repeats);
+    let forward = phase(&change.body) == "Updating";
+    let theirs = primary(&seen).is_some_and(|id| universe.state().theirs.contains(&id));
+    check(universe, !forward || !moving || (repeated && !theirs), || {
+        format!("UpdateService of {} during a deployment", short(resource))
+    });
+}
+
+/// Why nothing may be sent forward for a change:
+fn closed(universe: &Universe, process: usize, change: &Record) -> Option<String> {
+    let spec = &change.body["spec"];
+    let cluster = spec["cluster"].as_str().map(short).unwrap_or_default();
     let now = universe.time.now();
+    let clock = universe.by_its_clock(process);
+    let resource = spec["resource"].as_str().unwrap_or_default();
+    let rollout = spec["rollout"].as_str().unwrap_or_default();
     let state = universe.state();
+    // a Freeze that has been stored for long enough covers its cluster;
     let covers = |of: &Option<String>| of.as_deref().is_none_or(|name| name == cluster);
-    let mut heeded =
-        state.freezes.iter().filter(|(_, (stored, of))| *stored + FREEZE_HEEDED_WITHIN < now && covers(of));
-    heeded.next().map(|(name, _)| name.clone())
+    let freezes = state.freezes.iter();
+    let mut heeded = freezes.filter(|(_, (stored, of))| *stored + FREEZE_HEEDED_WITHIN < now && covers(of));
+    if let Some((name, _)) = heeded.next() {
+        return Some(format!("Freeze `{name}` is in force"));
+    }
+    // by the process's own clock, it is outside of the windows of the strategy that its rollout was begun under;
+    if let Some(promise) = state.promised.get(rollout).filter(|promise| !promise.strategy.window.is_open(clock)) {
+        return Some(format!("{:?} is closed at {clock}", promise.strategy.window));
+    }
+    for fix in fixes(spec) {
+        // the fix is held off the resource;
+        let held = universe_holds(universe, resource, fix);
+        if held {
+            return Some("a fix is held off it".to_owned());
+        }
+        // it has failed there before, or was taken back, without a person letting it come again since.
+        if let Some(why) = state.failed.get(&(resource.to_owned(), fix.to_owned())) {
+            return Some(format!("a fix that was taken off it is back: {why}"));
+        }
+    }
+    None
+}
+
+fn universe_holds(universe: &Universe, resource: &str, fix: &str) -> bool {
+    universe
+        .records("hold#")
+        .into_iter()
+        .any(|hold| hold.body["resource"] == resource && (hold.body["fix"] == fix || hold.body["fix"] == "*"))
+}
+
+fn fixes(spec: &Value) -> impl Iterator<Item = &str> {
+    spec["fixes"].as_array().into_iter().flatten().filter_map(Value::as_str)
 }
 
 /// What may follow what: no step is taken twice or backwards. A person's `retry` begins a change anew.
@@ -174,102 +243,259 @@ const STEPS: &[(&str, &[&str])] = &[
 ];
 
 /// No record is written, unless …
-pub(crate) fn when_written(universe: &Universe, key: &Key, before: Option<&Value>, after: &Value) {
+pub(crate) fn when_written(universe: &Universe, process: usize, key: &Key, before: Option<&Value>, after: &Value) {
+    if key.sort.starts_with("rollout#") && before.is_none() {
+        promise(universe, process, after);
+    }
+    if key.sort.starts_with("hold#") {
+        let resource = after["resource"].as_str().unwrap_or_default();
+        universe.state().buried.retain(|buried| buried.service != resource);
+    }
     if !key.sort.starts_with("change#") {
         return;
     }
     let (was, is) = (before.map(phase).unwrap_or_default(), phase(after));
     let name = after["name"].as_str().unwrap_or_default();
-    if was != is && !was.is_empty() {
-        let follows = STEPS.iter().any(|(from, to)| *from == was && to.contains(&is.as_str()));
-        // … the step follows from the one before.
-        check(universe, follows, || format!("change {name} goes from {was} to {is}"));
+    if was == is || was.is_empty() {
+        return;
     }
-    if was != is && is == "Updating" {
-        in_flight(universe, after);
-    }
-    let resource = after["spec"]["resource"].as_str().unwrap_or_default().to_owned();
-    // Nor is a call that came late a failure of the fix; one that was taken back before has failed then.
-    let no_failure =
-        was == "RolledBack" || matches!(after["cause"]["code"].as_str(), Some("UndoneByPerson" | "LateCall"));
-    if was != is && matches!(is.as_str(), "RollingBack" | "Quarantined" | "Clobbered") && !no_failure {
-        let why = format!("{name}: {is}");
-        for fix in after["spec"]["fixes"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-            universe.state().failed.insert((resource.clone(), fix.to_owned()), why.clone());
+    // … the step follows from the one before.
+    let follows = STEPS.iter().any(|(from, to)| *from == was && to.contains(&is.as_str()));
+    check(universe, follows, || format!("change {name} goes from {was} to {is}"));
+    let spec = &after["spec"];
+    let resource = spec["resource"].as_str().unwrap_or_default().to_owned();
+    match is.as_str() {
+        "Registering" | "Updating" => {
+            if was == "Pending" {
+                begins(universe, process, after);
+            }
+            if is == "Updating" {
+                still_asked_for(universe, process, after);
+                in_flight(universe, after);
+                let (at, ran) = (universe.time.now(), evidence::ran(&mut evidence::world(universe), &resource));
+                universe.state().begun.insert(name.to_owned(), Begun { at, resource, ran });
+            }
         }
-    }
-    if was != is && is == "Succeeded" && after["spec"]["kind"] == "revision" {
-        proved(universe, after);
+        // A call that came late is no failure of the fix; one that was taken back before has failed then.
+        "RollingBack" | "Quarantined" | "Clobbered" if was == "RolledBack" || after["cause"]["code"] == "LateCall" => {}
+        "RollingBack" | "Quarantined" | "Clobbered" => {
+            for fix in fixes(spec) {
+                let (why, of) = (format!("{name}: {is}"), (resource.clone(), fix.to_owned()));
+                universe.state().failed.insert(of, why);
+            }
+        }
+        "Succeeded" => proved(universe, after),
+        "RolledBack" => identical(universe, after),
+        _ => {}
     }
 }
 
-/// … no change begins while as many of its rollout are in flight as its strategy allows. (Going back counts, and may
+/// What a rollout is begun under: the strategy in force as the process last read it.
+fn promise(universe: &Universe, process: usize, rollout: &Value) {
+    let mut state = universe.state();
+    let name = rollout["spec"]["strategyName"].as_str().unwrap_or_default();
+    let strategy = state.setups.get(&state.read[process].policies).and_then(|setup| setup.strategy(name)).cloned();
+    if let (Some(strategy), Some(rollout_name)) = (strategy, rollout["name"].as_str()) {
+        let proposed = phase(rollout) == "Proposed";
+        state.promised.insert(rollout_name.to_owned(), Promise { strategy, proposed });
+    }
+}
+
+/// … nothing that a rollout was begun under speaks against beginning:
+fn begins(universe: &Universe, process: usize, after: &Value) {
+    let name = after["name"].as_str().unwrap_or_default();
+    let rollout = after["spec"]["rollout"].as_str().unwrap_or_default();
+    let now = universe.time.now();
+    let mut state = universe.state();
+    state.begins.push(now);
+    let Some(Promise { strategy, proposed }) = state.promised.get(rollout).cloned() else { return };
+    let asked = state.approved.get(rollout).copied().unwrap_or(0);
+    let alarm = state.read[process].alarm;
+    let today = state.begins.iter().filter(|at| **at + Duration::from_secs(24 * 3600) > now).count();
+    let mut broken = Vec::new();
+    // … a person has approved what needs approval,
+    if (proposed || strategy.approval != "none") && asked == 0 {
+        broken.push(format!("change {name} begins, and nobody has approved `{rollout}`"));
+    }
+    // … the alarm was last seen to be OK, where one is listened to,
+    if strategy.alarm && alarm != Some(AlarmState::Ok) {
+        broken.push(format!("change {name} begins, and the alarm was last seen as {alarm:?}"));
+    }
+    // … and not more than a day may have had begun in 24 hours.
+    if strategy.per_day.is_some_and(|limit| today > limit) {
+        broken.push(format!("change {name} is the {today}th of 24 hours, {:?} may be", strategy.per_day));
+    }
+    drop(state);
+    broken.into_iter().for_each(|law| universe.broke(law));
+}
+
+/// … each policy that a change is made for is asked for there by what the process last read, and not waived; one that
+/// is only proposed was approved.
+fn still_asked_for(universe: &Universe, process: usize, after: &Value) {
+    let spec = &after["spec"];
+    let state = universe.state();
+    let read = &state.read[process];
+    let Some(setup) = state.setups.get(&read.policies) else { return };
+    let waived = state.waived.get(&read.waivers).cloned().flatten();
+    let resource = spec["resource"].as_str().unwrap_or_default();
+    let cluster = spec["cluster"].as_str().map(short).unwrap_or_default();
+    let service = resource.contains(":service/").then(|| short(resource).rsplit('/').next()).flatten();
+    let rollout = spec["rollout"].as_str().unwrap_or_default();
+    let approved = state.approved.contains_key(rollout);
+    let mut broken = Vec::new();
+    for policy in spec["policies"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        if !setup.asks(policy, cluster, service) {
+            broken.push(format!(
+                "change {} goes to {}, where nobody asks for {policy}",
+                after["name"],
+                short(resource)
+            ));
+        }
+        if policy == "no-host-pid" && waived.is_some() && waived.as_deref() == service {
+            broken.push(format!("change {} goes to {}, where {policy} is waived", after["name"], short(resource)));
+        }
+        if !approved && setup.only_proposes(&[policy], cluster) {
+            broken.push(format!("change {} of {policy}, which is proposed, was not approved", after["name"]));
+        }
+    }
+    drop(state);
+    broken.into_iter().for_each(|law| universe.broke(law));
+}
+
+/// … no change goes forward while as many of its rollout are in flight as its strategy allows. (Going back counts, and may
 /// begin at any time.)
 fn in_flight(universe: &Universe, after: &Value) {
     let rollout = after["spec"]["rollout"].as_str().unwrap_or_default();
-    let Some(strategy) =
-        universe.records(&format!("rollout#{rollout}")).first().map(|item| item.body["spec"]["strategy"].clone())
-    else {
-        return;
-    };
-    let limit = strategy["maxInFlight"].as_u64().unwrap_or(u64::MAX);
+    let Some(limit) = universe.state().promised.get(rollout).map(|promise| promise.strategy.in_flight) else { return };
     let flying = |change: &&Record| {
         matches!(phase(&change.body).as_str(), "Updating" | "Stabilizing" | "Verifying" | "RollingBack")
     };
-    let count = universe.records(&format!("change#{rollout}#")).iter().filter(flying).count() as u64;
+    let count = universe.records(&format!("change#{rollout}#")).iter().filter(flying).count();
     check(universe, count <= limit, || format!("{count} changes of {rollout} are in flight, {limit} are allowed"));
 }
 
-/// … what is called succeeded runs: every task of the service is on its revision and at least one serves, or somebody
-/// else has touched the service since.
+/// Whether somebody else has touched the resource since the change began.
+fn touched(universe: &Universe, change: &Value) -> bool {
+    let state = universe.state();
+    let began = change["name"].as_str().and_then(|name| state.begun.get(name)).map(|begun| begun.at);
+    let at = change["spec"]["resource"].as_str().and_then(|resource| state.touched.get(resource));
+    at.is_some_and(|at| began.is_none_or(|began| *at >= began))
+}
+
+/// … what is called succeeded is there: every task of the service is on its revision, or of the deployment that brought
+/// the setting, and at least one serves; a setting is set; or somebody else has touched it since.
 fn proved(universe: &Universe, change: &Value) {
-    let service = change["spec"]["resource"].as_str().unwrap_or_default();
-    let began = change["history"].as_array().into_iter().flatten().rev().find(|entry| entry["phase"] == "Updating");
-    let began: Timestamp = began.and_then(|entry| entry["at"].as_str()?.parse().ok()).unwrap_or(Timestamp::EPOCH);
-    let touched = universe.state().touched.get(service).is_some_and(|at| *at >= began);
-    let to = change["spec"]["to"].as_str().unwrap_or_default();
-    let running = running(universe, service);
-    let ours = running.iter().filter(|revision| *revision == to).count();
-    check(universe, touched || (ours > 0 && ours == running.len()), || {
-        format!("{} is called succeeded on {}, and runs {running:?}", short(service), short(to))
+    let resource = change["spec"]["resource"].as_str().unwrap_or_default();
+    if touched(universe, change) {
+        return;
+    }
+    let world = &mut evidence::world(universe);
+    let policies = change["spec"]["policies"].as_array().cloned().unwrap_or_default();
+    let left =
+        evidence::violations(world, resource).into_iter().find(|policy| policies.contains(&Value::from(*policy)));
+    check(universe, left.is_none(), || format!("{} is called succeeded, and breaks {left:?}", short(resource)));
+    let tasks = evidence::running(world, resource);
+    let (running, of_ours): (Vec<String>, usize) = match change["spec"]["kind"].as_str() {
+        Some("revision") => {
+            let to = change["spec"]["to"].as_str().unwrap_or_default();
+            let running = evidence::revisions(&tasks);
+            (running.clone(), running.iter().filter(|revision| *revision == to).count())
+        }
+        Some("deployingSetting") => {
+            let ours = primary(&evidence::service(world, resource)).unwrap_or_default();
+            let by = tasks.iter().filter_map(|task| task["startedBy"].as_str().map(str::to_owned));
+            let by: Vec<String> = by.collect();
+            (by.clone(), by.iter().filter(|by| **by == ours).count())
+        }
+        _ => return,
+    };
+    check(universe, of_ours > 0 && of_ours == running.len(), || {
+        format!("{} is called succeeded, and runs {running:?}", short(resource))
     });
 }
 
-/// The revisions of every task of a service that runs, starting ones left out, draining ones included.
-pub(crate) fn running(universe: &Universe, service: &str) -> Vec<String> {
+/// … what is called taken back runs what ran when the change began: the same document, the same images, whatever the
+/// revision is called; or somebody else has touched it since.
+fn identical(universe: &Universe, change: &Value) {
+    let resource = change["spec"]["resource"].as_str().unwrap_or_default();
+    // What starts no deployment leaves the tasks alone.
+    if !matches!(change["spec"]["kind"].as_str(), Some("revision" | "deployingSetting")) {
+        return;
+    }
+    let begun = change["name"].as_str().and_then(|name| universe.state().begun.get(name).cloned());
+    let Some(begun) = begun.filter(|begun| !begun.ran.is_empty() && !touched(universe, change)) else { return };
+    // What another change of ours has done since stays.
+    let since = |other: &Begun| other.resource == begun.resource && other.at > begun.at;
+    if universe.state().begun.values().any(since) {
+        return;
+    }
+    let runs = evidence::ran(&mut evidence::world(universe), resource);
+    // A tag that was moved after our deployment is not seen to have moved (README, Limits): then only the documents tell.
+    let family = change["spec"]["from"].as_str().and_then(|arn| short(arn).split(':').next()).unwrap_or_default();
+    let pushed = universe.state().pushed.get(family).is_some_and(|at| *at >= begun.at);
+    let documents = |ran: &evidence::Ran| ran.iter().map(|(document, _)| document.clone()).collect::<BTreeSet<_>>();
+    let same = if pushed { documents(&runs).is_subset(&documents(&begun.ran)) } else { runs.is_subset(&begun.ran) };
+    let none = runs.is_empty() && evidence::service(&mut evidence::world(universe), resource)["desiredCount"] != 0;
+    check(universe, same && !none, || {
+        let (known, of) = (&change["spec"]["ran"], &change["spec"]["documents"]);
+        let images = |ran: &evidence::Ran| ran.iter().map(|(_, images)| images.clone()).collect::<Vec<_>>();
+        let (now, then) = (images(&runs), images(&begun.ran));
+        format!("{} is called taken back, and runs {now:?}, not {then:?} (known: {known}, {of})", short(resource))
+    });
+}
+
+/// No record is removed, unless …
+pub(crate) fn when_removed(universe: &Universe, key: &Key, before: Option<&Item>) {
+    let Some(body) = before.filter(|_| key.sort.starts_with("hold#")).map(|item| &item.body) else { return };
+    // … a person has asked to let the fix come again.
+    let text = |body: &Map<String, Value>, name: &str| body.get(name).and_then(Value::as_str).map(str::to_owned);
+    let (resource, fix) = (text(body, "resource").unwrap_or_default(), text(body, "fix").unwrap_or_default());
+    let mut state = universe.state();
+    let asked = state.let_go.contains(&resource)
+        || text(body, "rollout").is_some_and(|rollout| state.let_go.contains(&rollout));
+    state.failed.remove(&(resource.clone(), fix));
+    drop(state);
+    check(universe, asked, || format!("a hold of {} was released, and nobody asked", short(&resource)));
+}
+
+/// As time passes …
+pub(crate) fn as_time_passes(universe: &Universe) {
     let now = universe.time.now();
-    let mut world = universe.state().world.clone();
-    world.set_read_lag(Duration::ZERO);
-    let (cluster, name) = short(service).split_once('/').unwrap_or_default();
-    let mut arns = Vec::new();
-    for desired in ["RUNNING", "STOPPED"] {
-        let input = serde_json::json!({ "cluster": cluster, "serviceName": name, "desiredStatus": desired });
-        let listed = world.call(now, "ListTasks", &input).unwrap_or_default();
-        arns.extend(listed["taskArns"].as_array().cloned().unwrap_or_default());
+    let due: Vec<Buried> = {
+        let mut state = universe.state();
+        let (due, rest) =
+            std::mem::take(&mut state.buried).into_iter().partition(|buried| buried.at + FOUND_WITHIN < now);
+        state.buried = rest;
+        due
+    };
+    // … whatever was written over somebody's deployment is found and held.
+    for Buried { service, at, theirs } in due {
+        let touched = universe.state().touched.get(&service).is_some_and(|touched| *touched > at);
+        let of_service = |record: &Record| record.body["resource"] == service.as_str();
+        let held = universe.records("hold#").iter().any(of_service);
+        let gone = evidence::service(&mut evidence::world(universe), &service)["status"] != "ACTIVE";
+        check(universe, touched || held || gone, || {
+            format!("{theirs} of {} was replaced by us at {at}, and nobody has found that", short(&service))
+        });
     }
-    if arns.is_empty() {
-        return Vec::new();
-    }
-    let described = world.call(now, "DescribeTasks", &serde_json::json!({ "cluster": cluster, "tasks": arns }));
-    let described = described.unwrap_or_default();
-    let tasks = described["tasks"].as_array().into_iter().flatten();
-    let runs = tasks.filter(|task| task["lastStatus"] == "RUNNING");
-    runs.filter_map(|task| task["taskDefinitionArn"].as_str().map(str::to_owned)).collect()
 }
 
 /// Once everything has come to rest …
 pub(crate) fn at_the_end(universe: &Universe) {
-    let now = universe.time.now();
     let ours = universe.state().ours.clone();
-    let mut world = universe.state().world.clone();
-    world.set_read_lag(Duration::ZERO);
-    let described = |world: &mut plimsoll::sim::World, arn: &str| {
-        let answer = world.call(
-            now,
-            "DescribeTaskDefinition",
-            &serde_json::json!({ "taskDefinition": arn, "include": ["TAGS"] }),
-        );
-        answer.ok().and_then(|answer| wire::task_definition(&answer).ok())
+    let digests = universe.state().digests.clone();
+    let world = &mut evidence::world(universe);
+    let fixed = |input: &mut Value, from: &Value| {
+        if let Some(members) = input.as_object_mut() {
+            members.retain(|member, _| !matches!(member.as_str(), "pidMode" | "ipcMode"));
+        }
+        let sources = from["containerDefinitions"].as_array().cloned().unwrap_or_default();
+        for container in input["containerDefinitions"].as_array_mut().into_iter().flatten() {
+            let source = sources.iter().find(|source| source["name"] == container["name"]);
+            if source.is_some_and(|source| is_pin(&source["image"], &container["image"], &digests)) {
+                container["image"] = source.map(|source| source["image"].clone()).unwrap_or_default();
+            }
+        }
     };
     // … every revision of ours differs from the one it was made from in what was planned, and nowhere else.
     for registration in universe.records("registration#") {
@@ -279,49 +505,44 @@ pub(crate) fn at_the_end(universe: &Universe) {
             continue;
         };
         let from = registration.body["from"].as_str().unwrap_or_default();
-        let (Some(made), Some(source)) = (described(&mut world, arn), described(&mut world, from)) else { continue };
-        let strip = |definition: &plimsoll::model::observed::TaskDefinition| {
-            let mut input = plimsoll::model::document::register_input(definition).unwrap_or_default();
-            input.shift_remove("pidMode");
-            input
+        let (Some(made), Some(source)) = (evidence::definition(world, arn), evidence::definition(world, from)) else {
+            continue;
         };
-        check(universe, strip(&made) == strip(&source), || {
-            format!("{} differs from {} in more than was planned", short(arn), short(from))
+        let (mut made, mut source) = (evidence::input(&made), evidence::input(&source));
+        let before = source.clone();
+        fixed(&mut made, &before);
+        fixed(&mut source, &before);
+        check(universe, in_any_order(&made) == in_any_order(&source), || {
+            format!("{} differs from {} in more than was planned: {made} {source}", short(arn), short(from))
         });
     }
     // … no revision of ours is left over that no change stands on and nothing runs.
-    let standing: Vec<String> = universe
-        .changes()
-        .iter()
-        .filter(|change| {
-            !matches!(phase(&change.body).as_str(), "RolledBack" | "Failed" | "Deferred" | "Gone" | "Overtaken")
-        })
-        .filter_map(|change| change.body["spec"]["to"].as_str().map(str::to_owned))
-        .collect();
-    let services = universe.state().world.clone();
-    let named = super::others::named(services, now);
-    for arn in ours.keys().filter(|arn| !standing.contains(arn) && !named.contains(*arn)) {
-        let active = described(&mut world, arn).is_some_and(|definition| definition.status == "ACTIVE");
-        let restored = universe.records("registration#").iter().any(|item| {
-            let previous = item.body["wanted"].clone();
-            item.body["state"]["arn"] == arn.as_str()
-                && universe.changes().iter().any(|change| change.body["spec"]["documents"]["previous"] == previous)
+    let over = ["RolledBack", "Failed", "Deferred", "Gone", "Overtaken", "Quarantined", "Clobbered"];
+    let changes = universe.changes();
+    let stands = |change: &&Record| !over.contains(&phase(&change.body).as_str());
+    let standing: Vec<&str> =
+        changes.iter().filter(stands).filter_map(|change| change.body["spec"]["to"].as_str()).collect();
+    let named = super::others::named(world);
+    let registrations = universe.records("registration#");
+    for arn in ours.keys().filter(|arn| !standing.contains(&arn.as_str()) && !named.contains(*arn)) {
+        let active = evidence::definition(world, arn).is_some_and(|definition| definition.status == "ACTIVE");
+        let restored = registrations.iter().any(|item| {
+            let of = |change: &Record| change.body["spec"]["documents"]["previous"] == item.body["wanted"];
+            item.body["state"]["arn"] == arn.as_str() && changes.iter().any(of)
         });
         check(universe, !active || restored, || format!("{} is left over", short(arn)));
     }
     // … what was taken back does not run, also where a call came late; unless another change, or somebody, has put it there.
-    for change in universe.changes().iter().filter(|change| phase(&change.body) == "RolledBack") {
+    for change in changes.iter().filter(|change| phase(&change.body) == "RolledBack") {
         let spec = &change.body["spec"];
         let (service, to) = (spec["resource"].as_str().unwrap_or_default(), spec["to"].as_str().unwrap_or_default());
-        let at = change.body["at"].as_str().and_then(|at| at.parse::<Timestamp>().ok()).unwrap_or(Timestamp::EPOCH);
-        let touched = universe.state().touched.get(service).is_some_and(|touched| *touched >= at);
-        let stands = universe.changes().iter().any(|other| {
+        let put = |other: &Record| {
             other.body["spec"]["resource"] == service
                 && other.body["spec"]["to"] == to
                 && matches!(phase(&other.body).as_str(), "Succeeded" | "Unverified" | "Failed" | "Clobbered")
-        });
-        let runs = running(universe, service).iter().any(|revision| revision == to);
-        check(universe, touched || stands || !runs, || {
+        };
+        let runs = evidence::revisions(&evidence::running(world, service)).iter().any(|revision| revision == to);
+        check(universe, !runs || touched(universe, &change.body) || changes.iter().any(put), || {
             format!("{} was taken back from {}, and runs it", short(service), short(to))
         });
     }
@@ -332,13 +553,36 @@ pub(crate) fn at_the_end(universe: &Universe) {
     check(universe, wrong.is_empty(), || format!("the event log is broken: {wrong:?}"));
 }
 
+/// Whether one image is the other with the digest that its tag stood for at some time.
+fn is_pin(source: &Value, made: &Value, digests: &BTreeSet<String>) -> bool {
+    let (Some(source), Some((name, digest))) = (source.as_str(), made.as_str().and_then(|made| made.split_once('@')))
+    else {
+        return false;
+    };
+    // A tag that nobody has moved stands for a digest of its own text.
+    let own: String = Sha256::digest(source.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+    let stood = digests.contains(digest) || digest == format!("sha256:{own}");
+    source.split_once(':').is_some_and(|(of, _)| of == name) && stood
+}
+
+/// ECS may change the order of containers, variables and secrets.
+fn in_any_order(input: &Value) -> Value {
+    let mut input = input.clone();
+    let by_text = |list: &mut Vec<Value>| list.sort_by_key(ToString::to_string);
+    for container in input["containerDefinitions"].as_array_mut().into_iter().flatten() {
+        container["environment"].as_array_mut().into_iter().for_each(by_text);
+    }
+    input["containerDefinitions"].as_array_mut().into_iter().for_each(by_text);
+    input
+}
+
 fn check(universe: &Universe, holds: bool, law: impl FnOnce() -> String) {
     if !holds {
         universe.broke(law());
     }
 }
 
-/// `CLUSTER/NAME` or `FAMILY:REVISION` of an ARN.
-pub(crate) fn short(arn: &str) -> &str {
-    arn.splitn(6, ':').nth(5).and_then(|resource| resource.split_once('/')).map_or(arn, |(_, name)| name)
+/// Whether something may still be found.
+pub(crate) fn waits(universe: &Universe) -> bool {
+    !universe.state().buried.is_empty()
 }

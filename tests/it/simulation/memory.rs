@@ -1,5 +1,5 @@
-//! A store in memory that takes no time: the port's promises, as far as the laws need them. The contract suite of stores
-//! is not run on it.
+//! A store in memory that takes no time. It keeps the contract of stores (`contract::memory`): what the simulation finds
+//! is the controller's fault, and not this store's.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;

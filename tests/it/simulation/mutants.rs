@@ -2,64 +2,94 @@
 //!
 //! None is in the controller: each is a lie between it and its ports, so that what is shipped carries no switch. A write
 //! that is acknowledged and not kept is an intent that was skipped; a lease clock that stops while the process is
-//! suspended is a fence that was dropped.
+//! suspended is a fence that was dropped; a member that is never read is one that the code forgets.
 
-use plimsoll::ports::store::{Expect, Item, Key};
+use plimsoll::ports::store::{Expect, Item, Key, Page};
 use plimsoll::ports::{EcsError, Operation};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-/// A bug.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mutant {
-    /// UpdateService is called without its intent on record.
-    SkipsTheIntent,
-    /// RegisterTaskDefinition is called without its intent on record.
-    SkipsTheRegistration,
-    /// The lease is counted on a clock that stops while the process is suspended, and records are written whoever
-    /// wrote them since.
-    DropsTheFence,
-    /// Freezes are not looked at.
-    ForgetsFreezes,
-    /// A registration whose reply was lost is sent again at once.
-    RegistersBlindlyAgain,
-    /// What failed is not held off.
-    ForgetsHolds,
-    /// What ECS says of a deployment and of older tasks is not looked at: begun is taken for landed.
-    TrustsStability,
-    /// UpdateService names a desired count.
-    SetsTheCount,
-    /// What ECS says of deployments in progress is not looked at.
-    IgnoresDeployments,
-    /// A member that nobody planned to change is lost when a revision is registered.
-    LosesAMember,
-    /// What was taken back is not deregistered.
-    LeavesRevisions,
+macro_rules! mutants {
+    ($($(#[doc = $what:literal])+ $name:ident: $seed:literal, $law:literal;)*) => {
+        /// A bug.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum Mutant { $($(#[doc = $what])+ $name),* }
+
+        impl Mutant {
+            pub(crate) const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// A seed that has found it.
+            pub(crate) const fn found_before(self) -> u64 {
+                match self { $(Self::$name => $seed),* }
+            }
+
+            /// Words of the law that it breaks: breaking another does not count.
+            pub(crate) const fn breaks(self) -> &'static str {
+                match self { $(Self::$name => $law),* }
+            }
+        }
+    };
 }
 
-impl Mutant {
-    pub(crate) const ALL: &[Self] = &[
-        Self::SkipsTheIntent,
-        Self::SkipsTheRegistration,
-        Self::DropsTheFence,
-        Self::ForgetsFreezes,
-        Self::RegistersBlindlyAgain,
-        Self::ForgetsHolds,
-        Self::TrustsStability,
-        Self::SetsTheCount,
-        Self::IgnoresDeployments,
-        Self::LosesAMember,
-        Self::LeavesRevisions,
-    ];
-
-    /// A seed that has found it.
-    pub(crate) const fn found_before(self) -> u64 {
-        match self {
-            Self::ForgetsHolds => 89,
-            Self::IgnoresDeployments => 8,
-            Self::RegistersBlindlyAgain => 3,
-            _ => 1,
-        }
-    }
+mutants! {
+    /// UpdateService is called without its intent on record.
+    SkipsTheIntent: 1, "without its intent on record";
+    /// RegisterTaskDefinition is called without its intent on record.
+    SkipsTheRegistration: 1, "without its intent on record";
+    /// The lease is counted on a clock that stops while the process is suspended, and records are written whoever wrote
+    /// them since.
+    DropsTheFence: 2, "and the lease is";
+    /// Freezes are not looked at.
+    ForgetsFreezes: 1, "is in force";
+    /// Windows are not looked at.
+    ForgetsWindows: 1, "is closed at";
+    /// Waivers are not looked at.
+    ForgetsWaivers: 7, "is waived";
+    /// What a Binding leaves out is not looked at.
+    ForgetsScopes: 9, "where nobody asks for";
+    /// Approvals are not waited for.
+    ForgetsApprovals: 3, "nobody has approved";
+    /// What is only to be proposed is enforced.
+    EnforcesProposals: 1, "was not approved";
+    /// Any number of changes goes at once.
+    ForgetsMaxInFlight: 7, "are in flight";
+    /// Any number of changes goes in a day.
+    ForgetsTheDay: 6, "of 24 hours";
+    /// Alarms are taken to be OK.
+    IgnoresAlarms: 7, "the alarm was last seen";
+    /// A registration whose reply was lost is sent again at once.
+    RegistersBlindlyAgain: 10, "sent twice for one intent";
+    /// So is an UpdateService.
+    UpdatesBlindlyAgain: 1, "sent twice for one intent";
+    /// What failed, and what a person took back, is not held off.
+    ForgetsHolds: 2, "is back";
+    /// What ECS says of a deployment and of older tasks is not looked at: begun is taken for landed.
+    TrustsStability: 3, "is called succeeded";
+    /// A setting that was sent is taken for set.
+    TrustsSettings: 2, "is called succeeded";
+    /// UpdateService names a desired count.
+    SetsTheCount: 1, "with a desired count";
+    /// What ECS says of deployments in progress is not looked at.
+    IgnoresDeployments: 19, "UpdateService of";
+    /// What our deployment replaces is not looked at.
+    IgnoresWhatItReplaces: 16, "nobody has found that";
+    /// A member that nobody planned to change is lost when a revision is registered.
+    LosesAMember: 1, "in more than was planned";
+    /// What was taken back is not deregistered.
+    LeavesRevisions: 2, "is left over";
+    /// Which images ran is not looked at before going back.
+    GoesBackByTags: 50, "is called taken back";
+    /// A change is lost sight of as soon as ECS replaces tasks.
+    LosesTrack: 1, "has not come to rest";
+    /// A change is put back to a step that it had behind it.
+    StepsBack: 1, "goes from";
+    /// A hold does not last.
+    LetsHoldsGo: 1, "nobody asked";
+    /// What is deregistered is the family's first revision, whoever made it.
+    DeregistersTheFirst: 2, "it is not ours";
+    /// What a document says of the host is not seen.
+    LooksAway: 1, "is said to comply";
+    /// An event is kept otherwise than it was written.
+    EditsEvents: 1, "the event log is broken";
 }
 
 /// The bug of a run, if it has one.
@@ -82,7 +112,36 @@ impl Mutation {
         {
             container.shift_remove("dockerLabels");
         }
+        if self.is(Mutant::DeregistersTheFirst)
+            && operation == Operation::DeregisterTaskDefinition
+            && let Some((family, _)) = input["taskDefinition"].as_str().and_then(|arn| arn.rsplit_once(':'))
+        {
+            input["taskDefinition"] = format!("{family}:1").into();
+        }
         input
+    }
+
+    /// What is heard without anything having been sent.
+    pub(crate) fn forges(self, operation: Operation, input: &Value) -> Option<Value> {
+        if !self.is(Mutant::TrustsSettings) || input.get("taskDefinition").is_some() {
+            return None;
+        }
+        match operation {
+            Operation::UpdateService if input.get("deploymentConfiguration").is_some() => {
+                Some(json!({ "service": input }))
+            }
+            Operation::UpdateClusterSettings => Some(json!({ "cluster": input })),
+            _ => None,
+        }
+    }
+
+    /// Whether a call whose reply was lost is sent again at once.
+    pub(crate) fn asks_again(self, operation: Operation) -> bool {
+        match operation {
+            Operation::RegisterTaskDefinition => self.is(Mutant::RegistersBlindlyAgain),
+            Operation::UpdateService => self.is(Mutant::UpdatesBlindlyAgain),
+            _ => false,
+        }
     }
 
     /// What is heard instead.
@@ -97,6 +156,11 @@ impl Mutation {
         }?;
         let list =
             |answer: &mut Value, name: &str| answer.get_mut(name).and_then(Value::as_array_mut).map(std::mem::take);
+        let only_primary = |service: &mut Value| {
+            let mut deployments = list(service, "deployments").unwrap_or_default();
+            deployments.retain(|deployment| deployment["status"] == "PRIMARY");
+            service["deployments"] = deployments.into();
+        };
         match (self.0, operation) {
             // Done as soon as it was asked for.
             (Some(Mutant::TrustsStability), Operation::DescribeTasks) => {
@@ -106,6 +170,22 @@ impl Mutation {
                 let newest = tasks.iter().filter_map(revision).max_by_key(number);
                 answer["tasks"] = tasks.into_iter().filter(|task| revision(task) == newest).collect();
             }
+            // Lost, and not looked for.
+            (Some(Mutant::LosesAMember), Operation::DescribeTaskDefinition) => {
+                if let Some(container) = answer.pointer_mut("/taskDefinition/containerDefinitions/0") {
+                    container["dockerLabels"] = json!({ "com.example.odd": "" });
+                }
+            }
+            (Some(Mutant::LooksAway), Operation::DescribeTaskDefinition) => {
+                answer["taskDefinition"].as_object_mut().map(|members| members.shift_remove("pidMode"));
+            }
+            (Some(Mutant::GoesBackByTags), Operation::DescribeTasks) => {
+                for task in answer["tasks"].as_array_mut().into_iter().flatten() {
+                    for container in task["containers"].as_array_mut().into_iter().flatten() {
+                        container["imageDigest"] = Value::Null;
+                    }
+                }
+            }
             (Some(Mutant::TrustsStability), Operation::DescribeServiceDeployments) => {
                 for deployment in answer["serviceDeployments"].as_array_mut().into_iter().flatten() {
                     deployment["status"] = "SUCCESSFUL".into();
@@ -113,14 +193,20 @@ impl Mutation {
             }
             (Some(Mutant::TrustsStability | Mutant::IgnoresDeployments), Operation::DescribeServices) => {
                 for service in answer["services"].as_array_mut().into_iter().flatten() {
-                    let deployments = list(service, "deployments").unwrap_or_default();
-                    let primary = deployments.into_iter().filter(|deployment| deployment["status"] == "PRIMARY");
-                    let still = primary.map(|mut deployment| {
+                    only_primary(service);
+                    for deployment in service["deployments"].as_array_mut().into_iter().flatten() {
                         deployment["rolloutState"] = "COMPLETED".into();
-                        deployment
-                    });
-                    service["deployments"] = still.collect();
+                    }
                 }
+            }
+            (Some(Mutant::IgnoresWhatItReplaces), Operation::UpdateService) => only_primary(&mut answer["service"]),
+            (Some(Mutant::IgnoresWhatItReplaces), Operation::DescribeServiceDeployments) => {
+                for deployment in answer["serviceDeployments"].as_array_mut().into_iter().flatten() {
+                    deployment["sourceServiceRevisions"] = json!([]);
+                }
+            }
+            (Some(Mutant::IgnoresWhatItReplaces), Operation::DescribeServices) => {
+                answer["services"].as_array_mut().into_iter().flatten().for_each(only_primary);
             }
             _ => {}
         }
@@ -129,14 +215,59 @@ impl Mutation {
 
     /// What is read instead.
     pub(crate) fn mutate_items(self, keys: &[Key], found: Vec<Option<Item>>) -> Vec<Option<Item>> {
-        let hidden = |key: &Key| self.is(Mutant::ForgetsFreezes) && key.partition == "cfg#freeze";
-        keys.iter().zip(found).map(|(key, item)| item.filter(|_| !hidden(key))).collect()
+        let hidden = |key: &Key| match self.0 {
+            Some(Mutant::ForgetsFreezes) => key.partition == "cfg#freeze",
+            Some(Mutant::ForgetsWaivers) => key.partition == "cfg#waiver",
+            _ => false,
+        };
+        let seen = keys.iter().zip(found).map(|(key, item)| item.filter(|_| !hidden(key)));
+        seen.map(|item| item.map(|item| self.mutate_item(item))).collect()
+    }
+
+    fn mutate_item(self, mut item: Item) -> Item {
+        let kind = item.body.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let Some(spec) = item.body.get_mut("spec").and_then(Value::as_object_mut) else { return item };
+        match (self.0, kind.as_str()) {
+            (Some(Mutant::ForgetsWindows), "RolloutStrategy") => drop(spec.shift_remove("windows")),
+            (Some(Mutant::ForgetsApprovals), "RolloutStrategy") => drop(spec.shift_remove("approval")),
+            (Some(Mutant::ForgetsTheDay), "RolloutStrategy") => drop(spec.shift_remove("maxChangesPerDay")),
+            (Some(Mutant::ForgetsMaxInFlight), "RolloutStrategy") => drop(spec.insert("maxInFlight".into(), 9.into())),
+            (Some(Mutant::EnforcesProposals), "Binding") if spec["enforcement"] == "propose" => {
+                spec.insert("enforcement".into(), "enforce".into());
+            }
+            (Some(Mutant::ForgetsScopes), "Binding") => {
+                spec.get_mut("scope").and_then(Value::as_object_mut).map(|scope| scope.shift_remove("exclude"));
+            }
+            _ => {}
+        }
+        item
+    }
+
+    /// The page that is read instead.
+    pub(crate) fn mutate_page(self, mut page: Page) -> Page {
+        if self.is(Mutant::LosesTrack) {
+            page.items.retain(|item| item.body.get("phase").is_none_or(|phase| phase != "Stabilizing"));
+        }
+        page
     }
 
     /// On what condition a record is written instead.
     pub(crate) fn mutate_expect(self, key: &Key, expect: Expect) -> Expect {
         let record = key.partition.ends_with("#rollouts");
         if self.is(Mutant::DropsTheFence) && record { Expect::Any } else { expect }
+    }
+
+    /// What is written instead.
+    pub(crate) fn mutate_body(self, key: &Key, body: &Map<String, Value>) -> Map<String, Value> {
+        let mut body = body.clone();
+        if self.is(Mutant::EditsEvents) && key.partition.ends_with("#events") {
+            body.insert("by".into(), "nobody".into());
+        }
+        if self.is(Mutant::StepsBack) && body.get("phase").is_some_and(|phase| phase == "Verifying") {
+            body.insert("phase".into(), "Registering".into());
+            body.insert("since".into(), "2026-01-05T09:00:00Z".into());
+        }
+        body
     }
 
     /// Whether a write is acknowledged and not kept.

@@ -1,64 +1,68 @@
-//! Everybody else: the teams that deploy, scale and delete, the person who asks, the one who edits policies.
+//! The teams whose services these are, and AWS: what they do to ECS, and when they do it is nobody's business but chance's.
 
 use std::collections::BTreeSet;
 
-use plimsoll::manifest;
-use plimsoll::model::spec::Kind;
-use plimsoll::model::{Resource, Timestamp};
-use plimsoll::records::command::{Ask, Command, Commands};
-use plimsoll::records::configuration::{Application, Configurations};
-use plimsoll::rollout::command::Request;
+use plimsoll::model::{AlarmState, Resource};
+use plimsoll::ports::Operation;
 use plimsoll::sim::World;
 use serde_json::{Value, json};
 
-use super::law::short;
-use super::ports::now;
-use super::universe::Universe;
+use super::evidence::short;
+use super::setup::CLUSTERS;
+use super::universe::{Universe, primary};
 
-const CLUSTERS: [&str; 2] = ["a", "b"];
-const SERVICES: usize = 6;
+pub(crate) const SERVICES: usize = 6;
 
-/// A task definition that violates the policy, or not, with what must survive.
-pub(crate) fn definition(family: &str, violates: bool, build: usize) -> Value {
+/// These have network interfaces of their own, with public addresses; one is in each cluster.
+const AWSVPC: [usize; 2] = [1, 2];
+
+/// A task definition that breaks these policies, with what must survive.
+fn definition(number: usize, host_pid: bool, host_ipc: bool, image: &str) -> Value {
+    let family = family(number);
+    let mode = if AWSVPC.contains(&number) { "awsvpc" } else { "bridge" };
     let mut document = json!({
-        "family": family, "networkMode": "bridge",
+        "family": family, "networkMode": mode,
         "containerDefinitions": [{
-            "name": "app", "image": format!("registry.example.com/{family}:{build}"), "memory": 128, "essential": true,
+            "name": "app", "image": image, "memory": 128, "essential": true,
             "environment": [{ "name": "EMPTY", "value": "" }], "dockerLabels": { "com.example.odd": "" },
         }],
         "tags": [{ "key": "team", "value": family }],
     });
-    if violates {
+    if host_pid {
         document["pidMode"] = "host".into();
+    }
+    if host_ipc {
+        document["ipcMode"] = "host".into();
     }
     document
 }
 
 /// The fleet as it is at first: six services in two clusters, two of them on one family, most of them in violation.
 pub(crate) fn fleet(universe: &Universe) {
-    let at = universe.time.now();
-    let mut state = universe.state();
-    let mut call = |operation: &str, input: Value| {
-        state.world.call(at, operation, &input).unwrap_or_else(|error| panic!("{operation}: {error:?}"))
-    };
-    for cluster in CLUSTERS {
-        call("CreateCluster", json!({ "clusterName": cluster }));
+    for (number, cluster) in CLUSTERS.into_iter().enumerate() {
+        let settings =
+            json!([{ "name": "containerInsights", "value": if number == 0 { "disabled" } else { "enabled" } }]);
+        call(universe, "CreateCluster", &json!({ "clusterName": cluster, "settings": settings }));
     }
     for number in 0..SERVICES {
-        let family = family(number);
-        let made = call("RegisterTaskDefinition", definition(&family, number != 3, 1));
-        let revision = &made["taskDefinition"]["taskDefinitionArn"];
+        pushes(universe, number);
+        let image = image(universe, number);
+        let made = call(universe, "RegisterTaskDefinition", &definition(number, number != 3, number % 3 == 0, &image));
+        let revision = made.map(|made| made["taskDefinition"]["taskDefinitionArn"].clone()).unwrap_or_default();
         let breaker = json!({ "deploymentCircuitBreaker": { "enable": number % 2 == 0, "rollback": number % 2 == 0 } });
-        call(
-            "CreateService",
-            json!({
-                "cluster": CLUSTERS[number % 2], "serviceName": name(number), "taskDefinition": revision,
-                "desiredCount": 2, "launchType": "EC2", "deploymentConfiguration": breaker,
-            }),
-        );
+        let mut input = json!({
+            "cluster": CLUSTERS[number % 2], "serviceName": name(number), "taskDefinition": revision,
+            "desiredCount": 2, "launchType": "EC2", "deploymentConfiguration": breaker,
+        });
+        if AWSVPC.contains(&number) {
+            input["networkConfiguration"] = network("ENABLED", "subnet-a");
+        }
+        call(universe, "CreateService", &input);
     }
-    drop(state);
-    apply(universe, &policies("pause", 2));
+}
+
+fn network(public: &str, subnet: &str) -> Value {
+    json!({ "awsvpcConfiguration": { "subnets": [subnet], "securityGroups": ["sg-a"], "assignPublicIp": public } })
 }
 
 fn name(number: usize) -> String {
@@ -70,100 +74,87 @@ fn family(number: usize) -> String {
     format!("f{}", number.min(SERVICES - 2))
 }
 
-fn policies(on_failure: &str, in_flight: usize) -> String {
-    format!(
-        r#"
-apiVersion: plimsoll/v1
-kind: Policy
-metadata: {{ name: no-host-pid }}
-spec:
-  title: No host process namespace
-  severity: high
-  resource: TaskDefinition
-  checks:
-    - name: pid-mode
-      require: "taskDefinition.?pidMode.orValue('') != 'host'"
-      message: "the task shares the host's process namespace"
-      fix: [{{ edits: [{{ remove: /pidMode }}] }}]
----
-apiVersion: plimsoll/v1
-kind: Binding
-metadata: {{ name: enforce }}
-spec: {{ policies: [no-host-pid], enforcement: enforce, strategy: steady }}
----
-apiVersion: plimsoll/v1
-kind: RolloutStrategy
-metadata: {{ name: steady }}
-spec:
-  waves: [{{ name: canary, size: 1, bake: 30s }}, {{ size: rest }}]
-  maxInFlight: {in_flight}
-  maxAffected: "100%"
-  onFailure: {on_failure}
-  contestedAfter: 2
-  health: {{ progressTimeout: 5m, steadyFor: 10s }}
-"#
-    )
-}
-
-fn apply(universe: &Universe, yaml: &str) {
-    let objects = manifest::parse("simulation.yaml", yaml).unwrap_or_else(|found| panic!("{found:#?}"));
-    let objects = objects.into_iter().map(|sourced| sourced.object).collect();
-    let application = Application { objects, ..Application::default() };
-    now(Configurations::of(&universe.store).apply(&application, universe.time.now(), false)).unwrap();
-}
-
-fn delete(universe: &Universe, kind: Kind, name: &str) {
-    let application = Application { delete: vec![(kind, name.to_owned())], ..Application::default() };
-    let _ = now(Configurations::of(&universe.store).apply(&application, universe.time.now(), false));
+/// Some teams use a tag that moves, others one of its own for each build.
+fn image(universe: &Universe, number: usize) -> String {
+    let build = universe.state().chance.below(1000);
+    let tag = if number % 3 == 1 { build.to_string() } else { "stable".to_owned() };
+    format!("registry.example.com/{}:{tag}", family(number))
 }
 
 /// One thing that somebody else does.
 pub(crate) fn act(universe: &Universe) {
-    let choice = universe.state().chance.below(14);
+    let choice = universe.state().chance.below(12);
     match choice {
-        0..=2 => deploys(universe),
+        0..=2 => deploys(universe, None),
         3 => scales(universe),
         4 => misbehaves(universe),
         5 => kills(universe),
         6 => deletes(universe),
         7 => deregisters(universe),
-        8..=10 => asks(universe),
-        11 => freezes(universe),
-        12 => waives(universe),
-        _ => edits(universe),
+        8 => {
+            let number = universe.state().chance.below(SERVICES);
+            pushes(universe, number);
+        }
+        9 => retunes(universe),
+        10 => rings(universe),
+        _ => sets_the_cluster(universe),
     }
 }
 
-fn service(universe: &Universe) -> Option<(String, Value)> {
-    let number = universe.state().chance.below(SERVICES);
+/// Right when a controller's call is on its way, the team deploys the same service, or pushes another image of the family
+/// that is being registered: nobody could have seen that.
+pub(crate) fn meddles(universe: &Universe, operation: Operation, input: &Value) {
+    if !universe.state().faults {
+        return;
+    }
+    let number = |member: &str, before: &str| input[member].as_str()?.rsplit(before).next()?.parse::<usize>().ok();
+    match operation {
+        Operation::UpdateService if universe.happens(100) => deploys(universe, number("service", "/s")),
+        Operation::RegisterTaskDefinition if universe.happens(200) => {
+            if let Some(number) = number("family", "f") {
+                pushes(universe, number);
+                universe.say(format!("a team pushes an image of {}", family(number)));
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Any service, or this one.
+fn service(universe: &Universe, number: Option<usize>) -> Option<(String, usize, Value)> {
+    let number = number.unwrap_or_else(|| universe.state().chance.below(SERVICES));
     let at = universe.time.now();
     let mut state = universe.state();
-    let mut world = state.world.clone();
-    world.set_read_lag(std::time::Duration::ZERO);
-    let input = json!({ "cluster": CLUSTERS[number % 2], "services": [name(number)] });
-    let answer = world.call(at, "DescribeServices", &input).ok()?;
-    let service = answer["services"].get(0)?.clone();
+    let service = state.service(&json!({ "cluster": CLUSTERS[number % 2], "service": name(number) }));
     let arn = service["serviceArn"].as_str()?.to_owned();
     (service["status"] == "ACTIVE").then(|| {
         state.touched.insert(arn.clone(), at);
-        (arn, service)
+        (arn, number, service)
     })
 }
 
+/// A call of somebody else's. What deployment it begins is theirs.
 fn call(universe: &Universe, operation: &str, input: &Value) -> Option<Value> {
     let at = universe.time.now();
-    universe.state().world.call(at, operation, input).ok()
+    let mut state = universe.state();
+    let was = if operation == "UpdateService" { primary(&state.service(input)) } else { None };
+    let answer = state.world.call(at, operation, input).ok()?;
+    if let Some(is) = primary(&answer["service"]).filter(|is| Some(is) != was.as_ref()) {
+        state.theirs.insert(is);
+    }
+    Some(answer)
 }
 
-fn deploys(universe: &Universe) {
-    let Some((arn, service)) = service(universe) else { return };
-    let (violates, build) = {
+fn deploys(universe: &Universe, number: Option<usize>) {
+    let Some((arn, number, service)) = service(universe, number) else { return };
+    let (host_pid, host_ipc) = {
         let mut state = universe.state();
-        (state.chance.happens(500), state.chance.below(1000))
+        (state.chance.happens(500), state.chance.happens(300))
     };
-    let family =
-        service["taskDefinition"].as_str().and_then(|arn| arn.rsplit('/').next()?.split(':').next()).unwrap_or("f0");
-    let Some(made) = call(universe, "RegisterTaskDefinition", &definition(family, violates, build)) else { return };
+    let image = image(universe, number);
+    let Some(made) = call(universe, "RegisterTaskDefinition", &definition(number, host_pid, host_ipc, &image)) else {
+        return;
+    };
     let revision = &made["taskDefinition"]["taskDefinitionArn"];
     universe.say(format!("a team deploys {} on {}", short(revision.as_str().unwrap_or_default()), short(&arn)));
     let input = json!({ "cluster": service["clusterArn"], "service": arn, "taskDefinition": revision });
@@ -171,14 +162,11 @@ fn deploys(universe: &Universe) {
 }
 
 fn scales(universe: &Universe) {
-    let Some((arn, service)) = service(universe) else { return };
+    let Some((arn, _, service)) = service(universe, None) else { return };
     let count = universe.state().chance.below(4);
     universe.say(format!("a team scales {} to {count}", short(&arn)));
-    call(
-        universe,
-        "UpdateService",
-        &json!({ "cluster": service["clusterArn"], "service": arn, "desiredCount": count }),
-    );
+    let input = json!({ "cluster": service["clusterArn"], "service": arn, "desiredCount": count });
+    call(universe, "UpdateService", &input);
 }
 
 /// A family whose tasks do not start without what the fix removes; or all do well again.
@@ -197,7 +185,7 @@ fn misbehaves(universe: &Universe) {
 }
 
 fn kills(universe: &Universe) {
-    let Some((arn, service)) = service(universe) else { return };
+    let Some((arn, _, service)) = service(universe, None) else { return };
     let input = json!({ "cluster": service["clusterArn"], "serviceName": service["serviceName"] });
     let Some(listed) = call(universe, "ListTasks", &input) else { return };
     let Some(task) = listed["taskArns"].get(0).and_then(Value::as_str) else { return };
@@ -209,14 +197,14 @@ fn deletes(universe: &Universe) {
     if !universe.happens(300) {
         return;
     }
-    let Some((arn, service)) = service(universe) else { return };
+    let Some((arn, _, service)) = service(universe, None) else { return };
     universe.say(format!("a team deletes {}", short(&arn)));
     call(universe, "DeleteService", &json!({ "cluster": service["clusterArn"], "service": arn, "force": true }));
 }
 
 /// A revision that the service no longer runs is tidied away.
 fn deregisters(universe: &Universe) {
-    let Some((_, service)) = service(universe) else { return };
+    let Some((_, _, service)) = service(universe, None) else { return };
     let Some(current) = service["taskDefinition"].as_str() else { return };
     let Some((family, number)) = current.rsplit_once(':') else { return };
     let Ok(number) = number.parse::<usize>() else { return };
@@ -227,138 +215,96 @@ fn deregisters(universe: &Universe) {
     }
 }
 
-fn asks(universe: &Universe) {
-    let rollouts = universe.records("rollout#");
-    let (rollout, verb, number) = {
-        let mut state = universe.state();
-        let rollout = state.chance.pick(&rollouts).and_then(|item| item.body["name"].as_str().map(str::to_owned));
-        (rollout, state.chance.below(8), state.steps)
-    };
-    let Some(name) = rollout else { return };
-    let changes = universe.records(&format!("change#{name}#"));
-    let resource = universe
-        .state()
-        .chance
-        .pick(&changes)
-        .and_then(|item| item.body["spec"]["resource"].as_str().map(str::to_owned));
-    let service = resource.as_deref().and_then(|arn| arn.parse().ok());
-    let request = match verb {
-        0 => Request::Pause,
-        1 | 2 => Request::Resume,
-        3 => Request::Retry,
-        4 => Request::Approve { plan: None },
-        5 => Request::Abort,
-        6 => Request::Undo { service: None },
-        _ => Request::Undo { service },
-    };
-    universe.say(format!("a person asks to {} {name}", request.verb()));
-    if request == Request::Retry {
-        // What it had held off may come again; what another rollout had, may not.
-        let of_it = format!("{name}/");
-        universe.state().failed.retain(|_, why| !why.starts_with(&of_it));
-    }
+/// A new image is pushed under the tag that moves.
+fn pushes(universe: &Universe, number: usize) {
     let at = universe.time.now();
-    let ask = Ask::Rollout { name, request };
-    let command = Command { id: format!("{number:08}"), ask, by: "arn:aws:iam::123456789012:user/alex".to_owned(), at };
-    let _ = now(Commands::of(&universe.store, &universe.target).ask(&command));
+    let mut state = universe.state();
+    let digest = format!("sha256:{:064x}", state.chance.next());
+    state.pushed.insert(family(number), at);
+    state.world.move_image(&format!("registry.example.com/{}:stable", family(number)), &digest);
+    state.digests.insert(digest);
 }
 
-fn freezes(universe: &Universe) {
-    if !universe.state().freezes.is_empty() {
-        return thaws(universe);
+/// Settings of a service.
+fn retunes(universe: &Universe) {
+    let Some((arn, number, service)) = service(universe, None) else { return };
+    let mut input = json!({ "cluster": service["clusterArn"], "service": arn });
+    if AWSVPC.contains(&number) && universe.happens(500) {
+        let (public, subnet) = {
+            let mut state = universe.state();
+            (state.chance.one(&["ENABLED", "DISABLED"]), state.chance.one(&["subnet-a", "subnet-b"]))
+        };
+        input["networkConfiguration"] = network(public, subnet);
+    } else {
+        let on = universe.happens(300);
+        input["deploymentConfiguration"] = json!({ "deploymentCircuitBreaker": { "enable": on, "rollback": on } });
     }
-    let cluster = universe.happens(500).then(|| CLUSTERS[0].to_owned());
-    let scope =
-        cluster.as_ref().map_or_else(String::new, |name| format!("scope: {{ include: {{ clusters: [{name}] }} }}, "));
-    apply(
-        universe,
-        &format!(
-            "apiVersion: plimsoll/v1\nkind: Freeze\nmetadata: {{ name: stop }}\nspec: {{ {scope}reason: incident }}\n"
-        ),
-    );
-    universe.say(format!("a Freeze of {cluster:?}"));
-    let at = universe.time.now();
-    universe.state().freezes.insert("stop".to_owned(), (at, cluster));
+    universe.say(format!("a team sets {} to {input}", short(&arn)));
+    call(universe, "UpdateService", &input);
 }
 
-/// No Freeze any more.
-pub(crate) fn thaws(universe: &Universe) {
-    if universe.state().freezes.is_empty() {
-        return;
-    }
-    delete(universe, Kind::Freeze, "stop");
-    universe.say("no Freeze any more".to_owned());
-    universe.state().freezes.clear();
-}
-
-fn waives(universe: &Universe) {
-    if universe.happens(500) {
-        return delete(universe, Kind::Waiver, "let-be");
-    }
-    let number = universe.state().chance.below(SERVICES);
-    universe.say(format!("{} is waived", name(number)));
-    apply(
-        universe,
-        &format!(
-            "apiVersion: plimsoll/v1\nkind: Waiver\nmetadata: {{ name: let-be }}\nspec: {{ policies: [no-host-pid], scope: {{ include: {{ services: [{}] }} }}, owner: a@example.com, reason: r, expiresAt: 2026-06-01T00:00:00Z }}\n",
-            name(number)
-        ),
-    );
-}
-
-fn edits(universe: &Universe) {
-    let (on_failure, in_flight) = {
+fn sets_the_cluster(universe: &Universe) {
+    let (cluster, value) = {
         let mut state = universe.state();
-        (*state.chance.pick(&["pause", "rollback", "continue"]).unwrap(), 1 + state.chance.below(3))
+        (state.chance.one(&CLUSTERS), state.chance.one(&["enabled", "disabled", "disabled", "enhanced"]))
     };
-    universe.say(format!("the strategy is edited: {on_failure}, {in_flight} in flight"));
-    apply(universe, &policies(on_failure, in_flight));
+    let input = json!({ "cluster": cluster, "settings": [{ "name": "containerInsights", "value": value }] });
+    if let Some(answer) = call(universe, "UpdateClusterSettings", &input) {
+        let arn = answer["cluster"]["clusterArn"].as_str().unwrap_or_default().to_owned();
+        let at = universe.time.now();
+        universe.state().touched.insert(arn, at);
+        universe.say(format!("somebody sets Container Insights of {cluster} to {value}"));
+    }
+}
+
+/// The alarm changes its state.
+fn rings(universe: &Universe) {
+    let at = universe.time.now();
+    let mut state = universe.state();
+    let to = state.chance.one(&[AlarmState::Ok, AlarmState::Ok, AlarmState::Alarm, AlarmState::InsufficientData]);
+    if state.alarm.0 != to {
+        state.alarm = (to, at);
+        drop(state);
+        universe.say(format!("the alarm is {to:?}"));
+    }
+}
+
+/// All is well again, as far as the alarm goes.
+pub(crate) fn quietens(universe: &Universe) {
+    let at = universe.time.now();
+    universe.state().alarm = (AlarmState::Ok, at);
 }
 
 /// What services name, and what their deployments bring.
-pub(crate) fn named(mut world: World, at: Timestamp) -> BTreeSet<String> {
-    world.set_read_lag(std::time::Duration::ZERO);
+pub(crate) fn named(world: &mut World) -> BTreeSet<String> {
     let mut named = BTreeSet::new();
-    for (number, cluster) in (0..SERVICES).map(|number| (number, CLUSTERS[number % 2])) {
-        let input = json!({ "cluster": cluster, "services": [name(number)] });
-        let answer = world.call(at, "DescribeServices", &input).unwrap_or_default();
-        for service in answer["services"].as_array().into_iter().flatten().filter(|s| s["status"] != "INACTIVE") {
-            named.extend(service["taskDefinition"].as_str().map(str::to_owned));
-            let deployments = service["deployments"].as_array().into_iter().flatten();
-            named.extend(deployments.filter_map(|deployment| deployment["taskDefinition"].as_str().map(str::to_owned)));
-        }
+    for service in services(world).iter().filter(|service| service["status"] != "INACTIVE") {
+        named.extend(service["taskDefinition"].as_str().map(str::to_owned));
+        let deployments = service["deployments"].as_array().into_iter().flatten();
+        named.extend(deployments.filter_map(|deployment| deployment["taskDefinition"].as_str().map(str::to_owned)));
     }
     named
 }
 
-/// Releases whatever waits for a person, so that a run can come to rest: proposals are approved, pauses resumed.
-pub(crate) fn lets_go(universe: &Universe, number: u64) {
-    let at = universe.time.now();
-    for (place, rollout) in universe.records("rollout#").into_iter().enumerate() {
-        let request = match super::universe::phase(&rollout.body).as_str() {
-            "Proposed" => Request::Approve { plan: None },
-            "Paused" => Request::Resume,
-            _ => continue,
-        };
-        let name = rollout.body["name"].as_str().unwrap_or_default().to_owned();
-        let id = format!("9{number:04}{place:04}");
-        let command = Command { id, ask: Ask::Rollout { name, request }, by: "alex".to_owned(), at };
-        let _ = now(Commands::of(&universe.store, &universe.target).ask(&command));
-    }
+/// The services and clusters there are.
+pub(crate) fn resources(world: &mut World) -> Vec<Resource> {
+    let services = services(world);
+    let active = services.iter().filter(|service| service["status"] == "ACTIVE");
+    let arns = active.filter_map(|service| service["serviceArn"].as_str()?.parse().ok().map(Resource::Service));
+    let now = world.now();
+    let clusters = world.call(now, "DescribeClusters", &json!({ "clusters": CLUSTERS })).unwrap_or_default();
+    let clusters = clusters["clusters"].as_array().cloned().unwrap_or_default();
+    let clusters = clusters.iter().filter_map(|it| it["clusterArn"].as_str()?.parse().ok().map(Resource::Cluster));
+    arns.chain(clusters).collect()
 }
 
-/// The services there are now, as resources.
-pub(crate) fn resources(universe: &Universe) -> Vec<Resource> {
-    let at = universe.time.now();
-    let mut world = universe.state().world.clone();
-    world.set_read_lag(std::time::Duration::ZERO);
+fn services(world: &mut World) -> Vec<Value> {
+    let now = world.now();
     let mut found = Vec::new();
-    for (number, cluster) in (0..SERVICES).map(|number| (number, CLUSTERS[number % 2])) {
-        let input = json!({ "cluster": cluster, "services": [name(number)] });
-        let answer = world.call(at, "DescribeServices", &input).unwrap_or_default();
-        let active =
-            answer["services"].as_array().into_iter().flatten().filter(|service| service["status"] == "ACTIVE");
-        found.extend(active.filter_map(|service| service["serviceArn"].as_str()?.parse().ok().map(Resource::Service)));
+    for number in 0..SERVICES {
+        let input = json!({ "cluster": CLUSTERS[number % 2], "services": [name(number)] });
+        let answer = world.call(now, "DescribeServices", &input).unwrap_or_default();
+        found.extend(answer["services"].as_array().cloned().unwrap_or_default());
     }
     found
 }

@@ -1,54 +1,23 @@
-//! ECS and the store as one process reaches them: every call is a sending, an effect and a reply, and between any two
-//! of them the process may be suspended, or die, and everybody else may act.
+//! ECS, its alarms and the store as one process reaches them: every call is a sending, an effect and a reply, and between
+//! any two of them the process may be suspended, or die, and everybody else may act.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use plimsoll::model::Timestamp;
+use plimsoll::model::spec::TaggedAlarms;
+use plimsoll::model::{Alarm, AlarmState, Timestamp};
 use plimsoll::ports::store::{Expect, Item, Key, Page};
-use plimsoll::ports::{Ecs, EcsError, Operation, Store, StoreError};
+use plimsoll::ports::{Alarms, AlarmsError, Ecs, EcsError, Operation, Store, StoreError};
 use serde_json::{Map, Value};
 
 use super::mutants::Mutant;
+use super::others;
+use super::setup::BELL;
 use super::time::pause;
+use super::trouble::{LATE, Trouble, VERY_LATE};
 use super::universe::Universe;
-
-/// What may go wrong with a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Trouble {
-    /// It never leaves.
-    NotSent,
-    /// It has its effect; the reply is lost.
-    LostReply,
-    /// It has its effect later; nobody hears of it.
-    Late,
-    /// HTTP 500, without effect.
-    ServerError,
-    Throttled,
-    /// A store that does not answer, without effect.
-    NoStore,
-    /// A store write that was made, and whose reply is lost.
-    LostWrite,
-    /// A process dies.
-    Crash,
-    /// A process is suspended, for longer than its lease or not.
-    Suspended,
-}
-
-/// How long a call that nobody hears of may take to arrive. AWS's SDKs give up on one attempt after seconds, which is
-/// what is common.
-const LATE: (usize, usize) = (1, 15);
-
-/// Now and then it is one that was thought to be lost: up to ten minutes, twice as long as AWS accepts its signature.
-const LATER: (usize, usize) = (15, 600);
-
-/// How late a call is.
-fn late(universe: &Universe) -> Duration {
-    let range = if universe.happens(200) { LATER } else { LATE };
-    universe.seconds(range)
-}
 
 /// ECS, for one process.
 pub(crate) struct Wire {
@@ -61,14 +30,19 @@ struct Sent<'a> {
     universe: &'a Universe,
     operation: Operation,
     input: &'a Value,
+    saw: &'a Value,
     arrived: bool,
 }
 
 impl Drop for Sent<'_> {
     fn drop(&mut self) {
-        if !self.arrived && self.operation.writes() && self.universe.happens(500) {
-            let delay = late(self.universe);
-            self.universe.arrives_later(self.operation, self.input, delay);
+        if self.arrived {
+            return;
+        }
+        self.universe.goes_unheard(self.operation, self.input);
+        if self.operation.writes() && self.universe.happens(500) {
+            let delay = self.universe.seconds(if self.universe.happens(200) { VERY_LATE } else { LATE });
+            self.universe.arrives_later(self.operation, self.input, self.saw, delay);
         }
     }
 }
@@ -76,29 +50,32 @@ impl Drop for Sent<'_> {
 impl Wire {
     async fn one(&self, operation: Operation, input: &Value) -> Result<Value, EcsError> {
         let universe = self.universe.as_ref();
-        universe.sends(self.process, operation, input);
-        let mut sent = Sent { universe, operation, input, arrived: false };
+        let saw = universe.sends(self.process, operation, input);
+        let mut sent = Sent { universe, operation, input, saw: &saw, arrived: false };
         pause().await;
+        others::meddles(universe, operation, input);
         sent.arrived = true;
         let lost = |what: &str| EcsError::NoAnswer { operation, message: what.to_owned() };
         let answer = match universe.trouble_with(operation) {
             Some(Trouble::NotSent) => Err(EcsError::NotSent { operation, message: "connection refused".to_owned() }),
             Some(Trouble::LostReply) => {
                 // Whatever the answer was, nobody hears it.
-                drop(universe.arrives(self.process, operation, input));
+                drop(universe.arrives(self.process, operation, input, &saw));
                 Err(lost("the connection was closed before the response"))
             }
-            Some(Trouble::Late) => {
-                universe.arrives_later(operation, input, late(universe));
+            Some(late @ (Trouble::Late | Trouble::VeryLate)) => {
+                let delay = universe.seconds(if late == Trouble::Late { LATE } else { VERY_LATE });
+                universe.arrives_later(operation, input, &saw, delay);
                 Err(lost("timed out"))
             }
             Some(Trouble::ServerError) => Err(lost("ServerException: 500")),
             Some(Trouble::Throttled) => Err(EcsError::Throttled { operation, message: "Rate exceeded".to_owned() }),
-            Some(Trouble::NoStore | Trouble::LostWrite | Trouble::Crash | Trouble::Suspended) | None => {
-                universe.arrives(self.process, operation, input)
-            }
+            _ => universe.arrives(self.process, operation, input, &saw),
         };
         drop(sent);
+        if matches!(answer, Err(EcsError::NoAnswer { .. })) {
+            universe.goes_unheard(operation, input);
+        }
         pause().await;
         answer
     }
@@ -107,13 +84,43 @@ impl Wire {
 impl Ecs for Wire {
     fn call<'a>(&'a self, operation: Operation, input: Value) -> BoxFuture<'a, Result<Value, EcsError>> {
         Box::pin(async move {
-            let input = self.universe.mutant.mutate_call(operation, input);
+            let mutant = self.universe.mutant;
+            let input = mutant.mutate_call(operation, input);
+            if let Some(forged) = mutant.forges(operation, &input) {
+                return Ok(forged);
+            }
             let answer = self.one(operation, &input).await;
-            let again = self.universe.mutant.is(Mutant::RegistersBlindlyAgain)
-                && operation == Operation::RegisterTaskDefinition
-                && matches!(answer, Err(EcsError::NoAnswer { .. }));
+            let again = mutant.asks_again(operation) && matches!(answer, Err(EcsError::NoAnswer { .. }));
             let answer = if again { self.one(operation, &input).await } else { answer };
-            self.universe.mutant.mutate_answer(operation, answer)
+            mutant.mutate_answer(operation, answer)
+        })
+    }
+}
+
+/// The alarms, for one process: there is one.
+pub(crate) struct Bells {
+    pub(crate) universe: Arc<Universe>,
+    pub(crate) process: usize,
+}
+
+impl Alarms for Bells {
+    fn tagged<'a>(&'a self, _: &'a TaggedAlarms) -> BoxFuture<'a, Result<BTreeSet<String>, AlarmsError>> {
+        Box::pin(async { Ok(BTreeSet::from([BELL.to_owned()])) })
+    }
+
+    fn states<'a>(&'a self, names: &'a BTreeSet<String>) -> BoxFuture<'a, Result<Vec<Alarm>, AlarmsError>> {
+        Box::pin(async move {
+            pause().await;
+            let trouble = self.universe.trouble_with_alarms();
+            let (stands, since) = self.universe.hears(self.process, trouble);
+            pause().await;
+            let heard = if self.universe.mutant.is(Mutant::IgnoresAlarms) { AlarmState::Ok } else { stands };
+            if trouble && !self.universe.mutant.is(Mutant::IgnoresAlarms) {
+                let message = "timed out".to_owned();
+                return Err(AlarmsError::NoAnswer { action: "cloudwatch:DescribeAlarms", message });
+            }
+            let of = |name: &String| Alarm { name: name.clone(), state: heard, since: Some(since) };
+            Ok(names.iter().filter(|name| *name == BELL).map(of).collect())
         })
     }
 }
@@ -125,13 +132,27 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
-    fn unavailable(&self) -> StoreError {
-        StoreError::Unavailable { store: self.describe(), message: "timed out".to_owned() }
+    /// What the caller hears of a write that was made.
+    fn heard<T>(&self, trouble: Option<Trouble>, key: &Key, made: T) -> Result<T, StoreError> {
+        match trouble {
+            Some(Trouble::LostWrite) => Err(self.unavailable()),
+            Some(Trouble::MadeConflict) => Err(StoreError::Conflict { key: key.clone() }),
+            _ => Ok(made),
+        }
     }
 
-    /// What goes wrong with a read or a write.
-    fn trouble(&self, write: bool) -> Option<Trouble> {
-        self.universe.trouble_with_store(write)
+    /// What the caller hears where a write is not made.
+    fn refuses(&self, trouble: Option<Trouble>, key: &Key, expect: Expect) -> Result<(), StoreError> {
+        match trouble {
+            Some(Trouble::NoStore) => Err(self.unavailable()),
+            // Without a condition there is nothing to fail.
+            Some(Trouble::Conflict) if expect != Expect::Any => Err(StoreError::Conflict { key: key.clone() }),
+            _ => Ok(()),
+        }
+    }
+
+    fn unavailable(&self) -> StoreError {
+        StoreError::Unavailable { store: self.describe(), message: "timed out".to_owned() }
     }
 }
 
@@ -139,10 +160,11 @@ impl Store for Disk {
     fn get<'a>(&'a self, keys: &'a [Key]) -> BoxFuture<'a, Result<Vec<Option<Item>>, StoreError>> {
         Box::pin(async move {
             pause().await;
-            if self.trouble(false).is_some() {
+            if self.universe.trouble_with_store(false).is_some() {
                 return Err(self.unavailable());
             }
             let found = now(self.universe.store.get(keys))?;
+            self.universe.reads(self.process, &found);
             pause().await;
             Ok(self.universe.mutant.mutate_items(keys, found))
         })
@@ -157,33 +179,39 @@ impl Store for Disk {
     ) -> BoxFuture<'a, Result<u64, StoreError>> {
         Box::pin(async move {
             pause().await;
-            let trouble = self.trouble(true);
-            if trouble == Some(Trouble::NoStore) {
-                return Err(self.unavailable());
-            }
+            // Only a conditional write can be refused for its condition.
+            let trouble = self.universe.trouble_with_store(true);
+            let trouble = trouble.filter(|kind| *kind != Trouble::MadeConflict || expect != Expect::Any);
+            self.refuses(trouble, key, expect)?;
             let expect = self.universe.mutant.mutate_expect(key, expect);
             if self.universe.mutant.forgets(key, body) {
                 return Ok(self.universe.store.peek(key).map_or(1, |item| item.version));
             }
+            let body = &self.universe.mutant.mutate_body(key, body);
             let before = self.universe.store.peek(key);
             let version = now(self.universe.store.put(key, body, expect, expires))?;
             self.universe.wrote(self.process, key, before.as_ref(), body);
+            if self.universe.mutant.is(Mutant::LetsHoldsGo) && key.sort.starts_with("hold#") {
+                let held = self.universe.store.peek(key);
+                now(self.universe.store.delete(key, Expect::Any))?;
+                self.universe.removed(key, held.as_ref());
+            }
             pause().await;
-            if trouble == Some(Trouble::LostWrite) { Err(self.unavailable()) } else { Ok(version) }
+            self.heard(trouble, key, version)
         })
     }
 
     fn delete<'a>(&'a self, key: &'a Key, expect: Expect) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async move {
             pause().await;
-            let trouble = self.trouble(true);
-            if trouble == Some(Trouble::NoStore) {
-                return Err(self.unavailable());
-            }
+            let trouble = self.universe.trouble_with_store(true);
+            let trouble = trouble.filter(|kind| *kind != Trouble::MadeConflict || expect != Expect::Any);
+            self.refuses(trouble, key, expect)?;
+            let before = self.universe.store.peek(key);
             now(self.universe.store.delete(key, self.universe.mutant.mutate_expect(key, expect)))?;
-            self.universe.removed(key);
+            self.universe.removed(key, before.as_ref());
             pause().await;
-            if trouble == Some(Trouble::LostWrite) { Err(self.unavailable()) } else { Ok(()) }
+            self.heard(trouble, key, ())
         })
     }
 
@@ -195,12 +223,12 @@ impl Store for Disk {
     ) -> BoxFuture<'a, Result<Page, StoreError>> {
         Box::pin(async move {
             pause().await;
-            if self.trouble(false).is_some() {
+            if self.universe.trouble_with_store(false).is_some() {
                 return Err(self.unavailable());
             }
             let page = now(self.universe.store.query(partition, prefix, after));
             pause().await;
-            page
+            page.map(|page| self.universe.mutant.mutate_page(page))
         })
     }
 
@@ -213,9 +241,3 @@ impl Store for Disk {
 pub(crate) fn now<T>(future: impl Future<Output = T>) -> T {
     future.now_or_never().expect("the store in memory waits for nothing")
 }
-
-/// How long a suspended process stays so: shorter and longer than a lease.
-pub(crate) const SUSPENDED: (usize, usize) = (2, 90);
-
-/// The lease of every process.
-pub(crate) const LEASE: Duration = Duration::from_secs(30);

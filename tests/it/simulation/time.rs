@@ -1,5 +1,6 @@
 //! Chance and time of one run: both come from the seed and from nothing else.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
@@ -39,6 +40,11 @@ impl Chance {
 
     pub(crate) fn pick<'a, T>(&mut self, of: &'a [T]) -> Option<&'a T> {
         if of.is_empty() { None } else { of.get(self.below(of.len())) }
+    }
+
+    /// One of these, of which there is at least one.
+    pub(crate) fn one<T: Copy>(&mut self, of: &[T]) -> T {
+        of[self.below(of.len())]
     }
 
     pub(crate) fn seconds(&mut self, from: usize, to: usize) -> Duration {
@@ -99,19 +105,19 @@ impl Time {
     }
 }
 
-/// One process's clock: its wall clock is off by `skew`, its monotonic one is not.
+/// One process's clock: its wall clock is off by `skew`, and may jump; its monotonic one is not.
 #[derive(Debug, Clone)]
 pub(crate) struct ProcessClock {
     pub(crate) time: Arc<Time>,
     /// In milliseconds.
-    pub(crate) skew: i64,
+    pub(crate) skew: Arc<AtomicI64>,
     /// For how long the process was suspended without its clock knowing: nothing, but for a mutant.
     pub(crate) unseen: Arc<Mutex<Duration>>,
 }
 
 impl Clock for ProcessClock {
     fn now(&self) -> Timestamp {
-        Timestamp::from_epoch_seconds((self.time.now().as_millis() + self.skew) as f64 / 1000.0)
+        Timestamp::from_millis(self.time.now().as_millis() + self.skew.load(Ordering::Relaxed))
     }
 
     fn monotonic(&self) -> Duration {

@@ -1,20 +1,23 @@
 //! All there is in one run: the ECS model, the store, time, chance; what was done, and what of it broke a law.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use plimsoll::model::{TargetId, Timestamp};
+use plimsoll::model::{AlarmState, TargetId, Timestamp};
 use plimsoll::ports::store::{Item, Key};
 use plimsoll::ports::{EcsError, Operation};
 use plimsoll::sim::{SimError, World};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
+use super::evidence::Ran;
 use super::law;
 use super::memory::MemoryStore;
-use super::mutants::Mutation;
-use super::ports::Trouble;
-use super::time::{Chance, Time};
+use super::mutants::{Mutant, Mutation};
+use super::setup::{Setup, Strategy};
+use super::time::{Chance, Time, start};
+use super::trouble::Trouble;
 
 /// A record as stored.
 pub(crate) struct Record {
@@ -31,53 +34,196 @@ pub(crate) struct Universe {
     state: Mutex<State>,
 }
 
+/// What one process has read last.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Read {
+    /// The generations of the policies and of the Waivers.
+    pub(crate) policies: u64,
+    pub(crate) waivers: u64,
+    /// How the alarm stood; `None`: it could not be read.
+    pub(crate) alarm: Option<AlarmState>,
+    /// Each service, as ECS showed it.
+    pub(crate) services: BTreeMap<String, Value>,
+}
+
+/// What a rollout was begun under.
+#[derive(Debug, Clone)]
+pub(crate) struct Promise {
+    pub(crate) strategy: Strategy,
+    pub(crate) proposed: bool,
+}
+
+/// When a change began, and what ran then.
+#[derive(Debug, Clone)]
+pub(crate) struct Begun {
+    pub(crate) at: Timestamp,
+    pub(crate) resource: String,
+    pub(crate) ran: Ran,
+}
+
+/// A call that is on its way, and what its sender had seen of the service when it was sent.
+#[derive(Debug, Clone)]
+struct OnItsWay {
+    at: Timestamp,
+    operation: Operation,
+    input: Value,
+    saw: Value,
+}
+
+/// A deployment of somebody's that a call of ours replaced, though its sender had not seen it.
+#[derive(Debug, Clone)]
+pub(crate) struct Buried {
+    pub(crate) service: String,
+    pub(crate) at: Timestamp,
+    pub(crate) theirs: String,
+}
+
 /// What changes under one lock. Nothing waits while it is held.
 pub(crate) struct State {
     pub(crate) world: World,
     pub(crate) chance: Chance,
-    /// How likely things are to go wrong: none, once faults have stopped.
+    /// Whether anything goes wrong.
     pub(crate) faults: bool,
-    /// The holder name of each process, by its number.
+    /// What goes wrong with most calls for a while.
+    pub(crate) storm: Option<(Trouble, Timestamp)>,
+    /// The holder name of each process, by its number, how far its clock is off, and what it has read.
     pub(crate) holders: Vec<String>,
+    pub(crate) skews: Vec<Arc<AtomicI64>>,
+    pub(crate) read: Vec<Read>,
     /// Calls and writes so far: what a step is.
     pub(crate) steps: u64,
-    /// How often which trouble met a change in which phase.
+    /// How often which trouble came, and how often it met a change in which phase.
+    pub(crate) injected: BTreeMap<Trouble, u64>,
     pub(crate) met: BTreeMap<(Trouble, String), u64>,
-    /// What a person or somebody else did, and when it was last.
+    /// When a person or somebody else last did something to a resource.
     pub(crate) touched: BTreeMap<String, Timestamp>,
     /// Since when each Freeze has been stored, with the clusters it covers (none: all).
     pub(crate) freezes: BTreeMap<String, (Timestamp, Option<String>)>,
+    /// What was in force from which generation on: policies, and the service that is waived.
+    pub(crate) setups: BTreeMap<u64, Setup>,
+    pub(crate) waived: BTreeMap<u64, Option<String>>,
+    /// What people have asked: rollouts to be approved, fixes to be let come again.
+    pub(crate) approved: BTreeMap<String, usize>,
+    pub(crate) let_go: BTreeSet<String>,
+    pub(crate) promised: BTreeMap<String, Promise>,
+    pub(crate) begun: BTreeMap<String, Begun>,
+    pub(crate) begins: Vec<Timestamp>,
     /// Revisions that the controllers registered, with what they were registered from.
     pub(crate) ours: BTreeMap<String, Value>,
-    /// What was to be registered by calls of ours that arrived late.
-    pub(crate) late: Vec<Value>,
-    /// Registration intents for which a call was sent.
+    /// What was to be registered by calls of ours that nobody has heard of.
+    pub(crate) unheard: Vec<Value>,
+    on_their_way: Vec<OnItsWay>,
+    /// Intents for which a call was sent.
     pub(crate) registered: BTreeSet<String>,
-    /// What went wrong with a fix on a service, until a person lets it come again.
+    pub(crate) sent: BTreeSet<String>,
+    /// What went wrong with a fix on a service, or that a person took it back, until a person lets it come again.
     pub(crate) failed: BTreeMap<(String, String), String>,
-    /// What each process last saw of each service.
-    pub(crate) seen: BTreeMap<(usize, String), Value>,
+    /// Deployments that others began, and those of them that are lost.
+    pub(crate) theirs: BTreeSet<String>,
+    pub(crate) buried: Vec<Buried>,
+    /// Every digest that a tag has stood for, and when the tag of a family's image was last moved.
+    pub(crate) digests: BTreeSet<String>,
+    pub(crate) pushed: BTreeMap<String, Timestamp>,
+    pub(crate) alarm: (AlarmState, Timestamp),
     pub(crate) broken: Vec<String>,
     trace: Vec<String>,
 }
 
+impl State {
+    /// What ECS would answer without any lag. Nothing is changed by asking.
+    pub(crate) fn look(&self, operation: &str, input: &Value) -> Value {
+        let mut world = self.world.clone();
+        world.set_read_lag(Duration::ZERO);
+        let now = world.now();
+        world.call(now, operation, input).unwrap_or_default()
+    }
+
+    /// A service as it is.
+    pub(crate) fn service(&self, input: &Value) -> Value {
+        let asked = json!({ "cluster": input["cluster"], "services": [input["service"]], "include": ["TAGS"] });
+        self.look("DescribeServices", &asked)["services"][0].clone()
+    }
+
+    /// A line of what happened: the same seed writes the same lines.
+    fn say(&mut self, at: Timestamp, line: &str) {
+        let at = at.since(start());
+        self.trace.push(format!("{:>7}.{:03} {line}", at.as_secs(), at.subsec_millis()));
+    }
+
+    /// A call of ours has its effect.
+    fn arrives(&mut self, operation: Operation, input: &Value, saw: &Value) -> Result<Value, SimError> {
+        let now = self.world.now();
+        let was = if operation == Operation::UpdateService { primary(&self.service(input)) } else { None };
+        let answer = self.world.call(now, operation.as_str(), input)?;
+        match operation {
+            Operation::RegisterTaskDefinition => {
+                if let Some(arn) = answer.pointer("/taskDefinition/taskDefinitionArn").and_then(Value::as_str) {
+                    self.ours.insert(arn.to_owned(), input.clone());
+                }
+            }
+            Operation::UpdateService => {
+                let seen = |id: &String| deployments(saw).any(|deployment| deployment["id"] == id.as_str());
+                if let Some(theirs) = was.filter(|was| self.theirs.contains(was) && !seen(was))
+                    && primary(&answer["service"]).is_some_and(|is| is != theirs)
+                {
+                    let service = input["service"].as_str().unwrap_or_default().to_owned();
+                    self.say(now, &format!("        and replaces {theirs}, which nobody of us had seen"));
+                    self.buried.push(Buried { service, at: now, theirs });
+                }
+            }
+            _ => {}
+        }
+        Ok(answer)
+    }
+
+    fn deliver(&mut self, now: Timestamp) {
+        while let Some(next) =
+            self.on_their_way.iter().enumerate().filter(|(_, call)| call.at <= now).min_by_key(|(_, call)| call.at)
+        {
+            let place = next.0;
+            let OnItsWay { at, operation, input, saw } = self.on_their_way.remove(place);
+            self.world.advance(at);
+            let how = self.arrives(operation, &input, &saw).err().map_or_else(|| "done".to_owned(), |e| e.message);
+            self.say(now, &format!("        {} of long ago arrived: {how}", operation.as_str()));
+        }
+        self.world.advance(now);
+    }
+}
+
 impl Universe {
-    pub(crate) fn new(world: World, chance: Chance, mutant: Mutation) -> Self {
+    pub(crate) fn new(world: World, chance: Chance, mutant: Mutation, processes: usize) -> Self {
         let target = TargetId { account: world.config().account.clone(), region: world.config().region.clone() };
         let state = State {
             world,
             chance,
             faults: true,
-            holders: Vec::new(),
+            storm: None,
+            holders: vec![String::new(); processes],
+            skews: (0..processes).map(|_| Arc::default()).collect(),
+            read: vec![Read::default(); processes],
             steps: 0,
+            injected: BTreeMap::new(),
             met: BTreeMap::new(),
             touched: BTreeMap::new(),
             freezes: BTreeMap::new(),
+            setups: BTreeMap::new(),
+            waived: BTreeMap::new(),
+            approved: BTreeMap::new(),
+            let_go: BTreeSet::new(),
+            promised: BTreeMap::new(),
+            begun: BTreeMap::new(),
+            begins: Vec::new(),
             ours: BTreeMap::new(),
-            late: Vec::new(),
+            unheard: Vec::new(),
+            on_their_way: Vec::new(),
             registered: BTreeSet::new(),
+            sent: BTreeSet::new(),
             failed: BTreeMap::new(),
-            seen: BTreeMap::new(),
+            theirs: BTreeSet::new(),
+            buried: Vec::new(),
+            digests: BTreeSet::new(),
+            pushed: BTreeMap::new(),
+            alarm: (AlarmState::Ok, start()),
             broken: Vec::new(),
             trace: Vec::new(),
         };
@@ -87,7 +233,7 @@ impl Universe {
     /// Everything else, for a moment, with the world moved on to now.
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.world.advance(self.time.now());
+        state.deliver(self.time.now());
         state
     }
 
@@ -101,12 +247,17 @@ impl Universe {
 
     /// A line of what happened: the same seed writes the same lines.
     pub(crate) fn say(&self, line: String) {
-        let at = self.time.elapsed();
-        self.state().trace.push(format!("{:>7}.{:03} {line}", at.as_secs(), at.subsec_millis()));
+        let now = self.time.now();
+        self.state().say(now, &line);
     }
 
     pub(crate) fn trace(&self) -> Vec<String> {
         self.state().trace.clone()
+    }
+
+    /// How much has happened.
+    pub(crate) fn told(&self) -> usize {
+        self.state().trace.len()
     }
 
     pub(crate) fn broke(&self, law: String) {
@@ -114,33 +265,44 @@ impl Universe {
         self.state().broken.push(law);
     }
 
-    /// A process sends a call.
-    pub(crate) fn sends(&self, process: usize, operation: Operation, input: &Value) {
+    /// Whether a law is broken; where there is a mutant, the one that it is to break.
+    pub(crate) fn is_broken(&self) -> bool {
+        let words = self.mutant.0.map_or("", Mutant::breaks);
+        self.state().broken.iter().any(|law| law.contains(words))
+    }
+
+    /// The time by a process's own clock.
+    pub(crate) fn by_its_clock(&self, process: usize) -> Timestamp {
+        let skew = self.state().skews[process].load(Ordering::Relaxed);
+        Timestamp::from_millis(self.time.now().as_millis() + skew)
+    }
+
+    /// A process sends a call. What it had seen of the service goes with it.
+    pub(crate) fn sends(&self, process: usize, operation: Operation, input: &Value) -> Value {
         self.state().steps += 1;
         if operation.writes() {
             self.say(format!("process {process} sends {} {}", operation.as_str(), brief(operation, input)));
             law::when_sent(self, process, operation, input);
         }
+        let service = input["service"].as_str().unwrap_or_default();
+        self.state().read[process].services.get(service).cloned().unwrap_or_default()
     }
 
     /// It has its effect, and this is the reply.
-    pub(crate) fn arrives(&self, process: usize, operation: Operation, input: &Value) -> Result<Value, EcsError> {
-        let now = self.time.now();
+    pub(crate) fn arrives(
+        &self,
+        process: usize,
+        operation: Operation,
+        input: &Value,
+        saw: &Value,
+    ) -> Result<Value, EcsError> {
         let mut state = self.state();
-        let answer = state.world.call(now, operation.as_str(), input).map_err(|error| refused(operation, error));
-        match (operation, &answer) {
-            (Operation::RegisterTaskDefinition, Ok(answer)) => {
-                if let Some(arn) = answer.pointer("/taskDefinition/taskDefinitionArn").and_then(Value::as_str) {
-                    state.ours.insert(arn.to_owned(), input.clone());
-                }
+        let answer = state.arrives(operation, input, saw).map_err(|error| refused(operation, error));
+        if let (Operation::DescribeServices, Ok(answer)) = (operation, &answer) {
+            for service in answer["services"].as_array().into_iter().flatten() {
+                let arn = service["serviceArn"].as_str().unwrap_or_default().to_owned();
+                state.read[process].services.insert(arn, service.clone());
             }
-            (Operation::DescribeServices, Ok(answer)) => {
-                for service in answer["services"].as_array().into_iter().flatten() {
-                    let arn = service["serviceArn"].as_str().unwrap_or_default().to_owned();
-                    state.seen.insert((process, arn), service.clone());
-                }
-            }
-            _ => {}
         }
         drop(state);
         if operation.writes() {
@@ -150,57 +312,44 @@ impl Universe {
         answer
     }
 
+    /// Its sender does not hear what became of it.
+    pub(crate) fn goes_unheard(&self, operation: Operation, input: &Value) {
+        if operation == Operation::RegisterTaskDefinition {
+            self.state().unheard.push(input.clone());
+        }
+    }
+
     /// It has its effect later; nobody hears of it.
-    pub(crate) fn arrives_later(&self, operation: Operation, input: &Value, delay: Duration) {
+    pub(crate) fn arrives_later(&self, operation: Operation, input: &Value, saw: &Value, delay: Duration) {
         self.say(format!("        {} will arrive {} s later", operation.as_str(), delay.as_secs()));
         let at = self.time.now() + delay;
-        if operation == Operation::RegisterTaskDefinition {
-            self.state().late.push(input.clone());
-        }
-        self.state().world.call_later(at, operation.as_str(), input.clone());
+        self.state().on_their_way.push(OnItsWay { at, operation, input: input.clone(), saw: saw.clone() });
     }
 
-    /// What goes wrong with a call.
-    pub(crate) fn trouble_with(&self, operation: Operation) -> Option<Trouble> {
-        let trouble = {
-            let mut state = self.state();
-            if !state.faults || !state.chance.happens(if operation.writes() { 120 } else { 15 }) {
-                return None;
-            }
-            let writes =
-                [Trouble::NotSent, Trouble::LostReply, Trouble::Late, Trouble::ServerError, Trouble::Throttled];
-            let reads = [Trouble::NotSent, Trouble::ServerError, Trouble::Throttled];
-            let of: &[Trouble] = if operation.writes() { &writes } else { &reads };
-            *state.chance.pick(of)?
-        };
-        if operation.writes() {
-            self.say(format!("        {} meets {trouble:?}", operation.as_str()));
-        }
-        self.meets(trouble);
-        Some(trouble)
+    /// Whether any call is still on its way.
+    pub(crate) fn awaits_calls(&self) -> bool {
+        !self.state().on_their_way.is_empty()
     }
 
-    pub(crate) fn trouble_with_store(&self, write: bool) -> Option<Trouble> {
-        let trouble = {
-            let mut state = self.state();
-            state.steps += 1;
-            if !state.faults || !state.chance.happens(if write { 15 } else { 3 }) {
-                return None;
-            }
-            let of: &[Trouble] = if write { &[Trouble::NoStore, Trouble::LostWrite] } else { &[Trouble::NoStore] };
-            *state.chance.pick(of)?
-        };
-        self.meets(trouble);
-        Some(trouble)
-    }
-
-    /// Counts a trouble for every phase that a change is in.
-    pub(crate) fn meets(&self, trouble: Trouble) {
-        let phases: BTreeSet<String> = self.changes().iter().map(|change| phase(&change.body)).collect();
+    /// A process has read items of the store.
+    pub(crate) fn reads(&self, process: usize, found: &[Option<Item>]) {
         let mut state = self.state();
-        for phase in phases {
-            *state.met.entry((trouble, phase)).or_default() += 1;
+        for item in found.iter().flatten().filter(|item| item.key.sort == "head") {
+            let generation = item.body.get("generation").and_then(Value::as_u64).unwrap_or(0);
+            match item.key.partition.as_str() {
+                "cfg#policy" => state.read[process].policies = generation,
+                "cfg#waiver" => state.read[process].waivers = generation,
+                _ => {}
+            }
         }
+    }
+
+    /// A process asks how the alarm stands, and since when.
+    pub(crate) fn hears(&self, process: usize, trouble: bool) -> (AlarmState, Timestamp) {
+        let mut state = self.state();
+        let (stands, since) = state.alarm;
+        state.read[process].alarm = (!trouble).then_some(stands);
+        (stands, since)
     }
 
     /// A record was written.
@@ -214,13 +363,16 @@ impl Universe {
                 self.say(format!("process {process} records {} {was} -> {is} {why}", key.sort));
             }
         }
-        law::when_written(self, key, before.as_ref(), after);
+        law::when_written(self, process, key, before.as_ref(), after);
     }
 
     /// A record was removed.
-    pub(crate) fn removed(&self, key: &Key) {
-        // An intent whose call is known not to have been made.
-        self.state().registered.retain(|intent| !intent.starts_with(&key.sort));
+    pub(crate) fn removed(&self, key: &Key, before: Option<&Item>) {
+        if key.sort.starts_with("registration#") {
+            // An intent whose call is known not to have been made.
+            self.state().registered.retain(|intent| !intent.starts_with(&key.sort));
+        }
+        law::when_removed(self, key, before);
     }
 
     /// Every Change on record.
@@ -239,11 +391,22 @@ pub(crate) fn phase(body: &Value) -> String {
     body["phase"].as_str().unwrap_or_default().to_owned()
 }
 
+/// The deployments of a service as ECS shows it.
+pub(crate) fn deployments(service: &Value) -> impl Iterator<Item = &Value> {
+    service["deployments"].as_array().into_iter().flatten()
+}
+
+/// The id of its PRIMARY deployment.
+pub(crate) fn primary(service: &Value) -> Option<String> {
+    let primary = deployments(service).find(|deployment| deployment["status"] == "PRIMARY")?;
+    primary["id"].as_str().map(str::to_owned)
+}
+
 fn brief(operation: Operation, input: &Value) -> String {
     let member = |name: &str| input[name].as_str().map(|arn| arn.rsplit(['/', ':']).next().unwrap_or(arn).to_owned());
     match operation {
         Operation::RegisterTaskDefinition => member("family").unwrap_or_default(),
-        Operation::UpdateService => {
+        Operation::UpdateService if input.get("taskDefinition").is_some() => {
             let revision = input["taskDefinition"].as_str().and_then(|arn| arn.rsplit('/').next()).unwrap_or("-");
             format!("{} to {revision}", member("service").unwrap_or_default())
         }

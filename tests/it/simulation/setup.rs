@@ -1,0 +1,246 @@
+//! What people have in force: policies, Bindings and strategies, as they are applied and as the laws know them. The laws
+//! ask here, and not the records: a controller that reads something else than what is in force has a bug.
+
+use std::fmt::Write as _;
+
+use plimsoll::model::Timestamp;
+
+use super::time::Chance;
+
+/// Every policy there is, by name. They are always in force; whom they bind changes.
+pub(crate) const POLICIES: &str = r#"
+apiVersion: plimsoll/v1
+kind: Policy
+metadata: { name: no-host-pid }
+spec:
+  title: No host process namespace
+  severity: high
+  resource: TaskDefinition
+  checks:
+    - name: pid-mode
+      require: "taskDefinition.?pidMode.orValue('') != 'host'"
+      message: "the task shares the host's process namespace"
+      fix: [{ edits: [{ remove: /pidMode }] }]
+---
+apiVersion: plimsoll/v1
+kind: Policy
+metadata: { name: no-host-ipc }
+spec:
+  title: No host IPC namespace
+  severity: low
+  resource: TaskDefinition
+  checks:
+    - name: ipc-mode
+      require: "taskDefinition.?ipcMode.orValue('') != 'host'"
+      message: "the task shares the host's IPC namespace"
+      fix: [{ edits: [{ remove: /ipcMode }] }]
+---
+apiVersion: plimsoll/v1
+kind: Policy
+metadata: { name: no-public-ip }
+spec:
+  title: No public IP address
+  severity: medium
+  resource: Service
+  checks:
+    - name: public-ip
+      require: "service.?networkConfiguration.?awsvpcConfiguration.?assignPublicIp.orValue('') != 'ENABLED'"
+      message: its tasks have public addresses
+      fix: [{ edits: [{ set: /networkConfiguration/awsvpcConfiguration/assignPublicIp, value: DISABLED }] }]
+---
+apiVersion: plimsoll/v1
+kind: Policy
+metadata: { name: breaker }
+spec:
+  title: A circuit breaker
+  severity: low
+  resource: Service
+  checks:
+    - name: enabled
+      require: "service.?deploymentConfiguration.deploymentCircuitBreaker.enable.orValue(false)"
+      message: nothing stops a bad deployment
+      fix: [{ edits: [{ set: /deploymentConfiguration/deploymentCircuitBreaker/enable, value: true }] }]
+---
+apiVersion: plimsoll/v1
+kind: Policy
+metadata: { name: insights }
+spec:
+  title: Container Insights
+  severity: low
+  resource: Cluster
+  checks:
+    - name: enabled
+      require: "cluster.settings.exists(s, s.name == 'containerInsights' && s.value != 'disabled')"
+      message: nobody watches the cluster
+      fix: [{ edits: [{ set: /settings/0/value, value: enabled }] }]
+"#;
+
+pub(crate) const CLUSTERS: [&str; 2] = ["a", "b"];
+
+/// The alarm that strategies listen to.
+pub(crate) const BELL: &str = "bell";
+
+/// When changes may begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Window {
+    Always,
+    /// In the first ten minutes of every twenty.
+    Allowed,
+    /// Not in the first five minutes of every thirty.
+    Denied,
+}
+
+impl Window {
+    /// Told from the minute of the hour, and not as the controller does it.
+    pub(crate) fn is_open(self, now: Timestamp) -> bool {
+        let minute = now.as_millis().div_euclid(60_000);
+        match self {
+            Self::Always => true,
+            Self::Allowed => minute % 20 < 10,
+            Self::Denied => minute % 30 >= 5,
+        }
+    }
+
+    const fn yaml(self) -> &'static str {
+        match self {
+            Self::Always => "[]",
+            Self::Allowed => r#"[{ allow: "*/20 * * * *", for: 10m }]"#,
+            Self::Denied => r#"[{ deny: "*/30 * * * *", for: 5m }]"#,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Strategy {
+    pub(crate) name: &'static str,
+    pub(crate) on_failure: &'static str,
+    pub(crate) in_flight: usize,
+    pub(crate) per_day: Option<usize>,
+    pub(crate) window: Window,
+    /// `none`, `before` or `eachWave`.
+    pub(crate) approval: &'static str,
+    pub(crate) images: &'static str,
+    pub(crate) alarm: bool,
+}
+
+impl Strategy {
+    pub(crate) fn of(name: &'static str, chance: &mut Chance) -> Self {
+        Self {
+            name,
+            on_failure: chance.one(&["pause", "pause", "rollback", "continue"]),
+            in_flight: 1 + chance.below(3),
+            per_day: chance.happens(150).then(|| 2 + chance.below(4)),
+            window: chance.one(&[Window::Always, Window::Always, Window::Always, Window::Allowed, Window::Denied]),
+            approval: chance.one(&["none", "none", "none", "none", "none", "before", "eachWave"]),
+            images: chance.one(&["refuse-latest", "pin", "allow"]),
+            alarm: chance.happens(300),
+        }
+    }
+
+    fn yaml(&self) -> String {
+        let Self { name, on_failure, in_flight, approval, images, .. } = self;
+        let per_day = self.per_day.map_or_else(String::new, |limit| format!("  maxChangesPerDay: {limit}\n"));
+        let alarms = if self.alarm { BELL } else { "" };
+        format!(
+            "---\napiVersion: plimsoll/v1\nkind: RolloutStrategy\nmetadata: {{ name: {name} }}\nspec:\n  \
+             waves: [{{ name: canary, size: 1, bake: 30s }}, {{ size: rest }}]\n  maxInFlight: {in_flight}\n{per_day}  \
+             maxAffected: \"100%\"\n  onFailure: {on_failure}\n  approval: {approval}\n  images: {images}\n  \
+             contestedAfter: 2\n  windows: {}\n  \
+             health: {{ progressTimeout: 5m, steadyFor: 10s, alarms: [{alarms}] }}\n",
+            self.window.yaml()
+        )
+    }
+}
+
+/// Whom some policies bind.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Binding {
+    pub(crate) name: String,
+    pub(crate) policies: Vec<&'static str>,
+    pub(crate) cluster: &'static str,
+    /// The name of a service that is left out.
+    pub(crate) but: Option<String>,
+    pub(crate) enforcement: &'static str,
+    pub(crate) strategy: &'static str,
+}
+
+impl Binding {
+    fn yaml(&self) -> String {
+        let Self { name, cluster, enforcement, strategy, .. } = self;
+        let policies = self.policies.join(", ");
+        let but = self.but.as_ref().map_or_else(String::new, |name| format!(", exclude: {{ services: [{name}] }}"));
+        format!(
+            "---\napiVersion: plimsoll/v1\nkind: Binding\nmetadata: {{ name: {name} }}\nspec: {{ policies: [{policies}], \
+             scope: {{ include: {{ clusters: [{cluster}] }}{but} }}, enforcement: {enforcement}, strategy: {strategy} }}\n"
+        )
+    }
+}
+
+/// Bindings and strategies at one time.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Setup {
+    pub(crate) bindings: Vec<Binding>,
+    pub(crate) strategies: Vec<Strategy>,
+}
+
+impl Setup {
+    /// One strategy for each cluster; most policies are enforced, the one against the host's IPC is mostly proposed.
+    pub(crate) fn of(chance: &mut Chance, services: usize) -> Self {
+        let strategies = vec![Strategy::of("steady", chance), Strategy::of("careful", chance)];
+        let mut bindings = Vec::new();
+        for (number, cluster) in CLUSTERS.into_iter().enumerate() {
+            let strategy = strategies[number].name;
+            let but = |chance: &mut Chance| chance.happens(200).then(|| format!("s{}", chance.below(services)));
+            bindings.push(Binding {
+                name: format!("most-{cluster}"),
+                policies: vec!["no-host-pid", "no-public-ip", "breaker", "insights"],
+                cluster,
+                but: but(chance),
+                enforcement: chance.one(&["enforce", "enforce", "enforce", "enforce", "propose", "audit"]),
+                strategy,
+            });
+            // Now and then it contradicts the other one: what both bind is blocked then.
+            let other = if chance.happens(30) { strategies[1 - number].name } else { strategy };
+            bindings.push(Binding {
+                name: format!("ipc-{cluster}"),
+                policies: vec!["no-host-ipc"],
+                cluster,
+                but: but(chance),
+                enforcement: chance.one(&["enforce", "propose", "propose", "audit"]),
+                strategy: other,
+            });
+        }
+        Self { bindings, strategies }
+    }
+
+    pub(crate) fn yaml(&self) -> String {
+        let mut yaml = String::new();
+        for part in self.strategies.iter().map(Strategy::yaml).chain(self.bindings.iter().map(Binding::yaml)) {
+            let _ = write!(yaml, "{part}");
+        }
+        yaml
+    }
+
+    pub(crate) fn strategy(&self, name: &str) -> Option<&Strategy> {
+        self.strategies.iter().find(|strategy| strategy.name == name)
+    }
+
+    /// Whether anybody wants `policy` held on a service of a cluster, or on the cluster itself, by more than a report.
+    pub(crate) fn asks(&self, policy: &str, cluster: &str, service: Option<&str>) -> bool {
+        self.bindings.iter().any(|binding| {
+            binding.policies.contains(&policy)
+                && binding.cluster == cluster
+                && matches!(binding.enforcement, "enforce" | "propose")
+                && (binding.but.is_none() || binding.but.as_deref() != service)
+        })
+    }
+
+    /// Whether everybody who wants one of `policies` there leaves it to a person.
+    pub(crate) fn only_proposes(&self, policies: &[&str], cluster: &str) -> bool {
+        !self.bindings.iter().any(|binding| {
+            binding.cluster == cluster
+                && binding.enforcement == "enforce"
+                && policies.iter().any(|policy| binding.policies.contains(policy))
+        })
+    }
+}

@@ -1,0 +1,134 @@
+//! What goes wrong, and how often. Knows neither what is being called nor what it means.
+
+use std::collections::BTreeSet;
+
+use plimsoll::ports::Operation;
+
+use super::universe::{Universe, phase};
+
+/// What may go wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Trouble {
+    /// A call never leaves.
+    NotSent,
+    /// It has its effect; the reply is lost.
+    LostReply,
+    /// It has its effect seconds later; nobody hears of it.
+    Late,
+    /// It has its effect minutes later; nobody hears of it.
+    VeryLate,
+    /// HTTP 500, without effect.
+    ServerError,
+    Throttled,
+    /// A store that does not answer, without effect.
+    NoStore,
+    /// A store write that was made, and whose reply is lost.
+    LostWrite,
+    /// A store write that is refused though nobody else wrote.
+    Conflict,
+    /// A store write that was made and is refused all the same: what a client sees that repeats a conditional write.
+    MadeConflict,
+    /// Alarms that cannot be read.
+    NoAlarms,
+    /// A process dies.
+    Crash,
+    /// A process is suspended, for longer than its lease or not.
+    Suspended,
+    /// A wall clock that is set.
+    ClockSet,
+}
+
+/// How long a call that nobody hears of may take to arrive. AWS's SDKs give up on one attempt after seconds.
+pub(crate) const LATE: (usize, usize) = (1, 15);
+
+/// Now and then it is one that was thought to be lost: up to ten minutes, twice as long as AWS accepts its signature.
+pub(crate) const VERY_LATE: (usize, usize) = (30, 600);
+
+impl Universe {
+    /// What goes wrong with a call.
+    pub(crate) fn trouble_with(&self, operation: Operation) -> Option<Trouble> {
+        let now = self.time.now();
+        let trouble = {
+            let mut state = self.state();
+            if !state.faults {
+                return None;
+            }
+            let storm = state.storm.filter(|(_, until)| *until > now).map(|(trouble, _)| trouble);
+            let storm = storm.filter(|trouble| matches!(trouble, Trouble::ServerError | Trouble::Throttled));
+            if let Some(trouble) = storm.filter(|_| state.chance.happens(600)) {
+                trouble
+            } else if !state.chance.happens(if operation.writes() { 120 } else { 15 }) {
+                return None;
+            } else if operation.writes() {
+                use Trouble::{Late, LostReply, NotSent, ServerError, Throttled, VeryLate};
+                let late = if state.chance.happens(300) { VeryLate } else { Late };
+                state.chance.one(&[NotSent, LostReply, late, ServerError, Throttled])
+            } else {
+                state.chance.one(&[Trouble::NotSent, Trouble::ServerError, Trouble::Throttled])
+            }
+        };
+        if operation.writes() {
+            self.say(format!("        {} meets {trouble:?}", operation.as_str()));
+        }
+        self.meets(trouble);
+        Some(trouble)
+    }
+
+    /// What goes wrong with a read or a write of the store.
+    pub(crate) fn trouble_with_store(&self, write: bool) -> Option<Trouble> {
+        let now = self.time.now();
+        let trouble = {
+            let mut state = self.state();
+            state.steps += 1;
+            if !state.faults {
+                return None;
+            }
+            let storm = state.storm.is_some_and(|(trouble, until)| trouble == Trouble::NoStore && until > now);
+            if storm && state.chance.happens(400) {
+                Trouble::NoStore
+            } else if !state.chance.happens(if write { 20 } else { 3 }) {
+                return None;
+            } else if write {
+                use Trouble::{Conflict, LostWrite, MadeConflict, NoStore};
+                state.chance.one(&[NoStore, LostWrite, Conflict, MadeConflict])
+            } else {
+                Trouble::NoStore
+            }
+        };
+        self.meets(trouble);
+        Some(trouble)
+    }
+
+    pub(crate) fn trouble_with_alarms(&self) -> bool {
+        let happens = {
+            let mut state = self.state();
+            state.steps += 1;
+            state.faults && state.chance.happens(40)
+        };
+        if happens {
+            self.meets(Trouble::NoAlarms);
+        }
+        happens
+    }
+
+    /// For a while most calls go wrong in the same way.
+    pub(crate) fn storms(&self) {
+        let length = self.seconds((5, 90));
+        let until = self.time.now() + length;
+        let mut state = self.state();
+        let trouble = state.chance.one(&[Trouble::Throttled, Trouble::ServerError, Trouble::NoStore]);
+        state.storm = Some((trouble, until));
+        drop(state);
+        self.say(format!("a storm of {trouble:?} for {} s", length.as_secs()));
+    }
+
+    /// Counts a trouble, and for every phase that a change is in.
+    pub(crate) fn meets(&self, trouble: Trouble) {
+        let phases: BTreeSet<String> = self.changes().iter().map(|change| phase(&change.body)).collect();
+        let mut state = self.state();
+        *state.injected.entry(trouble).or_default() += 1;
+        for phase in phases {
+            *state.met.entry((trouble, phase)).or_default() += 1;
+        }
+    }
+}
