@@ -184,9 +184,9 @@ fn closed(universe: &Universe, process: usize, change: &Record) -> Option<String
         return Some(format!("{:?} is closed at {clock}", promise.strategy.window));
     }
     for fix in fixes(spec) {
-        // the fix is held off the resource;
+        // the fix is held off the resource, and the change has not begun: what has touched a resource finishes;
         let held = universe_holds(universe, resource, fix);
-        if held {
+        if held && phase(&change.body) != "Updating" {
             return Some("a fix is held off it".to_owned());
         }
         // it has failed there before, or was taken back, without a person letting it come again since.
@@ -307,11 +307,12 @@ fn begins(universe: &Universe, process: usize, after: &Value) {
     let rollout = after["spec"]["rollout"].as_str().unwrap_or_default();
     let now = universe.time.now();
     let mut state = universe.state();
-    state.begins.push(now);
+    // What could not be called after all has not begun: it counts once, however often it is tried.
+    state.begins.insert(name.to_owned(), now);
     let Some(Promise { strategy, proposed }) = state.promised.get(rollout).cloned() else { return };
     let asked = state.approved.get(rollout).copied().unwrap_or(0);
     let alarm = state.read[process].alarm;
-    let today = state.begins.iter().filter(|at| **at + Duration::from_secs(24 * 3600) > now).count();
+    let today = state.begins.values().filter(|at| **at + Duration::from_secs(24 * 3600) > now).count();
     let mut broken = Vec::new();
     // … a person has approved what needs approval,
     if (proposed || strategy.approval != "none") && asked == 0 {
@@ -330,14 +331,16 @@ fn begins(universe: &Universe, process: usize, after: &Value) {
 }
 
 /// … each policy that a change is made for is asked for there by what the process last read, and not waived; one that
-/// is only proposed was approved.
+/// is only proposed was approved; and no fix of it is held off.
 fn still_asked_for(universe: &Universe, process: usize, after: &Value) {
     let spec = &after["spec"];
+    let resource = spec["resource"].as_str().unwrap_or_default();
+    let held = fixes(spec).any(|fix| universe_holds(universe, resource, fix));
+    check(universe, !held, || format!("change {} goes to {}, off which it is held", after["name"], short(resource)));
     let state = universe.state();
     let read = &state.read[process];
     let Some(setup) = state.setups.get(&read.policies) else { return };
     let waived = state.waived.get(&read.waivers).cloned().flatten();
-    let resource = spec["resource"].as_str().unwrap_or_default();
     let cluster = spec["cluster"].as_str().map(short).unwrap_or_default();
     let service = resource.contains(":service/").then(|| short(resource).rsplit('/').next()).flatten();
     let rollout = spec["rollout"].as_str().unwrap_or_default();

@@ -107,7 +107,7 @@ pub(crate) struct State {
     pub(crate) let_go: BTreeSet<String>,
     pub(crate) promised: BTreeMap<String, Promise>,
     pub(crate) begun: BTreeMap<String, Begun>,
-    pub(crate) begins: Vec<Timestamp>,
+    pub(crate) begins: BTreeMap<String, Timestamp>,
     /// Revisions that the controllers registered, with what they were registered from.
     pub(crate) ours: BTreeMap<String, Value>,
     /// What was to be registered by calls of ours that nobody has heard of.
@@ -212,7 +212,7 @@ impl Universe {
             let_go: BTreeSet::new(),
             promised: BTreeMap::new(),
             begun: BTreeMap::new(),
-            begins: Vec::new(),
+            begins: BTreeMap::new(),
             ours: BTreeMap::new(),
             unheard: Vec::new(),
             on_their_way: Vec::new(),
