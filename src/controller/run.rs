@@ -188,6 +188,8 @@ impl Controller {
             let pause = self.pause(failures);
             let pause = if stands_by { pause.min(STANDING_BY) } else { pause };
             tokio::select! {
+                // In this order, so that a run in virtual time is the same each time.
+                biased;
                 () = stop.cancelled() => {}
                 () = trigger.0.notified() => asked = true,
                 () = self.wait(pause) => {}
