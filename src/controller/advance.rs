@@ -7,7 +7,7 @@ use super::books::Books;
 use super::error::ControllerError;
 use super::execute::{Executor, direction, previous};
 use super::gate::Direction;
-use crate::model::change::ChangeKind;
+use crate::model::change::{ChangeKind, Documents};
 use crate::model::spec::HealthSpec;
 use crate::model::{Observed, Reason, ReasonCode, Resource, Timestamp};
 use crate::policy::{ScopeKey, ScopeKeys, ScopeTags};
@@ -406,7 +406,8 @@ impl Executor<'_> {
 /// tag may move, and where a tag has moved is to be seen before going back. Taking back does not wait for it for ever.
 fn images_unknown(change: &Change, facts: &Facts, health: &HealthSpec, now: Timestamp) -> Option<Reason> {
     let Observed::Unknown { why, .. } = &facts.tasks else { return None };
-    let tagged = change.spec.documents.as_ref().is_some_and(|of| !of.tagged.is_empty() && !of.recorded);
+    let named_by_tags = |of: &Documents| !(of.tagged.is_empty() && of.untagged.is_empty());
+    let tagged = change.spec.documents.as_ref().is_some_and(|of| named_by_tags(of) && !of.recorded);
     let patient = is_forward(change) || change.entered().is_some_and(|at| at + health.progress_timeout.0 > now);
     let message = || format!("which images run could not be read: {why}");
     (tagged && patient).then(|| Reason::of(ReasonCode::NotObserved, message()))

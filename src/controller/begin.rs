@@ -6,7 +6,7 @@ use super::books::Books;
 use super::error::ControllerError;
 use crate::model::change::Documents as DocumentHashes;
 use crate::model::{Reason, ReasonCode, Resource, TargetId, Timestamp};
-use crate::plan::images::tagged;
+use crate::plan::images::{tagged, untagged};
 use crate::plan::{Plan, PlanOutcome, PlannedCampaign, PlannedChange};
 use crate::ports::Store;
 use crate::records::Versioned;
@@ -210,6 +210,7 @@ async fn keep_documents(
                 wanted: documents.keep(&planned.wanted).await?,
                 pinned_from: planned.pinned_from.clone(),
                 tagged: tagged(&planned.previous, &planned.wanted),
+                untagged: untagged(&planned.previous, &planned.wanted),
                 recorded: false,
             }),
             None => None,

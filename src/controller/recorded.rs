@@ -37,11 +37,13 @@ impl Executor<'_> {
         }
         let previous = kept.keep(&pinned).await?;
         let was = change.value.state.clone();
-        change.value.spec.documents = Some(crate::model::change::Documents { previous, recorded: true, ..documents });
+        change.value.spec.documents =
+            Some(crate::model::change::Documents { previous, recorded: true, ..documents.clone() });
         if let State::RollingBack { cause, .. } = &mut change.value.state {
+            let seen = if documents.tagged.iter().any(|name| moved.contains(name)) { "has" } else { "may have" };
             let (cause_was, moved) = (&cause.message, moved.join("`, `"));
             cause.message = format!(
-                "{cause_was}; the image tag of container `{moved}` has moved since, so it goes back to the digests that ran"
+                "{cause_was}; the image tag of container `{moved}` {seen} moved since, so it goes back to the digests that ran"
             );
         }
         books.write_change(change, &was, self.now(), BY).await?;

@@ -75,7 +75,11 @@ pub struct Documents {
     /// Containers whose image both name by the same tag: it may move in between.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub tagged: BTreeSet<String>,
-    /// A tag has moved since: `previous` is now the old document with the digests that ran, to be registered though the
+    /// Containers whose image the old document names by a tag and the new one otherwise: nothing that we deploy tells
+    /// what that tag stands for now.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub untagged: BTreeSet<String>,
+    /// A tag has moved since, or may have: `previous` is now the old document with the digests that ran, to be registered though the
     /// old revision is ACTIVE.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub recorded: bool,

@@ -62,6 +62,14 @@ pub fn tagged(previous: &Map<String, Value>, wanted: &Map<String, Value>) -> BTr
     before.into_iter().filter(same).map(|(name, _)| name.to_owned()).collect()
 }
 
+/// Containers whose image the previous document names by a tag, or by none, and the wanted one otherwise: pinned, say.
+#[must_use]
+pub fn untagged(previous: &Map<String, Value>, wanted: &Map<String, Value>) -> BTreeSet<String> {
+    let (before, after) = (images(previous), images(wanted));
+    let other = |(name, image): &(&str, &str)| !is_pinned(image) && after.get(name).is_some_and(|after| after != image);
+    before.into_iter().filter(other).map(|(name, _)| name.to_owned()).collect()
+}
+
 /// Why a new task definition may not be deployed under this policy.
 ///
 /// # Errors

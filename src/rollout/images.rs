@@ -19,7 +19,8 @@ pub fn of_deployment(facts: &Facts, deployment: &str) -> BTreeMap<String, String
 }
 
 /// Containers whose tag stood for another image when our deployment resolved it than it did when what it replaced did, or
-/// may have. What ran before is known, or nothing is said of a container.
+/// may have; and those whose tag ours did not resolve, so that it may stand for anything by now. What ran before is known,
+/// or nothing is said of a container.
 #[must_use]
 pub fn moved(change: &Change, facts: &Facts) -> Vec<String> {
     let (Some(documents), State::RollingBack { deployment: Some(deployment), .. }) =
@@ -34,7 +35,8 @@ pub fn moved(change: &Change, facts: &Facts) -> Vec<String> {
         (Some(_), None) => true,
         (None, _) => false,
     };
-    documents.tagged.iter().filter(differs).cloned().collect()
+    let unasked = documents.untagged.iter().filter(|name| change.spec.ran.contains_key(*name));
+    documents.tagged.iter().filter(differs).chain(unasked).cloned().collect()
 }
 
 #[cfg(test)]
@@ -92,6 +94,8 @@ mod tests {
             ("ours disagree", &[("app", "a")], &[("ours", "app", "b"), ("ours", "app", "c")], &["app"]),
             ("another deployment's tasks", &[("app", "a")], &[("theirs", "app", "b")], &["app"]),
             ("not named by the same tag", &[("side", "a")], &[("ours", "side", "b")], &[]),
+            ("ours does not name the tag", &[("pinned", "a")], &[("ours", "pinned", "a")], &["pinned"]),
+            ("nor is it known what ran", &[], &[("ours", "pinned", "a")], &[]),
         ] {
             let mut change = change(ChangeKind::Revision);
             change.spec.ran = map(ran);
@@ -100,6 +104,7 @@ mod tests {
                 wanted: "sha256:2".to_owned(),
                 pinned_from: None,
                 tagged: BTreeSet::from(["app".to_owned()]),
+                untagged: BTreeSet::from(["pinned".to_owned()]),
                 recorded: false,
             });
             change.state = State::RollingBack {

@@ -371,6 +371,7 @@ fn pinned_images_are_those_of_the_service_revision_that_still_runs() {
             wanted: "sha256:2".to_owned(),
             pinned_from: Some("arn:r1".to_owned()),
             tagged: BTreeSet::new(),
+            untagged: BTreeSet::new(),
             recorded: false,
         };
         Change { spec: ChangeSpec { documents: Some(documents), ..change.spec.clone() }, ..change }
