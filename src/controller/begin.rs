@@ -238,7 +238,10 @@ pub(super) async fn supersede_proposals(
         // What could not be judged just now is no reason to take a proposal back.
         let unsure = |change: &Versioned<Change>| {
             let wish = plan.wishes.get(&change.value.spec.resource);
-            wish.is_none_or(|wish| matches!(wish.outcome, PlanOutcome::Deferred | PlanOutcome::Unknown))
+            // What is not there where all was listed is gone, and nothing can be asked for it any more.
+            wish.map_or(!plan.gaps.is_empty(), |wish| {
+                matches!(wish.outcome, PlanOutcome::Deferred | PlanOutcome::Unknown)
+            })
         };
         if campaign.changes.iter().any(unsure) {
             continue;

@@ -96,11 +96,7 @@ async fn clear_strays(
 ) -> Result<(), ControllerError> {
     let now = executor.now();
     let Some(stray) = registration.stray.as_ref().filter(|stray| stray.until + UNUSED_FOR > now) else { return Ok(()) };
-    let Some(own) = registration.state.revision() else { return Ok(()) };
-    // What cannot be read now is looked for at the next pass.
-    let Observed::Known { value: own, .. } = observe::definition(executor.ecs, own.as_str(), now).await else {
-        return Ok(());
-    };
+    let Some(us) = &registration.registered_by else { return Ok(()) };
     let Some(document) = Documents::of(executor.store, executor.target).get(&registration.wanted).await? else {
         return Ok(());
     };
@@ -115,7 +111,7 @@ async fn clear_strays(
         let Observed::Known { value: found, .. } = observe::definition(executor.ecs, arn.as_str(), now).await else {
             continue;
         };
-        let is_ours = found.registered_by == own.registered_by
+        let is_ours = found.registered_by.as_ref() == Some(us)
             && register_input(&found).is_ok_and(|input| same_task_definition(&input, &document));
         let rests = found.registered_at.is_some_and(|at| at + UNUSED_FOR <= now);
         if is_ours && rests && !is_used(executor, fleet, &arn).await {

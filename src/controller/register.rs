@@ -279,7 +279,8 @@ impl Executor<'_> {
                     if register_input(&value).is_ok_and(|input| same_task_definition(&input, &document)) =>
                 {
                     let state = RegistrationState::Registered { arn: value.arn.clone() };
-                    return books.write_registration(Registration { state, ..registration }).await;
+                    let registered_by = value.registered_by.clone();
+                    return books.write_registration(Registration { state, registered_by, ..registration }).await;
                 }
                 Observed::Known { .. } | Observed::Absent { .. } => {}
                 Observed::Unknown { .. } => return Ok(()),
@@ -365,7 +366,8 @@ impl Executor<'_> {
             }
             Ok(()) => RegistrationState::Registered { arn },
         };
-        books.write_registration(Registration { state, ..registration }).await?;
+        let registered_by = made.registered_by.clone();
+        books.write_registration(Registration { state, registered_by, ..registration }).await?;
         Ok(Registered::Settled)
     }
 
@@ -418,6 +420,7 @@ fn blank(books: &Books, change: &Change, from: &TaskDefinitionArn, document: &st
         rollout: change.spec.rollout.clone(),
         adopted: false,
         state: RegistrationState::Intended { last: 0, at: now },
+        registered_by: None,
         epoch: books.epoch,
         stray: None,
     }

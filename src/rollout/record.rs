@@ -245,6 +245,9 @@ pub struct Registration {
     pub adopted: bool,
     /// How far it has come.
     pub state: RegistrationState,
+    /// As whom ECS knows whoever made it, once it is there: what tells strays of ours from other people's revisions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registered_by: Option<String>,
     /// The lease epoch under which it was last written.
     pub epoch: u64,
     /// What calls may still make that nobody heard of, and that were made again since.

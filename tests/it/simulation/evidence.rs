@@ -7,6 +7,7 @@ use plimsoll::model::observed::TaskDefinition;
 use plimsoll::model::{document, wire};
 use plimsoll::sim::World;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use super::universe::Universe;
 
@@ -142,4 +143,27 @@ pub(crate) fn violations(world: &mut World, arn: &str) -> BTreeSet<&'static str>
 /// `CLUSTER/NAME`, `FAMILY:REVISION` or a cluster's name, of an ARN.
 pub(crate) fn short(arn: &str) -> &str {
     arn.splitn(6, ':').nth(5).and_then(|resource| resource.split_once('/')).map_or(arn, |(_, name)| name)
+}
+
+/// Whether one image is the other with the digest that its tag stood for at some time.
+pub(crate) fn is_pin(source: &Value, made: &Value, digests: &BTreeSet<String>) -> bool {
+    let (Some(source), Some((name, digest))) = (source.as_str(), made.as_str().and_then(|made| made.split_once('@')))
+    else {
+        return false;
+    };
+    // A tag that nobody has moved stands for a digest of its own text.
+    let own: String = Sha256::digest(source.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+    let stood = digests.contains(digest) || digest == format!("sha256:{own}");
+    source.split_once(':').is_some_and(|(of, _)| of == name) && stood
+}
+
+/// ECS may change the order of containers, variables and secrets.
+pub(crate) fn in_any_order(input: &Value) -> Value {
+    let mut input = input.clone();
+    let by_text = |list: &mut Vec<Value>| list.sort_by_key(ToString::to_string);
+    for container in input["containerDefinitions"].as_array_mut().into_iter().flatten() {
+        container["environment"].as_array_mut().into_iter().for_each(by_text);
+    }
+    input["containerDefinitions"].as_array_mut().into_iter().for_each(by_text);
+    input
 }

@@ -12,7 +12,6 @@ use plimsoll::plan::compare::same_task_definition;
 use plimsoll::ports::Operation;
 use plimsoll::ports::store::{Item, Key};
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
 
 use super::evidence::{self, short};
 use super::mutants::Mutant;
@@ -35,7 +34,7 @@ pub(crate) fn when_sent(universe: &Universe, process: usize, operation: Operatio
             let arn = &input["serviceDeploymentArn"];
             let intended = universe.changes().into_iter().find(|change| change.body["back"]["arn"] == *arn);
             match intended {
-                Some(change) => once(universe, &change),
+                Some(change) => once(universe, process, &change),
                 None => universe.broke(format!("StopServiceDeployment of {arn} without its intent on record")),
             }
         }
@@ -82,7 +81,7 @@ fn registered_once_with_its_intent_on_record(universe: &Universe, process: usize
         return universe.broke(format!("RegisterTaskDefinition of `{family}` without its intent on record"));
     };
     let intent = format!("{} {}", intended.key, intended.body["state"]);
-    let first = universe.state().registered.insert(intent.clone());
+    let first = is_first(universe, process, &intent);
     check(universe, first, || format!("RegisterTaskDefinition was sent twice for one intent: {intent}"));
     let wanted = &intended.body["wanted"];
     let changes = universe.changes();
@@ -106,7 +105,7 @@ fn told_once_with_its_intent_on_record(universe: &Universe, process: usize, oper
     let Some(change) = of_resource.find(|change| is_intended(change, input)) else {
         return universe.broke(format!("{} of {name} without its intent on record: {input}", operation.as_str()));
     };
-    once(universe, change);
+    once(universe, process, change);
     let forward = phase(&change.body) == "Updating";
     if is_service && change.body["spec"]["kind"] != "quietSetting" {
         on_a_service_at_rest(universe, process, change, input);
@@ -135,12 +134,27 @@ fn is_intended(change: &Record, input: &Value) -> bool {
 }
 
 /// … no call was sent for that intent before.
-fn once(universe: &Universe, change: &Record) {
+fn once(universe: &Universe, process: usize, change: &Record) {
     let body = &change.body;
     let at = if phase(body) == "Updating" { &body["intent"] } else { &body["back"]["intent"] };
     let intent = format!("{} {} {at}", body["name"], phase(body));
-    let first = universe.state().sent.insert(intent.clone());
+    let first = is_first(universe, process, &intent);
     check(universe, first, || format!("a call was sent twice for one intent: {intent}"));
+}
+
+/// ECS has said that a call had no effect, or it never left: its intent is spent, and another may follow at once.
+pub(crate) fn when_refused(universe: &Universe, process: usize) {
+    let mut state = universe.state();
+    if let Some(intent) = state.last_intent.remove(&process) {
+        state.sent.remove(&intent);
+    }
+}
+
+/// Whether no call was sent for that intent before.
+fn is_first(universe: &Universe, process: usize, intent: &str) -> bool {
+    let mut state = universe.state();
+    state.last_intent.insert(process, intent.to_owned());
+    state.sent.insert(intent.to_owned())
 }
 
 /// … ECS was not seen to roll the service back; and, on the way forward, nobody's deployment was seen to be in progress.
@@ -264,6 +278,9 @@ pub(crate) fn when_written(universe: &Universe, process: usize, key: &Key, befor
     check(universe, follows, || format!("change {name} goes from {was} to {is}"));
     let spec = &after["spec"];
     let resource = spec["resource"].as_str().unwrap_or_default().to_owned();
+    if is == "Clobbered" {
+        universe.state().buried.retain(|buried| buried.service != resource);
+    }
     match is.as_str() {
         "Registering" | "Updating" => {
             if was == "Pending" {
@@ -495,7 +512,7 @@ pub(crate) fn at_the_end(universe: &Universe) {
         let sources = from["containerDefinitions"].as_array().cloned().unwrap_or_default();
         for container in input["containerDefinitions"].as_array_mut().into_iter().flatten() {
             let source = sources.iter().find(|source| source["name"] == container["name"]);
-            if source.is_some_and(|source| is_pin(&source["image"], &container["image"], &digests)) {
+            if source.is_some_and(|source| evidence::is_pin(&source["image"], &container["image"], &digests)) {
                 container["image"] = source.map(|source| source["image"].clone()).unwrap_or_default();
             }
         }
@@ -515,7 +532,7 @@ pub(crate) fn at_the_end(universe: &Universe) {
         let before = source.clone();
         fixed(&mut made, &before);
         fixed(&mut source, &before);
-        check(universe, in_any_order(&made) == in_any_order(&source), || {
+        check(universe, evidence::in_any_order(&made) == evidence::in_any_order(&source), || {
             format!("{} differs from {} in more than was planned: {made} {source}", short(arn), short(from))
         });
     }
@@ -533,7 +550,12 @@ pub(crate) fn at_the_end(universe: &Universe) {
             let of = |change: &Record| change.body["spec"]["documents"]["previous"] == item.body["wanted"];
             item.body["state"]["arn"] == arn.as_str() && changes.iter().any(of)
         });
-        check(universe, !active || restored, || format!("{} is left over", short(arn)));
+        // One that waits for its turn, or for a person, moves to what another has had made of the same.
+        let made = ours.get(arn).map(|input| plimsoll::model::document::hash(input));
+        let awaited = changes.iter().filter(|change| phase(&change.body) == "Pending").any(|change| {
+            made.as_ref().is_some_and(|made| change.body["spec"]["documents"]["wanted"] == made.as_str())
+        });
+        check(universe, !active || restored || awaited, || format!("{} is left over", short(arn)));
     }
     // … what was taken back does not run, also where a call came late; unless another change, or somebody, has put it there.
     for change in changes.iter().filter(|change| phase(&change.body) == "RolledBack") {
@@ -554,29 +576,6 @@ pub(crate) fn at_the_end(universe: &Universe) {
     let events = super::ports::now(events.list("")).unwrap_or_default();
     let wrong = plimsoll::records::events::verify(&events);
     check(universe, wrong.is_empty(), || format!("the event log is broken: {wrong:?}"));
-}
-
-/// Whether one image is the other with the digest that its tag stood for at some time.
-fn is_pin(source: &Value, made: &Value, digests: &BTreeSet<String>) -> bool {
-    let (Some(source), Some((name, digest))) = (source.as_str(), made.as_str().and_then(|made| made.split_once('@')))
-    else {
-        return false;
-    };
-    // A tag that nobody has moved stands for a digest of its own text.
-    let own: String = Sha256::digest(source.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
-    let stood = digests.contains(digest) || digest == format!("sha256:{own}");
-    source.split_once(':').is_some_and(|(of, _)| of == name) && stood
-}
-
-/// ECS may change the order of containers, variables and secrets.
-fn in_any_order(input: &Value) -> Value {
-    let mut input = input.clone();
-    let by_text = |list: &mut Vec<Value>| list.sort_by_key(ToString::to_string);
-    for container in input["containerDefinitions"].as_array_mut().into_iter().flatten() {
-        container["environment"].as_array_mut().into_iter().for_each(by_text);
-    }
-    input["containerDefinitions"].as_array_mut().into_iter().for_each(by_text);
-    input
 }
 
 fn check(universe: &Universe, holds: bool, law: impl FnOnce() -> String) {

@@ -13,11 +13,11 @@ use plimsoll::ports::{Alarms, AlarmsError, Ecs, EcsError, Operation, Store, Stor
 use serde_json::{Map, Value};
 
 use super::mutants::Mutant;
-use super::others;
 use super::setup::BELL;
 use super::time::pause;
 use super::trouble::{LATE, Trouble, VERY_LATE};
 use super::universe::Universe;
+use super::{law, others};
 
 /// ECS, for one process.
 pub(crate) struct Wire {
@@ -73,8 +73,10 @@ impl Wire {
             _ => universe.arrives(self.process, operation, input, &saw),
         };
         drop(sent);
-        if matches!(answer, Err(EcsError::NoAnswer { .. })) {
-            universe.goes_unheard(operation, input);
+        match &answer {
+            Err(EcsError::NoAnswer { .. }) => universe.goes_unheard(operation, input),
+            Err(_) if operation.writes() => law::when_refused(universe, self.process),
+            _ => {}
         }
         pause().await;
         answer

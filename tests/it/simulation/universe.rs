@@ -113,9 +113,9 @@ pub(crate) struct State {
     /// What was to be registered by calls of ours that nobody has heard of.
     pub(crate) unheard: Vec<Value>,
     on_their_way: Vec<OnItsWay>,
-    /// Intents for which a call was sent.
-    pub(crate) registered: BTreeSet<String>,
+    /// The intents for which a call was sent, and each process's last one.
     pub(crate) sent: BTreeSet<String>,
+    pub(crate) last_intent: BTreeMap<usize, String>,
     /// What went wrong with a fix on a service, or that a person took it back, until a person lets it come again.
     pub(crate) failed: BTreeMap<(String, String), String>,
     /// Deployments that others began, and those of them that are lost.
@@ -216,8 +216,8 @@ impl Universe {
             ours: BTreeMap::new(),
             unheard: Vec::new(),
             on_their_way: Vec::new(),
-            registered: BTreeSet::new(),
             sent: BTreeSet::new(),
+            last_intent: BTreeMap::new(),
             failed: BTreeMap::new(),
             theirs: BTreeSet::new(),
             buried: Vec::new(),
@@ -370,7 +370,7 @@ impl Universe {
     pub(crate) fn removed(&self, key: &Key, before: Option<&Item>) {
         if key.sort.starts_with("registration#") {
             // An intent whose call is known not to have been made.
-            self.state().registered.retain(|intent| !intent.starts_with(&key.sort));
+            self.state().sent.retain(|intent| !intent.starts_with(&key.sort));
         }
         law::when_removed(self, key, before);
     }

@@ -32,6 +32,7 @@ scripts! {
     a_failed_canary_stops_the_advance
     a_freeze_that_includes_rollback
     a_wave_with_a_limit_of_its_own
+    a_proposal_of_a_deleted_service_is_replaced
     a_window_that_allows
     a_window_that_denies
     a_window_when_clocks_change
@@ -80,6 +81,7 @@ scripts! {
     late_call_of_a_former_holder
     late_call_over_somebodys_deployment
     late_registration_after_a_repeat
+    late_registration_after_all_was_deleted
     late_setting_after_an_undo
     max_affected
     max_changes_per_day
