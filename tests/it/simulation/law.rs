@@ -552,9 +552,10 @@ pub(crate) fn at_the_end(universe: &Universe) {
         });
         // One that waits for its turn, or for a person, moves to what another has had made of the same.
         let made = ours.get(arn).map(|input| plimsoll::model::document::hash(input));
-        let awaited = changes.iter().filter(|change| phase(&change.body) == "Pending").any(|change| {
-            made.as_ref().is_some_and(|made| change.body["spec"]["documents"]["wanted"] == made.as_str())
-        });
+        let awaited =
+            changes.iter().filter(|change| matches!(phase(&change.body).as_str(), "Pending" | "Registering")).any(
+                |change| made.as_ref().is_some_and(|made| change.body["spec"]["documents"]["wanted"] == made.as_str()),
+            );
         check(universe, !active || restored || awaited, || format!("{} is left over", short(arn)));
     }
     // … what was taken back does not run, also where a call came late; unless another change, or somebody, has put it there.
