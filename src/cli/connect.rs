@@ -6,13 +6,15 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use super::clock::SystemClock;
 use super::error::Error;
 use super::output::talk;
-use crate::aws::{Budgeted, Connection, Role, Share, Timeouts};
+use crate::aws::{AwsError, Budgeted, Connection, Role, Share, Timeouts};
+use crate::controller::targets::Wanted;
 use crate::embedded::EmbeddedStore;
-use crate::model::TargetId;
 use crate::model::spec::{Spec, TargetSpec};
-use crate::ports::{Alarms, Ecs, Store};
+use crate::model::{ReasonCode, TargetId};
+use crate::ports::{Alarms, Clock as _, Ecs, Store};
 use crate::records::configuration::Configuration;
 
 /// Where policies and records are kept.
@@ -164,23 +166,16 @@ impl Aws {
         let connection = Connection::from_environment(region, timeouts).await?;
         let any = configuration.objects.iter().any(|object| matches!(object.spec, Spec::Target(_)));
         if !any {
-            let own = Self::of(connection, BTreeMap::new(), budget, observe).await?;
+            let own = Self::of(connection, BTreeMap::new(), budget, observe).await.map_err(|failed| failed.error)?;
             return match only {
-                Some(only) if *only != own.target => Err(another_account(only, &own)),
+                Some(only) if *only != own.target => Err(another_account(only, &own.target, &own.caller)),
                 _ => Ok(vec![own]),
             };
         }
         let mut all = Vec::new();
         for (name, spec) in specs {
-            let role = spec.role_arn.clone().map(|arn| Role { arn, external_id: spec.external_id.clone() });
-            let there = connection.target(&spec.region, role.as_ref()).await;
-            let aws = Self::of(there, spec.labels.clone(), spec.budget.or(budget), observe).await;
-            let aws = aws.map_err(|error| error.context(format!("failed to reach Target `{name}`")))?;
-            let wanted = TargetId { account: spec.account.clone(), region: spec.region.clone() };
-            if aws.target != wanted {
-                return Err(another_account(&wanted, &aws).context(format!("failed to reach Target `{name}`")));
-            }
-            all.push(aws);
+            let wanted = Wanted { name: name.to_owned(), spec: Some(spec.clone()) };
+            all.push(Self::reach(&connection, &wanted, budget, observe).await.map_err(|failed| failed.error)?);
         }
         if all.is_empty() {
             let asked = only.map(ToString::to_string).unwrap_or_default();
@@ -189,12 +184,44 @@ impl Aws {
         Ok(all)
     }
 
+    /// ECS in one target.
+    ///
+    /// # Errors
+    /// As [`targets`](Self::targets), each with the code of what it is.
+    pub(super) async fn reach(
+        connection: &Connection,
+        wanted: &Wanted,
+        budget: Option<u8>,
+        observe: &Observe<'_>,
+    ) -> Result<Self, ReachError> {
+        let context = |error: Error| match wanted.name.as_str() {
+            "" => error,
+            name => error.context(format!("failed to reach Target `{name}`")),
+        };
+        let (there, labels, share) = match &wanted.spec {
+            None => (connection.clone(), BTreeMap::new(), budget),
+            Some(spec) => {
+                let role = spec.role_arn.clone().map(|arn| Role { arn, external_id: spec.external_id.clone() });
+                let there = connection.target(&spec.region, role.as_ref()).await;
+                (there, spec.labels.clone(), spec.budget.or(budget))
+            }
+        };
+        let aws = Self::of(there, labels, share, observe).await.map_err(|failed| failed.in_context(context))?;
+        match wanted.id() {
+            Some(id) if id != aws.target => Err(ReachError {
+                code: ReasonCode::WrongTarget,
+                error: context(another_account(&id, &aws.target, &aws.caller)),
+            }),
+            _ => Ok(aws),
+        }
+    }
+
     async fn of(
         connection: Connection,
         labels: BTreeMap<String, String>,
         budget: Option<u8>,
         observe: &Observe<'_>,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, ReachError> {
         let identity = connection.identity().await?;
         let target = TargetId { account: identity.account, region: connection.region().to_owned() };
         let share = match budget {
@@ -209,6 +236,43 @@ impl Aws {
         let ecs: Arc<dyn Ecs> = if budget_is_off()? { observed } else { budget.clone() };
         Ok(Self { target, labels, caller: identity.arn, connection, ecs, budget, alarms })
     }
+}
+
+/// A target that could not be reached.
+#[derive(Debug)]
+pub(super) struct ReachError {
+    /// In a word.
+    pub(super) code: ReasonCode,
+    /// For people.
+    pub(super) error: Error,
+}
+
+impl ReachError {
+    fn in_context(self, context: impl FnOnce(Error) -> Error) -> Self {
+        Self { error: context(self.error), ..self }
+    }
+}
+
+impl From<AwsError> for ReachError {
+    fn from(error: AwsError) -> Self {
+        let code = match &error {
+            AwsError::Denied { .. } | AwsError::CredentialsFailed { .. } => ReasonCode::AccessDenied,
+            _ => ReasonCode::NotReached,
+        };
+        Self { code, error: error.into() }
+    }
+}
+
+impl From<Error> for ReachError {
+    fn from(error: Error) -> Self {
+        Self { code: ReasonCode::NotReached, error }
+    }
+}
+
+/// A name that no other controller has: host, process, and the time it started.
+pub(super) fn holder() -> String {
+    let started = SystemClock.now().as_millis();
+    format!("{}#{}#{started}", local_caller(), std::process::id())
 }
 
 /// One lease covers an account and region: two Targets there would be one, with two budgets, roles and sets of labels.
@@ -241,9 +305,9 @@ fn budget_is_off() -> Result<bool, Error> {
     }
 }
 
-fn another_account(wanted: &TargetId, found: &Aws) -> Error {
-    Error::new(format!("the credentials in use belong to `{}`, not to `{wanted}`", found.target))
-        .caused_by(format!("the caller is `{}`", found.caller))
+pub(super) fn another_account(wanted: &TargetId, found: &TargetId, caller: &str) -> Error {
+    Error::new(format!("the credentials in use belong to `{found}`, not to `{wanted}`"))
+        .caused_by(format!("the caller is `{caller}`"))
         .help("choose other credentials with AWS_PROFILE, or give the Target a roleArn")
 }
 

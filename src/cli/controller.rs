@@ -8,24 +8,28 @@ use std::time::Duration;
 use clap::Args;
 use tokio::task::JoinSet;
 use tokio_cron_scheduler::{Job, JobScheduler};
+use tokio_util::sync::CancellationToken;
 
-use super::clock::SystemClock;
-use super::connect::{self, Aws};
+use super::connect;
 use super::error::{Answer, Error};
 use super::output::talk;
 use super::plan::controller_error;
+use super::reached::{Reaching, Triggers};
 use super::run::Session;
 use super::{listen, signals};
-use crate::aws::Timeouts;
-use crate::controller::run::Unwatched;
-use crate::controller::{Controller, ControllerError, Mode, Parts, RunEnd, Settings, Trigger};
+use crate::aws::{Connection, Timeouts};
+use crate::controller::lease::Claims;
+use crate::controller::side_by_side::{Broken, Reach as _, SideBySide};
+use crate::controller::targets::Stored;
+use crate::controller::{ControllerError, Mode, RunEnd, Settings};
 use crate::model::mask::clean_text;
 use crate::model::spec::Kind;
 use crate::model::{Span, TargetId};
-use crate::ports::{Clock as _, Ecs, Store};
+use crate::ports::Store;
 use crate::records::configuration::Configurations;
-use crate::web::health::Watched;
-use crate::web::metrics::{Counting, Metrics, ObservedEcs, ObservedStore};
+use crate::web::health::WatchedTargets;
+use crate::web::metrics::Metrics;
+use crate::web::metrics::ObservedStore;
 use crate::web::server::Site;
 
 /// How the controller runs.
@@ -46,6 +50,9 @@ pub struct ControllerArguments {
     /// The share of ECS's published rates to use, in percent
     #[arg(long, value_name = "PERCENT", default_value_t = 50, value_parser = clap::value_parser!(u8).range(1..=100))]
     pub budget: u8,
+    /// How many targets to hold at most; the rest is left to other controllers on the same store
+    #[arg(long, value_name = "COUNT", value_parser = at_least_one)]
+    pub max_targets: Option<usize>,
     /// Serve pages, /metrics, /healthz and /readyz here, read-only: a port of this machine, or ADDRESS:PORT
     #[arg(long, value_name = "ADDR", value_parser = listen::address)]
     pub listen: Option<SocketAddr>,
@@ -65,10 +72,14 @@ pub struct ControllerArguments {
 
 /// How many families that no service uses are described in one look: ten seconds' worth of half of ECS's published rate
 /// (DescribeTaskDefinition: 20 a second). More families have their turns in later looks.
-const FAMILIES_A_LOOK: usize = 100;
+pub(super) const FAMILIES_A_LOOK: usize = 100;
 
 /// A shorter one is lost to any pause of the machine, and a controller that keeps losing its lease does nothing.
 const SHORTEST_LEASE: Span = Span::from_secs(5);
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|count| *count > 0).ok_or_else(|| "it is a number from 1".to_owned())
+}
 
 fn lease(text: &str) -> Result<Span, String> {
     let span: Span = text.parse().map_err(|error: crate::model::time::ParseSpanError| error.to_string())?;
@@ -82,16 +93,22 @@ pub(super) async fn run(session: &mut Session, arguments: ControllerArguments) -
     if arguments.until_settled && !configuration.objects.iter().any(|object| object.kind() == Kind::Policy) {
         return Err(controller_error(ControllerError::NoPolicies));
     }
-    let only = session.global.target.as_ref();
+    let only = session.global.target.clone();
+    let region = only.as_ref().map(|only| only.region.as_str());
+    let connection = Connection::from_environment(region, call_timeouts(arguments.lease)).await?;
+    let stored = Stored::of(&configuration.objects, only.as_ref());
+    if stored.wanted.iter().any(|wanted| wanted.spec.is_none()) {
+        // Without them there is nothing to watch: whoever starts it is told at once.
+        let identity = connection.identity().await?;
+        let own = TargetId { account: identity.account, region: connection.region().to_owned() };
+        if let Some(only) = only.as_ref().filter(|only| **only != own) {
+            return Err(connect::another_account(only, &own, &identity.arn));
+        }
+    }
     let metrics = Arc::new(Metrics::new());
-    let observe = |ecs, target: &TargetId| -> Arc<dyn Ecs> {
-        Arc::new(ObservedEcs::new(ecs, target.clone(), Arc::clone(&metrics)))
-    };
-    let timeouts = call_timeouts(arguments.lease);
-    let targets = Aws::targets_observed(&configuration, only, Some(arguments.budget), timeouts, &observe).await?;
     let stop = signals::shutdown()?;
-    let watched: Vec<Arc<Watched>> =
-        targets.iter().map(|aws| Arc::new(Watched::new(aws.target.clone(), holder()))).collect();
+    let claims = arguments.max_targets.map(Claims::new);
+    let watched = WatchedTargets::new(claims.clone());
     if let Some(address) = arguments.listen {
         let site = Site {
             store: Arc::clone(&opened.store),
@@ -102,42 +119,34 @@ pub(super) async fn run(session: &mut Session, arguments: ControllerArguments) -
         };
         listen::serve(address, site, stop.clone()).await?;
     }
+    let mode = if arguments.until_settled {
+        Mode::UntilSettled { timeout: arguments.settle_timeout.0 }
+    } else {
+        Mode::Forever
+    };
     let store: Arc<dyn Store> = Arc::new(ObservedStore::new(Arc::clone(&opened.store), Arc::clone(&metrics)));
-    let mut runs = JoinSet::new();
-    let mut triggers = Vec::new();
-    for (aws, watched) in targets.into_iter().zip(watched) {
-        metrics.watch(&aws.target, Some(listen::levels(Arc::clone(&aws.budget))));
-        let parts = Parts {
-            ecs: Arc::clone(&aws.ecs),
-            alarms: Arc::clone(&aws.alarms),
-            store: Arc::clone(&store),
-            clock: Arc::clone(&session.clock),
-        };
-        let mut controller = Controller::new(parts, settings(&arguments, &aws, &watched.holder));
-        if !arguments.standalone.0.is_zero() {
-            controller = controller.with_standalone(arguments.standalone.0, FAMILIES_A_LOOK);
-        }
-        triggers.push(controller.trigger());
-        let stop = stop.clone();
-        let mode = if arguments.until_settled {
-            Mode::UntilSettled { timeout: arguments.settle_timeout.0 }
-        } else {
-            Mode::Forever
-        };
-        let target = aws.target.clone();
-        let metrics = Arc::clone(&metrics);
-        runs.spawn(async move {
-            let mut counting = Counting { metrics: &metrics, target: target.clone(), next: &mut Unwatched };
-            let end = controller.run(mode, &stop, &mut counting).await;
-            watched.end();
-            (target, end)
-        });
-    }
-    let schedule = match &arguments.schedule {
+    let (clock, triggers, cron) = (Arc::clone(&session.clock), Triggers::default(), arguments.schedule.clone());
+    let reaching = Reaching {
+        connection,
+        arguments,
+        mode,
+        claims,
+        store: Arc::clone(&store),
+        clock: Arc::clone(&clock),
+        metrics,
+        watched,
+        triggers: triggers.clone(),
+    };
+    let schedule = match &cron {
         Some(cron) => Some(schedule(cron, triggers).await?),
         None => None,
     };
-    let answer = ended(session, runs).await;
+    let answer = if mode == Mode::Forever {
+        SideBySide::new(store, clock, Arc::new(reaching), only).run(&stop).await;
+        Ok(Answer::Yes)
+    } else {
+        settle(session, &reaching, &stored, only.as_ref(), &stop).await
+    };
     if let Some(mut schedule) = schedule {
         // It only asks for passes: what is left of it does nothing.
         let _ = schedule.shutdown().await;
@@ -145,20 +154,38 @@ pub(super) async fn run(session: &mut Session, arguments: ControllerArguments) -
     answer
 }
 
-/// Waits for every target's controller and says what did not settle.
-async fn ended(
+/// Runs every target's controller until nothing is left to do, and says what did not settle.
+async fn settle(
     session: &mut Session,
-    mut runs: JoinSet<(TargetId, Result<RunEnd, ControllerError>)>,
+    reaching: &Reaching,
+    stored: &Stored,
+    only: Option<&TargetId>,
+    stop: &CancellationToken,
 ) -> Result<Answer, Error> {
-    let mut answer = Answer::Yes;
-    let mut failure = None;
+    if stored.wanted.is_empty() {
+        let asked = only.map(ToString::to_string).unwrap_or_default();
+        return Err(Error::new(format!("no Target is `{asked}`")).help("see `plimsoll get targets`"));
+    }
+    let mut runs = JoinSet::new();
+    for wanted in stored.wanted.iter().cloned() {
+        let run = reaching.run(&wanted, stop.clone());
+        runs.spawn(async move { (wanted, run.await) });
+    }
+    let (mut answer, mut failure) = (Answer::Yes, None);
+    for (name, first) in &stored.doubles {
+        answer = Answer::No;
+        session
+            .output
+            .text(&format!("Target `{name}` is not watched: Target `{first}` is the same account and region\n"))?;
+    }
     while let Some(joined) = runs.join_next().await {
-        let (target, end) = joined
+        let (wanted, end) = joined
             .map_err(|error| Error::new("plimsoll has a bug: a controller panicked").caused_by(error.to_string()))?;
         match end {
             Ok(RunEnd::Stopped) => {}
             Ok(RunEnd::Settled { problems }) => {
                 if problems.is_empty() {
+                    let target = wanted.id().map_or_else(|| wanted.title(), |id| id.to_string());
                     talk(&format!("{target}: settled: every service in scope complies or is waived"));
                 }
                 for problem in &problems {
@@ -166,8 +193,12 @@ async fn ended(
                     session.output.text(&format!("{}\n", clean_text(problem)))?;
                 }
             }
-            Err(error) => {
-                let error = controller_error(error).context(format!("the controller of {target} ended"));
+            Err(Broken::NotReached(reason)) => {
+                answer = Answer::No;
+                session.output.text(&format!("{}\n", clean_text(&reason.message)))?;
+            }
+            Err(Broken::Ended(error)) => {
+                let error = controller_error(error).context(format!("the controller of {} ended", wanted.title()));
                 failure = failure.or(Some(error));
             }
         }
@@ -187,9 +218,9 @@ fn call_timeouts(lease: Span) -> Timeouts {
     Timeouts { write: write_timeout(lease), ..Timeouts::default() }
 }
 
-fn settings(arguments: &ControllerArguments, aws: &Aws, holder: &str) -> Settings {
+pub(super) fn settings(arguments: &ControllerArguments, target: &TargetId, holder: &str) -> Settings {
     Settings {
-        target: aws.target.clone(),
+        target: target.clone(),
         holder: holder.to_owned(),
         lease: arguments.lease.0,
         call_timeout: write_timeout(arguments.lease),
@@ -199,15 +230,9 @@ fn settings(arguments: &ControllerArguments, aws: &Aws, holder: &str) -> Setting
     }
 }
 
-/// A name that no other controller has: host, process, and the time it started.
-fn holder() -> String {
-    let started = SystemClock.now().as_millis();
-    format!("{}#{}#{started}", connect::local_caller(), std::process::id())
-}
-
 /// Asks for a full pass at each time of a cron expression, in UTC. A trigger only: passes never overlap, because all
 /// it does is ask.
-async fn schedule(cron: &str, triggers: Vec<Trigger>) -> Result<JobScheduler, Error> {
+async fn schedule(cron: &str, triggers: Triggers) -> Result<JobScheduler, Error> {
     let wrong = |error: tokio_cron_scheduler::JobSchedulerError| {
         Error::new(format!("`{cron}` is not a schedule"))
             .caused_by(error.to_string())
@@ -216,7 +241,7 @@ async fn schedule(cron: &str, triggers: Vec<Trigger>) -> Result<JobScheduler, Er
     // Five fields as everybody writes them; the scheduler wants seconds first.
     let with_seconds = if cron.split_whitespace().count() == 5 { format!("0 {cron}") } else { cron.to_owned() };
     let mut scheduler = JobScheduler::new().await.map_err(wrong)?;
-    let ask = move || triggers.iter().for_each(Trigger::ask);
+    let ask = move || triggers.ask();
     let job = Job::new(with_seconds.as_str(), move |_, _| ask()).map_err(wrong)?;
     scheduler.add(job).await.map_err(wrong)?;
     scheduler.start().await.map_err(wrong)?;

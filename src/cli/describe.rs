@@ -69,7 +69,8 @@ async fn object(session: &Session, store: &dyn Store, kind: Kind, name: &str) ->
     let sentences = match &object.spec {
         Spec::Policy(spec) => sentences::of_policy(spec.resource, &standing.policy(&object.metadata)),
         Spec::Waiver(spec) => sentences::of_waiver(&standing.waiver(&object.metadata, spec, session.now())),
-        Spec::Binding(_) | Spec::RolloutStrategy(_) | Spec::Target(_) | Spec::Freeze(_) => Vec::new(),
+        Spec::Target(_) => standing.target(&object.metadata).sentences(),
+        Spec::Binding(_) | Spec::RolloutStrategy(_) | Spec::Freeze(_) => Vec::new(),
     };
     for line in sentences {
         // Writing into a String does not fail.

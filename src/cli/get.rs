@@ -325,7 +325,7 @@ const fn columns(listed: Listed) -> (&'static [&'static str], usize, bool) {
             (&["STATE", "COVERS", "EXPIRES", "DAYS LEFT", "OWNER", "POLICIES", "REASON", "TICKET"], 6, true)
         }
         Listed::Objects(Kind::RolloutStrategy) => (&["WAVES", "IN FLIGHT", "AFFECTED", "ON FAILURE"], 4, true),
-        Listed::Objects(Kind::Target) => (&["ACCOUNT", "REGION", "ROLE"], 2, true),
+        Listed::Objects(Kind::Target) => (&["ACCOUNT", "REGION", "STATE", "ROLE"], 3, true),
         Listed::Objects(Kind::Freeze) => (&["STATE", "UNTIL", "REASON"], 3, true),
         Listed::Rollouts => (&["PHASE", "WAVE", "DONE", "FAILED", "WAITING", "CREATED", "TARGET", "PLAN"], 6, true),
         Listed::Changes => (&["RESOURCE", "PHASE", "FROM", "TO", "WAVE", "WAITING", "TARGET"], 5, true),

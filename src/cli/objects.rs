@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::error::Error;
 use super::get::Item;
 use super::run::Session;
+use super::target_status::{self, TargetStatus};
 use super::targets;
 use crate::model::spec::{BindingSpec, Kind, Metadata, Need, Object, PolicySpec, Spec, Term, WaiverSpec};
 use crate::model::{TargetId, Timestamp};
@@ -25,11 +26,15 @@ pub(super) struct Standing {
     policies: ByName<PolicyStatus>,
     bindings: ByName<BindingStatus>,
     waivers: ByName<WaiverStatus>,
+    targets: BTreeMap<String, TargetStatus>,
 }
 
 impl Standing {
     pub(super) async fn read(session: &Session, store: &dyn Store, kind: Kind) -> Result<Self, Error> {
         let mut all = Self::default();
+        if kind == Kind::Target {
+            all.targets = target_status::all(store, session.now()).await?;
+        }
         if !matches!(kind, Kind::Policy | Kind::Binding | Kind::Waiver) {
             return Ok(all);
         }
@@ -46,6 +51,10 @@ impl Standing {
 
     pub(super) fn policy(&self, metadata: &Metadata) -> SummedPolicy {
         SummedPolicy::of(metadata, of_name(&self.policies, &metadata.name))
+    }
+
+    pub(super) fn target(&self, metadata: &Metadata) -> TargetStatus {
+        self.targets.get(&metadata.name).cloned().unwrap_or_default()
     }
 
     fn binding(&self, metadata: &Metadata) -> SummedBinding {
@@ -81,7 +90,8 @@ pub(super) fn item(object: &Object, standing: &Standing, now: Timestamp) -> Item
             word(&spec.on_failure),
         ],
         Spec::Target(spec) => {
-            vec![spec.account.clone(), spec.region.clone(), spec.role_arn.clone().unwrap_or_default()]
+            let state = standing.target(&object.metadata).state().to_owned();
+            vec![spec.account.clone(), spec.region.clone(), state, spec.role_arn.clone().unwrap_or_default()]
         }
         Spec::Freeze(spec) => {
             let ended = spec.until.is_some_and(|until| until <= now);
@@ -101,7 +111,8 @@ pub(super) fn json(object: &Object, standing: &Standing, now: Timestamp) -> Valu
         Spec::Policy(_) => json!(standing.policy(&object.metadata)),
         Spec::Binding(_) => json!(standing.binding(&object.metadata)),
         Spec::Waiver(spec) => json!(standing.waiver(&object.metadata, spec, now)),
-        Spec::RolloutStrategy(_) | Spec::Target(_) | Spec::Freeze(_) => Value::Null,
+        Spec::Target(_) => json!(standing.target(&object.metadata)),
+        Spec::RolloutStrategy(_) | Spec::Freeze(_) => Value::Null,
     };
     let mut json = serde_json::to_value(object).unwrap_or_default();
     if let (Value::Object(members), false) = (&mut json, status.is_null()) {

@@ -14,6 +14,7 @@ use super::planned::PlanReport;
 use super::printed::{List, Printed, bare_schema, beside, schema};
 use super::reports::{CheckReport, FixReport};
 use super::store::StoreReport;
+use super::target_status::TargetStatus;
 use super::tested::TestReport;
 use super::version::VersionReport;
 use super::views::{
@@ -46,7 +47,8 @@ fn written(kind: Kind) -> Value {
         Kind::Policy => with_status::<SummedPolicy>(schema),
         Kind::Binding => with_status::<SummedBinding>(schema),
         Kind::Waiver => with_status::<SummedWaiver>(schema),
-        Kind::RolloutStrategy | Kind::Target | Kind::Freeze => schema,
+        Kind::Target => with_status::<TargetStatus>(schema),
+        Kind::RolloutStrategy | Kind::Freeze => schema,
     }
 }
 

@@ -3,7 +3,10 @@
 //! Guarantee: while [`Keeper::remaining`] is more than a call's timeout, no other controller that keeps to the same
 //! rules writes to the target. It does not fence ECS: a call sent long ago may land late.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::error::ControllerError;
 use crate::model::TargetId;
@@ -21,12 +24,37 @@ enum Standing {
     Unknown,
 }
 
+/// How many targets one process may hold: the rest is left to others, so that several processes share many targets.
+#[derive(Debug, Clone)]
+pub struct Claims(Arc<Semaphore>);
+
+impl Claims {
+    /// So many at a time.
+    #[must_use]
+    pub fn new(most: usize) -> Self {
+        Self(Arc::new(Semaphore::new(most)))
+    }
+
+    /// Whether no more are taken now.
+    #[must_use]
+    pub fn is_used_up(&self) -> bool {
+        self.0.available_permits() == 0
+    }
+
+    fn take(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.0).try_acquire_owned().ok()
+    }
+}
+
 /// Takes, renews and gives up the lease of one target.
 #[derive(Debug)]
 pub struct Keeper {
     holder: String,
     length: Duration,
     standing: Standing,
+    claims: Option<Claims>,
+    /// Held for as long as the lease is, or is being asked for.
+    claim: Option<OwnedSemaphorePermit>,
 }
 
 /// What came of asking for the lease.
@@ -53,7 +81,12 @@ impl Keeper {
     /// For this controller (`holder` is its unique name), with leases of this length.
     #[must_use]
     pub const fn new(holder: String, length: Duration) -> Self {
-        Self { holder, length, standing: Standing::Unknown }
+        Self { holder, length, standing: Standing::Unknown, claims: None, claim: None }
+    }
+
+    /// Leaves the lease to others while these are used up.
+    pub fn limit(&mut self, claims: Claims) {
+        self.claims = Some(claims);
     }
 
     /// Our name.
@@ -97,7 +130,20 @@ impl Keeper {
                 Err(error) => return Err(error.into()),
             }
         }
-        self.take(store, target, clock).await
+        if let (Some(claims), None) = (&self.claims, &self.claim) {
+            self.claim = claims.take();
+            if self.claim.is_none() {
+                // Watched anew once there is room: what was seen by then is old.
+                self.standing = Standing::Unknown;
+                let holder = "it is left to others, this one has as many targets as it may".to_owned();
+                return Ok(Held::Elsewhere { holder });
+            }
+        }
+        let taken = self.take(store, target, clock).await;
+        if !matches!(taken, Ok(Held::Taken { .. })) {
+            self.claim = None;
+        }
+        taken
     }
 
     async fn take(&mut self, store: &dyn Store, target: &TargetId, clock: &dyn Clock) -> Result<Held, ControllerError> {
@@ -110,9 +156,7 @@ impl Keeper {
                 let lease = current.value;
                 // Ours from before: a write of ours was applied though its answer was lost.
                 let free = lease.holder.is_none() || lease.holder.as_deref() == Some(&self.holder);
-                if !free
-                    && !self.unchanged_for(current.version, Duration::from_millis(lease.length_millis), &lease, began)
-                {
+                if !free && !self.unchanged_for(current.version, lease.length(), &lease, began) {
                     return Ok(Held::Elsewhere { holder: lease.holder.unwrap_or_default() });
                 }
                 (Some(current.version), lease.epoch + 1)
@@ -152,6 +196,7 @@ impl Keeper {
             }
             self.standing = Standing::Unknown;
         }
+        self.claim = None;
     }
 
     fn lease(&self, epoch: u64, clock: &dyn Clock) -> Lease {

@@ -23,8 +23,10 @@ mod recorded;
 pub mod register;
 pub mod report;
 pub mod run;
+pub mod side_by_side;
 pub mod standalone;
 pub mod statuses;
+pub mod targets;
 mod telling;
 
 mod asked;

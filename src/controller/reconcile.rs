@@ -19,7 +19,7 @@ use super::configured::{compiled, freezes_of, target_context};
 use super::error::ControllerError;
 use super::execute::Executor;
 use super::gate::Gate;
-use super::lease::{Held, Keeper};
+use super::lease::{Claims, Held, Keeper};
 use super::observe::{self, Cache};
 use super::report;
 use super::run::Trigger;
@@ -32,10 +32,9 @@ use crate::model::{Observed, Reason, ReasonCode, Resource, TargetId, Timestamp};
 use crate::plan::{self, Context, Plan};
 use crate::policy::{Memo, PolicySet};
 use crate::ports::{Alarms, Clock, Ecs, Store};
-use crate::records::RecordError;
 use crate::records::campaign::Campaign;
 use crate::records::configuration::{Configuration, Configurations, Generation};
-use crate::records::targets::{TargetRecord, Targets};
+use crate::records::targets::Targets;
 use crate::rollout::State;
 
 /// What a controller works with.
@@ -160,6 +159,13 @@ impl Controller {
         self
     }
 
+    /// Leaves the target to others while these are used up.
+    #[must_use]
+    pub fn with_claims(mut self, claims: Claims) -> Self {
+        self.gate.keeper.limit(claims);
+        self
+    }
+
     /// How it works.
     #[must_use]
     pub const fn settings(&self) -> &Settings {
@@ -199,18 +205,8 @@ impl Controller {
 
     /// Keeps why a pass was not whole, for whoever asks. What cannot be kept is in the log.
     async fn tell(&self, reason: Reason) {
-        let targets = Targets::of(self.parts.store.as_ref());
-        let told = async {
-            let read = targets.read(&self.settings.target).await?;
-            let version = read.as_ref().map(|record| record.version);
-            let record = read.map(|record| record.value).unwrap_or_default();
-            let conditions = vec![reason];
-            if record.conditions != conditions {
-                targets.write(&self.settings.target, &TargetRecord { conditions, ..record }, version).await?;
-            }
-            Ok::<(), RecordError>(())
-        };
-        if let Err(error) = told.await {
+        let told = Targets::of(self.parts.store.as_ref()).tell(&self.settings.target, reason).await;
+        if let Err(error) = told {
             tracing::debug!(error = %error, "why the pass was not whole could not be kept");
         }
     }

@@ -200,6 +200,10 @@ reasons! {
     InvalidPolicies => "apply them again with this version; it says what is wrong with them",
     /// The endpoint answers for another account or region.
     WrongTarget => "set AWS_REGION and the credentials to those of the endpoint",
+    /// The target cannot be reached: its role, its account or its region.
+    NotReached => "see its Target object (`describe target NAME`), the role's trust policy and external id, and `doctor`",
+    /// Another Target is the same account and region.
+    SameTarget => "`delete target NAME`: an account and region is one target",
     /// Tasks that no service started run a revision that fails.
     StandaloneTasks => "change what starts them: a schedule, a state machine, a pipeline; they end by themselves",
     /// No service uses the family, and its latest revision fails.

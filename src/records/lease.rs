@@ -3,6 +3,8 @@
 //! Wall clocks are not compared: they differ between machines. Time is counted on a clock that does not stop while the
 //! machine sleeps (`Clock::monotonic`).
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +26,14 @@ pub struct Lease {
     pub length_millis: u64,
     /// When it was last renewed by the holder's wall clock: to read, never to decide by.
     pub renewed_at: Timestamp,
+}
+
+impl Lease {
+    /// How long it holds without renewal.
+    #[must_use]
+    pub const fn length(&self) -> Duration {
+        Duration::from_millis(self.length_millis)
+    }
 }
 
 impl Stored for Lease {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::items::{self, ItemKind};
+use super::lease::{Lease, Leases};
 use super::typed::{self, RecordError, Stored, Versioned};
 use crate::model::{Reason, TargetId, Timestamp};
 use crate::ports::Store;
@@ -78,6 +79,36 @@ impl<'a> Targets<'a> {
     /// The store's.
     pub async fn read(&self, target: &TargetId) -> Result<Option<Versioned<TargetRecord>>, RecordError> {
         typed::get(self.store, key(target)).await
+    }
+
+    /// Keeps what keeps passes over a target from being complete, where that is something else than is kept.
+    ///
+    /// # Errors
+    /// A conflict where somebody else wrote it since.
+    pub async fn tell(&self, target: &TargetId, reason: Reason) -> Result<(), RecordError> {
+        let read = self.read(target).await?;
+        let version = read.as_ref().map(|record| record.version);
+        let record = read.map(|record| record.value).unwrap_or_default();
+        let conditions = vec![reason];
+        if record.conditions != conditions {
+            self.write(target, &TargetRecord { conditions, ..record }, version).await?;
+        }
+        Ok(())
+    }
+
+    /// The same of a target that was not reached, and makes it known; not where another controller has it. Whether one
+    /// has is told by the wall clock: it is of no matter but for what is shown.
+    ///
+    /// # Errors
+    /// As [`tell`](Self::tell).
+    pub async fn tell_unwatched(&self, target: &TargetId, reason: Reason, now: Timestamp) -> Result<(), RecordError> {
+        let lease = Leases::of(self.store, target).read().await?.map(|lease| lease.value);
+        let holds = |lease: &Lease| lease.holder.is_some() && lease.renewed_at + lease.length() > now;
+        if lease.as_ref().is_some_and(holds) {
+            return Ok(());
+        }
+        self.announce(target).await?;
+        self.tell(target, reason).await
     }
 
     /// Writes it over the version that was read.

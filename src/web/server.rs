@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::health::{self, Watched};
+use super::health::{self, WatchedTargets};
 use super::metrics::Metrics;
 use super::pages::{self, Made, Shown};
 use super::query::Query;
@@ -33,7 +33,7 @@ pub struct Site {
     /// The numbers of this process.
     pub metrics: Arc<Metrics>,
     /// The targets whose controllers are in this process.
-    pub watched: Vec<Arc<Watched>>,
+    pub watched: WatchedTargets,
     /// What every page says of itself, such as that nothing of it is real.
     pub note: Option<&'static str>,
 }

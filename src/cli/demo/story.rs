@@ -30,7 +30,7 @@ use crate::rollout::command::Request;
 use crate::rollout::{Change, Phase, RolloutState, State, waits};
 use crate::sim::fleet::{self, special};
 use crate::sim::{SimEcs, VirtualClock};
-use crate::web::health::Watched;
+use crate::web::health::{Watched, WatchedTargets};
 use crate::web::metrics::{Counting, Metrics, ObservedEcs, ObservedStore};
 use crate::web::server::Site;
 
@@ -89,11 +89,14 @@ impl Story {
     /// Serves pages of it for as long as it goes.
     pub(super) async fn listen(&self, address: SocketAddr) -> Result<(), Error> {
         self.metrics.watch(&self.target, None);
+        let watched = WatchedTargets::default();
+        let runs = Watched::Runs { target: self.target.clone(), holder: HOLDER.to_owned() };
+        watched.set("", Some(runs));
         let site = Site {
             store: self.store.clone(),
             clock: self.clock.clone(),
             metrics: Arc::clone(&self.metrics),
-            watched: vec![Arc::new(Watched::new(self.target.clone(), HOLDER.to_owned()))],
+            watched,
             note: Some("A demonstration: the account, its services and the time are simulated. It ends by itself."),
         };
         listen::serve(address, site, self.stop.clone()).await

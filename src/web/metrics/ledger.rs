@@ -78,6 +78,11 @@ impl Metrics {
         self.of(target, |kept| kept.levels = levels);
     }
 
+    /// A target is of no concern any more: what it said last would stand for ever.
+    pub fn forget(&self, target: &TargetId) {
+        self.lock().targets.remove(target);
+    }
+
     /// A call to ECS was answered, or was not.
     pub(super) fn called(&self, target: &TargetId, operation: Operation, result: &'static str, took: Duration) {
         self.of(target, |kept| {

@@ -14,6 +14,7 @@ mod person;
 mod plans;
 mod process;
 mod served;
+mod targets;
 mod wire;
 
 use std::sync::{Arc, Mutex, OnceLock};

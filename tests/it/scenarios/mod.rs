@@ -12,6 +12,7 @@ mod plans;
 mod races;
 mod script;
 mod settings;
+mod side_by_side;
 mod standalone;
 mod statuses;
 mod trouble;

@@ -20,7 +20,7 @@ use plimsoll::records::statuses::{PolicyStatus, Statuses};
 use plimsoll::rollout::{RolloutState, State};
 use plimsoll::sim::fleet::{self, demo_fleet};
 use plimsoll::sim::{SimEcs, VirtualClock};
-use plimsoll::web::health::Watched;
+use plimsoll::web::health::{Watched, WatchedTargets};
 use plimsoll::web::metrics::{Metrics, ObservedEcs, ObservedStore};
 use plimsoll::web::server::{self, Site};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -148,13 +148,9 @@ impl Served {
 
     /// The same, that reads another store.
     pub(super) async fn with(fleet: &Fleet, store: Arc<dyn Store>) -> Self {
-        let site = Site {
-            store,
-            clock: fleet.clock.clone(),
-            metrics: Arc::clone(&fleet.metrics),
-            watched: vec![Arc::new(Watched::new(fleet.target.clone(), "one".to_owned()))],
-            note: None,
-        };
+        let watched = WatchedTargets::default();
+        watched.set("", Some(Watched::Runs { target: fleet.target.clone(), holder: "one".to_owned() }));
+        let site = Site { store, clock: fleet.clock.clone(), metrics: Arc::clone(&fleet.metrics), watched, note: None };
         let stop = CancellationToken::new();
         let address = server::serve("127.0.0.1:0".parse().unwrap(), site, stop.clone()).await.unwrap();
         Self { address, _stop: stop.drop_guard() }
