@@ -298,6 +298,7 @@ pub(super) fn landed(campaign: &Campaign, request: &Request) -> bool {
         Request::Undo { service: Some(service) } => {
             of_service(campaign, service).all(|phase| phase == Phase::RolledBack)
         }
+        Request::Undo { service: None } if campaign.changes.iter().any(|change| change.value.moved_on()) => false,
         Request::Approve { .. } if waits_for_approval(&campaign.rollout.value) => true,
         _ => ended_well(&campaign.rollout.value.state, request),
     }

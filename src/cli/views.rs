@@ -164,6 +164,7 @@ fn complete(state: &RolloutState, created: Timestamp) -> RecordCondition {
         RolloutState::Failed { reason, at } | RolloutState::Aborted { reason, at } => {
             ("False", Some(&reason.message), *at)
         }
+        RolloutState::Unverified { reason, at } => ("Unknown", Some(&reason.message), *at),
         RolloutState::Superseded { at } => ("False", None, *at),
         RolloutState::Proposed { reason } | RolloutState::Paused { reason, .. } => {
             ("False", Some(&reason.message), created)

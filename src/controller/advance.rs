@@ -1,7 +1,6 @@
 //! Moving open campaigns on: each change by what was just read of it, each rollout by its changes.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use super::books::Books;
 use super::error::ControllerError;
@@ -15,7 +14,7 @@ use crate::records::campaign::Campaign;
 use crate::rollout::bake::{self, Watch};
 use crate::rollout::change::{self, Action, READ_LAG};
 use crate::rollout::landing::Facts;
-use crate::rollout::{Change, Rollout, RolloutState, State, campaign, command, images, late};
+use crate::rollout::{Change, Phase, Rollout, RolloutState, State, campaign, command, images, late};
 
 /// How many steps one change may take in one pass: register, move, look.
 const STEPS: usize = 4;
@@ -110,11 +109,13 @@ impl Executor<'_> {
         // Taken out while it is worked on: its records are written through `books`.
         let Some(slot) = books.campaigns.get_mut(index) else { return Ok(()) };
         let mut campaign = slot.clone();
+        let name = campaign.rollout.value.name.clone();
         let result = self.work_on(books, &mut campaign).await;
         if let Some(slot) = books.campaigns.get_mut(index) {
             *slot = campaign;
         }
-        result
+        result?;
+        books.tell_the_end_anew(&name, self.now()).await
     }
 
     async fn work_on(&mut self, books: &mut Books, campaign: &mut Campaign) -> Result<(), ControllerError> {
@@ -174,10 +175,15 @@ impl Executor<'_> {
     ) -> Result<bool, ControllerError> {
         let now = self.now();
         let changes: Vec<Change> = campaign.changes.iter().map(|change| change.value.clone()).collect();
-        let day_budget = day_budget(books, campaign, now);
+        // What is being registered is about to move.
+        let registering =
+            campaign.changes.iter().filter(|change| change.value.state.phase() == Phase::Registering).count();
+        let left = books.left_of_the_day(&campaign.rollout.value, &campaign.changes, now);
+        let day_budget = left.saturating_sub(registering);
         let forward = window(&campaign.rollout.value, now).or_else(|| self.unjudged.clone());
         let turn = books.turn;
-        let input = campaign::Input { forward: forward.as_ref(), unwatched, day_budget, turn, now };
+        let elsewhere = books.places_elsewhere(&campaign.rollout.value);
+        let input = campaign::Input { forward: forward.as_ref(), unwatched, day_budget, elsewhere, turn, now };
         let decision = campaign::decide(&campaign.rollout.value, &changes, &input);
         let before = campaign.rollout.value.state.clone();
         let rollout = &mut campaign.rollout.value;
@@ -230,14 +236,7 @@ impl Executor<'_> {
             };
             // Two changes of one service go one after the other.
             if busy.insert(resource) {
-                // Counted before it begins: a crash in between counts one too many, never one too few. Also where this
-                // strategy has no limit: another's counts all.
-                books.record.begun.push(now);
-                books.write_record().await?;
                 self.move_change(books, campaign, *place).await?;
-                if campaign.changes.get(*place).is_some_and(|change| change.value.state == State::Pending) {
-                    books.record.begun.pop();
-                }
             }
         }
         let moved_on = before.phase() != campaign.rollout.value.state.phase()
@@ -256,7 +255,11 @@ impl Executor<'_> {
         let health = campaign.rollout.value.spec.strategy.health.clone();
         self.windows.clone_from(&campaign.rollout.value.spec.strategy.windows);
         for _ in 0..STEPS {
-            let full = campaign::no_room(&campaign.rollout.value, campaign.changes.iter().map(|change| &change.value));
+            let elsewhere = books.others_of_strategy(&campaign.rollout.value).flat_map(|other| &other.changes);
+            let all = campaign.changes.iter().chain(elsewhere).map(|change| &change.value);
+            let full = campaign::no_room(&campaign.rollout.value, all);
+            let left = books.left_of_the_day(&campaign.rollout.value, &campaign.changes, self.now());
+            let full = full.or_else(|| (left == 0).then(campaign::day_is_over));
             let Some(change) = campaign.changes.get_mut(place) else { return Ok(()) };
             let full = full.filter(|_| matches!(change.value.state, State::Registering { .. }));
             let facts = self.facts(&change.value).await;
@@ -275,6 +278,7 @@ impl Executor<'_> {
                 .or(stopped)
                 .or(full);
             let backward = self.gate.frozen(&keys, self.clock, Direction::Back);
+            let returned = books.returned(&change.value);
             let input = change::Input {
                 facts: &facts,
                 registration: books.registration(&change.value),
@@ -282,6 +286,7 @@ impl Executor<'_> {
                 backward: backward.as_ref(),
                 health: &health,
                 previous: previous(books, &change.value),
+                returned: returned.as_deref(),
                 now,
             };
             let step = change::step(&change.value, &input);
@@ -381,7 +386,7 @@ impl Executor<'_> {
                 continue;
             }
             let facts = self.facts(&change.value).await;
-            let cause = match bake::watch(&change.value, &facts) {
+            let cause = match bake::watch(&change.value, &facts, self.now()) {
                 Watch::Stands => continue,
                 Watch::Relapsed(cause) => cause,
                 Watch::Unknown(reason) => {
@@ -450,16 +455,6 @@ fn held_for(state: &State) -> Option<Reason> {
         | State::Deferred { .. }
         | State::Overtaken { .. }
         | State::Gone { .. } => None,
-    }
-}
-
-/// How many changes may still begin in these 24 hours.
-fn day_budget(books: &mut Books, campaign: &Campaign, now: Timestamp) -> usize {
-    let day = Duration::from_secs(24 * 60 * 60);
-    books.record.begun.retain(|begun| *begun + day > now);
-    match campaign.rollout.value.spec.strategy.max_changes_per_day {
-        Some(limit) => (limit as usize).saturating_sub(books.record.begun.len()),
-        None => usize::MAX,
     }
 }
 

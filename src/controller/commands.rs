@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use super::books::Books;
 use super::error::ControllerError;
 use super::execute::Executor;
-use crate::model::{Hold, ReasonCode, Timestamp};
+use crate::model::{Hold, ReasonCode, ServiceArn, Timestamp};
 use crate::records::campaign::Campaign;
 use crate::records::command::{Answer, Ask, Command, Commands};
 use crate::rollout::command::{Request, carry_out};
-use crate::rollout::{RolloutState, State};
+use crate::rollout::{Change, RolloutState, State};
 
 /// What came of the open Commands.
 pub struct Obeyed {
@@ -119,6 +119,11 @@ impl Executor<'_> {
         if campaign.rollout.value.carried_out.as_ref() == Some(&command.id) {
             return Ok(Ok(done));
         }
+        if let Request::Undo { service } = request
+            && let Some(refusal) = built_upon(books, &campaign, service.as_ref())
+        {
+            return Ok(Err(refusal));
+        }
         let before = campaign.rollout.value.state.clone();
         let states: Vec<State> = campaign.changes.iter().map(|change| change.value.state.clone()).collect();
         let mut changes: Vec<_> = campaign.changes.iter().map(|change| change.value.clone()).collect();
@@ -190,4 +195,21 @@ impl Executor<'_> {
             rollout.name
         ))
     }
+}
+
+/// Why an undo has to wait: a later rollout of ours moved a service on from what this one made. Taken back in the other
+/// order, the later fix would be lost with it.
+fn built_upon(books: &Books, campaign: &Campaign, service: Option<&ServiceArn>) -> Option<String> {
+    let asked = |change: &&Change| service.is_none() || change.spec.resource.service() == service;
+    let changes = campaign.changes.iter().map(|change| &change.value).filter(asked).filter(|change| change.stands());
+    let mut later = changes.filter_map(|change| books.built_upon(change));
+    let first = later.next()?;
+    let (name, other, resource) = (&campaign.rollout.value.name, &first.spec.rollout, first.spec.resource.short());
+    let more = match later.count() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    Some(format!(
+        "cannot undo rollout `{name}`: rollout `{other}` has moved `{resource}`{more} on from what it made; undo that first with `plimsoll rollout undo {other}`, or one service at a time with `--service`"
+    ))
 }

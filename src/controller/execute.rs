@@ -19,7 +19,7 @@ use crate::ports::{Alarms, Clock, Ecs, EcsError, Operation, Store};
 use crate::rollout::change::{self, Action};
 use crate::rollout::landing::Facts;
 use crate::rollout::protection::{Protection, to_ask};
-use crate::rollout::setting::TAGS;
+use crate::rollout::setting::{self, Standing, TAGS};
 use crate::rollout::window;
 use crate::rollout::{Back, Change, RegistrationState, State};
 
@@ -225,12 +225,15 @@ impl Executor<'_> {
             (!set.is_empty()).then(|| (Operation::TagResource, json!({ "resourceArn": arn, "tags": set }))),
             (!gone.is_empty()).then(|| (Operation::UntagResource, json!({ "resourceArn": arn, "tagKeys": gone }))),
         ];
-        for (operation, input) in calls.into_iter().flatten() {
+        for (number, (operation, input)) in calls.into_iter().flatten().enumerate() {
+            // After the first call half of it is made: that is ours to finish, or to take back, and nothing to forget.
+            let half = number > 0;
             if let Some(reason) = self.closed(operation, keys, direction(change)).await? {
-                return Ok(Effect::wait(before_call(change, now), reason));
+                return Ok(Effect::wait(if half { change.state.clone() } else { before_call(change, now) }, reason));
             }
             if let Err(error) = self.ecs.call(operation, input).await {
-                return Ok(self.failed(change, &error, now));
+                let effect = self.failed(change, &error, now);
+                return Ok(if half { half_made(change, effect) } else { effect });
             }
         }
         Ok(Effect::on(change.state.clone()))
@@ -265,12 +268,10 @@ impl Executor<'_> {
             !matches!(name.as_str(), "cluster" | "service") && !contains(shown.get(*name), wanted)
         });
         if let Some((name, _)) = differs {
-            let message = format!("ECS accepted `{name}` but does not show it");
-            let reason = Reason::of(ReasonCode::RegisteredDiffers, message);
-            return Ok(Effect::wait(State::Blocked { reason: reason.clone(), at: now }, reason));
+            return Ok(accepted_and_not_shown(change, name, shown, now));
         }
         let state = match &change.state {
-            State::RollingBack { cause, .. } => State::RolledBack { cause: cause.clone(), at: now },
+            State::RollingBack { cause, .. } => State::RolledBack { cause: cause.clone(), at: now, deployment: None },
             _ => State::Succeeded { at: now, deployment: None },
         };
         Ok(Effect::stay(state))
@@ -421,6 +422,33 @@ impl Executor<'_> {
                 protection: Protection::default(),
             },
         }
+    }
+}
+
+/// A call of which another one had been made before: the change stays what it is, or has failed.
+fn half_made(change: &Change, effect: Effect) -> Effect {
+    match (&change.state, &effect.state) {
+        (State::Updating { intent, .. }, State::Blocked { reason, .. }) => {
+            let step = change::fail(None, *intent, reason.clone());
+            Effect { state: step.state, go_on: true, ..effect }
+        }
+        (_, State::Gone { .. } | State::Failed { .. }) => effect,
+        (state, _) => Effect { state: state.clone(), ..effect },
+    }
+}
+
+/// ECS accepted a setting, and its answer shows another. As it was before: the next looks tell whether that becomes what
+/// was sent. Anything else is what ECS made of it, and is taken back.
+fn accepted_and_not_shown(change: &Change, name: &str, shown: &Value, now: Timestamp) -> Effect {
+    let reason = Reason::of(ReasonCode::RegisteredDiffers, format!("ECS accepted `{name}` but does not show it"));
+    let made = matches!(setting::standing(change, shown), Standing::Theirs(_));
+    match &change.state {
+        State::Updating { intent, .. } if made => {
+            let step = change::fail(None, *intent, reason);
+            Effect { state: step.state, reason: step.reason, go_on: true, heard: true }
+        }
+        State::RollingBack { .. } if made => not_taken_back(change, reason, now),
+        state => Effect::wait(state.clone(), reason),
     }
 }
 

@@ -9,6 +9,7 @@ pub mod advance;
 mod alarms;
 mod apply_plan;
 mod begin;
+mod beside;
 pub mod books;
 mod clear;
 pub mod commands;

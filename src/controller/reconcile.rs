@@ -501,14 +501,22 @@ async fn reverify(executor: &mut Executor<'_>, books: &mut Books, fleet: &Fleet)
         if runs {
             let facts = executor.facts(&change.value).await;
             if let Some(state) = crate::rollout::landing::verified_since(&change.value, &facts, executor.now()) {
-                looked_at.push((change.value.name.clone(), state));
+                looked_at.push((change.value.clone(), state));
             }
         }
     }
     drop(all);
-    for (name, state) in looked_at {
+    let failed = looked_at.iter().any(|(_, state)| matches!(state, State::RollingBack { .. }));
+    for (change, state) in looked_at {
         let now = executor.now();
-        books.enter(&name, now, |change| change.enter(state, None, now)).await?;
+        if let State::RollingBack { cause, .. } = &state {
+            // First: a crash in between must not bring it back.
+            books.hold(&change, cause, now).await?;
+        }
+        books.enter(&change.name, now, |change| change.enter(state, None, now)).await?;
+        books.tell_the_end_anew(&change.spec.rollout, now).await?;
     }
-    Ok(())
+    books.sort_out();
+    // What has gone wrong is taken back now, not at the next look.
+    if failed { executor.advance(books).await } else { Ok(()) }
 }

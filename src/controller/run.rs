@@ -278,6 +278,7 @@ fn moves_by_itself(campaign: &Campaign) -> bool {
         RolloutState::Baking { .. } | RolloutState::RollingBack { .. } => true,
         RolloutState::RolledBack { .. }
         | RolloutState::Succeeded { .. }
+        | RolloutState::Unverified { .. }
         | RolloutState::Failed { .. }
         | RolloutState::Aborted { .. }
         | RolloutState::Superseded { .. } => moving,

@@ -116,6 +116,8 @@ reasons! {
     Contested => "change it at its source; or approve the rollout, or `rollout retry NAME`",
     /// The service runs no task that could prove the change.
     NothingRuns => "nothing: it is looked at again when a task runs",
+    /// A wave ended, and none of its changes was verified.
+    NothingVerified => "`rollout status NAME` says why; `rollout retry NAME` tries them again, `resume` goes on without",
     /// The family has a newer ACTIVE revision than the one that runs.
     FamilyAhead => "deploy the family's newest revision, or deregister it",
     /// An unknown top-level member of the task definition.

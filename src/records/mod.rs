@@ -38,7 +38,7 @@
 //! | `command` | what a person asks, and who | people; goes after 30 days | it may wait for a controller that is down |
 //! | `answer` | what became of a Command | the lease holder, once; goes 60 days later | so that it is carried out once, whoever dies in between |
 //! | `lease` | who may write here | controllers, each third of its length | without it two of them would move the same services |
-//! | `target-record` | counters, conditions, changes begun today, fixes that wait for a person | the lease holder, with a full pass | names are not given twice, budgets outlast a restart, and what stopped stays stopped |
+//! | `target-record` | counters, conditions, fixes that wait for a person | the lease holder, with a full pass | names are not given twice, and what stopped stays stopped |
 //! | `rollout` | one campaign and how far it is | the lease holder, with every step | recovery goes on from it, through the same `step` |
 //! | `change` | one resource's way, with its history | the lease holder, before and after every call | the intent is there before the effect |
 //! | `registration` | a revision that is to be made, or was | the lease holder, before and after the call | RegisterTaskDefinition has no token: a lost answer is looked for by it |

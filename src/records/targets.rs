@@ -23,7 +23,7 @@ pub struct TargetRecord {
     /// What keeps passes from being complete.
     #[serde(default)]
     pub conditions: Vec<Reason>,
-    /// When each change began, newest last, of the last 24 hours: `maxChangesPerDay`.
+    /// When each change began, as older programs counted: the histories of the changes tell by now.
     #[serde(default)]
     pub begun: Vec<Timestamp>,
     /// Fixes whose rollout was ended or taken back, and its name: they wait for a person.

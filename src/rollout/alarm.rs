@@ -90,6 +90,7 @@ pub fn matters(rollout: &Rollout, changes: &[Change]) -> bool {
             | RolloutState::RollingBack { .. }
             | RolloutState::RolledBack { .. }
             | RolloutState::Succeeded { .. }
+            | RolloutState::Unverified { .. }
             | RolloutState::Failed { .. }
             | RolloutState::Aborted { .. }
             | RolloutState::Superseded { .. } => false,

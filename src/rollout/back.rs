@@ -6,7 +6,7 @@
 use super::adoption::{is_of, overwritten, sources};
 use super::change::{Action, Input, READ_LAG, Step};
 use super::landing::{CLOCK_SLACK, Expected, Facts, KnownDeployment, Landing, ServiceDeployments};
-use super::landing::{judge, rolled_back, started_by_us};
+use super::landing::{judge, native_wait_back, rolled_back, started_by_us};
 use super::record::Change;
 use super::setting::{self, Standing};
 use super::state::{Back, Progress, State};
@@ -89,13 +89,17 @@ impl Going<'_> {
             return step;
         }
         let cause = self.taking.cause.clone();
-        Step::to(State::RolledBack { cause: cause.clone(), at: self.input.now }, Some(cause))
+        let deploys = !matches!(self.change.spec.kind, ChangeKind::QuietSetting | ChangeKind::ClusterSetting);
+        let primary = self.input.facts.service.known().and_then(Service::primary).filter(|_| deploys);
+        let deployment = primary.map(|primary| primary.id.clone());
+        Step::to(State::RolledBack { cause: cause.clone(), at: self.input.now, deployment }, Some(cause))
     }
 
     /// Our deployment replaced somebody's: what the service had before that must not go over it too.
     fn overwrote(&self, ours: Option<&Deployment>) -> Option<Step> {
         let (change, facts, home) = (self.change, self.input.facts, self.input.previous);
-        if change.spec.kind != ChangeKind::Revision {
+        // What a later change of ours went back from is in the records, and nobody's loss.
+        if change.spec.kind != ChangeKind::Revision || self.input.returned.is_some() {
             return None;
         }
         let active = ours.zip(facts.service.known());
@@ -153,7 +157,8 @@ impl Going<'_> {
     }
 
     fn is_ours(&self, deployment: &Deployment) -> bool {
-        self.taking.deployment == Some(deployment.id.as_str())
+        let id = Some(deployment.id.as_str());
+        self.taking.deployment == id || self.input.returned == id
     }
 
     /// Our deployment, where its identity was never told: it brings our revision; for a setting, it was made since.
@@ -360,8 +365,8 @@ impl Going<'_> {
         if !self.is_home(primary) && Some(&primary.task_definition) != to {
             return self.moved_on(primary);
         }
-        // Where the tasks are counts, by the service's own account. Service deployments are not asked: ours says
-        // "rolled back", which here is what is wanted.
+        // Where the tasks are counts, by the service's own account. Service deployments are asked only what ECS waits
+        // for: ours says "rolled back", which here is what is wanted.
         let facts =
             Facts { deployments: ServiceDeployments::Unavailable { why: String::new() }, ..self.input.facts.clone() };
         let revision = self.change.spec.kind == ChangeKind::Revision;
@@ -376,8 +381,10 @@ impl Going<'_> {
             Landing::Landed { .. } | Landing::NothingRuns(_) => self.done(),
             Landing::Underway { reason, moved, left, native } => {
                 let seen = progress.seen(moved, left, self.input.now);
-                if native {
-                    // What ECS waits for by itself ends when it does, not at our deadline.
+                let stage = native_wait_back(self.input.facts, revision.then_some(&primary.task_definition));
+                let waits = stage.map(|stage| Reason::of(ReasonCode::NativeWait, format!("ECS waits at {stage}")));
+                // What ECS waits for by itself ends when it does, not at our deadline.
+                if let Some(reason) = waits.or_else(|| native.then(|| reason.clone())) {
                     let progress = Progress { at: self.input.now, ..seen };
                     return Step::to(self.at(Back::Watching { to: to.cloned(), progress }), Some(reason));
                 }
@@ -395,6 +402,11 @@ impl Going<'_> {
         let at_it = self.record().is_some_and(|record| {
             matches!(record.status.as_str(), "STOP_REQUESTED" | "ROLLBACK_REQUESTED" | "ROLLBACK_IN_PROGRESS")
         });
+        if at_it && let Some(stage) = native_wait_back(self.input.facts, None) {
+            let progress = Progress { at: self.input.now, ..progress };
+            let reason = Reason::of(ReasonCode::NativeWait, format!("ECS waits at {stage}"));
+            return Step::to(self.at(Back::Watching { to: to.cloned(), progress }), Some(reason));
+        }
         if at_it {
             return self.underway(Reason::of(ReasonCode::RollbackInProgress, "ECS is going back"), to, progress);
         }

@@ -2,11 +2,11 @@
 //!
 //! Only what is ours and primary is judged: a service that somebody deployed since is theirs.
 
-use super::landing::{FAILED_TASKS_IN_A_ROW, Facts, serves};
+use super::landing::{FAILED_TASKS_IN_A_ROW, Facts, serves, verified_since};
 use super::record::Change;
 use super::state::State;
 use crate::model::observed::Task;
-use crate::model::{Observed, Reason, ReasonCode};
+use crate::model::{Observed, Reason, ReasonCode, Timestamp};
 
 /// What was seen of a change that has succeeded and is being watched.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +25,11 @@ pub enum Watch {
 /// or is unhealthy: too few alone may be a scale-out or a Spot stop. `failedTasks` is 0 again as soon as a task runs, so
 /// tasks that die after a while never show there.
 #[must_use]
-pub fn watch(change: &Change, facts: &Facts) -> Watch {
+pub fn watch(change: &Change, facts: &Facts, now: Timestamp) -> Watch {
+    // One that ran no task when it was moved may fail by now.
+    if let Some(State::RollingBack { cause, .. }) = verified_since(change, facts, now) {
+        return Watch::Relapsed(cause);
+    }
     let State::Succeeded { deployment: Some(deployment), at: succeeded } = &change.state else { return Watch::Stands };
     let unknown = |message: String| Watch::Unknown(Reason::of(ReasonCode::NotObserved, message));
     let name = change.spec.resource.short();
@@ -78,8 +82,12 @@ mod tests {
     #[track_caller]
     fn check(facts: &Facts, expected: &str) {
         let state = State::Succeeded { at: at(300), deployment: Some("ours".to_owned()) };
-        let found = watch(&entered(change(ChangeKind::Revision), state, 300), facts);
-        let told = match found {
+        tell(&entered(change(ChangeKind::Revision), state, 300), facts, expected);
+    }
+
+    #[track_caller]
+    fn tell(change: &Change, facts: &Facts, expected: &str) {
+        let told = match watch(change, facts, at(400)) {
             Watch::Stands => "Stands".to_owned(),
             Watch::Relapsed(reason) => format!("Relapsed {}", reason.code.as_str()),
             Watch::Unknown(reason) => format!("Unknown {}", reason.code.as_str()),
@@ -94,7 +102,19 @@ mod tests {
         check(&failing(Scene::landed()), "Relapsed TasksFail");
         check(&failing(Scene::overtaken()), "Stands");
         check(&failing(Scene::landed().created(350)), "Stands");
-        assert_eq!(watch(&change(ChangeKind::Revision), &failing(Scene::landed())), Watch::Stands);
+        tell(&change(ChangeKind::Revision), &failing(Scene::landed()), "Stands");
+    }
+
+    #[test]
+    fn a_change_that_nothing_ran_to_prove_relapses_when_its_tasks_fail() {
+        let reason = crate::rollout::fixture::reason(crate::model::ReasonCode::NothingRuns);
+        let state = State::Unverified { at: at(300), deployment: Some("ours".to_owned()), reason };
+        let mut unverified = entered(change(ChangeKind::Revision), state, 300);
+        unverified.spec.to = Some(crate::rollout::fixture::revision(2));
+        let failing = |scene: Scene| scene.primary(|primary| primary["failedTasks"] = json!(3)).facts(400);
+        tell(&unverified, &failing(Scene::landed()), "Relapsed TasksFail");
+        tell(&unverified, &Scene::landed().facts(400), "Stands");
+        tell(&unverified, &failing(Scene::overtaken()), "Stands");
     }
 
     #[test]

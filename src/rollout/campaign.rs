@@ -20,6 +20,8 @@ pub struct Input<'a> {
     pub unwatched: Option<&'a Reason>,
     /// How many changes may still begin today.
     pub day_budget: usize,
+    /// How many changes of other rollouts of the same strategy have a place.
+    pub elsewhere: usize,
     /// Counts looks: those that were tried and could not begin are tried again in turns.
     pub turn: usize,
     /// The clock.
@@ -67,10 +69,26 @@ pub fn decide(rollout: &Rollout, changes: &[Change], input: &Input<'_>) -> Decis
         RolloutState::RollingBack { cause, asked_at } => rolling_back(rollout, changes, (cause, *asked_at), input),
         RolloutState::RolledBack { .. }
         | RolloutState::Succeeded { .. }
+        | RolloutState::Unverified { .. }
         | RolloutState::Failed { .. }
         | RolloutState::Aborted { .. }
         | RolloutState::Superseded { .. } => Decision::stay(rollout.state.clone(), None),
     }
+}
+
+/// What an ended rollout has come to, where what was unverified when it ended has been proved, or has failed, since.
+#[must_use]
+pub fn ended_otherwise(rollout: &Rollout, changes: &[Change], now: Timestamp) -> Option<RolloutState> {
+    let settled = changes.iter().all(|change| change.state.phase().is_final());
+    let ended = matches!(rollout.state, RolloutState::Succeeded { .. } | RolloutState::Unverified { .. });
+    let state = finish(changes, now).state;
+    // Others may deploy, and people take back, what had been proved: it has succeeded all the same.
+    let news = match (&rollout.state, &state) {
+        (RolloutState::Unverified { .. }, RolloutState::Unverified { .. }) => false,
+        (RolloutState::Unverified { .. }, _) | (_, RolloutState::Failed { .. }) => true,
+        _ => false,
+    };
+    (ended && settled && news).then_some(state)
 }
 
 /// Why a change of this rollout that has not touched its resource may not go on: nothing more starts.
@@ -85,7 +103,7 @@ pub fn stopped(rollout: &Rollout) -> Option<&Reason> {
         RolloutState::Scheduled | RolloutState::Progressing { .. } | RolloutState::Baking { .. } => {
             rollout.alarms.standing.holds()
         }
-        RolloutState::Succeeded { .. } | RolloutState::Superseded { .. } => None,
+        RolloutState::Succeeded { .. } | RolloutState::Unverified { .. } | RolloutState::Superseded { .. } => None,
     }
 }
 
@@ -116,6 +134,7 @@ fn wave_alarmed(rollout: &Rollout, changes: &[Change]) -> Option<Decision> {
         | RolloutState::RollingBack { .. }
         | RolloutState::RolledBack { .. }
         | RolloutState::Succeeded { .. }
+        | RolloutState::Unverified { .. }
         | RolloutState::Failed { .. }
         | RolloutState::Aborted { .. }
         | RolloutState::Superseded { .. } => return None,
@@ -167,6 +186,25 @@ fn wave_failed(rollout: &Rollout, changes: &[Change], wave: usize) -> Option<Rea
             record.name
         );
         Reason::of(ReasonCode::ChangeFailed, message)
+    })
+}
+
+/// A wave of which nothing was verified, because none of its members could be changed or ran a task: the next does not
+/// start on that, where there is a next.
+fn wave_proves_nothing(rollout: &Rollout, changes: &[Change], wave: usize) -> Option<Reason> {
+    let record = rollout.spec.waves.get(wave)?;
+    let members: Vec<&Change> = changes.iter().filter(|change| change.spec.wave == wave).collect();
+    let first = members.first()?;
+    let proved = members.iter().any(|change| matches!(change.state, State::Succeeded { .. }) || change.failed());
+    let accepted = members.iter().all(|change| rollout.spec.accepted_failures.contains(&change.name));
+    let more = changes.iter().any(|change| change.spec.wave > wave && change.state == State::Pending);
+    (!proved && !accepted && more).then(|| {
+        let (number, name, count) = (wave + 1, &record.name, members.len());
+        let first = example(Some(first));
+        Reason::of(
+            ReasonCode::NothingVerified,
+            format!("none of {count} changes of wave {number} (`{name}`) was verified{first}"),
+        )
     })
 }
 
@@ -226,22 +264,29 @@ fn progressing(rollout: &Rollout, changes: &[Change], wave: usize, input: &Input
     };
     let mut tried: Vec<usize> = pending(true).collect();
     let busy = changes.iter().filter(|change| is_begun(change)).count();
-    let room = (record.max_in_flight as usize).saturating_sub(busy);
+    let room = (record.max_in_flight as usize).saturating_sub(busy + input.elsewhere);
     // In turns: the first ones may be frozen for long, and those after them not.
     let first = input.turn.wrapping_mul(room).checked_rem(tried.len()).unwrap_or(0);
     tried.rotate_left(first);
     let waiting: Vec<usize> = pending(false).chain(tried).collect();
     if waiting.is_empty() || room == 0 {
-        let message = format!("{busy} changes of wave {} (`{name}`) are in flight", wave + 1);
-        let reason = rollout.alarms.standing.holds().cloned();
-        return Decision::stay(state, reason.or_else(|| Some(Reason::of(ReasonCode::Progressing, message))));
+        let reason = if input.elsewhere > 0 && busy == 0 {
+            let (others, limit, strategy) = (input.elsewhere, record.max_in_flight, &rollout.spec.strategy_name);
+            let message = format!(
+                "{others} changes of other rollouts of strategy `{strategy}` are in flight, {limit} are allowed"
+            );
+            Reason::of(ReasonCode::MaxInFlight, message)
+        } else {
+            let message = format!("{busy} changes of wave {} (`{name}`) are in flight", wave + 1);
+            Reason::of(ReasonCode::Progressing, message)
+        };
+        return Decision::stay(state, rollout.alarms.standing.holds().cloned().or(Some(reason)));
     }
     if let Some(reason) = input.forward.or(rollout.alarms.standing.holds()) {
         return Decision::stay(state, Some(reason.clone()));
     }
     if input.day_budget == 0 {
-        let message = "as many changes as maxChangesPerDay allows have begun in the last 24 hours";
-        return Decision::stay(state, Some(Reason::of(ReasonCode::MaxChangesPerDay, message)));
+        return Decision::stay(state, Some(day_is_over()));
     }
     let begin: Vec<usize> = waiting.into_iter().take(room.min(input.day_budget)).collect();
     let tried = begin.first().and_then(|index| changes.get(*index)).and_then(|change| change.waiting.clone());
@@ -252,17 +297,33 @@ fn progressing(rollout: &Rollout, changes: &[Change], wave: usize, input: &Input
     Decision { begin, ..Decision::stay(state, Some(reason)) }
 }
 
+/// Why nothing more moves today.
+#[must_use]
+pub fn day_is_over() -> Reason {
+    let message = "as many changes as maxChangesPerDay allows have moved in the last 24 hours";
+    Reason::of(ReasonCode::MaxChangesPerDay, message)
+}
+
+/// How many places a rollout takes of its strategy's: what is in flight and, unless the rollout is stopped, what is about to
+/// be. Registering waits for a person then, and so would whoever waited for it.
+#[must_use]
+pub fn places<'a>(rollout: &Rollout, changes: impl Iterator<Item = &'a Change>) -> usize {
+    let goes_on = stopped(rollout).is_none();
+    changes.filter(|change| change.state.phase().is_in_flight() || (goes_on && is_begun(change))).count()
+}
+
 /// In flight, or about to be: registering already takes a place.
 fn is_begun(change: &Change) -> bool {
     change.state.phase().is_in_flight() || change.state.phase() == Phase::Registering
 }
 
-/// Why a change that has only registered waits: what is being taken back meanwhile has taken its place.
+/// Why a change that has only registered waits: what is being taken back meanwhile has taken its place. `changes` are those
+/// of every rollout of the strategy. A wave's own `maxInFlight` takes the place of the strategy's, larger or smaller.
 #[must_use]
 pub fn no_room<'a>(rollout: &Rollout, changes: impl Iterator<Item = &'a Change>) -> Option<Reason> {
     let strategy = rollout.spec.strategy.max_in_flight;
     let wave = rollout.state.wave().and_then(|wave| rollout.spec.waves.get(wave));
-    let limit = wave.map_or(strategy, |wave| wave.max_in_flight.min(strategy)) as usize;
+    let limit = wave.map_or(strategy, |wave| wave.max_in_flight) as usize;
     let flying = changes.filter(|change| change.state.phase().is_in_flight()).count();
     let message = || format!("{flying} changes are in flight, {limit} are allowed");
     (flying >= limit).then(|| Reason::of(ReasonCode::MaxInFlight, message()))
@@ -281,6 +342,9 @@ fn wave_over(rollout: &Rollout, changes: &[Change], wave: usize, input: &Input<'
         wave_failed(rollout, changes, wave).and_then(|reason| on_failure(rollout, changes, wave, reason))
     {
         return decision;
+    }
+    if let Some(reason) = wave_proves_nothing(rollout, changes, wave) {
+        return Decision::stay(RolloutState::Paused { wave, reason: reason.clone() }, Some(reason));
     }
     let Some(record) = rollout.spec.waves.get(wave) else { return finish(changes, input.now) };
     let stands = changes.iter().any(|change| change.spec.wave == wave && change.stands());
@@ -345,8 +409,16 @@ fn finish(changes: &[Change], now: Timestamp) -> Decision {
     if !changes.is_empty() && changes.iter().all(dropped) {
         return Decision::stay(RolloutState::Superseded { at: now }, None);
     }
-    if failed == 0 && (changes.is_empty() || changes.iter().any(Change::stands)) {
+    let proved = |change: &Change| matches!(change.state, State::Succeeded { .. });
+    if failed == 0 && (changes.is_empty() || changes.iter().any(proved)) {
         return Decision::stay(RolloutState::Succeeded { at: now }, None);
+    }
+    let unverified = changes.iter().filter(|change| change.stands()).count();
+    if failed == 0 && unverified > 0 {
+        let message =
+            format!("{unverified} of {} changes were made where no task runs, and none is proved", changes.len());
+        let reason = Reason::of(ReasonCode::NothingRuns, message);
+        return Decision::stay(RolloutState::Unverified { reason: reason.clone(), at: now }, Some(reason));
     }
     if failed == 0 && !changes.iter().any(|change| matches!(change.state, State::Blocked { .. })) {
         // Others deployed, or deleted, what it was about: there is nothing left of it to succeed or fail.
@@ -400,11 +472,29 @@ fn rolling_back(
             let reason = Reason::of(ReasonCode::ChangeFailed, message);
             return Decision::stay(RolloutState::Failed { reason: reason.clone(), at: input.now }, Some(reason));
         }
-        return Decision::stay(RolloutState::RolledBack { cause: cause.clone(), at: input.now }, Some(cause.clone()));
+        return back(changes, cause, input.now);
     }
     let message = format!("{} changes are still to be taken back", busy + standing.len());
     let reason = Reason::of(ReasonCode::RollbackInProgress, message);
     Decision { take_back, drop, ..Decision::stay(rollout.state.clone(), Some(reason)) }
+}
+
+/// All that could be taken back has been. What somebody deployed since was left alone, and is said; where it was all of it,
+/// nothing was taken back.
+fn back(changes: &[Change], cause: &Reason, now: Timestamp) -> Decision {
+    let moved_on = changes.iter().filter(|change| change.moved_on()).count();
+    let taken_back = changes.iter().filter(|change| change.state.phase() == Phase::RolledBack).count();
+    if moved_on == 0 {
+        return Decision::stay(RolloutState::RolledBack { cause: cause.clone(), at: now }, Some(cause.clone()));
+    }
+    let others = format!("{moved_on} changes were deployed over since, and are left alone");
+    if taken_back == 0 {
+        let message = format!("nothing was taken back ({}): {others}", cause.message);
+        let reason = Reason::of(ReasonCode::MovedOn, message);
+        return Decision::stay(RolloutState::Failed { reason: reason.clone(), at: now }, Some(reason));
+    }
+    let cause = Reason { message: format!("{}; {others}", cause.message), ..cause.clone() };
+    Decision::stay(RolloutState::RolledBack { cause: cause.clone(), at: now }, Some(cause))
 }
 
 #[cfg(test)]

@@ -38,6 +38,8 @@ pub struct Input<'a> {
     pub health: &'a HealthSpec,
     /// The revision to go back to, where that is not the one it came from.
     pub previous: Option<&'a TaskDefinitionArn>,
+    /// The deployment by which a later change of ours went back to what this one made.
+    pub returned: Option<&'a str>,
     /// The clock.
     pub now: Timestamp,
 }

@@ -129,9 +129,10 @@ pub fn carry_out(
             rollout.state = RolloutState::Paused { wave, reason };
             Ok(())
         }
-        (Request::Resume, RolloutState::Paused { wave, .. }) => {
-            rollout.spec.accepted_failures =
-                changes.iter().filter(|change| change.failed()).map(|change| change.name.clone()).collect();
+        (Request::Resume, RolloutState::Paused { wave, reason }) => {
+            let proved_nothing = |change: &Change| is_of_idle_wave(reason, *wave, change);
+            let accepted = changes.iter().filter(|change| change.failed() || proved_nothing(change));
+            rollout.spec.accepted_failures = accepted.map(|change| change.name.clone()).collect();
             rollout.state = RolloutState::Progressing { wave: *wave };
             forget_alarms(rollout);
             Ok(())
@@ -145,9 +146,15 @@ pub fn carry_out(
             rollout.state = RolloutState::Superseded { at: now };
             Ok(())
         }
-        (Request::Retry, RolloutState::Paused { wave, .. }) => {
+        (Request::Retry, RolloutState::Paused { wave, reason }) => {
             let wave = *wave;
-            for change in changes.iter_mut().filter(|change| change.failed() && change.state.phase().is_final()) {
+            let never_began = |change: &Change| {
+                is_of_idle_wave(reason, wave, change)
+                    && matches!(change.state, State::Blocked { .. } | State::Deferred { .. })
+            };
+            let again =
+                |change: &&mut Change| change.failed() && change.state.phase().is_final() || never_began(change);
+            for change in changes.iter_mut().filter(again) {
                 change.enter(State::Pending, None, now);
                 change.spec.wave = wave;
             }
@@ -211,6 +218,11 @@ fn forget_alarms(rollout: &mut Rollout) {
     if !matches!(rollout.alarms.standing, Alarms::Fired { .. }) {
         rollout.alarms = AlarmWatch::default();
     }
+}
+
+/// Whether it is of the wave that a rollout stopped after because nothing of it was verified.
+fn is_of_idle_wave(reason: &Reason, wave: usize, change: &Change) -> bool {
+    reason.code == ReasonCode::NothingVerified && change.spec.wave == wave
 }
 
 fn is_being_undone(change: &Change) -> bool {

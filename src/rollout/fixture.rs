@@ -381,6 +381,7 @@ impl Given {
             backward: self.backward.as_ref(),
             health: &HEALTH,
             previous: self.previous.as_ref(),
+            returned: None,
             now,
         };
         step(change, &input)

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::change::READ_LAG;
 use super::protection::{self, Protection};
 use super::record::Change;
-use super::state::State;
+use super::state::{Back, State};
 use crate::model::observed::{Deployment, Service, ServiceDeployment, Task};
 use crate::model::spec::LaunchType;
 use crate::model::{Observed, Reason, ReasonCode, TaskDefinitionArn, Timestamp};
@@ -291,6 +291,20 @@ fn native_wait(deployment: &ServiceDeployment) -> Option<&str> {
     (ongoing && waits).then(|| stage.unwrap_or("a lifecycle hook"))
 }
 
+/// What ECS itself waits for on the way back: in a deployment that brings `to` again, for a setting in the newest; and at a
+/// hook while it rolls ours back. The stage of one that rolls back may be the one in which it was stopped, so that alone is
+/// no wait.
+pub(super) fn native_wait_back<'a>(facts: &'a Facts, to: Option<&TaskDefinitionArn>) -> Option<&'a str> {
+    let ServiceDeployments::Known(list) = &facts.deployments else { return None };
+    let newest = list.iter().max_by_key(|known| known.deployment.created_at)?;
+    let deployment = &newest.deployment;
+    if deployment.status == "ROLLBACK_IN_PROGRESS" && deployment.hook_waiting {
+        return Some(deployment.lifecycle_stage.as_deref().unwrap_or("a lifecycle hook"));
+    }
+    let brings = to.is_none() || newest.task_definition.as_ref() == to;
+    native_wait(deployment).filter(|_| brings)
+}
+
 /// Why the last task of our deployment stopped, in ECS's words. Spot and scale-in stops are no failures.
 fn last_words(facts: &Facts, deployment: &str) -> String {
     let Some(tasks) = facts.tasks.known() else { return String::new() };
@@ -304,7 +318,8 @@ fn last_words(facts: &Facts, deployment: &str) -> String {
         .unwrap_or_default()
 }
 
-/// What has become of a change that nothing ran to prove: proved by now, overtaken, or gone. `None`: still unverified.
+/// What has become of a change that nothing ran to prove: proved by now, failed and to be taken back, overtaken, or gone.
+/// `None`: still unverified.
 #[must_use]
 pub fn verified_since(change: &Change, facts: &Facts, now: Timestamp) -> Option<State> {
     let State::Unverified { at, deployment, .. } = &change.state else { return None };
@@ -319,7 +334,11 @@ pub fn verified_since(change: &Change, facts: &Facts, now: Timestamp) -> Option<
         Landing::Landed { .. } => Some(State::Succeeded { at: now, deployment: deployment.clone() }),
         Landing::Gone => Some(State::Gone { at: now }),
         Landing::Overtaken(reason) => Some(State::Overtaken { reason, at: now }),
-        Landing::NothingRuns(_) | Landing::Underway { .. } | Landing::Failed(_) | Landing::Unknown(_) => None,
+        Landing::Failed(cause) => {
+            let deployment = deployment.clone();
+            Some(State::RollingBack { cause, deployment, intent: *at, back: Back::Deciding })
+        }
+        Landing::NothingRuns(_) | Landing::Underway { .. } | Landing::Unknown(_) => None,
     }
 }
 

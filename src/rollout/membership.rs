@@ -14,7 +14,7 @@ use crate::model::spec::Approval;
 /// Changes of later waves that take the places of members of `wave` that came to nothing, by their places in the list.
 ///
 /// First whatever brings a fix that no member brings any more, then in the order of the plan; a resource joins with all
-/// of its changes or not at all. Nobody joins where a person approves each wave: they approved those services.
+/// of its changes or not at all. As many as are missing; for the first wave, which tries every fix, as many as that takes. Nobody joins where a person approves each wave: they approved those services.
 #[must_use]
 pub fn replacements(rollout: &Rollout, changes: &[Change], wave: usize) -> Vec<usize> {
     let Some(record) = rollout.spec.waves.get(wave) else { return Vec::new() };
@@ -37,13 +37,18 @@ pub fn replacements(rollout: &Rollout, changes: &[Change], wave: usize) -> Vec<u
         .collect();
     candidates.sort_by_key(|of| of.first().map(|(place, _)| *place));
     let mut join = Vec::new();
-    while missing > 0 && !candidates.is_empty() {
+    while !candidates.is_empty() {
         let brings = |of: &&&Vec<(usize, &Change)>| fixes([**of]).intersection(&uncovered).next().is_some();
-        let next = candidates.iter().position(|of| brings(&of)).unwrap_or(0);
+        let next = match candidates.iter().position(|of| brings(&of)) {
+            // The first wave grows until each fix is tried in it.
+            Some(next) if missing > 0 || wave == 0 => next,
+            _ if missing > 0 => 0,
+            _ => break,
+        };
         let chosen = candidates.remove(next);
         uncovered.retain(|fix| !fixes([chosen]).contains(*fix));
         join.extend(chosen.iter().map(|(place, _)| *place));
-        missing -= 1;
+        missing = missing.saturating_sub(1);
     }
     join.sort_unstable();
     join

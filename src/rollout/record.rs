@@ -60,7 +60,7 @@ pub struct RolloutSpec {
     pub fixes: Vec<String>,
     /// How many services the target has: what shares of all are counted from.
     pub services: usize,
-    /// The names of the failed changes that a person has resumed over: they stop it no more.
+    /// The names of the changes that failed, or proved nothing, and that a person has resumed over: they stop it no more.
     #[serde(default)]
     pub accepted_failures: Vec<String>,
     /// Its waves, with how many resources each was planned with.
@@ -218,6 +218,24 @@ impl Change {
     pub fn has_not_been_tried_since(&self, asked_at: Timestamp) -> bool {
         let tried = self.last_entered(Phase::RollingBack);
         matches!(self.state, State::Failed { .. }) && tried.is_none_or(|tried| tried < asked_at)
+    }
+
+    /// How often its resource was told to move since then. What is known not to have been called was no move.
+    #[must_use]
+    pub fn moves_since(&self, since: Timestamp) -> usize {
+        let told = |(place, entry): &(usize, &HistoryEntry)| {
+            let next = self.history.get(place + 1).map(|next| next.phase);
+            entry.phase == Phase::Updating
+                && entry.at > since
+                && !matches!(next, Some(Phase::Pending | Phase::Registering))
+        };
+        self.history.iter().enumerate().filter(told).count()
+    }
+
+    /// Whether it was to be taken back, and was left alone because somebody had deployed since.
+    #[must_use]
+    pub fn moved_on(&self) -> bool {
+        matches!(&self.state, State::Overtaken { reason, .. } if reason.code == ReasonCode::MovedOn)
     }
 
     /// Whether it has moved its resource and stands.

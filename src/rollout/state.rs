@@ -83,6 +83,10 @@ pub enum State {
         cause: Reason,
         /// When.
         at: Timestamp,
+        /// The deployment that brought back what was there before, where one did: an earlier change of ours that made that
+        /// can be taken back from it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        deployment: Option<String>,
     },
     /// It failed, and could not be proved to be taken back.
     Failed {
@@ -341,6 +345,13 @@ pub enum RolloutState {
         /// When.
         at: Timestamp,
     },
+    /// What was changed runs no task, so nothing has been proved. Judged again when tasks run.
+    Unverified {
+        /// Why.
+        reason: Reason,
+        /// When.
+        at: Timestamp,
+    },
     /// It ended with failures.
     Failed {
         /// Which.
@@ -375,6 +386,7 @@ impl RolloutState {
             Self::RollingBack { .. } => "RollingBack",
             Self::RolledBack { .. } => "RolledBack",
             Self::Succeeded { .. } => "Succeeded",
+            Self::Unverified { .. } => "Unverified",
             Self::Failed { .. } => "Failed",
             Self::Aborted { .. } => "Aborted",
             Self::Superseded { .. } => "Superseded",
@@ -388,6 +400,7 @@ impl RolloutState {
             self,
             Self::RolledBack { .. }
                 | Self::Succeeded { .. }
+                | Self::Unverified { .. }
                 | Self::Failed { .. }
                 | Self::Aborted { .. }
                 | Self::Superseded { .. }

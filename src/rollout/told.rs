@@ -89,7 +89,9 @@ pub const fn reason_of(state: &RolloutState) -> Option<&Reason> {
     match state {
         RolloutState::Proposed { reason } | RolloutState::Paused { reason, .. } => Some(reason),
         RolloutState::RollingBack { cause, .. } | RolloutState::RolledBack { cause, .. } => Some(cause),
-        RolloutState::Failed { reason, .. } | RolloutState::Aborted { reason, .. } => Some(reason),
+        RolloutState::Unverified { reason, .. }
+        | RolloutState::Failed { reason, .. }
+        | RolloutState::Aborted { reason, .. } => Some(reason),
         RolloutState::Scheduled
         | RolloutState::Progressing { .. }
         | RolloutState::Baking { .. }
@@ -129,6 +131,9 @@ pub fn next(rollout: &Rollout, counts: &Counts) -> String {
                 format!("nothing is needed; `plimsoll rollout pause {name}` begins nothing more, {undo}")
             }
         }
+        RolloutState::Paused { reason, .. } if reason.code == ReasonCode::NothingVerified => format!(
+            "`plimsoll rollout retry {name}` tries that wave again, `resume` goes on without a proof, `abort` ends it here, {undo}"
+        ),
         RolloutState::Paused { .. } if counts.failed + counts.rolled_back > 0 => format!(
             "`plimsoll rollout resume {name}` goes on without what failed, `retry` tries it again, `abort` ends it here, {undo}"
         ),
@@ -142,6 +147,11 @@ pub fn next(rollout: &Rollout, counts: &Counts) -> String {
             )
         }
         RolloutState::Succeeded { .. } => format!("nothing is needed; {undo}"),
+        RolloutState::Unverified { .. } => format!("nothing is needed: it is looked at again when tasks run; {undo}"),
+        RolloutState::Failed { reason, .. } if reason.code == ReasonCode::MovedOn => {
+            "nothing was taken back: what was deployed since is left alone; the fix stays off until `plimsoll rollout retry`"
+                .to_owned()
+        }
         RolloutState::Failed { .. } => format!("see why above and in `plimsoll events --for Rollout/{name}`; {undo}"),
         RolloutState::Aborted { .. } => {
             format!("what was changed stands; `plimsoll rollout retry {name}` lets the rest go on, {undo}")

@@ -12,12 +12,12 @@ use crate::model::Span;
 pub struct StrategySpec {
     /// In this order. What no wave takes goes into one more at the end.
     pub waves: Vec<WaveSpec>,
-    /// Changes at once, going back included.
+    /// Changes at once, going back included, of all rollouts of the strategy in the target.
     pub max_in_flight: u32,
-    /// Of the target's services: a larger plan waits as Proposed. `None`: 10 %, but at least 10 services.
+    /// Of the target's services, those that cannot be touched yet included: a larger plan waits as Proposed. `None`: 10 %, but at least 10 services.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_affected: Option<Amount>,
-    /// Changes started in any 24 hours.
+    /// Changes that may move their resource in any 24 hours, of all rollouts of the strategy; going back is not counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_changes_per_day: Option<u32>,
     /// Failed changes the rollout tolerates; one more and `onFailure` happens.
@@ -95,7 +95,7 @@ pub struct WaveSpec {
     pub selector: Option<Selector>,
     /// How long to watch after its last change was verified.
     pub bake: Span,
-    /// Changes at once in this wave.
+    /// Changes at once while this wave is under way, instead of the strategy's, larger or smaller.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_in_flight: Option<u32>,
     /// Failures this wave may have and the next still start.

@@ -186,7 +186,7 @@ fn a_wave_that_an_alarm_failed_is_remembered_until_all_of_it_is_back() {
         check(&rollout, &states, &quiet(), "Fired 0 Alarm");
         assert_eq!(told(&look(&rollout, &in_states(&states), None, at(NOW)).standing), "Fired 0 Alarm");
     }
-    let back = || State::RolledBack { cause: reason(ReasonCode::Alarm), at: at(900) };
+    let back = || State::RolledBack { cause: reason(ReasonCode::Alarm), at: at(900), deployment: None };
     check(&rollout, &[back(), back()], &quiet(), "Quiet");
     check(&rollout, &[back(), back()], &red(700), "InAlarm Alarm");
 }

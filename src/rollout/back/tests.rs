@@ -237,6 +237,37 @@ fn a_change_is_taken_back_when_every_task_is() {
 }
 
 #[test]
+fn what_ecs_waits_for_on_the_way_back_is_no_time_without_progress() {
+    let mut long = revision_going(watching(FAILED_AT));
+    if let State::RollingBack { back: Back::Watching { progress, .. }, .. } = &mut long.state {
+        *progress = Progress { moved: 2, left: 2, at: at(NOW - TIMEOUT) };
+    }
+    let going = |status: &str, number: u32, members: serde_json::Value| {
+        Scene::empty()
+            .deployment("back", "PRIMARY", 1, FAILED_AT + 1, "IN_PROGRESS")
+            .deployment("ours", "ACTIVE", 2, INTENT + 1, "COMPLETED")
+            .record("SUCCESSFUL", 2, INTENT + 1)
+            .record_with(status, number, FAILED_AT + 1, |record| {
+                record.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+            })
+            .tasks(2, 1, "back")
+            .tasks(2, 2, "ours")
+    };
+    let hook = json!({ "lifecycleHookDetails": [{ "hookId": "h", "status": "AWAITING_ACTION" }] });
+    let at_stage = |stage: &str| json!({ "lifecycleStage": stage });
+    for stage in ["BAKE_TIME", "PRODUCTION_TRAFFIC_SHIFT", "TEST_TRAFFIC_SHIFT"] {
+        check(&long, &going("IN_PROGRESS", 1, at_stage(stage)), "RollingBack Watching | - | NativeWait");
+        // Where ours was stopped: it tells nothing of the way back.
+        check(&long, &going("ROLLBACK_IN_PROGRESS", 2, at_stage(stage)), "Failed | - | ProgressTimeout");
+        // Somebody's.
+        check(&long, &going("IN_PROGRESS", 9, at_stage(stage)), "Failed | - | ProgressTimeout");
+    }
+    check(&long, &going("IN_PROGRESS", 1, hook.clone()), "RollingBack Watching | - | NativeWait");
+    check(&long, &going("ROLLBACK_IN_PROGRESS", 2, hook), "RollingBack Watching | - | NativeWait");
+    check(&long, &going("IN_PROGRESS", 1, at_stage("SCALE_UP")), "Failed | - | ProgressTimeout");
+}
+
+#[test]
 fn ecs_may_go_back_to_its_own_revision_though_ours_was_made_again() {
     for back in [Back::Deciding, stopping(NOW - 5), updating(NOW - 5)] {
         let scene = Scene::taken_back();

@@ -5,6 +5,8 @@ use crate::rollout::command::{Request, carry_out};
 use crate::rollout::fixture::{at, changes, entered, numbered, reason, revision, rollout};
 use crate::rollout::state::{Back, Progress};
 
+mod endings;
+
 const NOW: i64 = 1000;
 
 fn updating() -> State {
@@ -28,7 +30,7 @@ fn going_back(cause: ReasonCode) -> State {
 }
 
 fn taken_back() -> State {
-    State::RolledBack { cause: reason(ReasonCode::TasksFail), at: at(950) }
+    State::RolledBack { cause: reason(ReasonCode::TasksFail), at: at(950), deployment: None }
 }
 
 fn blocked() -> State {
@@ -45,7 +47,7 @@ fn in_states(sizes: &[usize], states: &[State]) -> Vec<Change> {
 }
 
 fn open() -> Input<'static> {
-    Input { forward: None, unwatched: None, day_budget: usize::MAX, turn: 0, now: at(NOW) }
+    Input { forward: None, unwatched: None, day_budget: usize::MAX, elsewhere: 0, turn: 0, now: at(NOW) }
 }
 
 /// A decision in a line: the state with its wave, what is done to which change, the reason's code.
@@ -107,6 +109,50 @@ fn registering_and_going_back_take_a_place() {
     check(&rollout(&sizes), &in_states(&sizes, &busy), "Progressing 0 begin [4]");
     let full: Vec<State> = busy.into_iter().chain([stabilizing()]).collect();
     check(&rollout(&sizes), &in_states(&sizes, &full), "Progressing 0 (Progressing)");
+}
+
+#[test]
+fn the_budget_is_the_strategys_and_a_waves_own_takes_its_place() {
+    let sizes = [8];
+    let list = in_states(&sizes, &[stabilizing()]);
+    let beside = |elsewhere| Input { elsewhere, ..open() };
+    check_with(&rollout(&sizes), &list, &beside(3), "Progressing 0 begin [1]");
+    check_with(&rollout(&sizes), &list, &beside(4), "Progressing 0 (Progressing)");
+    check_with(&rollout(&sizes), &changes(&sizes), &beside(5), "Progressing 0 (MaxInFlight)");
+    // Taking back is in nobody's way.
+    let back = with(rollout(&sizes), |rollout| {
+        rollout.state = RolloutState::RollingBack { cause: reason(ReasonCode::UndoneByPerson), asked_at: None };
+    });
+    let stands = in_states(&[1], &[succeeded()]);
+    check_with(&back, &stands, &beside(5), "RollingBack back [0] (RollbackInProgress)");
+    for (own, full) in [(1, true), (2, false), (9, false)] {
+        let wave = with(rollout(&sizes), |rollout| {
+            rollout.spec.strategy.max_in_flight = 1;
+            rollout.spec.waves[0].max_in_flight = own;
+        });
+        assert_eq!(no_room(&wave, list.iter()).is_some(), full, "{own}");
+        check(
+            &wave,
+            &list,
+            if full {
+                "Progressing 0 (Progressing)"
+            } else if own == 2 {
+                "Progressing 0 begin [1]"
+            } else {
+                "Progressing 0 begin [1, 2, 3, 4, 5, 6, 7]"
+            },
+        );
+    }
+}
+
+#[test]
+fn what_has_only_registered_takes_nobodys_place_while_its_rollout_is_stopped() {
+    let list = in_states(&[3], &[State::Registering { since: at(900) }, stabilizing(), succeeded()]);
+    assert_eq!(places(&rollout(&[3]), list.iter()), 2);
+    let paused = with(rollout(&[3]), |rollout| {
+        rollout.state = RolloutState::Paused { wave: 0, reason: reason(ReasonCode::PausedByPerson) };
+    });
+    assert_eq!(places(&paused, list.iter()), 1);
 }
 
 #[test]
@@ -364,6 +410,7 @@ fn a_rollout_that_has_ended_decides_nothing() {
     for state in [
         RolloutState::RolledBack { cause: reason(ReasonCode::UndoneByPerson), at: at(1) },
         RolloutState::Succeeded { at: at(1) },
+        RolloutState::Unverified { reason: reason(ReasonCode::NothingRuns), at: at(1) },
         RolloutState::Failed { reason: reason(ReasonCode::ChangeFailed), at: at(1) },
         RolloutState::Aborted { reason: reason(ReasonCode::AbortedByPerson), at: at(1) },
         RolloutState::Superseded { at: at(1) },

@@ -306,7 +306,7 @@ fn a_state_that_is_final_stays_as_it_is() {
     let finals = [
         State::Succeeded { at: at(1), deployment: Some("ours".to_owned()) },
         State::Unverified { at: at(1), deployment: None, reason: why() },
-        State::RolledBack { cause: why(), at: at(1) },
+        State::RolledBack { cause: why(), at: at(1), deployment: None },
         State::Failed { cause: why(), reason: why(), at: at(1) },
         State::Quarantined { reason: why(), at: at(1) },
         State::Blocked { reason: why(), at: at(1) },

@@ -95,7 +95,11 @@ fn approving_twice_approves_one_wave() {
 }
 
 fn failed(change: &Change) -> Change {
-    entered(change.clone(), State::RolledBack { cause: reason(ReasonCode::TasksFail), at: at(900) }, 900)
+    entered(
+        change.clone(),
+        State::RolledBack { cause: reason(ReasonCode::TasksFail), at: at(900), deployment: None },
+        900,
+    )
 }
 
 fn paused(sizes: &[usize]) -> (Rollout, Vec<Change>) {
@@ -192,8 +196,11 @@ fn undo_of_one_service_takes_back_that_one_and_begins_nothing_more_on_it() {
     let once = (rollout.clone(), list.clone());
     carry_out(&mut rollout, &mut list, &request, "alice", at(1001)).unwrap();
     assert_eq!((&rollout, &list), (&once.0, &once.1), "asking twice is asking once");
-    list[0] =
-        entered(list[0].clone(), State::RolledBack { cause: reason(ReasonCode::UndoneByPerson), at: at(1002) }, 1002);
+    list[0] = entered(
+        list[0].clone(),
+        State::RolledBack { cause: reason(ReasonCode::UndoneByPerson), at: at(1002), deployment: None },
+        1002,
+    );
     let again = carry_out(&mut rollout, &mut list, &request, "alice", at(1003));
     assert!(matches!(again, Err(RefusedRequest::NoSuchChange { .. })));
 }

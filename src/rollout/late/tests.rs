@@ -28,7 +28,7 @@ fn sending_back(intent: i64) -> Back {
 }
 
 fn rolled_back() -> State {
-    State::RolledBack { cause: reason(ReasonCode::UndoneByPerson), at: at(OVER) }
+    State::RolledBack { cause: reason(ReasonCode::UndoneByPerson), at: at(OVER), deployment: None }
 }
 
 fn overtaken() -> State {

@@ -93,7 +93,9 @@ impl World {
             (State::RollingBack { cause, .. }, Fate::CannotGoBack) => {
                 State::Failed { cause: cause.clone(), reason: why(), at: now }
             }
-            (State::RollingBack { cause, .. }, _) => State::RolledBack { cause: cause.clone(), at: now },
+            (State::RollingBack { cause, .. }, _) => {
+                State::RolledBack { cause: cause.clone(), at: now, deployment: None }
+            }
             _ => return,
         };
         let cause = match &next {
@@ -146,6 +148,7 @@ impl World {
                 forward,
                 unwatched: None,
                 day_budget: usize::MAX,
+                elsewhere: 0,
                 turn: self.begun.len(),
                 now: at(self.second),
             };

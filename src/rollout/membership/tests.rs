@@ -23,6 +23,21 @@ fn a_lost_fix_is_brought_by_somebody_else_before_the_order_of_the_plan_counts() 
 }
 
 #[test]
+fn the_first_wave_grows_until_every_fix_that_was_lost_is_tried_in_it() {
+    let mut list = changes(&[1, 3]);
+    list[0].spec.fixes = vec!["one".to_owned(), "other".to_owned()];
+    list[1].spec.fixes = vec!["one".to_owned()];
+    list[3].spec.fixes = vec!["other".to_owned()];
+    list[0] = blocked(&list[0]);
+    check(&rollout(&[1, 3]), &list, &[1, 3]);
+    // A later wave is as large as it was planned.
+    for change in &mut list {
+        change.spec.wave += 1;
+    }
+    assert_eq!(replacements(&rollout(&[1, 1, 3]), &list, 1), [1]);
+}
+
+#[test]
 fn as_many_join_as_were_lost() {
     let mut list = changes(&[2, 3]);
     check(&rollout(&[2, 3]), &list, &[]);

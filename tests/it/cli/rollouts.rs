@@ -317,6 +317,27 @@ async fn a_rollout_that_ends_otherwise_is_a_no() {
 }
 
 #[tokio::test]
+async fn an_undo_that_left_services_alone_and_a_rollout_that_proved_nothing_are_a_no() {
+    let (plimsoll, store) = recorded().await;
+    let moved_on =
+        RolloutState::Failed { reason: Reason::of(ReasonCode::MovedOn, "nothing was taken back"), at: early() };
+    let ((plimsoll, run), ()) = tokio::join!(
+        self::run(plimsoll, &["rollout", "undo", "careful-1", "--wait"]),
+        obey(&store, true, Some(moved_on))
+    );
+    run.exits(1).prints("careful-1  Failed").prints("nothing was taken back");
+    drop((plimsoll, store));
+    let (plimsoll, store) = recorded().await;
+    let unproved =
+        RolloutState::Unverified { reason: Reason::of(ReasonCode::NothingRuns, "no task runs"), at: early() };
+    let ((_, run), ()) = tokio::join!(
+        self::run(plimsoll, &["rollout", "resume", "careful-1", "--wait"]),
+        obey(&store, true, Some(unproved))
+    );
+    run.exits(1).prints("careful-1  Unverified").prints("it is looked at again when tasks run");
+}
+
+#[tokio::test]
 async fn a_refused_request_is_a_no() {
     let (plimsoll, store) = recorded().await;
     let ((_, run), ()) =

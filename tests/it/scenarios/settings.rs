@@ -1,9 +1,38 @@
 //! Settings of services and clusters, where people have a hand in them too.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures::future::BoxFuture;
+use plimsoll::controller::{Controller, Parts};
+use plimsoll::ports::ecs::{Ecs, EcsError, Operation};
 use plimsoll::rollout::command::Request;
+use plimsoll::sim::SimEcs;
 use serde_json::{Value, json};
 
 use super::world::{Story, host_pid};
+
+/// ECS that accepts so many settings, does nothing about them, and shows the service as it was.
+struct Deaf {
+    ecs: Arc<SimEcs>,
+    left: AtomicUsize,
+}
+
+impl Ecs for Deaf {
+    fn call<'a>(&'a self, operation: Operation, input: Value) -> BoxFuture<'a, Result<Value, EcsError>> {
+        Box::pin(async move {
+            let less = |left: usize| left.checked_sub(1);
+            let deaf = operation == Operation::UpdateService
+                && self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok();
+            if !deaf {
+                return self.ecs.call(operation, input).await;
+            }
+            let described = json!({ "cluster": input["cluster"], "services": [input["service"]] });
+            let found = self.ecs.call(Operation::DescribeServices, described).await?;
+            Ok(json!({ "service": found["services"][0] }))
+        })
+    }
+}
 
 /// A policy with its Binding, `propose` or `enforce`.
 fn policy(resource: &str, require: &str, edits: &str, enforcement: &str) -> String {
@@ -160,4 +189,42 @@ async fn a_setting_of_a_cluster_that_somebody_changed_since_the_plan_is_not_over
         let described = story.call("DescribeClusters", json!({ "clusters": ["prod"], "include": ["SETTINGS"] }));
         assert_eq!(described["clusters"][0]["settings"][0]["value"], json!(expected));
     }
+}
+
+#[tokio::test]
+async fn a_quiet_setting_that_ecs_accepts_and_does_not_show_is_looked_for_there_and_back() {
+    let mut story = Story::begin();
+    let before = json!({ "minimumHealthyPercent": 100, "maximumPercent": 200, "deploymentCircuitBreaker": { "enable": false, "rollback": false } });
+    a_service(&story, json!({ "deploymentConfiguration": before }));
+    let deaf = Arc::new(Deaf { ecs: story.ecs.clone(), left: AtomicUsize::new(1) });
+    let parts = Parts { ecs: deaf.clone(), ..story.controller.parts().clone() };
+    story.controller = Controller::new(parts, story.controller.settings().clone());
+    story.apply(&breaker("enforce")).await;
+    story.settle(300);
+    story.pass().await;
+    assert_eq!(changed_by(&story, "default-1").await, "Updating", "it was sent: nothing else may be told of it");
+    story.passes_for(5 * 60).await;
+    assert_eq!(changed_by(&story, "default-1").await, "Succeeded");
+    deaf.left.store(1, Ordering::Relaxed);
+    story.ask("default-1", Request::Undo { service: None }).await;
+    story.pass().await;
+    assert_eq!(changed_by(&story, "default-1").await, "RollingBack");
+    story.passes_for(5 * 60).await;
+    assert_eq!(changed_by(&story, "default-1").await, "RolledBack");
+    assert_eq!(service(&story)["deploymentConfiguration"]["deploymentCircuitBreaker"]["enable"], json!(false));
+}
+
+#[tokio::test]
+async fn a_quiet_setting_that_ecs_never_shows_has_failed() {
+    let mut story = Story::begin();
+    let before = json!({ "minimumHealthyPercent": 100, "maximumPercent": 200, "deploymentCircuitBreaker": { "enable": false, "rollback": false } });
+    a_service(&story, json!({ "deploymentConfiguration": before }));
+    let deaf = Arc::new(Deaf { ecs: story.ecs.clone(), left: AtomicUsize::new(usize::MAX) });
+    let parts = Parts { ecs: deaf, ..story.controller.parts().clone() };
+    story.controller = Controller::new(parts, story.controller.settings().clone());
+    story.apply(&breaker("enforce")).await;
+    story.settle(300);
+    story.passes_for(60 * 60).await;
+    assert_eq!(changed_by(&story, "default-1").await, "RolledBack");
+    assert_eq!(story.phases("default-1").await.0, "Paused");
 }

@@ -287,6 +287,7 @@ pub(crate) fn when_written(universe: &Universe, process: usize, key: &Key, befor
                 begins(universe, process, after);
             }
             if is == "Updating" {
+                moves(universe, after);
                 still_asked_for(universe, process, after);
                 in_flight(universe, after);
                 let (at, ran) = (universe.time.now(), evidence::ran(&mut evidence::world(universe), &resource));
@@ -322,29 +323,41 @@ fn promise(universe: &Universe, process: usize, rollout: &Value) {
 fn begins(universe: &Universe, process: usize, after: &Value) {
     let name = after["name"].as_str().unwrap_or_default();
     let rollout = after["spec"]["rollout"].as_str().unwrap_or_default();
-    let now = universe.time.now();
-    let mut state = universe.state();
-    // What could not be called after all has not begun: it counts once, however often it is tried.
-    state.begins.insert(name.to_owned(), now);
+    let state = universe.state();
     let Some(Promise { strategy, proposed }) = state.promised.get(rollout).cloned() else { return };
     let asked = state.approved.get(rollout).copied().unwrap_or(0);
     let alarm = state.read[process].alarm;
-    let today = state.begins.values().filter(|at| **at + Duration::from_secs(24 * 3600) > now).count();
     let mut broken = Vec::new();
     // … a person has approved what needs approval,
     if (proposed || strategy.approval != "none") && asked == 0 {
         broken.push(format!("change {name} begins, and nobody has approved `{rollout}`"));
     }
-    // … the alarm was last seen to be OK, where one is listened to,
+    // … and the alarm was last seen to be OK, where one is listened to.
     if strategy.alarm && alarm != Some(AlarmState::Ok) {
         broken.push(format!("change {name} begins, and the alarm was last seen as {alarm:?}"));
     }
-    // … and not more than a day may have had begun in 24 hours.
-    if strategy.per_day.is_some_and(|limit| today > limit) {
-        broken.push(format!("change {name} is the {today}th of 24 hours, {:?} may be", strategy.per_day));
-    }
     drop(state);
     broken.into_iter().for_each(|law| universe.broke(law));
+}
+
+/// … not more of a strategy than a day may have had moved in 24 hours.
+fn moves(universe: &Universe, after: &Value) {
+    let name = after["name"].as_str().unwrap_or_default();
+    let rollout = after["spec"]["rollout"].as_str().unwrap_or_default();
+    let now = universe.time.now();
+    let mut state = universe.state();
+    // What could not be called after all has not moved: it counts once, however often it is tried.
+    state.begins.insert(name.to_owned(), now);
+    let Some(Promise { strategy, .. }) = state.promised.get(rollout).cloned() else { return };
+    let of_strategy = |name: &str| {
+        let promise = name.split('/').next().and_then(|rollout| state.promised.get(rollout));
+        promise.is_some_and(|promise| promise.strategy.name == strategy.name)
+    };
+    let recent = state.begins.iter().filter(|(_, at)| **at + Duration::from_secs(24 * 3600) > now);
+    let today = recent.filter(|(name, _)| of_strategy(name)).count();
+    drop(state);
+    let full = strategy.per_day.is_some_and(|limit| today > limit);
+    check(universe, !full, || format!("change {name} is the {today}th of 24 hours, {:?} may be", strategy.per_day));
 }
 
 /// … each policy that a change is made for is asked for there by what the process last read, and not waived; one that

@@ -28,11 +28,14 @@ macro_rules! scripts {
 
 scripts! {
     a_bake_that_sees_tasks_die
+    a_days_changes_are_moves
     a_deployment_that_never_ends
     a_failed_canary_stops_the_advance
     a_freeze_that_includes_rollback
+    a_wave_that_proves_nothing
     a_wave_with_a_limit_of_its_own
     a_proposal_of_a_deleted_service_is_replaced
+    a_wave_with_more_in_flight
     a_window_that_allows
     a_window_that_denies
     a_window_when_clocks_change
@@ -84,10 +87,14 @@ scripts! {
     late_registration_after_all_was_deleted
     late_setting_after_an_undo
     max_affected
+    max_affected_counts_what_is_wanted
     max_changes_per_day
     max_failures
     max_in_flight
+    max_in_flight_after_an_abort
+    max_in_flight_beside_a_proposal
     native_bake
+    native_bake_on_the_way_back
     native_pause_hook
     native_shifts
     never_during_a_rollback
@@ -113,13 +120,18 @@ scripts! {
     setting_tags
     setting_that_deploys
     steady_for
+    tags_of_which_half_was_set
     tasks_protected_from_scale_in
     undo_after_somebody_deployed
     undo_of_a_rollout
     undo_of_an_undo
     undo_of_one_service
+    undo_of_what_another_rollout_built_on
     undo_waits_for_protected_tasks
     undo_when_the_previous_is_inactive
+    undo_where_all_had_moved_on
+    unverified_alone_is_no_success
+    unverified_and_failing_later
     waived_while_another_fix_is_stopped
     waiver_before_the_next_wave
     waiver_while_registering

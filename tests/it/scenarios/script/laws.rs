@@ -31,6 +31,8 @@ enum Act {
     Approves,
     Pauses,
     Resumes,
+    Aborts,
+    Retries,
     UndoesOne,
     Holds,
     Breaks,
@@ -48,6 +50,8 @@ fn acts() -> impl Strategy<Value = Vec<(Act, usize, u64)>> {
         Act::Approves,
         Act::Pauses,
         Act::Resumes,
+        Act::Aborts,
+        Act::Retries,
         Act::UndoesOne,
         Act::Holds,
         Act::Breaks,
@@ -71,8 +75,8 @@ struct Known<'d> {
     theirs: BTreeSet<&'static str>,
     /// Whether anybody has approved anything.
     approved: bool,
-    /// When changes began.
-    begun: Vec<Timestamp>,
+    /// When changes moved their services.
+    moved: Vec<(String, Timestamp)>,
     /// How much of what was seen has been looked at.
     seen: usize,
 }
@@ -89,7 +93,7 @@ impl<'d> Known<'d> {
             taken_out: BTreeSet::new(),
             theirs: BTreeSet::new(),
             approved: drawn.approval == "none",
-            begun: Vec::new(),
+            moved: Vec::new(),
             seen: 0,
         }
     }
@@ -100,8 +104,11 @@ impl<'d> Known<'d> {
         let was = self.changes.insert(change.name.clone(), change.clone()).map(|was| was.state.phase());
         let of_this = || self.changes.values().filter(|other| other.spec.rollout == change.spec.rollout);
         if phase == Phase::Updating && was != Some(Phase::Updating) {
-            let (flying, most) =
-                (of_this().filter(|other| other.state.phase().is_in_flight()).count(), self.drawn.max_in_flight);
+            // Of whichever rollout: they are all of one strategy, and its budget is one.
+            let (flying, most) = (
+                self.changes.values().filter(|other| other.state.phase().is_in_flight()).count(),
+                self.drawn.max_in_flight,
+            );
             assert!(flying <= most, "{flying} in flight with {}, {most} allowed", change.name);
         }
         if phase == Phase::Registering && was == Some(Phase::Pending) {
@@ -116,16 +123,23 @@ impl<'d> Known<'d> {
                 "{} began before an earlier wave had ended",
                 change.name
             );
-            self.begins(change.history.last().unwrap().at);
+        }
+        match (was, phase) {
+            // The call is known not to have been made.
+            (Some(Phase::Updating), Phase::Registering) => self.moved.retain(|(name, _)| *name != change.name),
+            (_, Phase::Updating) if was != Some(Phase::Updating) => {
+                self.moves(&change.name, change.history.last().unwrap().at);
+            }
+            _ => {}
         }
     }
 
-    /// A change began: had the day room for it?
-    fn begins(&mut self, now: Timestamp) {
-        self.begun.push(now);
+    /// A service is told to move: had the day room for it?
+    fn moves(&mut self, name: &str, now: Timestamp) {
+        self.moved.push((name.to_owned(), now));
         let day = Duration::from_secs(24 * 3600);
-        let today = self.begun.iter().filter(|at| now.since(**at) < day).count();
-        assert!(self.drawn.per_day.is_none_or(|most| today <= most), "{today} began within a day");
+        let today = self.moved.iter().filter(|(_, at)| now.since(*at) < day).count();
+        assert!(self.drawn.per_day.is_none_or(|most| today <= most), "{today} moved within a day");
     }
 
     /// A call was made: was it allowed then? Forward is what brings, or makes, a task definition without the violation.
@@ -235,6 +249,8 @@ impl<'d> Known<'d> {
             }
             Act::Pauses => "pause s-1".to_owned(),
             Act::Resumes => "resume s-1".to_owned(),
+            Act::Aborts => "abort s-1".to_owned(),
+            Act::Retries => "retry s-1".to_owned(),
             Act::UndoesOne => format!("undo s-1 {place}"),
             Act::Breaks => format!("breaks {name} crashOnStart"),
             Act::Crashes => "crash".to_owned(),
@@ -339,7 +355,7 @@ mod broken {
     }
 
     #[tokio::test]
-    #[should_panic(expected = "began within a day")]
+    #[should_panic(expected = "moved within a day")]
     async fn by_one_more_in_a_day() {
         law(|law| law.per_day = Some(4)).await;
     }

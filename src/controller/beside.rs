@@ -1,0 +1,106 @@
+//! What rollouts have to do with one another: the places that those of one strategy share, and what a later one has built on
+//! an earlier; and what becomes of one that has ended.
+
+use std::time::Duration;
+
+use super::books::Books;
+use super::error::ControllerError;
+use crate::model::{ChangeKind, Timestamp};
+use crate::records::Versioned;
+use crate::records::campaign::Campaign;
+use crate::rollout::{Change, Phase, Rollout, State, campaign, told};
+
+/// What `maxChangesPerDay` is counted over.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+impl Books {
+    /// How many places the other rollouts of a rollout's strategy take: the budget is the strategy's, over the target.
+    #[must_use]
+    pub fn places_elsewhere(&self, rollout: &Rollout) -> usize {
+        let places = |campaign: &Campaign| {
+            campaign::places(&campaign.rollout.value, campaign.changes.iter().map(|change| &change.value))
+        };
+        self.others_of_strategy(rollout).map(places).sum()
+    }
+
+    /// How many changes of a rollout's strategy may still move today: what moved in the last 24 hours counts, of whichever of
+    /// its rollouts, and what was only registered does not. `changes` are the rollout's own.
+    #[must_use]
+    pub fn left_of_the_day(&self, rollout: &Rollout, changes: &[Versioned<Change>], now: Timestamp) -> usize {
+        let Some(limit) = rollout.spec.strategy.max_changes_per_day else { return usize::MAX };
+        let others = self.others_of_strategy(rollout).flat_map(|other| &other.changes);
+        let all = changes.iter().chain(others);
+        let moved: usize = all.map(|change| change.value.moves_since(now - DAY)).sum();
+        (limit as usize).saturating_sub(moved)
+    }
+
+    /// The other rollouts of the same strategy, also those that have ended: what they have in flight counts.
+    pub fn others_of_strategy<'a>(&'a self, rollout: &'a Rollout) -> impl Iterator<Item = &'a Campaign> {
+        let of_it = |campaign: &&Campaign| {
+            let other = &campaign.rollout.value;
+            other.spec.strategy_name == rollout.spec.strategy_name && other.name != rollout.name
+        };
+        self.campaigns.iter().chain(&self.ended).filter(of_it)
+    }
+
+    /// The change of another rollout that was made on what this one made, and stands or is under way.
+    #[must_use]
+    pub fn built_upon<'a>(&'a self, change: &'a Change) -> Option<&'a Change> {
+        self.later(change).find(|later| later.stands() || later.state.phase().is_in_flight())
+    }
+
+    /// The deployment by which a later change went back to what this one made, latest first.
+    #[must_use]
+    pub fn returned(&self, change: &Change) -> Option<String> {
+        let by = |later: &Change| match &later.state {
+            State::RolledBack { deployment, at, .. } => deployment.clone().map(|deployment| (*at, deployment)),
+            _ => None,
+        };
+        self.later(change).filter_map(by).max().map(|(_, deployment)| deployment)
+    }
+
+    /// Changes of other rollouts that began on what this one made of the same resource, and deploy.
+    fn later<'a>(&'a self, change: &'a Change) -> impl Iterator<Item = &'a Change> {
+        let deploys = |change: &Change| matches!(change.spec.kind, ChangeKind::Revision | ChangeKind::DeployingSetting);
+        let made = match change.spec.kind {
+            ChangeKind::Revision => change.spec.to.as_ref(),
+            _ => change.spec.from.as_ref(),
+        };
+        let begun = change.last_entered(Phase::Updating);
+        self.changes().filter(move |later| {
+            deploys(change)
+                && deploys(later)
+                && later.spec.resource == change.spec.resource
+                && later.spec.created_at == change.spec.created_at
+                && later.spec.rollout != change.spec.rollout
+                && made.is_some()
+                && later.spec.from.as_ref() == made
+                && begun.is_some()
+                && later.last_entered(Phase::Updating) > begun
+        })
+    }
+
+    /// A rollout that has ended is told anew, where what it had not proved has been, or has failed, since.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn tell_the_end_anew(&mut self, name: &str, now: Timestamp) -> Result<(), ControllerError> {
+        let all = || self.campaigns.iter().chain(&self.ended);
+        let Some(mut found) = all().find(|campaign| campaign.rollout.value.name == name).cloned() else {
+            return Ok(());
+        };
+        if !found.rollout.value.state.is_final() {
+            return Ok(());
+        }
+        let changes: Vec<Change> = found.changes.iter().map(|change| change.value.clone()).collect();
+        let Some(state) = campaign::ended_otherwise(&found.rollout.value, &changes, now) else { return Ok(()) };
+        let before = std::mem::replace(&mut found.rollout.value.state, state);
+        found.rollout.value.waiting = told::reason_of(&found.rollout.value.state).cloned();
+        self.write_rollout(&mut found.rollout, &before, now, "plimsoll").await?;
+        let mut all = self.campaigns.iter_mut().chain(&mut self.ended);
+        if let Some(slot) = all.find(|campaign| campaign.rollout.value.name == name) {
+            slot.rollout = found.rollout;
+        }
+        Ok(())
+    }
+}
