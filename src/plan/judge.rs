@@ -33,6 +33,8 @@ pub struct Judged {
     pub proposed: Option<Reason>,
     /// The fixes that it needs and that wait for a person, because a rollout of theirs has stopped.
     pub stopped: Vec<String>,
+    /// Whether its Bindings want it changed, and that may be done, now or when what is in the way has passed or was changed.
+    pub wanted: bool,
     /// The worst severity among what fails.
     pub severity: Severity,
 }
@@ -97,7 +99,15 @@ pub(super) fn blank(resource: &str, outcome: PlanOutcome, reason: Option<Reason>
 /// A resource about which nothing can be said.
 pub(super) fn unknown(resource: &str, why: String) -> Judged {
     let planned = blank(resource, PlanOutcome::Unknown, Some(Reason::of(ReasonCode::NotObserved, why)));
-    Judged { planned, moves: Vec::new(), strategy: None, proposed: None, stopped: Vec::new(), severity: Severity::Low }
+    Judged {
+        planned,
+        moves: Vec::new(),
+        strategy: None,
+        proposed: None,
+        stopped: Vec::new(),
+        wanted: false,
+        severity: Severity::Low,
+    }
 }
 
 /// What the policies say of one resource, sorted by what follows from it.
@@ -276,7 +286,15 @@ fn names_nothing(service: &Service) -> Judged {
     let external = service.controller == DeploymentController::External;
     let outcome = if external { PlanOutcome::Blocked } else { PlanOutcome::Unknown };
     let planned = blank(service.arn.as_str(), outcome, Some(Reason::of(ReasonCode::ExternalController, message)));
-    Judged { planned, moves: Vec::new(), strategy: None, proposed: None, stopped: Vec::new(), severity: Severity::Low }
+    Judged {
+        planned,
+        moves: Vec::new(),
+        strategy: None,
+        proposed: None,
+        stopped: Vec::new(),
+        wanted: false,
+        severity: Severity::Low,
+    }
 }
 
 /// Whether everything that runs is what the service names.
@@ -384,8 +402,15 @@ fn outcome(
         opinion.with(Verdict::Fail).map(|result| result.enforcement).max().unwrap_or(Enforcement::Audit);
     planned.policies = opinion.with(Verdict::Fail).map(|result| result.policy.clone()).collect();
     let severity = opinion.severity();
-    let mut judged =
-        Judged { planned, moves: Vec::new(), strategy: None, proposed: None, stopped: Vec::new(), severity };
+    let mut judged = Judged {
+        planned,
+        moves: Vec::new(),
+        strategy: None,
+        proposed: None,
+        stopped: Vec::new(),
+        wanted: false,
+        severity,
+    };
 
     let wanted: Vec<&PolicyResult> = opinion.failing(Enforcement::Propose).collect();
     if wanted.is_empty() {
@@ -427,9 +452,11 @@ fn outcome(
         block(&mut judged, refused.unwrap_or_else(|| not_fixable(&wanted)));
         return judged;
     }
+    judged.wanted = stopped.is_none();
     match make(&fixes, strategy) {
         Ok(moves) => judged.moves = moves,
         Err(Ineligible::Blocked(reason)) => {
+            judged.wanted &= !never_touched(reason.code);
             block(&mut judged, reason);
             return judged;
         }
@@ -455,6 +482,17 @@ fn outcome(
     judged.planned.outcome = PlanOutcome::Change;
     judged.planned.reason = refused;
     judged
+}
+
+/// Whether a service that is blocked for this is none that fixes are rolled out to, whatever anybody changes about it.
+const fn never_touched(code: ReasonCode) -> bool {
+    matches!(
+        code,
+        ReasonCode::CodeDeployController
+            | ReasonCode::ExternalController
+            | ReasonCode::ManagedByEcs
+            | ReasonCode::OwnedByBatch
+    )
 }
 
 /// Nothing that fails is more than audited: why, and what enforcing would do.

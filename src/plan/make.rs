@@ -96,6 +96,8 @@ pub fn plan(fleet: &Fleet, context: &Context<'_>, memo: &mut Memo) -> Plan {
     let mut clusters = Vec::new();
     let mut groups: BTreeMap<(String, Option<ReasonCode>), PlannedCampaign> = BTreeMap::new();
     let mut wishes = BTreeMap::new();
+    // What cannot be touched just now would follow, so `maxAffected` counts it: services by strategy.
+    let mut wanted: BTreeMap<String, usize> = BTreeMap::new();
     for (arn, observed) in &fleet.services {
         let resource = Resource::Service(arn.clone());
         let (judged, changes) = match observed {
@@ -110,6 +112,9 @@ pub fn plan(fleet: &Fleet, context: &Context<'_>, memo: &mut Memo) -> Plan {
             }
             Observed::Absent { .. } => continue,
         };
+        if judged.wanted && judged.proposed.is_none() && !context.taken.contains_key(&resource) {
+            *wanted.entry(strategy_name(&judged)).or_default() += 1;
+        }
         wishes.insert(resource.clone(), wish(&judged, changes));
         services.push(taken(judged, &resource, context));
     }
@@ -137,7 +142,7 @@ pub fn plan(fleet: &Fleet, context: &Context<'_>, memo: &mut Memo) -> Plan {
     let capacity_providers = capacity_providers(fleet, context, memo);
     let mut campaigns: Vec<PlannedCampaign> = groups.into_values().collect();
     for campaign in &mut campaigns {
-        order(fleet, campaign, services.len());
+        order(fleet, campaign, services.len(), wanted.get(&campaign.strategy_name).copied().unwrap_or(0));
     }
     show_waves(&campaigns, &mut services, &mut clusters);
     let cost = cost(&campaigns);
@@ -252,7 +257,7 @@ fn group(
     if changes.is_empty() || context.taken.contains_key(resource) {
         return changes;
     }
-    let strategy_name = judged.strategy.clone().unwrap_or_else(|| "default".to_owned());
+    let strategy_name = strategy_name(judged);
     let strategy =
         judged.strategy.as_deref().and_then(|name| context.set.strategy(name)).unwrap_or(context.default_strategy);
     let key = (strategy_name.clone(), judged.proposed.as_ref().map(|reason| reason.code));
@@ -267,8 +272,13 @@ fn group(
     Vec::new()
 }
 
-/// Gives a campaign its waves, and makes it wait for approval where it is larger than its strategy allows.
-fn order(fleet: &Fleet, campaign: &mut PlannedCampaign, services: usize) {
+fn strategy_name(judged: &Judged) -> String {
+    judged.strategy.clone().unwrap_or_else(|| "default".to_owned())
+}
+
+/// Gives a campaign its waves, and makes it wait for approval where more is `wanted` of its strategy than that allows,
+/// whether it can be touched now or not.
+fn order(fleet: &Fleet, campaign: &mut PlannedCampaign, services: usize, wanted: usize) {
     let strategy = campaign.strategy.clone();
     campaign.waves = waves::assign(&mut campaign.changes, &strategy, |wave, change| {
         let Some(scope) = strategy.waves.get(wave).and_then(WaveSpec::scope) else { return true };
@@ -278,9 +288,14 @@ fn order(fleet: &Fleet, campaign: &mut PlannedCampaign, services: usize) {
     let affected =
         campaign.changes.iter().filter_map(|change| change.resource.service()).collect::<BTreeSet<_>>().len();
     let limit = strategy.affected_limit(services);
-    if campaign.proposed.is_none() && affected > limit {
+    let wanted = wanted.max(affected);
+    if campaign.proposed.is_none() && wanted > limit {
+        let later = match wanted - affected {
+            0 => String::new(),
+            later => format!(", {later} of them not yet"),
+        };
         let message = format!(
-            "it would touch {affected} of {services} services, and maxAffected is {limit}: approve it, or narrow the Binding"
+            "it would touch {wanted} of {services} services{later}, and maxAffected is {limit}: approve it, or narrow the Binding"
         );
         campaign.proposed = Some(Reason::of(ReasonCode::TooManyServices, message));
     }
@@ -296,7 +311,7 @@ pub fn exactly(
 ) -> PlannedCampaign {
     let mut part = campaign.clone();
     part.changes.retain(|change| wanted(change));
-    order(fleet, &mut part, services);
+    order(fleet, &mut part, services, 0);
     part
 }
 
