@@ -107,7 +107,7 @@ pub(super) fn history(campaign: &Campaign) -> String {
 const fn mark(phase: Phase) -> char {
     match phase {
         Phase::Succeeded => '+',
-        Phase::Failed | Phase::Quarantined | Phase::Clobbered | Phase::Blocked => '!',
+        Phase::Failed | Phase::Quarantined | Phase::Clobbering | Phase::Clobbered | Phase::Blocked => '!',
         Phase::RollingBack | Phase::RolledBack => '<',
         Phase::Updating | Phase::Stabilizing | Phase::Verifying | Phase::Registering => '>',
         Phase::Pending | Phase::Deferred | Phase::Overtaken | Phase::Gone | Phase::Unverified => '-',

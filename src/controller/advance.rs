@@ -432,7 +432,9 @@ fn held_for(state: &State) -> Option<Reason> {
         // The fix has nothing to do with it.
         State::RollingBack { cause, .. } if cause.code == ReasonCode::LateCall => None,
         State::RollingBack { cause, .. } => Some(cause.clone()),
-        State::Quarantined { reason, .. } | State::Clobbered { reason, .. } => Some(reason.clone()),
+        State::Quarantined { reason, .. } | State::Clobbering { reason, .. } | State::Clobbered { reason, .. } => {
+            Some(reason.clone())
+        }
         // What no plan can foresee would be tried again by every one.
         State::Blocked { reason, .. }
             if matches!(

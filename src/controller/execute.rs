@@ -318,7 +318,8 @@ impl Executor<'_> {
         }
         if let Some(reason) = clobbered(after, &primary.id, before.as_deref(), facts) {
             tracing::error!(target_id = %self.target, change = %change.name, reason = %reason, "we deployed over somebody");
-            return Effect::wait(State::Clobbered { reason: reason.clone(), at: now }, reason);
+            let to = to.as_ref().filter(|_| revision);
+            return Effect::wait(change::clobbering(to, &primary.id, *intent, &reason, now), reason);
         }
         let to = if revision { to.clone() } else { None };
         Effect::stay(change::stabilizing(to, &primary.id, *intent, now))
@@ -327,14 +328,13 @@ impl Executor<'_> {
     /// UpdateService has answered on the way back: the next step looks at the service, unless the answer shows that
     /// somebody deployed in between. Theirs is lost, and nobody may take it for what was there before.
     fn sent_back(&self, change: &Change, after: Option<&Service>, facts: &Facts, now: Timestamp) -> Effect {
-        let before = match &change.state {
-            State::RollingBack { back: Back::Updating { before, .. }, .. } => Some(before.as_str()),
-            _ => None,
-        };
-        let theirs = after.and_then(Service::primary).and_then(|ours| clobbered(after, &ours.id, before, facts));
-        if let (Some(_), Some(reason)) = (before, theirs) {
+        let primary = after.and_then(Service::primary);
+        if let (State::RollingBack { back: Back::Updating { to, before, intent }, .. }, Some(ours)) =
+            (&change.state, primary)
+            && let Some(reason) = clobbered(after, &ours.id, Some(before), facts)
+        {
             tracing::error!(target_id = %self.target, change = %change.name, reason = %reason, "we deployed over somebody");
-            return Effect::wait(State::Clobbered { reason: reason.clone(), at: now }, reason);
+            return Effect::wait(change::clobbering(to.as_ref(), &ours.id, *intent, &reason, now), reason);
         }
         Effect::stay(change.state.clone())
     }

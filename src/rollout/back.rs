@@ -4,7 +4,7 @@
 //! includes it.
 
 use super::adoption::{is_of, overwritten, sources};
-use super::change::{Action, Input, READ_LAG, Step};
+use super::change::{Action, Input, READ_LAG, Step, clobbering};
 use super::landing::{CLOCK_SLACK, Expected, Facts, KnownDeployment, Landing, ServiceDeployments};
 use super::landing::{judge, native_wait_back, rolled_back, started_by_us};
 use super::record::Change;
@@ -108,7 +108,12 @@ impl Going<'_> {
             .or_else(|| sources(facts, self.record()?)?.iter().find(|found| !is_of(change, found, home)))?;
         let message = format!("ours replaced `{}`, which somebody had deployed", theirs.short());
         let reason = Reason::of(ReasonCode::Clobbered, message);
-        Some(Step::to(State::Clobbered { reason: reason.clone(), at: self.input.now }, Some(reason)))
+        let now = self.input.now;
+        let state = match ours {
+            Some(ours) => clobbering(Some(&ours.task_definition), &ours.id, self.taking.intent, &reason, now),
+            None => State::Clobbered { reason: reason.clone(), at: now },
+        };
+        Some(Step::to(state, Some(reason)))
     }
 
     fn failed(&self, reason: Reason) -> Step {

@@ -107,6 +107,15 @@ pub fn step(change: &Change, input: &Input<'_>) -> Step {
                 &Moving { to: to.as_ref(), deployment, intent: *intent, progress: *progress, steady_since },
             )
         }
+        State::Clobbering { reason, to, deployment, intent, progress } => {
+            let (to, steady_since) = (to.as_ref(), None);
+            over_somebody(
+                change,
+                input,
+                reason,
+                &Moving { to, deployment, intent: *intent, progress: *progress, steady_since },
+            )
+        }
         State::RollingBack { cause, deployment, intent, back } => {
             let taking = back::Taking { cause, deployment: deployment.as_deref(), intent: *intent, back };
             back::step(change, &taking, input)
@@ -348,7 +357,7 @@ fn updating(
     };
     if let Some(ours) = begun(service, change.spec.kind, to, before, intent) {
         if let Some(reason) = replaced(change, service, input.facts, ours, before, intent) {
-            return Step::to(State::Clobbered { reason: reason.clone(), at: now }, Some(reason));
+            return Step::to(clobbering(moves_to, &ours.id, intent, &reason, now), Some(reason));
         }
         return Step::to(stabilizing(moves_to.cloned(), &ours.id, intent, now), None);
     }
@@ -398,6 +407,19 @@ fn already_sent(change: &Change, input: &Input<'_>) -> Option<Step> {
 #[must_use]
 pub fn stabilizing(to: Option<TaskDefinitionArn>, deployment: &str, intent: Timestamp, now: Timestamp) -> State {
     State::Stabilizing { to, deployment: deployment.to_owned(), intent, progress: Progress::start(now) }
+}
+
+/// A move that ECS has begun, and that replaces somebody's.
+#[must_use]
+pub fn clobbering(
+    to: Option<&TaskDefinitionArn>,
+    deployment: &str,
+    intent: Timestamp,
+    reason: &Reason,
+    now: Timestamp,
+) -> State {
+    let (to, deployment, progress) = (to.cloned(), deployment.to_owned(), Progress::start(now));
+    State::Clobbering { reason: reason.clone(), to, deployment, intent, progress }
 }
 
 /// A move under way, before or after all its tasks were ours.
@@ -471,6 +493,37 @@ fn moving(change: &Change, input: &Input<'_>, moving: &Moving<'_>) -> Step {
         Landing::Overtaken(reason) => Step::to(State::Overtaken { reason: reason.clone(), at: now }, Some(reason)),
         Landing::Gone => Step::to(State::Gone { at: now }, None),
         Landing::Unknown(reason) => Step::to(change.state.clone(), Some(reason)),
+    }
+}
+
+/// Ours goes over somebody's, and a person has to say which it shall be. It takes its place until ECS is done with it, or
+/// makes no progress any more.
+fn over_somebody(change: &Change, input: &Input<'_>, reason: &Reason, moving: &Moving<'_>) -> Step {
+    let now = input.now;
+    let expected = Expected {
+        created_at: change.spec.created_at,
+        to: moving.to,
+        from: change.spec.from.as_ref(),
+        deployment: moving.deployment,
+        intent: moving.intent,
+    };
+    let over = || Step::to(State::Clobbered { reason: reason.clone(), at: now }, Some(reason.clone()));
+    match judge(input.facts, &expected) {
+        Landing::Underway { moved, left, native, .. } => {
+            let progress = moving.progress.seen(moved, left, now);
+            let progress = if native { Progress { at: now, ..progress } } else { progress };
+            if progress.at + input.health.progress_timeout.0 <= now {
+                return over();
+            }
+            let (to, deployment, intent) = (moving.to.cloned(), moving.deployment.to_owned(), moving.intent);
+            Step::to(
+                State::Clobbering { reason: reason.clone(), to, deployment, intent, progress },
+                Some(reason.clone()),
+            )
+        }
+        Landing::Landed { .. } | Landing::NothingRuns(_) | Landing::Failed(_) | Landing::Overtaken(_) => over(),
+        Landing::Gone => Step::to(State::Gone { at: now }, None),
+        Landing::Unknown(_) => Step::to(change.state.clone(), Some(reason.clone())),
     }
 }
 

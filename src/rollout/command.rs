@@ -256,6 +256,7 @@ pub fn take_back(change: &mut Change, cause: &Reason, now: Timestamp) -> bool {
         | State::Blocked { .. }
         | State::Deferred { .. }
         | State::Overtaken { .. }
+        | State::Clobbering { .. }
         | State::Clobbered { .. }
         | State::Gone { .. } => return false,
     };

@@ -73,7 +73,10 @@ pub fn not_heard_of(change: &mut Change, now: Timestamp) {
 /// had heard of, there is one less of them on its way.
 pub fn heard_of(change: &mut Change, next: &State) {
     let Some((back, intent)) = (match (&change.state, next) {
-        (State::Updating { intent, .. }, State::Stabilizing { .. } | State::Succeeded { .. })
+        (
+            State::Updating { intent, .. },
+            State::Stabilizing { .. } | State::Clobbering { .. } | State::Succeeded { .. },
+        )
         | (State::RollingBack { deployment: None, intent, .. }, State::RollingBack { deployment: Some(_), .. }) => {
             Some((false, *intent))
         }

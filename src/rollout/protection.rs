@@ -46,6 +46,7 @@ const fn progress(state: &State) -> Option<Progress> {
     match state {
         State::Stabilizing { progress, .. }
         | State::Verifying { progress, .. }
+        | State::Clobbering { progress, .. }
         | State::RollingBack { back: Back::Watching { progress, .. }, .. } => Some(*progress),
         State::RollingBack {
             back: Back::Deciding | Back::Replacing | Back::Stopping { .. } | Back::Updating { .. },

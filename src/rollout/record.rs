@@ -184,7 +184,7 @@ impl Change {
             State::RollingBack { cause, .. } | State::RolledBack { cause, .. } | State::Failed { cause, .. } => {
                 !matches!(cause.code, ReasonCode::UndoneByPerson | ReasonCode::LateCall)
             }
-            State::Quarantined { .. } | State::Clobbered { .. } => true,
+            State::Quarantined { .. } | State::Clobbering { .. } | State::Clobbered { .. } => true,
             State::Overtaken { .. } | State::Gone { .. } => self.was_being_taken_back(),
             State::Pending
             | State::Registering { .. }

@@ -125,6 +125,19 @@ pub enum State {
         /// When.
         at: Timestamp,
     },
+    /// We deployed over somebody, and our deployment is under way: it is watched to its end, and takes a place until then.
+    Clobbering {
+        /// What was seen.
+        reason: Reason,
+        /// The revision it moves to; for a setting, none.
+        to: Option<TaskDefinitionArn>,
+        /// Our deployment, `ecs-svc/…`.
+        deployment: String,
+        /// When it was intended.
+        intent: Timestamp,
+        /// How far it got, and when.
+        progress: Progress,
+    },
     /// We deployed over somebody: between our last look and our write, another deployment began.
     Clobbered {
         /// What was seen.
@@ -150,6 +163,7 @@ impl State {
             | Self::Blocked { reason, .. }
             | Self::Deferred { reason, .. }
             | Self::Overtaken { reason, .. }
+            | Self::Clobbering { reason, .. }
             | Self::Clobbered { reason, .. } => Some(reason.clone()),
             Self::RollingBack { cause, .. } | Self::RolledBack { cause, .. } => Some(cause.clone()),
             Self::Gone { .. } => {
@@ -269,6 +283,7 @@ phases!(
     Blocked,
     Deferred,
     Overtaken,
+    Clobbering,
     Clobbered,
     Gone
 );
@@ -285,13 +300,14 @@ impl Phase {
                 | Self::Stabilizing
                 | Self::Verifying
                 | Self::RollingBack
+                | Self::Clobbering
         )
     }
 
     /// It may be deploying: what `maxInFlight` counts.
     #[must_use]
     pub const fn is_in_flight(self) -> bool {
-        matches!(self, Self::Updating | Self::Stabilizing | Self::Verifying | Self::RollingBack)
+        matches!(self, Self::Updating | Self::Stabilizing | Self::Verifying | Self::RollingBack | Self::Clobbering)
     }
 }
 

@@ -34,7 +34,9 @@ impl Counts {
             counts.total += 1;
             *match change.state.phase() {
                 Phase::Pending | Phase::Registering => &mut counts.pending,
-                Phase::Updating | Phase::Stabilizing | Phase::Verifying | Phase::RollingBack => &mut counts.in_flight,
+                Phase::Updating | Phase::Stabilizing | Phase::Verifying | Phase::RollingBack | Phase::Clobbering => {
+                    &mut counts.in_flight
+                }
                 Phase::Succeeded => &mut counts.succeeded,
                 Phase::Unverified => &mut counts.unverified,
                 Phase::Failed | Phase::Quarantined | Phase::Clobbered => &mut counts.failed,

@@ -132,7 +132,12 @@ impl Screen {
         }
         let code = match phase {
             Phase::Succeeded => "32",
-            Phase::RollingBack | Phase::RolledBack | Phase::Failed | Phase::Quarantined | Phase::Clobbered => "31",
+            Phase::RollingBack
+            | Phase::RolledBack
+            | Phase::Failed
+            | Phase::Quarantined
+            | Phase::Clobbering
+            | Phase::Clobbered => "31",
             Phase::Unverified | Phase::Blocked | Phase::Deferred | Phase::Overtaken | Phase::Gone => "33",
             Phase::Pending | Phase::Registering | Phase::Updating | Phase::Stabilizing | Phase::Verifying => "36",
         };

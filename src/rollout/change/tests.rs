@@ -326,6 +326,32 @@ fn a_state_that_is_final_stays_as_it_is() {
 }
 
 #[test]
+fn what_goes_over_somebodys_deployment_is_over_when_ecs_is_done_with_it() {
+    let over = |second| {
+        let change = entered(
+            pending(),
+            clobbering(Some(&revision(2)), "ours", at(INTENT), &reason(ReasonCode::Clobbered), at(second)),
+            second,
+        );
+        assert!(change.state.phase().is_in_flight() && !change.state.phase().is_final() && change.failed());
+        change
+    };
+    let stuck = Scene::during().tasks(1, 1, "old").tasks(1, 2, "ours");
+    check_scene(&over(200), &stuck, 210, "Clobbering | - | Clobbered");
+    let mut long = over(200);
+    if let State::Clobbering { progress: best, .. } = &mut long.state {
+        *best = progress(1, 1, 200);
+    }
+    check_scene(&long, &stuck, 200 + TIMEOUT - 1, "Clobbering | - | Clobbered");
+    check_scene(&long, &stuck, 200 + TIMEOUT, "Clobbered | - | Clobbered");
+    for scene in [Scene::landed(), Scene::taken_back(), Scene::overtaken()] {
+        check_scene(&over(200), &scene, 210, "Clobbered | - | Clobbered");
+    }
+    check_scene(&over(200), &Scene::landed().tasks_unknown(), 210, "Clobbering | - | Clobbered");
+    check_scene(&over(200), &Scene::absent(), 210, "Gone | - | -");
+}
+
+#[test]
 fn what_failed_has_failed_though_somebody_deployed_over_it_since() {
     let failing = entered(
         stabilizing_since(progress(0, 2, INTENT)),
@@ -350,8 +376,8 @@ fn what_failed_has_failed_though_somebody_deployed_over_it_since() {
 fn an_adopted_deployment_that_replaced_somebodys_is_a_clobber() {
     let theirs = |created: i64| Scene::during().deployment("theirs", "ACTIVE", 9, created, "IN_PROGRESS");
     check_scene(&updating(), &Scene::during(), INTENT + 3, "Stabilizing | - | -");
-    check_scene(&updating(), &theirs(INTENT), INTENT + 3, "Clobbered | - | Clobbered");
-    check_scene(&updating(), &theirs(INTENT).records_unavailable(), INTENT + 3, "Clobbered | - | Clobbered");
+    check_scene(&updating(), &theirs(INTENT), INTENT + 3, "Clobbering | - | Clobbered");
+    check_scene(&updating(), &theirs(INTENT).records_unavailable(), INTENT + 3, "Clobbering | - | Clobbered");
     check_scene(&updating(), &theirs(INTENT + 2), INTENT + 3, "Stabilizing | - | -");
     // Theirs is gone already: ECS's record tells what ours came from.
     let from = |number: u32| {
@@ -360,7 +386,7 @@ fn an_adopted_deployment_that_replaced_somebodys_is_a_clobber() {
             .record_with("IN_PROGRESS", 2, INTENT + 1, |record| record["sources"] = json!([number]))
     };
     check_scene(&updating(), &from(1), INTENT + 3, "Stabilizing | - | -");
-    check_scene(&updating(), &from(9), INTENT + 3, "Clobbered | - | Clobbered");
+    check_scene(&updating(), &from(9), INTENT + 3, "Clobbering | - | Clobbered");
 }
 
 #[test]

@@ -108,7 +108,7 @@ pub(super) fn phase(phase: Phase) -> Markup {
         Phase::Succeeded => "good",
         Phase::Registering | Phase::Updating | Phase::Stabilizing | Phase::Verifying => "busy",
         Phase::RollingBack | Phase::RolledBack => "warn",
-        Phase::Failed | Phase::Quarantined | Phase::Clobbered | Phase::Blocked => "bad",
+        Phase::Failed | Phase::Quarantined | Phase::Clobbering | Phase::Clobbered | Phase::Blocked => "bad",
         Phase::Unverified => "unsure",
         Phase::Pending | Phase::Deferred | Phase::Overtaken | Phase::Gone => "quiet",
     };

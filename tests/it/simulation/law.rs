@@ -235,6 +235,7 @@ const STEPS: &[(&str, &[&str])] = &[
             "Succeeded",
             "RollingBack",
             "Overtaken",
+            "Clobbering",
             "Clobbered",
             "Gone",
             "Blocked",
@@ -244,7 +245,7 @@ const STEPS: &[(&str, &[&str])] = &[
     ("Verifying", &["Stabilizing", "Succeeded", "Unverified", "RollingBack", "Overtaken", "Gone"]),
     ("Succeeded", &["RollingBack", "Clobbered"]),
     ("Unverified", &["Succeeded", "RollingBack", "Overtaken", "Clobbered", "Gone"]),
-    ("RollingBack", &["RolledBack", "Failed", "Overtaken", "Clobbered", "Gone"]),
+    ("RollingBack", &["RolledBack", "Failed", "Overtaken", "Clobbering", "Clobbered", "Gone"]),
     // A call that nobody heard of arrives when the change is over.
     ("RolledBack", &["Pending", "RollingBack", "Clobbered"]),
     ("Failed", &["Pending", "RollingBack"]),
@@ -252,6 +253,7 @@ const STEPS: &[(&str, &[&str])] = &[
     ("Blocked", &["Pending", "RollingBack", "Clobbered"]),
     ("Deferred", &["Pending"]),
     ("Overtaken", &["Pending", "RollingBack", "Clobbered"]),
+    ("Clobbering", &["Clobbered", "Gone"]),
     ("Clobbered", &["Pending"]),
     ("Gone", &["Pending"]),
 ];

@@ -47,6 +47,7 @@ scripts! {
     capacity_is_provisioned
     circuit_breaker_goes_back
     clobbered
+    clobbered_and_still_deploying
     changes_of_a_day_are_counted_through_a_crash
     cluster_deleted
     cluster_setting
