@@ -260,7 +260,14 @@ impl Executor<'_> {
             let full = campaign::no_room(&campaign.rollout.value, all);
             let left = books.left_of_the_day(&campaign.rollout.value, &campaign.changes, self.now());
             let full = full.or_else(|| (left == 0).then(campaign::day_is_over));
+            let Some(change) = campaign.changes.get(place) else { return Ok(()) };
+            let returned = books.returned(&change.value, &campaign.changes);
+            let first = books.goes_back_first(&change.value, &campaign.changes);
             let Some(change) = campaign.changes.get_mut(place) else { return Ok(()) };
+            if first.is_some() {
+                let state = change.value.state.clone();
+                return self.record(books, change, state, first, self.now()).await;
+            }
             let full = full.filter(|_| matches!(change.value.state, State::Registering { .. }));
             let facts = self.facts(&change.value).await;
             let keys = scope_keys(self, &change.value, &facts);
@@ -278,7 +285,6 @@ impl Executor<'_> {
                 .or(stopped)
                 .or(full);
             let backward = self.gate.frozen(&keys, self.clock, Direction::Back);
-            let returned = books.returned(&change.value);
             let input = change::Input {
                 facts: &facts,
                 registration: books.registration(&change.value),

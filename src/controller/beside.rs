@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use super::books::Books;
 use super::error::ControllerError;
-use crate::model::{ChangeKind, Timestamp};
+use crate::model::{ChangeKind, Reason, ReasonCode, Timestamp};
 use crate::records::Versioned;
 use crate::records::campaign::Campaign;
-use crate::rollout::{Change, Phase, Rollout, State, campaign, told};
+use crate::rollout::{Back, Change, Phase, Rollout, State, campaign, told};
 
 /// What `maxChangesPerDay` is counted over.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -46,38 +46,35 @@ impl Books {
     /// The change of another rollout that was made on what this one made, and stands or is under way.
     #[must_use]
     pub fn built_upon<'a>(&'a self, change: &'a Change) -> Option<&'a Change> {
-        self.later(change).find(|later| later.stands() || later.state.phase().is_in_flight())
+        let others = self.changes().filter(|other| other.spec.rollout != change.spec.rollout);
+        others
+            .filter(|other| is_built_on(other, change))
+            .find(|later| later.stands() || later.state.phase().is_in_flight())
     }
 
-    /// The deployment by which a later change went back to what this one made, latest first.
+    /// Changes that began on what this one made of the same resource, and deploy: of the same rollout, `own`, or of another.
+    fn later<'a>(&'a self, change: &'a Change, own: &'a [Versioned<Change>]) -> impl Iterator<Item = &'a Change> {
+        let others = self.changes().filter(|other| other.spec.rollout != change.spec.rollout);
+        others.chain(own.iter().map(|own| &own.value)).filter(|other| is_built_on(other, change))
+    }
+
+    /// The deployment by which a later change went back to what this one made.
     #[must_use]
-    pub fn returned(&self, change: &Change) -> Option<String> {
+    pub fn returned(&self, change: &Change, own: &[Versioned<Change>]) -> Option<String> {
         let by = |later: &Change| match &later.state {
             State::RolledBack { deployment, at, .. } => deployment.clone().map(|deployment| (*at, deployment)),
             _ => None,
         };
-        self.later(change).filter_map(by).max().map(|(_, deployment)| deployment)
+        self.later(change, own).filter_map(by).max().map(|(_, deployment)| deployment)
     }
 
-    /// Changes of other rollouts that began on what this one made of the same resource, and deploy.
-    fn later<'a>(&'a self, change: &'a Change) -> impl Iterator<Item = &'a Change> {
-        let deploys = |change: &Change| matches!(change.spec.kind, ChangeKind::Revision | ChangeKind::DeployingSetting);
-        let made = match change.spec.kind {
-            ChangeKind::Revision => change.spec.to.as_ref(),
-            _ => change.spec.from.as_ref(),
-        };
-        let begun = change.last_entered(Phase::Updating);
-        self.changes().filter(move |later| {
-            deploys(change)
-                && deploys(later)
-                && later.spec.resource == change.spec.resource
-                && later.spec.created_at == change.spec.created_at
-                && later.spec.rollout != change.spec.rollout
-                && made.is_some()
-                && later.spec.from.as_ref() == made
-                && begun.is_some()
-                && later.last_entered(Phase::Updating) > begun
-        })
+    /// Why a change that is to be taken back waits: a later one of the same resource is taken back first.
+    #[must_use]
+    pub fn goes_back_first(&self, change: &Change, own: &[Versioned<Change>]) -> Option<Reason> {
+        let State::RollingBack { back: Back::Deciding, .. } = change.state else { return None };
+        let first = self.later(change, own).find(|later| later.state.phase().is_in_flight())?;
+        let message = format!("`{}`, which was made on it, is taken back first", first.name);
+        Some(Reason::of(ReasonCode::RollbackInProgress, message))
     }
 
     /// A rollout that has ended is told anew, where what it had not proved has been, or has failed, since.
@@ -103,4 +100,25 @@ impl Books {
         }
         Ok(())
     }
+}
+
+/// Whether `later` began on what `change` made of the same resource, and both deploy.
+fn is_built_on(later: &Change, change: &Change) -> bool {
+    let deploys = |change: &Change| matches!(change.spec.kind, ChangeKind::Revision | ChangeKind::DeployingSetting);
+    let made = match change.spec.kind {
+        ChangeKind::Revision => change.spec.to.as_ref(),
+        ChangeKind::DeployingSetting | ChangeKind::QuietSetting | ChangeKind::ClusterSetting => {
+            change.spec.from.as_ref()
+        }
+    };
+    let begun = change.last_entered(Phase::Updating);
+    deploys(change)
+        && deploys(later)
+        && later.name != change.name
+        && later.spec.resource == change.spec.resource
+        && later.spec.created_at == change.spec.created_at
+        && made.is_some()
+        && later.spec.from.as_ref() == made
+        && begun.is_some()
+        && later.last_entered(Phase::Updating) > begun
 }

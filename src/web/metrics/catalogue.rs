@@ -143,6 +143,7 @@ pub const ROLLOUT_PHASES: &[&str] = &[
     "RollingBack",
     "RolledBack",
     "Succeeded",
+    "Unverified",
     "Failed",
     "Aborted",
     "Superseded",

@@ -127,6 +127,7 @@ scripts! {
     undo_of_a_rollout
     undo_of_an_undo
     undo_of_one_service
+    undo_of_two_changes_of_one_service
     undo_of_what_another_rollout_built_on
     undo_waits_for_protected_tasks
     undo_when_the_previous_is_inactive
