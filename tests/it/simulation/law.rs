@@ -280,7 +280,7 @@ pub(crate) fn when_written(universe: &Universe, process: usize, key: &Key, befor
     check(universe, follows, || format!("change {name} goes from {was} to {is}"));
     let spec = &after["spec"];
     let resource = spec["resource"].as_str().unwrap_or_default().to_owned();
-    if is == "Clobbered" {
+    if matches!(is.as_str(), "Clobbering" | "Clobbered") {
         universe.state().buried.retain(|buried| buried.service != resource);
     }
     match is.as_str() {
