@@ -159,9 +159,10 @@ fn what_the_page_says_is_printed_is_printed() {
     let mut found = BTreeMap::new();
     sources(&repository().join("src"), &mut found);
     let literals: BTreeSet<String> = found.values().flat_map(|source| literals(source)).collect();
+    let message = Regex::new("``(.*?)``").unwrap();
     for (said, _) in rows() {
         // `a`, `b`: several messages have one remedy. What is in no code is a description.
-        for message in Regex::new("``(.*?)``").unwrap().captures_iter(&said) {
+        for message in message.captures_iter(&said) {
             assert!(literals.contains(message[1].trim()), "{PAGE}: nothing says `{}`", &message[1]);
         }
     }

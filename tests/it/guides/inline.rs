@@ -61,7 +61,7 @@ fn every_command_in_a_sentence_is_one_that_the_binary_reads() {
                 let more = [*value, "--help"].into_iter().filter(|word| !word.is_empty());
                 plimsoll.run(&words.iter().map(String::as_str).chain(more).collect::<Vec<_>>()).code == 0
             };
-            if !VALUES.iter().any(|value| reads(value)) {
+            if !VALUES.iter().any(reads) {
                 wrong.push(format!("{page}: `{command}`"));
             }
         }

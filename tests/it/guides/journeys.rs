@@ -102,7 +102,7 @@ impl Reader {
             let printed = self.without_ports(&came.printed);
             let as_stated = one.output.as_ref().is_none_or(|stated| matches(stated, &printed));
             if came.code == code && as_stated {
-                if std::env::var_os("PLIMSOLL_GUIDE").is_some() {
+                if only().is_some() {
                     eprintln!("{:6.1} s  {}", began.elapsed().as_secs_f32(), one.command);
                 }
                 self.commands += 1;
@@ -194,8 +194,13 @@ fn reads(mut reader: Reader, all: &[Block]) -> Result<usize, String> {
 
 /// `PLIMSOLL_GUIDE=docs/undo.md` reads that one only.
 fn chosen() -> Vec<String> {
-    let only = std::env::var("PLIMSOLL_GUIDE").ok();
+    let only = only();
     guides().into_iter().filter(|guide| only.as_ref().is_none_or(|only| only == guide)).collect()
+}
+
+#[expect(clippy::disallowed_methods, reason = "one guide may be asked for in the environment")]
+fn only() -> Option<String> {
+    std::env::var("PLIMSOLL_GUIDE").ok()
 }
 
 #[test]

@@ -21,6 +21,7 @@ const PARTS: [(&str, usize); 7] = [
 ];
 
 /// Draws it anew where `INSTA_UPDATE=always` says so; else it must be as it is.
+#[expect(clippy::disallowed_methods, reason = "as insta does, for its own snapshots")]
 pub(crate) fn shows(printed: &str) {
     let drawn = drawn(&lines(printed));
     let path = repository().join(PICTURE);
