@@ -23,8 +23,10 @@ RUN mkdir src \
 # The program. What was copied may be older than the empty one, and cargo goes by time.
 COPY policies policies
 COPY src src
+# What `plimsoll version` says it was built from. Only here: it would spoil the layer of the dependencies.
+ARG REVISION=unknown
 RUN touch src/main.rs src/lib.rs \
- && cargo build --locked --release --bin plimsoll --target "$(uname -m)-unknown-linux-gnu" \
+ && PLIMSOLL_REVISION="${REVISION}" cargo build --locked --release --bin plimsoll --target "$(uname -m)-unknown-linux-gnu" \
  && cp "target/$(uname -m)-unknown-linux-gnu/release/plimsoll" /plimsoll \
  && /plimsoll version
 

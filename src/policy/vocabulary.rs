@@ -37,6 +37,10 @@ pub fn vocabulary(kind: ResourceKind) -> Vec<VariableDoc> {
         "capacityProvider" => ("the capacity provider, as DescribeCapacityProviders gives it", ALWAYS),
         "params" => ("the policy's params, by name: what Bindings set, else the default", ALWAYS),
         "target" => ("{account, region, labels} of where it is", "in a fleet; of files that say it, or with --assume"),
+        "running" => (
+            "the digests of the images that the service runs, by container",
+            "in a fleet, where a policy in force reads them; of files only in tests that give it",
+        ),
         _ => ("the tags of the resource, by key", "in a fleet; of files that have them"),
     };
     let known = variables(kind).into_iter().filter(|name| !name.is_empty());
@@ -86,6 +90,15 @@ mod tests {
         };
         let metadata = Metadata { name: "p".to_owned(), ..Metadata::default() };
         PolicySet::compile(&[Object { metadata, spec: Spec::Policy(spec) }]).is_ok()
+    }
+
+    #[test]
+    fn every_name_is_explained_by_itself() {
+        for kind in ALL {
+            let listed = vocabulary(kind);
+            let said: std::collections::BTreeSet<&str> = listed.iter().map(|one| one.is).collect();
+            assert_eq!(said.len(), listed.len(), "{listed:#?}");
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod contract;
 mod deploy;
 mod fake;
 mod formats;
+mod guides;
 mod loops;
 mod manifest;
 mod peers;

@@ -56,6 +56,7 @@ fn it_shows_every_part_of_the_loop_and_the_same_seed_shows_the_same() {
         rest = &rest[at + part.len()..];
     }
     assert_eq!(demo("1").stdout, run.stdout);
+    crate::guides::picture::shows(&run.stdout);
 }
 
 #[test]

@@ -50,7 +50,7 @@ fn service(cluster: &str, name: &str, family: &str, tasks: usize) -> Value {
 }
 
 /// The calls that make the fleet.
-pub(super) fn steps() -> Vec<Value> {
+pub(crate) fn steps() -> Vec<Value> {
     let cluster = |name: &str| json!({ "operation": "CreateCluster", "input": { "clusterName": name } });
     vec![
         cluster("prod"),

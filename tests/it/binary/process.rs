@@ -133,6 +133,6 @@ pub(super) fn signal(process: u32, name: &str) {
     assert!(status.success(), "{name} of {process}");
 }
 
-pub(super) fn address_of(endpoint: &str) -> SocketAddr {
+pub(crate) fn address_of(endpoint: &str) -> SocketAddr {
     endpoint.strip_prefix("http://").unwrap().parse().unwrap()
 }

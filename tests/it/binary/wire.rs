@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 
 /// An endpoint.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Ecs(pub(super) SocketAddr);
+pub(crate) struct Ecs(pub(crate) SocketAddr);
 
 impl Ecs {
     /// The answer to one call, which must succeed.
     #[track_caller]
-    pub(super) fn call(&self, operation: &str, input: Value) -> Value {
+    pub(crate) fn call(&self, operation: &str, input: Value) -> Value {
         let body = input.to_string();
         let headers = format!(
             "content-type: application/x-amz-json-1.1\r\n\

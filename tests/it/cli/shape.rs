@@ -44,7 +44,12 @@ fn every_verb_of_the_contract_has_help() {
     }
     plimsoll.run(&[]).exits(2);
     plimsoll.run(&["--version"]).exits(0).prints("plimsoll 0.");
-    assert_eq!(plimsoll.run(&["version", "-o", "json"]).exits(0).json()["kind"], "Version");
+    let version = plimsoll.run(&["version", "-o", "json"]).exits(0).json();
+    let platform = format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS);
+    assert_eq!((&version["kind"], &version["platform"]), (&"Version".into(), &platform.as_str().into()));
+    // Known where it was built with it, and never a guess.
+    assert_eq!(version["revision"].as_str(), option_env!("PLIMSOLL_REVISION"));
+    plimsoll.run(&["version"]).exits(0).prints(&platform).prints(version["build"].as_str().unwrap());
     plimsoll.run(&["completion", "bash"]).exits(0).prints("_plimsoll()");
 }
 

@@ -30,6 +30,7 @@ fn the_image_is_one_file_run_by_nobody_in_particular_without_a_shell() {
     assert!(last.starts_with("scratch\n"));
     assert!(!last.contains("\nRUN "), "there is nothing to run it with");
     assert!(last.contains("\nUSER 65532:65532\n"));
+    assert!(dockerfile.contains("PLIMSOLL_REVISION=\"${REVISION}\" cargo build"), "it knows what it was built from");
     assert_eq!(words(last, "ENTRYPOINT"), ["/plimsoll"]);
     // Both start what there is.
     let plimsoll = Plimsoll::new();
