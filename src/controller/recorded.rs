@@ -36,11 +36,11 @@ impl Executor<'_> {
             return Ok(false);
         }
         let previous = kept.keep(&pinned).await?;
+        let known = moved.iter().any(|name| images::is_known_to_have_moved(&change.value, facts, name));
         let was = change.value.state.clone();
-        change.value.spec.documents =
-            Some(crate::model::change::Documents { previous, recorded: true, ..documents.clone() });
+        change.value.spec.documents = Some(crate::model::change::Documents { previous, recorded: true, ..documents });
         if let State::RollingBack { cause, .. } = &mut change.value.state {
-            let seen = if documents.tagged.iter().any(|name| moved.contains(name)) { "has" } else { "may have" };
+            let seen = if known { "has" } else { "may have" };
             let (cause_was, moved) = (&cause.message, moved.join("`, `"));
             cause.message = format!(
                 "{cause_was}; the image tag of container `{moved}` {seen} moved since, so it goes back to the digests that ran"

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::landing::Facts;
 use super::record::Change;
 use super::state::State;
+use crate::model::change::Documents;
 use crate::model::observed::Task;
 
 /// Container → image digest of a deployment's tasks. Containers whose tasks differ in it, or of which none tells, are not
@@ -23,12 +24,7 @@ pub fn of_deployment(facts: &Facts, deployment: &str) -> BTreeMap<String, String
 /// or nothing is said of a container.
 #[must_use]
 pub fn moved(change: &Change, facts: &Facts) -> Vec<String> {
-    let (Some(documents), State::RollingBack { deployment: Some(deployment), .. }) =
-        (&change.spec.documents, &change.state)
-    else {
-        return Vec::new();
-    };
-    let ours = of_deployment(facts, deployment);
+    let Some((documents, ours)) = resolved(change, facts) else { return Vec::new() };
     let differs = |name: &&String| match (change.spec.ran.get(*name), ours.get(*name)) {
         (Some(before), Some(after)) => before != after,
         // None of ours has got an image, or they differ: what ran is known, and is what is to come back.
@@ -39,12 +35,29 @@ pub fn moved(change: &Change, facts: &Facts) -> Vec<String> {
     documents.tagged.iter().filter(differs).chain(unasked).cloned().collect()
 }
 
+/// Whether a container's tag is known to have moved: ours got another image by it.
+#[must_use]
+pub fn is_known_to_have_moved(change: &Change, facts: &Facts, name: &str) -> bool {
+    resolved(change, facts).is_some_and(|(documents, ours)| {
+        documents.tagged.contains(name) && ours.get(name).is_some_and(|after| change.spec.ran.get(name) != Some(after))
+    })
+}
+
+/// The documents of a change that goes back, and what our deployment got.
+fn resolved<'c>(change: &'c Change, facts: &Facts) -> Option<(&'c Documents, BTreeMap<String, String>)> {
+    match (&change.spec.documents, &change.state) {
+        (Some(documents), State::RollingBack { deployment: Some(deployment), .. }) => {
+            Some((documents, of_deployment(facts, deployment)))
+        }
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::model::change::Documents;
     use crate::model::{ChangeKind, Observed, ReasonCode, wire};
     use crate::rollout::fixture::{INTENT, Scene, at, change, reason};
     use crate::rollout::state::Back;

@@ -100,7 +100,8 @@ impl Task {
             LastStatus::Deprovisioning | LastStatus::Stopped => "STOPPED",
         };
         let task_id = &self.id;
-        let pulled = self.started_at.is_some();
+        // What has exited had been pulled.
+        let pulled = self.started_at.is_some() || self.stop.as_ref().is_some_and(|stop| stop.exit_code.is_some());
         let mut shown = Vec::new();
         for (image, digest) in self.template.images.iter().zip(&self.digests) {
             let checked = self

@@ -566,7 +566,7 @@ pub(crate) fn at_the_end(universe: &Universe) {
             item.body["state"]["arn"] == arn.as_str() && changes.iter().any(of)
         });
         // One that waits for its turn, or for a person, moves to what another has had made of the same.
-        let made = ours.get(arn).map(|input| plimsoll::model::document::hash(input));
+        let made = ours.get(arn).map(plimsoll::model::document::hash);
         let awaited =
             changes.iter().filter(|change| matches!(phase(&change.body).as_str(), "Pending" | "Registering")).any(
                 |change| made.as_ref().is_some_and(|made| change.body["spec"]["documents"]["wanted"] == made.as_str()),
