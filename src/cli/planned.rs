@@ -7,7 +7,7 @@ use super::printed::{PolicySetView, Printed};
 use crate::model::spec::Enforcement;
 use crate::model::{DiffEntry, PutBack, Reason, TargetId};
 use crate::plan::saved::{self, SavedCampaign};
-use crate::plan::{Cost, Plan, PlanOutcome, PlannedFinding, PlannedResource, StandaloneReport, Summary, Uncovered};
+use crate::plan::{Cost, Plan, PlanOutcome, Planned, PlannedFinding, StandaloneReport, Summary, Uncovered};
 use crate::policy::{WaiverHere, WaiverUse};
 
 /// What `plan` says.
@@ -196,20 +196,21 @@ impl PlanReport {
 }
 
 impl ResourcePlan {
-    fn of(planned: &PlannedResource) -> Self {
+    fn of(planned: &Planned) -> Self {
+        let planned = planned.full();
         Self {
-            task_definition: planned.task_definition.clone(),
+            task_definition: planned.task_definition,
             outcome: planned.outcome,
             enforcement: planned.enforcement,
-            reason: planned.reason.clone(),
-            policies: planned.policies.clone(),
-            findings: planned.findings.clone(),
-            diff: planned.diff.clone(),
+            reason: planned.reason,
+            policies: planned.policies,
+            findings: planned.findings,
+            diff: planned.diff,
             wave: planned.wave,
-            waivers: planned.waivers.clone(),
-            put_back: planned.put_back.clone(),
-            bindings: planned.bindings.clone(),
-            exempt: planned.exempt.clone(),
+            waivers: planned.waivers,
+            put_back: planned.put_back,
+            bindings: planned.bindings,
+            exempt: planned.exempt,
         }
     }
 }

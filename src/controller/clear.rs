@@ -75,11 +75,7 @@ pub(super) async fn clear_away(
 
 /// Whether any service names a revision, or any task runs it.
 async fn is_used(executor: &Executor<'_>, fleet: &Fleet, arn: &TaskDefinitionArn) -> bool {
-    let named = fleet.services.values().filter_map(Observed::known).any(|service| {
-        service.task_definition.as_ref() == Some(arn)
-            || service.deployments.iter().any(|deployment| &deployment.task_definition == arn)
-    });
-    let mut runs = named;
+    let mut runs = fleet.known().any(|(_, service)| service.names(arn));
     for cluster in fleet.clusters.keys() {
         runs = runs || observe::runs(executor.ecs, cluster, arn).await.unwrap_or(true);
     }
