@@ -86,7 +86,7 @@ pub struct PassReport {
     /// The open campaigns, as they stand after it.
     pub campaigns: Vec<Campaign>,
     /// Campaigns that have ended.
-    pub ended: Vec<Campaign>,
+    pub ended: Vec<Arc<Campaign>>,
     /// Commands that were carried out.
     pub commands: usize,
     /// Rollouts that were begun.
@@ -97,6 +97,13 @@ pub struct PassReport {
     pub holds: usize,
     /// How many documents were evaluated: none where nothing has changed that policies read.
     pub evaluations: u64,
+}
+
+impl PassReport {
+    /// Every rollout there is, the open ones first.
+    pub fn all(&self) -> impl Iterator<Item = &Campaign> {
+        self.campaigns.iter().chain(self.ended.iter().map(AsRef::as_ref))
+    }
 }
 
 /// Holds one target to its policies.
@@ -396,12 +403,10 @@ impl Controller {
 
 /// Looks again at what was moved while nothing ran that could prove it.
 async fn reverify(executor: &mut Executor<'_>, books: &mut Books, fleet: &Fleet) -> Result<(), ControllerError> {
-    let mut all: Vec<&mut crate::records::Versioned<crate::rollout::Change>> =
-        books.campaigns.iter_mut().chain(&mut books.ended).flat_map(|campaign| &mut campaign.changes).collect();
     let mut looked_at = Vec::new();
-    for change in &mut all {
-        let State::Unverified { .. } = change.value.state else { continue };
-        let Some(service) = change.value.spec.resource.service() else { continue };
+    for change in books.changes() {
+        let State::Unverified { .. } = change.state else { continue };
+        let Some(service) = change.spec.resource.service() else { continue };
         let runs = match fleet.services.get(service) {
             Some(Observed::Known { value, .. }) => value.read().is_ok_and(|service| service.desired_count > 0),
             Some(Observed::Absent { .. }) => true,
@@ -409,13 +414,12 @@ async fn reverify(executor: &mut Executor<'_>, books: &mut Books, fleet: &Fleet)
             None => fleet.gaps.is_empty(),
         };
         if runs {
-            let facts = executor.facts(&change.value).await;
-            if let Some(state) = crate::rollout::landing::verified_since(&change.value, &facts, executor.now()) {
-                looked_at.push((change.value.name.clone(), state));
+            let facts = executor.facts(change).await;
+            if let Some(state) = crate::rollout::landing::verified_since(change, &facts, executor.now()) {
+                looked_at.push((change.name.clone(), state));
             }
         }
     }
-    drop(all);
     for (name, state) in looked_at {
         let now = executor.now();
         books.enter(&name, now, |change| change.enter(state, None, now)).await?;

@@ -77,8 +77,7 @@ pub(super) struct Recorded {
 impl Recorded {
     pub(super) fn of(report: &PassReport) -> Self {
         let mut recorded = Self { holds: report.holds, ..Self::default() };
-        let all = || report.campaigns.iter().chain(&report.ended);
-        for Campaign { rollout, changes } in all() {
+        for Campaign { rollout, changes } in report.all() {
             *recorded.rollouts.entry(rollout.value.state.phase()).or_default() += 1;
             for change in changes {
                 *recorded.changes.entry(change.value.state.phase()).or_default() += 1;

@@ -113,7 +113,7 @@ impl Transcript {
     }
 
     fn tell_waits(&mut self, now: Timestamp, report: &PassReport) {
-        for campaign in report.campaigns.iter().chain(&report.ended) {
+        for campaign in report.all() {
             let rollout = &campaign.rollout.value;
             if let Some(reason) = rollout.waiting.as_ref().filter(|_| !rollout.state.is_final()) {
                 let text = format!("rollout  {} waits — {}", rollout.name, self.because(reason));
