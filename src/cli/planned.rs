@@ -153,23 +153,23 @@ impl PlanReport {
             services: plan
                 .services
                 .iter()
-                .map(|one| ServicePlan { service: one.resource.clone(), rest: ResourcePlan::of(one) })
+                .map(|one| ServicePlan { service: one.resource.to_string(), rest: ResourcePlan::of(one) })
                 .collect(),
             clusters: plan
                 .clusters
                 .iter()
-                .map(|one| ClusterPlan { cluster: one.resource.clone(), rest: ResourcePlan::of(one) })
+                .map(|one| ClusterPlan { cluster: one.resource.to_string(), rest: ResourcePlan::of(one) })
                 .collect(),
             task_sets: plan
                 .task_sets
                 .iter()
-                .map(|one| TaskSetPlan { task_set: one.resource.clone(), rest: ResourcePlan::of(one) })
+                .map(|one| TaskSetPlan { task_set: one.resource.to_string(), rest: ResourcePlan::of(one) })
                 .collect(),
             capacity_providers: plan
                 .capacity_providers
                 .iter()
                 .map(|one| CapacityProviderPlan {
-                    capacity_provider: one.resource.clone(),
+                    capacity_provider: one.resource.to_string(),
                     rest: ResourcePlan::of(one),
                 })
                 .collect(),

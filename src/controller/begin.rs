@@ -52,7 +52,7 @@ pub(super) async fn reconsider(
             }
             // What was not seen may be there: the change itself finds out whether its service is gone.
             let resource = &change.value.spec.resource;
-            let Some(wish) = plan.wishes.get(resource) else {
+            let Some(wish) = plan.wish(resource) else {
                 if !plan.gaps.is_empty() {
                     unclear.insert(resource.clone());
                 }
@@ -187,7 +187,7 @@ fn say_who_is_first(plan: &mut Plan, campaign: &PlannedCampaign, open: &Campaign
     let changes = campaign.changes.iter().filter(|change| !has(&change.resource));
     let waiting: BTreeSet<&str> = changes.map(|change| change.resource.as_str()).collect();
     for planned in plan.services.iter_mut().chain(&mut plan.clusters) {
-        if planned.reason.is_none() && waiting.contains(planned.resource.as_str()) {
+        if planned.reason.is_none() && waiting.contains(planned.resource.as_ref()) {
             let message = format!(
                 "rollout `{}` of the same strategy is {}: this is planned when it has ended",
                 rollout.name,
@@ -245,7 +245,7 @@ pub(super) async fn supersede_proposals(
         });
         // What could not be judged just now is no reason to take a proposal back.
         let unsure = |change: &Versioned<Change>| {
-            let wish = plan.wishes.get(&change.value.spec.resource);
+            let wish = plan.wish(&change.value.spec.resource);
             // What is not there where all was listed is gone, and nothing can be asked for it any more.
             wish.map_or(!plan.gaps.is_empty(), |wish| {
                 matches!(wish.outcome, PlanOutcome::Deferred | PlanOutcome::Unknown)

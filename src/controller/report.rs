@@ -11,7 +11,7 @@ use crate::ports::Store;
 use crate::records::reports::{Judgement, Reports, ServiceReport};
 
 /// Reports as last written, by ARN; read from the store once, so that an unchanged fleet writes nothing.
-pub type Written = BTreeMap<String, WrittenReport>;
+pub type Written = BTreeMap<Arc<str>, WrittenReport>;
 
 /// What is remembered of a report: not what it says, there may be tens of thousands.
 #[derive(Debug)]
@@ -39,7 +39,8 @@ pub async fn read(
             planned.standings = Some(judgement.standings(&report.verdicts));
             Some(judgements.recall(planned, judgement.key()?))
         });
-        written.insert(arn, WrittenReport { digest, of: recalled });
+        let name = recalled.as_ref().map_or_else(|| arn.into(), |planned: &Arc<Planned>| Arc::clone(&planned.resource));
+        written.insert(name, WrittenReport { digest, of: recalled });
     };
     Reports::of(store, target).each(see).await?;
     Ok(written)
@@ -69,21 +70,21 @@ pub async fn write(
             Some(known) if known.digest == digest => known.of = of,
             _ => {
                 reports.write(&report).await?;
-                written.insert(planned.resource.clone(), WrittenReport { digest, of });
+                written.insert(Arc::clone(&planned.resource), WrittenReport { digest, of });
                 writes += 1;
             }
         }
     }
     // Only what was surely looked for and not found is gone.
     if plan.gaps.is_empty() {
-        let seen: BTreeSet<&str> = plan.resources().map(|planned| planned.resource.as_str()).collect();
+        let seen: BTreeSet<&str> = plan.resources().map(|planned| planned.resource.as_ref()).collect();
         // Where they could not be read, one line stands for all capacity providers.
         let provider = |arn: &str| arn.contains(":capacity-provider/");
         let unread =
             |planned: &Arc<Planned>| planned.outcome == PlanOutcome::Unknown && planned.resource.ends_with("/*");
         let no_providers = plan.capacity_providers.iter().any(unread);
         let stays = |arn: &str| seen.contains(arn) || (no_providers && provider(arn));
-        let gone: Vec<String> = written.keys().filter(|arn| !stays(arn)).cloned().collect();
+        let gone: Vec<Arc<str>> = written.keys().filter(|arn| !stays(arn)).cloned().collect();
         for arn in gone {
             reports.remove(&arn).await?;
             written.remove(&arn);

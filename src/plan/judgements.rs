@@ -35,7 +35,7 @@ const KEPT: u64 = 3;
 pub struct Judgements {
     memo: Memo,
     smaller: Smaller,
-    kept: BTreeMap<String, Kept>,
+    kept: BTreeMap<Arc<str>, Kept>,
     pass: u64,
 }
 
@@ -81,7 +81,7 @@ impl Judgements {
     pub fn recall(&mut self, planned: PlannedResource, key: Digest) -> Arc<Planned> {
         let planned = Arc::new(self.smaller.of(planned, Some(key)));
         let kept = Kept { planned: Arc::clone(&planned), seen: None, used: self.pass };
-        self.kept.insert(planned.resource.clone(), kept);
+        self.kept.insert(Arc::clone(&planned.resource), kept);
         planned
     }
 
@@ -141,7 +141,8 @@ impl Judgements {
         let key = grounds.key(service, seen);
         let planned = Arc::new(self.smaller.of(judged.planned.clone(), Some(key)));
         let (name, all) = (service.arn.as_str(), grounds.all(&service.arn, seen));
-        self.kept.insert(name.to_owned(), Kept { planned: Arc::clone(&planned), seen: Some(all), used: self.pass });
+        let kept = Kept { planned: Arc::clone(&planned), seen: Some(all), used: self.pass };
+        self.kept.insert(Arc::clone(&planned.resource), kept);
         // What follows from the answers is kept: they would be asked for no more.
         self.memo.forget(ResourceKind::TaskDefinition, name);
         self.memo.forget(ResourceKind::Service, name);

@@ -162,11 +162,6 @@ pub fn plan(fleet: &Fleet, context: &Context<'_>, judgements: &mut Judgements) -
             Observed::Absent { .. } => continue,
         };
         if let Some(planned) = judgements.still(&grounds, arn, seen) {
-            let (outcome, reason) = (planned.outcome, planned.reason.clone());
-            wishes.insert(
-                resource,
-                Wish { outcome, reason, proposed: false, stopped: Vec::new(), moves: Vec::new(), changes: Vec::new() },
-            );
             services.push(planned);
             continue;
         }
@@ -186,11 +181,13 @@ pub fn plan(fleet: &Fleet, context: &Context<'_>, judgements: &mut Judgements) -
                 (judge::unknown(arn.as_str(), why), Vec::new(), None)
             }
         };
-        wishes.insert(resource.clone(), wish(&judged, changes));
         services.push(match kept {
-            // Nothing is to be done to it, so no rollout takes it.
+            // Nothing is to be done to it, so no rollout takes it, and its own line tells what it would take.
             Some(kept) => kept,
-            None => Arc::new(judgements.small(taken(judged, &resource, context))),
+            None => {
+                wishes.insert(resource.clone(), wish(&judged, changes));
+                Arc::new(judgements.small(taken(judged, &resource, context)))
+            }
         });
     }
     for (arn, observed) in &fleet.clusters {
@@ -383,8 +380,8 @@ pub fn exactly(
 /// Writes each resource's wave, and what its campaign waits for, into what is said of it.
 fn show_waves(campaigns: &[PlannedCampaign], services: &mut [Arc<Planned>], clusters: &mut [Arc<Planned>]) {
     let mut offset = 0;
-    let places: BTreeMap<String, usize> =
-        services.iter().chain(clusters.iter()).map(|one| one.resource.clone()).zip(0..).collect();
+    let places: BTreeMap<Arc<str>, usize> =
+        services.iter().chain(clusters.iter()).map(|one| Arc::clone(&one.resource)).zip(0..).collect();
     let of_services = services.len();
     for campaign in campaigns {
         for change in &campaign.changes {

@@ -22,9 +22,9 @@ const DICTIONARY: &[u8] = br#"{"policies":["security-hub-ecs-5","security-hub-ec
 #[derive(Debug, Clone, PartialEq)]
 pub struct Planned {
     /// Its ARN.
-    pub resource: String,
+    pub resource: Arc<str>,
     /// The revision it has; none for a cluster.
-    pub task_definition: Option<String>,
+    pub task_definition: Option<Arc<str>>,
     /// What is to become of it.
     pub outcome: PlanOutcome,
     /// The strictest enforcement among the policies that fail.
@@ -90,8 +90,8 @@ impl Planned {
 
     fn bare(&self, rest: Rest) -> PlannedResource {
         PlannedResource {
-            resource: self.resource.clone(),
-            task_definition: self.task_definition.clone(),
+            resource: self.resource.to_string(),
+            task_definition: self.task_definition.as_deref().map(str::to_owned),
             outcome: self.outcome,
             enforcement: self.enforcement,
             reason: self.reason.clone(),
@@ -148,8 +148,8 @@ impl Smaller {
         // Text that is made of strings and JSON can be written.
         let text = if rest == Rest::default() { None } else { serde_json::to_vec(&rest).ok() };
         Planned {
-            resource: planned.resource,
-            task_definition: planned.task_definition,
+            resource: planned.resource.into(),
+            task_definition: planned.task_definition.map(Into::into),
             outcome: planned.outcome,
             enforcement: planned.enforcement,
             reason: planned.reason,

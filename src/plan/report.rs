@@ -1,5 +1,6 @@
 //! What a plan says: to the controller that carries it out, and to the edges that print it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -40,8 +41,9 @@ pub struct Plan {
     pub capacity_providers: Vec<Arc<Planned>>,
     /// What would be rolled out together.
     pub campaigns: Vec<PlannedCampaign>,
-    /// What every resource would take, those included that an open rollout has already.
-    pub wishes: BTreeMap<Resource, Wish>,
+    /// What resources would take, those included that an open rollout has already, but for services of which nothing is
+    /// to be done: [`Plan::wish`].
+    pub(super) wishes: BTreeMap<Resource, Wish>,
     /// What it costs.
     pub cost: Cost,
     /// How every policy, Binding and Waiver stands by it.
@@ -317,6 +319,25 @@ pub struct Cost {
 }
 
 impl Plan {
+    /// What a resource would take. `None`: it was not seen.
+    #[must_use]
+    pub fn wish(&self, resource: &Resource) -> Option<Cow<'_, Wish>> {
+        if let Some(wish) = self.wishes.get(resource) {
+            return Some(Cow::Borrowed(wish));
+        }
+        // Of a service of which nothing is to be done, its own line says all.
+        let place = self.services.binary_search_by(|planned| planned.resource.as_ref().cmp(resource.as_str())).ok()?;
+        let planned = self.services.get(place)?;
+        Some(Cow::Owned(Wish {
+            outcome: planned.outcome,
+            reason: planned.reason.clone(),
+            proposed: false,
+            stopped: Vec::new(),
+            moves: Vec::new(),
+            changes: Vec::new(),
+        }))
+    }
+
     /// How many services come to which outcome.
     #[must_use]
     pub fn summary(&self) -> Summary {

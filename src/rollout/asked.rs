@@ -172,7 +172,7 @@ fn brings(change: &Change, wanted: &SavedChange, plan: &Plan) -> bool {
 
 fn planned<'a>(plan: &'a Plan, resource: &Resource) -> Option<&'a Planned> {
     let all = plan.services.iter().chain(&plan.clusters);
-    all.map(AsRef::as_ref).find(|planned| planned.resource == resource.as_str())
+    all.map(AsRef::as_ref).find(|planned| planned.resource.as_ref() == resource.as_str())
 }
 
 /// The same edit of the same state, whatever its wave.

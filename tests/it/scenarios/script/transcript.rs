@@ -134,7 +134,7 @@ impl Transcript {
         let Some(plan) = &report.plan else { return };
         for planned in plan.services.iter().chain(&plan.clusters) {
             let open = report.campaigns.iter().flat_map(|campaign| &campaign.changes).any(|change| {
-                change.value.spec.resource.as_str() == planned.resource && !change.value.state.phase().is_final()
+                *change.value.spec.resource.as_str() == *planned.resource && !change.value.state.phase().is_final()
             });
             let code = planned.reason.as_ref().map_or("", |reason| reason.code.as_str());
             let key = format!("{} {code}", planned.outcome.as_str());
