@@ -21,6 +21,7 @@ use std::sync::Arc;
 
 use plimsoll::manifest;
 use plimsoll::model::observed::TaskDefinition;
+use plimsoll::model::packed::{PackedDefinition, Packer};
 use plimsoll::model::spec::{Object, ResourceKind};
 use plimsoll::model::{Timestamp, Verdict};
 use plimsoll::policy::{Memo, PolicyResult, PolicySet, ScopeKeys, Subject, builtin, evaluate};
@@ -105,28 +106,24 @@ fn report(set: &PolicySet, documents: &[Vec<u8>], bytes: usize) {
 
 /// As the controller asks about a revision that a service has named in the pass before.
 fn remembered(set: &PolicySet, parsed: &[Value]) -> f64 {
-    let revisions: Vec<Arc<TaskDefinition>> = parsed
+    let mut packer = Packer::learning();
+    let revisions: Vec<(Arc<PackedDefinition>, TaskDefinition)> = parsed
         .iter()
         .map(|document| {
             let document = document.as_object().cloned().unwrap_or_default();
             let arn = "arn:aws:ecs:eu-west-1:123456789012:task-definition/bench:1".parse().unwrap();
             let status = "ACTIVE".to_owned();
-            Arc::new(TaskDefinition {
-                arn,
-                status,
-                registered_by: None,
-                registered_at: None,
-                document,
-                tags: Vec::new(),
-            })
+            let (registered_by, registered_at, tags) = (None, None, Vec::new());
+            let revision = TaskDefinition { arn, status, registered_by, registered_at, document, tags };
+            (Arc::new(PackedDefinition::of(&revision, &mut packer)), revision)
         })
         .collect();
     let names: Vec<String> = (0..revisions.len()).map(|number| number.to_string()).collect();
     let (mut memo, scope) = (Memo::default(), ScopeKeys::default());
     let around = subject(&Value::Null, &scope).surroundings();
     measure(|| {
-        for (name, revision) in names.iter().zip(&revisions) {
-            black_box(memo.evaluate_revision(set, name, revision, &around, Timestamp::EPOCH));
+        for (name, (packed, revision)) in names.iter().zip(&revisions) {
+            black_box(memo.evaluate_revision(set, name, (packed, revision), &around, Timestamp::EPOCH));
         }
     })
 }

@@ -5,6 +5,8 @@
 use aws_config::SdkConfig;
 use aws_sdk_ecs::Client;
 use aws_sdk_ecs::config::Builder;
+use aws_sdk_ecs::operation as typed;
+use aws_smithy_runtime_api::client::interceptors::context::Output;
 use futures::future::BoxFuture;
 use serde_json::{Map, Value};
 
@@ -44,12 +46,12 @@ impl AwsEcs {
     async fn send(&self, operation: Operation, wire: &Wire) -> Result<(), Failure> {
         let settings = self.settings(operation);
         macro_rules! send {
-            ($builder:ident) => {
+            ($builder:ident, $output:ident) => {
                 self.client
                     .$builder()
                     .customize()
                     .config_override(settings)
-                    .interceptor(wire.clone())
+                    .interceptor(wire.clone().unread(|| Output::erase(typed::$builder::$output::builder().build())))
                     .send()
                     .await
                     .map(drop)
@@ -57,28 +59,32 @@ impl AwsEcs {
             };
         }
         match operation {
-            Operation::ListClusters => send!(list_clusters),
-            Operation::DescribeClusters => send!(describe_clusters),
-            Operation::DescribeCapacityProviders => send!(describe_capacity_providers),
-            Operation::ListServices => send!(list_services),
-            Operation::DescribeServices => send!(describe_services),
-            Operation::DescribeTaskDefinition => send!(describe_task_definition),
-            Operation::ListTaskDefinitions => send!(list_task_definitions),
-            Operation::ListTaskDefinitionFamilies => send!(list_task_definition_families),
-            Operation::ListTasks => send!(list_tasks),
-            Operation::DescribeTasks => send!(describe_tasks),
-            Operation::GetTaskProtection => send!(get_task_protection),
-            Operation::ListServiceDeployments => send!(list_service_deployments),
-            Operation::DescribeServiceDeployments => send!(describe_service_deployments),
-            Operation::DescribeServiceRevisions => send!(describe_service_revisions),
-            Operation::RegisterTaskDefinition => send!(register_task_definition),
-            Operation::DeregisterTaskDefinition => send!(deregister_task_definition),
-            Operation::UpdateService => send!(update_service),
-            Operation::StopServiceDeployment => send!(stop_service_deployment),
-            Operation::UpdateClusterSettings => send!(update_cluster_settings),
-            Operation::UpdateCluster => send!(update_cluster),
-            Operation::TagResource => send!(tag_resource),
-            Operation::UntagResource => send!(untag_resource),
+            Operation::ListClusters => send!(list_clusters, ListClustersOutput),
+            Operation::DescribeClusters => send!(describe_clusters, DescribeClustersOutput),
+            Operation::DescribeCapacityProviders => send!(describe_capacity_providers, DescribeCapacityProvidersOutput),
+            Operation::ListServices => send!(list_services, ListServicesOutput),
+            Operation::DescribeServices => send!(describe_services, DescribeServicesOutput),
+            Operation::DescribeTaskDefinition => send!(describe_task_definition, DescribeTaskDefinitionOutput),
+            Operation::ListTaskDefinitions => send!(list_task_definitions, ListTaskDefinitionsOutput),
+            Operation::ListTaskDefinitionFamilies => {
+                send!(list_task_definition_families, ListTaskDefinitionFamiliesOutput)
+            }
+            Operation::ListTasks => send!(list_tasks, ListTasksOutput),
+            Operation::DescribeTasks => send!(describe_tasks, DescribeTasksOutput),
+            Operation::GetTaskProtection => send!(get_task_protection, GetTaskProtectionOutput),
+            Operation::ListServiceDeployments => send!(list_service_deployments, ListServiceDeploymentsOutput),
+            Operation::DescribeServiceDeployments => {
+                send!(describe_service_deployments, DescribeServiceDeploymentsOutput)
+            }
+            Operation::DescribeServiceRevisions => send!(describe_service_revisions, DescribeServiceRevisionsOutput),
+            Operation::RegisterTaskDefinition => send!(register_task_definition, RegisterTaskDefinitionOutput),
+            Operation::DeregisterTaskDefinition => send!(deregister_task_definition, DeregisterTaskDefinitionOutput),
+            Operation::UpdateService => send!(update_service, UpdateServiceOutput),
+            Operation::StopServiceDeployment => send!(stop_service_deployment, StopServiceDeploymentOutput),
+            Operation::UpdateClusterSettings => send!(update_cluster_settings, UpdateClusterSettingsOutput),
+            Operation::UpdateCluster => send!(update_cluster, UpdateClusterOutput),
+            Operation::TagResource => send!(tag_resource, TagResourceOutput),
+            Operation::UntagResource => send!(untag_resource, UntagResourceOutput),
         }
     }
 }

@@ -8,6 +8,7 @@
 //! against the timeout; the usual crates ignore tokio's paused time and cannot change their rate.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -62,7 +63,8 @@ impl Default for Share {
 
 /// An [`Ecs`] that stays within a share of ECS's published rates.
 ///
-/// Guarantees: within a bucket, calls go out in the order they were asked for; after throttling nobody calls for
+/// Guarantees: within a bucket, calls go out in the order they were asked for, those that can wait
+/// ([`Ecs::call_last`]) after all others; after throttling nobody calls for
 /// a second, and more slowly from then on, until successes bring the share back. Reads that are throttled are sent
 /// again, up to five times; writes never.
 ///
@@ -85,6 +87,12 @@ pub struct Level {
     pub rate: f64,
     /// Calls a second that it regains when nobody is throttled.
     pub share: f64,
+    /// Calls that were let through so far.
+    pub calls: u64,
+    /// Of those, the ones that AWS throttled all the same.
+    pub throttled: u64,
+    /// Calls that wait for their turn.
+    pub waiting: usize,
 }
 
 impl Budgeted {
@@ -107,16 +115,27 @@ impl Budgeted {
         let level = |(bucket, gate): (&Bucket, &Gate)| {
             let mut tokens = gate.tokens();
             tokens.refill(now);
-            Level { bucket: *bucket, tokens: tokens.tokens.max(0.0), rate: tokens.rate, share: tokens.share }
+            Level {
+                bucket: *bucket,
+                tokens: tokens.tokens.max(0.0),
+                rate: tokens.rate,
+                share: tokens.share,
+                calls: tokens.calls,
+                throttled: tokens.throttled,
+                waiting: gate.waiting.load(Ordering::Relaxed),
+            }
         };
         self.gates.iter().map(level).collect()
     }
 
     /// Calls once it is this call's turn, and learns from the answer.
-    async fn call_in_turn(&self, operation: Operation, input: Value) -> Result<Value, EcsError> {
+    async fn call_in_turn(&self, operation: Operation, input: Value, lane: Lane) -> Result<Value, EcsError> {
         let gate = self.gates.get(&operation.bucket());
         if let Some(gate) = gate {
-            gate.pass().await;
+            match lane {
+                Lane::First => gate.pass().await,
+                Lane::Last => gate.pass_last().await,
+            }
         }
         let outcome = self.ecs.call(operation, input).await;
         if let Some(gate) = gate {
@@ -129,6 +148,24 @@ impl Budgeted {
         }
         outcome
     }
+
+    async fn attempts(&self, operation: Operation, input: Value, lane: Lane) -> Result<Value, EcsError> {
+        let attempts = if operation.writes() { 1 } else { READ_ATTEMPTS };
+        for attempt in 1..attempts {
+            match self.call_in_turn(operation, input.clone(), lane).await {
+                Err(EcsError::Throttled { .. }) => debug!(operation = operation.as_str(), attempt, "throttled"),
+                outcome => return outcome,
+            }
+        }
+        self.call_in_turn(operation, input, lane).await
+    }
+}
+
+/// Whether a call goes before others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lane {
+    First,
+    Last,
 }
 
 impl Ecs for Budgeted {
@@ -141,16 +178,11 @@ impl Ecs for Budgeted {
     }
 
     fn call<'a>(&'a self, operation: Operation, input: Value) -> BoxFuture<'a, Result<Value, EcsError>> {
-        Box::pin(async move {
-            let attempts = if operation.writes() { 1 } else { READ_ATTEMPTS };
-            for attempt in 1..attempts {
-                match self.call_in_turn(operation, input.clone()).await {
-                    Err(EcsError::Throttled { .. }) => debug!(operation = operation.as_str(), attempt, "throttled"),
-                    outcome => return outcome,
-                }
-            }
-            self.call_in_turn(operation, input).await
-        })
+        Box::pin(self.attempts(operation, input, Lane::First))
+    }
+
+    fn call_last<'a>(&'a self, operation: Operation, input: Value) -> BoxFuture<'a, Result<Value, EcsError>> {
+        Box::pin(self.attempts(operation, input, Lane::Last))
     }
 }
 
@@ -158,7 +190,26 @@ impl Ecs for Budgeted {
 pub(super) struct Gate {
     /// Whoever holds it is first in line. Tokio's mutex is fair.
     turn: tokio::sync::Mutex<()>,
+    /// Whoever holds it is the one call of those that can wait that stands in line.
+    last: tokio::sync::Mutex<()>,
     tokens: Mutex<Tokens>,
+    waiting: AtomicUsize,
+}
+
+/// Counts somebody who waits, for as long as they do.
+struct Waits<'a>(&'a AtomicUsize);
+
+impl<'a> Waits<'a> {
+    fn at(waiting: &'a AtomicUsize) -> Self {
+        waiting.fetch_add(1, Ordering::Relaxed);
+        Self(waiting)
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Gate {
@@ -166,11 +217,17 @@ impl Gate {
     pub(super) fn new(share: Share, burst: u32, refill: u32, now: Instant) -> Self {
         // At least one: a bucket that holds less never lets anything pass.
         let tokens = Tokens::full(share.of(burst).max(1.0), share.of(refill), now);
-        Self { turn: tokio::sync::Mutex::new(()), tokens: Mutex::new(tokens) }
+        Self {
+            turn: tokio::sync::Mutex::new(()),
+            last: tokio::sync::Mutex::new(()),
+            tokens: Mutex::new(tokens),
+            waiting: AtomicUsize::new(0),
+        }
     }
 
     /// Waits for its turn and a token, and takes it.
     pub(super) async fn pass(&self) {
+        let _waits = Waits::at(&self.waiting);
         let _first_in_line = self.turn.lock().await;
         loop {
             let until = match self.tokens().take(Instant::now()) {
@@ -180,6 +237,15 @@ impl Gate {
             // Somebody's throttling may push it further away meanwhile: look again then.
             tokio::time::sleep_until(until).await;
         }
+    }
+
+    /// The same for a call that can wait: one at a time stands in line, so that any other call has at most one of them
+    /// before it.
+    async fn pass_last(&self) {
+        let waits = Waits::at(&self.waiting);
+        let _one_of_them = self.last.lock().await;
+        drop(waits);
+        self.pass().await;
     }
 
     /// Waits until there is a token, and leaves it there.
@@ -224,11 +290,23 @@ struct Tokens {
     refilled: Instant,
     held_until: Instant,
     next_cut: Instant,
+    calls: u64,
+    throttled: u64,
 }
 
 impl Tokens {
     fn full(capacity: f64, share: f64, now: Instant) -> Self {
-        Self { tokens: capacity, capacity, rate: share, share, refilled: now, held_until: now, next_cut: now }
+        Self {
+            tokens: capacity,
+            capacity,
+            rate: share,
+            share,
+            refilled: now,
+            held_until: now,
+            next_cut: now,
+            calls: 0,
+            throttled: 0,
+        }
     }
 
     fn refill(&mut self, now: Instant) {
@@ -247,6 +325,7 @@ impl Tokens {
         // A hair less than one is one: the time to wait for it would round to nothing.
         if self.tokens >= 1.0 - 1e-6 {
             self.tokens -= 1.0;
+            self.calls += 1;
             return Ok(());
         }
         // Rounded up to tokio's milliseconds by a whole one, so that the next look finds it there.
@@ -256,6 +335,7 @@ impl Tokens {
 
     /// ECS's bucket is empty: so is this one, and nobody calls for a while. The new rate, if it was cut.
     fn throttled(&mut self, now: Instant) -> Option<f64> {
+        self.throttled += 1;
         self.refill(now);
         self.tokens = self.tokens.min(0.0);
         self.held_until = self.held_until.max(now + HOLD_OFF);

@@ -34,7 +34,12 @@ pub(super) fn write(folder: &Path, plan: &Plan) -> Result<Vec<String>, Error> {
         let revisions: Vec<&str> = all.iter().map(|one| one.revision.as_str()).collect();
         for (one, name) in all.iter().zip(names(&family, &revisions)) {
             let pretty = |value: &Value| serde_json::to_string_pretty(value).unwrap_or_default();
-            private(&folder.join(format!("{name}.json")), &pretty(&Value::Object(one.documents.wanted.clone())))?;
+            let documents = one
+                .documents
+                .read()
+                .map_err(|error| Error::new(format!("failed to write `{name}.json`")).caused_by(error.to_string()))?;
+            let wanted = documents.wanted;
+            private(&folder.join(format!("{name}.json")), &pretty(&Value::Object(wanted)))?;
             private(&folder.join(format!("{name}.patch.json")), &pretty(&json_patch(&one.change.diff)))?;
             let services = clean_text(&one.services.join(", "));
             told.push(format!("wrote {name}.json and {name}.patch.json: {} of {services}", one.revision));
@@ -70,7 +75,8 @@ fn by_family(plan: &Plan) -> BTreeMap<String, Vec<Wanted<'_>>> {
         let (Some(from), Some(documents)) = (&change.from, &change.documents) else { continue };
         let service = change.resource.short().to_owned();
         let all = families.entry(from.family().to_owned()).or_default();
-        let same = |one: &&mut Wanted<'_>| one.revision == from.short() && one.documents.wanted == documents.wanted;
+        let same =
+            |one: &&mut Wanted<'_>| one.revision == from.short() && one.documents.wanted_hash == documents.wanted_hash;
         match all.iter_mut().find(same) {
             Some(known) => known.services.push(service),
             None => all.push(Wanted { change, documents, revision: from.short().to_owned(), services: vec![service] }),

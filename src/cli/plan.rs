@@ -92,7 +92,7 @@ pub(super) async fn run(session: &mut Session, arguments: Arguments) -> Result<A
             .help("plan one at a time with --target ACCOUNT/REGION; see `plimsoll get targets`"));
     };
     let source = source(session, &arguments, with_store);
-    let value = PlanReport::of(&report::without_secrets(&one.plan), one.policies, &source).to_json();
+    let value = PlanReport::of(&one.plan, one.policies, &source).to_json();
     if let Some(path) = &arguments.out {
         private(path, &serde_json::to_string_pretty(&value).unwrap_or_default())?;
         talk(&format!("wrote the plan to {}", path.display()));
@@ -184,6 +184,7 @@ pub(super) fn controller_error(error: ControllerError) -> Error {
             Error::from(source)
         }
         ControllerError::Record(source) => Error::from(source),
+        ControllerError::Unpack { .. } => Error::new(chain(&error)),
         ControllerError::Wire { .. } => {
             Error::new(chain(&error)).help("the endpoint does not answer as ECS does; check AWS_ENDPOINT_URL")
         }

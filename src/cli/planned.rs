@@ -7,7 +7,7 @@ use super::printed::{PolicySetView, Printed};
 use crate::model::spec::Enforcement;
 use crate::model::{DiffEntry, PutBack, Reason, TargetId};
 use crate::plan::saved::{self, SavedCampaign};
-use crate::plan::{Cost, Plan, PlanOutcome, PlannedFinding, PlannedResource, StandaloneReport, Summary, Uncovered};
+use crate::plan::{Cost, Plan, PlanOutcome, Planned, PlannedFinding, StandaloneReport, Summary, Uncovered};
 use crate::policy::{WaiverHere, WaiverUse};
 
 /// What `plan` says.
@@ -153,23 +153,23 @@ impl PlanReport {
             services: plan
                 .services
                 .iter()
-                .map(|one| ServicePlan { service: one.resource.clone(), rest: ResourcePlan::of(one) })
+                .map(|one| ServicePlan { service: one.resource.to_string(), rest: ResourcePlan::of(one) })
                 .collect(),
             clusters: plan
                 .clusters
                 .iter()
-                .map(|one| ClusterPlan { cluster: one.resource.clone(), rest: ResourcePlan::of(one) })
+                .map(|one| ClusterPlan { cluster: one.resource.to_string(), rest: ResourcePlan::of(one) })
                 .collect(),
             task_sets: plan
                 .task_sets
                 .iter()
-                .map(|one| TaskSetPlan { task_set: one.resource.clone(), rest: ResourcePlan::of(one) })
+                .map(|one| TaskSetPlan { task_set: one.resource.to_string(), rest: ResourcePlan::of(one) })
                 .collect(),
             capacity_providers: plan
                 .capacity_providers
                 .iter()
                 .map(|one| CapacityProviderPlan {
-                    capacity_provider: one.resource.clone(),
+                    capacity_provider: one.resource.to_string(),
                     rest: ResourcePlan::of(one),
                 })
                 .collect(),
@@ -196,20 +196,21 @@ impl PlanReport {
 }
 
 impl ResourcePlan {
-    fn of(planned: &PlannedResource) -> Self {
+    fn of(planned: &Planned) -> Self {
+        let planned = planned.full();
         Self {
-            task_definition: planned.task_definition.clone(),
+            task_definition: planned.task_definition,
             outcome: planned.outcome,
             enforcement: planned.enforcement,
-            reason: planned.reason.clone(),
-            policies: planned.policies.clone(),
-            findings: planned.findings.clone(),
-            diff: planned.diff.clone(),
+            reason: planned.reason,
+            policies: planned.policies,
+            findings: planned.findings,
+            diff: planned.diff,
             wave: planned.wave,
-            waivers: planned.waivers.clone(),
-            put_back: planned.put_back.clone(),
-            bindings: planned.bindings.clone(),
-            exempt: planned.exempt.clone(),
+            waivers: planned.waivers,
+            put_back: planned.put_back,
+            bindings: planned.bindings,
+            exempt: planned.exempt,
         }
     }
 }

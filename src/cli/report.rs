@@ -1,13 +1,13 @@
 //! A plan for people: what would change field by field, and why the rest would not. Values are masked.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use super::get::after_colon;
 use super::sentences;
-use super::views::masked;
 use crate::model::mask::clean_text;
 use crate::model::{DiffEntry, DiffOp};
-use crate::plan::{Plan, PlanOutcome, PlannedResource, StandaloneReport};
+use crate::plan::{Plan, PlanOutcome, Planned, StandaloneReport};
 use crate::policy::WaiverUse;
 
 /// In the order in which people want to read them.
@@ -21,20 +21,11 @@ const OUTCOMES: [PlanOutcome; 7] = [
     PlanOutcome::Compliant,
 ];
 
-/// The plan without any value that may be a secret.
-pub(super) fn without_secrets(plan: &Plan) -> Plan {
-    let mut plan = plan.clone();
-    for resource in plan.services.iter_mut().chain(&mut plan.clusters) {
-        resource.diff = masked(&resource.diff);
-    }
-    plan
-}
-
 /// All of it. `wide` names compliant resources too.
 pub(super) fn in_full(plan: &Plan, policies: usize, wide: bool) -> String {
     let mut text = String::new();
     // Writing into a String does not fail.
-    let _ = write(&mut text, &without_secrets(plan), policies, wide);
+    let _ = write(&mut text, plan, policies, wide);
     text
 }
 
@@ -42,8 +33,7 @@ fn write(text: &mut String, plan: &Plan, policies: usize, wide: bool) -> std::fm
     let plural = if policies == 1 { "policy" } else { "policies" };
     writeln!(text, "target {}, {policies} {plural}", plan.target)?;
     for outcome in OUTCOMES {
-        let resources: Vec<&PlannedResource> =
-            plan.resources().filter(|resource| resource.outcome == outcome).collect();
+        let resources: Vec<&Arc<Planned>> = plan.resources().filter(|resource| resource.outcome == outcome).collect();
         if resources.is_empty() {
             continue;
         }
@@ -88,7 +78,8 @@ fn write(text: &mut String, plan: &Plan, policies: usize, wide: bool) -> std::fm
     writeln!(text, "plan {}", plan.id)
 }
 
-fn resource(text: &mut String, planned: &PlannedResource, waivers: &[WaiverUse]) -> std::fmt::Result {
+fn resource(text: &mut String, planned: &Planned, waivers: &[WaiverUse]) -> std::fmt::Result {
+    let planned = planned.full();
     let revision = planned.task_definition.as_deref().and_then(|arn| arn.rsplit('/').next()).unwrap_or("");
     write!(text, "  {}", clean_text(&after_colon(&planned.resource)))?;
     if !revision.is_empty() {

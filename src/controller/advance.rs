@@ -1,6 +1,7 @@
 //! Moving open campaigns on: each change by what was just read of it, each rollout by its changes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::books::Books;
 use super::error::ControllerError;
@@ -25,7 +26,7 @@ pub(super) const BY: &str = "plimsoll";
 /// Resources that open rollouts have, with why each stands where it stands; and those moved so lately that reads may
 /// still show them as they were.
 #[must_use]
-pub fn taken(open: &[Campaign], ended: &[Campaign], now: Timestamp) -> BTreeMap<Resource, Reason> {
+pub fn taken(open: &[Campaign], ended: &[Arc<Campaign>], now: Timestamp) -> BTreeMap<Resource, Reason> {
     let mut taken = BTreeMap::new();
     for campaign in open {
         let rollout = &campaign.rollout.value;

@@ -93,8 +93,8 @@ impl Executor<'_> {
 }
 
 fn fits(books: &Books, wanted: &SavedPlan, fleet: &Fleet, plan: &Plan) -> Result<Vec<Fit>, String> {
-    let all = books.campaigns.iter().chain(&books.ended);
-    let rollouts: Vec<(&Rollout, Vec<&Change>)> = all
+    let rollouts: Vec<(&Rollout, Vec<&Change>)> = books
+        .all()
         .map(|campaign| (&campaign.rollout.value, campaign.changes.iter().map(|change| &change.value).collect()))
         .collect();
     asked::fit(wanted, &Live { fleet, plan, rollouts: &rollouts }).map_err(|differences| asked::told(&differences))
@@ -102,8 +102,7 @@ fn fits(books: &Books, wanted: &SavedPlan, fleet: &Fleet, plan: &Plan) -> Result
 
 fn carried(books: &Books, rollouts: &[String]) -> String {
     let told = |name: &String| {
-        let all = books.campaigns.iter().chain(&books.ended);
-        let state = all.map(|campaign| &campaign.rollout.value).find(|rollout| rollout.name == *name);
+        let state = books.all().map(|campaign| &campaign.rollout.value).find(|rollout| rollout.name == *name);
         match state.map(|rollout| &rollout.state) {
             Some(RolloutState::Proposed { reason }) => {
                 format!("rollout `{name}`, which waits for `plimsoll rollout approve {name}` ({reason})")

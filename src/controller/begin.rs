@@ -1,12 +1,15 @@
 //! From a plan to rollouts: what begins, what is dropped, what is replaced.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::books::Books;
 use super::error::ControllerError;
 use crate::model::change::Documents as DocumentHashes;
+use crate::model::mask::mask_diff;
 use crate::model::{Reason, ReasonCode, Resource, TargetId, Timestamp};
 use crate::plan::images::{tagged, untagged};
+use crate::plan::report::WantedDocuments;
 use crate::plan::{Plan, PlanOutcome, PlannedCampaign, PlannedChange};
 use crate::ports::Store;
 use crate::records::Versioned;
@@ -49,7 +52,7 @@ pub(super) async fn reconsider(
             }
             // What was not seen may be there: the change itself finds out whether its service is gone.
             let resource = &change.value.spec.resource;
-            let Some(wish) = plan.wishes.get(resource) else {
+            let Some(wish) = plan.wish(resource) else {
                 if !plan.gaps.is_empty() {
                     unclear.insert(resource.clone());
                 }
@@ -181,16 +184,16 @@ fn say_who_is_first(plan: &mut Plan, campaign: &PlannedCampaign, open: &Campaign
         let mut changes = open.changes.iter().map(|change| &change.value);
         changes.any(|change| &change.spec.resource == resource && !change.state.phase().is_final())
     };
-    for change in campaign.changes.iter().filter(|change| !has(&change.resource)) {
-        let name = change.resource.as_str();
-        let planned = plan.services.iter_mut().chain(&mut plan.clusters).find(|planned| planned.resource == name);
-        if let Some(planned) = planned.filter(|planned| planned.reason.is_none()) {
+    let changes = campaign.changes.iter().filter(|change| !has(&change.resource));
+    let waiting: BTreeSet<&str> = changes.map(|change| change.resource.as_str()).collect();
+    for planned in plan.services.iter_mut().chain(&mut plan.clusters) {
+        if planned.reason.is_none() && waiting.contains(planned.resource.as_ref()) {
             let message = format!(
                 "rollout `{}` of the same strategy is {}: this is planned when it has ended",
                 rollout.name,
                 rollout.state.phase()
             );
-            planned.reason = Some(Reason::of(ReasonCode::OtherRollout, message));
+            Arc::make_mut(planned).reason = Some(Reason::of(ReasonCode::OtherRollout, message));
         }
     }
 }
@@ -205,14 +208,19 @@ async fn keep_documents(
     let mut hashes = Vec::with_capacity(changes.len());
     for change in changes {
         hashes.push(match &change.documents {
-            Some(planned) => Some(DocumentHashes {
-                previous: documents.keep(&planned.previous).await?,
-                wanted: documents.keep(&planned.wanted).await?,
-                pinned_from: planned.pinned_from.clone(),
-                tagged: tagged(&planned.previous, &planned.wanted),
-                untagged: untagged(&planned.previous, &planned.wanted),
-                recorded: false,
-            }),
+            Some(planned) => {
+                let WantedDocuments { previous, wanted, pinned_from } = planned.read().map_err(|source| {
+                    ControllerError::Unpack { resource: change.resource.short().to_owned(), source }
+                })?;
+                Some(DocumentHashes {
+                    previous: documents.keep(&previous).await?,
+                    wanted: documents.keep(&wanted).await?,
+                    pinned_from,
+                    tagged: tagged(&previous, &wanted),
+                    untagged: untagged(&previous, &wanted),
+                    recorded: false,
+                })
+            }
             None => None,
         });
     }
@@ -237,7 +245,7 @@ pub(super) async fn supersede_proposals(
         });
         // What could not be judged just now is no reason to take a proposal back.
         let unsure = |change: &Versioned<Change>| {
-            let wish = plan.wishes.get(&change.value.spec.resource);
+            let wish = plan.wish(&change.value.spec.resource);
             // What is not there where all was listed is gone, and nothing can be asked for it any more.
             wish.map_or(!plan.gaps.is_empty(), |wish| {
                 matches!(wish.outcome, PlanOutcome::Deferred | PlanOutcome::Unknown)
@@ -333,7 +341,7 @@ async fn put_onto(
     }
     spec.from = wanted.from.clone();
     spec.created_at = wanted.created_at;
-    spec.diff = make::masked(&wanted.diff);
+    spec.diff = mask_diff(&wanted.diff);
     spec.documents = documents;
     spec.setting = wanted.setting.clone();
     // Whoever deployed it again is the latest to have put the violation back.

@@ -1,6 +1,7 @@
 //! What rollouts have to do with one another: the places that those of one strategy share, and what a later one has built on
 //! an earlier; and what becomes of one that has ended.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::books::Books;
@@ -40,7 +41,7 @@ impl Books {
             let other = &campaign.rollout.value;
             other.spec.strategy_name == rollout.spec.strategy_name && other.name != rollout.name
         };
-        self.campaigns.iter().chain(&self.ended).filter(of_it)
+        self.all().filter(of_it)
     }
 
     /// The change of another rollout that was made on what this one made, and stands or is under way.
@@ -82,8 +83,7 @@ impl Books {
     /// # Errors
     /// The store's.
     pub async fn tell_the_end_anew(&mut self, name: &str, now: Timestamp) -> Result<(), ControllerError> {
-        let all = || self.campaigns.iter().chain(&self.ended);
-        let Some(mut found) = all().find(|campaign| campaign.rollout.value.name == name).cloned() else {
+        let Some(mut found) = self.all().find(|campaign| campaign.rollout.value.name == name).cloned() else {
             return Ok(());
         };
         if !found.rollout.value.state.is_final() {
@@ -94,8 +94,9 @@ impl Books {
         let before = std::mem::replace(&mut found.rollout.value.state, state);
         found.rollout.value.waiting = told::reason_of(&found.rollout.value.state).cloned();
         self.write_rollout(&mut found.rollout, &before, now, "plimsoll").await?;
-        let mut all = self.campaigns.iter_mut().chain(&mut self.ended);
-        if let Some(slot) = all.find(|campaign| campaign.rollout.value.name == name) {
+        let ended = self.ended.iter_mut().filter(|campaign| campaign.rollout.value.name == name).map(Arc::make_mut);
+        let mut all = self.campaigns.iter_mut().filter(|campaign| campaign.rollout.value.name == name).chain(ended);
+        if let Some(slot) = all.next() {
             slot.rollout = found.rollout;
         }
         Ok(())

@@ -28,8 +28,8 @@ pub struct Books {
     pub epoch: u64,
     /// Every rollout that is not final, and those whose changes are not.
     pub campaigns: Vec<Campaign>,
-    /// Rollouts that have ended.
-    pub ended: Vec<Campaign>,
+    /// Rollouts that have ended, shared with whoever is told of a pass: over the months they are many.
+    pub ended: Vec<Arc<Campaign>>,
     /// Every registration.
     pub registrations: Vec<Versioned<Registration>>,
     /// Every hold.
@@ -49,7 +49,7 @@ impl Books {
     /// The store's.
     pub async fn read(store: Arc<dyn Store>, target: TargetId, epoch: u64) -> Result<Self, ControllerError> {
         let campaigns = Campaigns::of(store.as_ref(), &target);
-        let (open, ended) = campaigns.campaigns().await?.into_iter().partition(is_open);
+        let (open, ended): (_, Vec<Campaign>) = campaigns.campaigns().await?.into_iter().partition(is_open);
         let (registrations, holds) = (campaigns.registrations().await?, campaigns.holds().await?);
         let record = Targets::of(store.as_ref()).read(&target).await?;
         let record_version = record.as_ref().map(|record| record.version);
@@ -59,7 +59,7 @@ impl Books {
             target,
             epoch,
             campaigns: open,
-            ended,
+            ended: ended.into_iter().map(Arc::new).collect(),
             registrations,
             holds,
             turn: 0,
@@ -75,8 +75,12 @@ impl Books {
 
     /// Puts every campaign where it belongs by now: among the open ones or the ended ones.
     pub fn sort_out(&mut self) {
-        let all = std::mem::take(&mut self.campaigns).into_iter().chain(std::mem::take(&mut self.ended));
-        (self.campaigns, self.ended) = all.partition(is_open);
+        let (open, ended): (_, Vec<Campaign>) = std::mem::take(&mut self.campaigns).into_iter().partition(is_open);
+        let (open_again, mut still) =
+            std::mem::take(&mut self.ended).into_iter().partition::<Vec<_>, _>(|campaign| is_open(campaign));
+        self.campaigns = open.into_iter().chain(open_again.into_iter().map(Arc::unwrap_or_clone)).collect();
+        still.splice(0..0, ended.into_iter().map(Arc::new));
+        self.ended = still;
     }
 
     /// Stamps our epoch on every open record, so that whoever held the lease before can write none of them.
@@ -410,10 +414,14 @@ impl Books {
         Ok(())
     }
 
+    /// Every rollout there is, the open ones first.
+    pub fn all(&self) -> impl Iterator<Item = &Campaign> {
+        self.campaigns.iter().chain(self.ended.iter().map(AsRef::as_ref))
+    }
+
     /// Every change there is, of open rollouts and of ended ones.
     pub fn changes(&self) -> impl Iterator<Item = &Change> {
-        let all = self.campaigns.iter().chain(&self.ended);
-        all.flat_map(|campaign| &campaign.changes).map(|change| &change.value)
+        self.all().flat_map(|campaign| &campaign.changes).map(|change| &change.value)
     }
 
     /// These records were read, not kept from the pass before: what they tell of as intended nobody has heard of.
@@ -433,12 +441,14 @@ impl Books {
         now: Timestamp,
         enter: impl FnOnce(&mut Change),
     ) -> Result<(), ControllerError> {
-        let all = || self.campaigns.iter().chain(&self.ended).flat_map(|campaign| &campaign.changes);
+        let all = || self.all().flat_map(|campaign| &campaign.changes);
         let Some(mut change) = all().find(|change| change.value.name == name).cloned() else { return Ok(()) };
         let was = change.value.state.clone();
         enter(&mut change.value);
         self.write_change(&mut change, &was, now, "plimsoll").await?;
-        let all = self.campaigns.iter_mut().chain(&mut self.ended).flat_map(|campaign| &mut campaign.changes);
+        let is_in = |campaign: &Arc<Campaign>| campaign.changes.iter().any(|change| change.value.name == name);
+        let ended = self.ended.iter_mut().filter(|campaign| is_in(campaign)).map(Arc::make_mut);
+        let all = self.campaigns.iter_mut().chain(ended).flat_map(|campaign| &mut campaign.changes);
         for slot in all.filter(|slot| slot.value.name == name) {
             *slot = change.clone();
         }
@@ -455,9 +465,8 @@ impl Books {
     /// asked to try it again, only what came later counts.
     #[must_use]
     pub fn landed(&self) -> Landings {
-        let all = || self.campaigns.iter().chain(&self.ended);
         let mut retried: BTreeMap<(&Resource, &String), Timestamp> = BTreeMap::new();
-        for campaign in all() {
+        for campaign in self.all() {
             let Some(at) = campaign.rollout.value.retried_at else { continue };
             for spec in campaign.changes.iter().map(|change| &change.value.spec) {
                 for fix in &spec.fixes {
@@ -467,7 +476,7 @@ impl Books {
             }
         }
         let mut landed = Landings::new();
-        for change in all().flat_map(|campaign| &campaign.changes).map(|change| &change.value) {
+        for change in self.changes() {
             let State::Succeeded { at, .. } = change.state else { continue };
             for fix in &change.spec.fixes {
                 if retried.get(&(&change.spec.resource, fix)).is_some_and(|retried| at <= *retried) {

@@ -52,7 +52,7 @@ pub(super) async fn clear_away(
             documents.is_some_and(|documents| documents.wanted == registration.wanted)
                 && change.value.spec.from.as_ref() == Some(&registration.from)
         };
-        let all = || books.campaigns.iter().chain(&books.ended).flat_map(|campaign| &campaign.changes).filter(made_for);
+        let all = || books.all().flat_map(|campaign| &campaign.changes).filter(made_for);
         // What was written after the fleet was read, or so little before that reads may lag, does not show in it.
         let unseen =
             |change: &Versioned<Change>| change.value.entered().is_some_and(|entered| entered + READ_LAG > fleet.at);
@@ -75,11 +75,7 @@ pub(super) async fn clear_away(
 
 /// Whether any service names a revision, or any task runs it.
 async fn is_used(executor: &Executor<'_>, fleet: &Fleet, arn: &TaskDefinitionArn) -> bool {
-    let named = fleet.services.values().filter_map(Observed::known).any(|service| {
-        service.task_definition.as_ref() == Some(arn)
-            || service.deployments.iter().any(|deployment| &deployment.task_definition == arn)
-    });
-    let mut runs = named;
+    let mut runs = fleet.known().any(|(_, service)| service.names(arn));
     for cluster in fleet.clusters.keys() {
         runs = runs || observe::runs(executor.ecs, cluster, arn).await.unwrap_or(true);
     }
@@ -123,10 +119,9 @@ async fn clear_strays(
 
 /// Whether a change that goes on, there or back, needs what is being registered.
 fn is_waited_for(books: &Books, registration: &Registration) -> bool {
-    let all = books.campaigns.iter().chain(&books.ended).flat_map(|campaign| &campaign.changes);
-    all.filter(|change| !change.value.state.phase().is_final()).any(|change| {
-        let documents = change.value.spec.documents.as_ref();
-        change.value.spec.from.as_ref() == Some(&registration.from)
+    books.changes().filter(|change| !change.state.phase().is_final()).any(|change| {
+        let documents = change.spec.documents.as_ref();
+        change.spec.from.as_ref() == Some(&registration.from)
             && documents.is_some_and(|documents| {
                 documents.wanted == registration.wanted || documents.previous == registration.wanted
             })

@@ -1,6 +1,7 @@
 //! Carrying out what people asked, once each, and answering.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::books::Books;
 use super::error::ControllerError;
@@ -103,9 +104,9 @@ impl Executor<'_> {
         let by = command.by.as_str();
         let of_name = |campaign: &Campaign| campaign.rollout.value.name == name;
         // An ended rollout that is undone or tried again is open again.
-        if let Some(place) = books.ended.iter().position(of_name) {
+        if let Some(place) = books.ended.iter().position(|campaign| of_name(campaign)) {
             let campaign = books.ended.remove(place);
-            books.campaigns.push(campaign);
+            books.campaigns.push(Arc::unwrap_or_clone(campaign));
         }
         let Some(place) = books.campaigns.iter().position(of_name) else {
             return Ok(Err(format!("there is no rollout `{name}` in {}", self.target)));

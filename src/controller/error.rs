@@ -1,5 +1,6 @@
 //! What ends a pass.
 
+use crate::model::packed::UnpackError;
 use crate::model::wire::WireError;
 use crate::model::{Reason, ReasonCode};
 use crate::ports::EcsError;
@@ -29,6 +30,15 @@ pub enum ControllerError {
     /// The record could not be read or written.
     #[error("the record could not be kept")]
     Record(#[from] RecordError),
+    /// A planned document that was kept packed is lost.
+    #[error("the documents planned for `{resource}` are lost: the next pass plans them anew")]
+    Unpack {
+        /// Of which service.
+        resource: String,
+        /// How.
+        #[source]
+        source: UnpackError,
+    },
     /// Somebody else holds the target.
     #[error("another controller holds `{target}`: {holder}")]
     NotHolder {
@@ -75,6 +85,7 @@ impl ControllerError {
                 of(code, format!("{action}: {source}"))
             }
             Self::Wire { source, .. } => of(ReasonCode::NotObserved, format!("{self}: {source}")),
+            Self::Unpack { source, .. } => of(ReasonCode::NotObserved, format!("{self}: {source}")),
             Self::WrongTarget { .. } => of(ReasonCode::WrongTarget, self.to_string()),
             Self::NoPolicies => of(ReasonCode::NoPolicies, self.to_string()),
             Self::Policies { .. } => of(ReasonCode::InvalidPolicies, self.to_string()),

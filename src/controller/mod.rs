@@ -6,6 +6,7 @@
 //! Read [`reconcile`] first: one pass, top to bottom.
 
 pub mod advance;
+mod ahead;
 mod alarms;
 mod apply_plan;
 mod begin;
@@ -18,7 +19,9 @@ pub mod execute;
 pub mod gate;
 mod late;
 pub mod lease;
+mod meanwhile;
 pub mod observe;
+mod planning;
 pub mod reconcile;
 mod recorded;
 pub mod register;

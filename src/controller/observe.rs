@@ -8,22 +8,40 @@ use std::sync::Arc;
 use futures::stream::{self, StreamExt};
 use serde_json::{Value, json};
 
+use super::ahead::Ahead;
 use super::asked::{Asked, capacity_providers, describe_revisions, running};
 use super::error::{ControllerError, ecs as ecs_failed, wire as wire_failed};
-use crate::model::observed::{Cluster, Fleet, Service, ServiceRevision, Task, TaskDefinition};
+use crate::model::observed::{Cluster, Fleet, Latest, ServiceRevision, Task, TaskDefinition};
+use crate::model::packed::{PackedDefinition, PackedService, Packer, digest};
 use crate::model::{ClusterArn, Observed, ServiceArn, TargetId, TaskArn, TaskDefinitionArn, Timestamp, wire};
 use crate::ports::{Ecs, EcsError, Operation};
 use crate::rollout::landing::{Facts, KnownDeployment, ServiceDeployments};
 use crate::rollout::protection::Protection;
 
 /// How many calls of one pass are under way at once. The budget, not this, sets the pace.
-const CONCURRENT: usize = 8;
+pub(super) const CONCURRENT: usize = 8;
 
-/// Task definitions that were described before. A revision never changes but for its status and tags.
-#[derive(Debug, Default)]
+/// What was seen before. A revision never changes but for its status and tags; a service that is as it was is not packed
+/// again.
+#[derive(Debug)]
 pub struct Cache {
-    definitions: BTreeMap<TaskDefinitionArn, Arc<TaskDefinition>>,
+    pub(super) definitions: BTreeMap<TaskDefinitionArn, Arc<PackedDefinition>>,
+    pub(super) of_definitions: Packer,
+    services: BTreeMap<ServiceArn, Arc<PackedService>>,
+    of_services: Packer,
     pub(super) revisions: BTreeMap<String, ServiceRevision>,
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self {
+            definitions: BTreeMap::new(),
+            of_definitions: Packer::learning(),
+            services: BTreeMap::new(),
+            of_services: Packer::learning(),
+            revisions: BTreeMap::new(),
+        }
+    }
 }
 
 /// Reads everything of `operation` page by page.
@@ -77,11 +95,15 @@ where
 ///
 /// # Errors
 /// Only where the clusters cannot be listed at all: then there is nothing to say.
+///
+/// Services and revisions have budgets of their own, so revisions of services that `needs` tells of are described at the
+/// same time, as many as there is time for.
 pub async fn fleet(
     ecs: &dyn Ecs,
     target: &TargetId,
     asked: Asked,
     cache: &mut Cache,
+    needs: &(dyn Fn(&ServiceArn, &PackedService) -> bool + Sync),
     now: Timestamp,
 ) -> Result<Fleet, ControllerError> {
     let mut fleet = Fleet {
@@ -124,23 +146,41 @@ pub async fn fleet(
     }
     drop(listings);
     let mut described = stream::iter(batches)
-        .map(|(cluster, batch)| async move { services(ecs, &cluster, &batch, now).await })
+        .map(|(cluster, batch)| async move {
+            let answer = ecs.call_last(Operation::DescribeServices, services_input(&cluster, &batch)).await;
+            (batch, answer)
+        })
         .buffered(CONCURRENT);
-    while let Some(services) = described.next().await {
-        fleet.services.extend(services);
+    let mut ahead = Ahead::default();
+    loop {
+        tokio::select! {
+            // In this order, so that a run can be repeated.
+            biased;
+            batch = described.next() => {
+                let Some((batch, answer)) = batch else { break };
+                for (arn, seen) in packed_services(batch, answer, cache, asked.events, now) {
+                    if let Some(known) = seen.known().filter(|known| needs(&arn, known)) {
+                        ahead.want(known.task_definitions(), cache);
+                    }
+                    fleet.services.insert(arn, seen);
+                }
+            }
+            Some((arn, answer)) = ahead.next() => ahead.keep(arn, answer, cache, &mut fleet, now),
+        }
+        ahead.go_on(ecs, now);
     }
     drop(described);
-    // A deleted service stays INACTIVE for a while: it is no part of the fleet.
-    fleet.services.retain(|_, service| service.known().is_none_or(|service| service.status != "INACTIVE"));
-    let wanted: BTreeSet<TaskDefinitionArn> =
-        fleet.services.values().filter_map(Observed::known).flat_map(Service::task_definitions).cloned().collect();
-    definitions(ecs, wanted, cache, &mut fleet, now).await;
+    while let Some((arn, answer)) = ahead.next().await {
+        ahead.keep(arn, answer, cache, &mut fleet, now);
+    }
+    cache.services = fleet.known().map(|(arn, seen)| (arn.clone(), Arc::clone(seen))).collect();
     if asked.capacity_providers {
         fleet.capacity_providers = Some(capacity_providers(ecs, now).await);
     }
     if asked.running {
-        let current = fleet.services.values().filter_map(Observed::known).filter_map(Service::current_revision);
-        describe_revisions(ecs, current.map(ToOwned::to_owned).collect(), cache).await;
+        let services = fleet.known().filter_map(|(_, seen)| seen.read().ok());
+        let current = services.filter_map(|service| service.current_revision().map(ToOwned::to_owned));
+        describe_revisions(ecs, current.collect(), cache).await;
         fleet.running = running(&fleet, cache);
     }
     Ok(fleet)
@@ -212,35 +252,37 @@ pub async fn cluster(ecs: &dyn Ecs, arn: &ClusterArn, now: Timestamp) -> Observe
     }
 }
 
-/// Up to ten services of one cluster.
-async fn services(
-    ecs: &dyn Ecs,
-    cluster: &ClusterArn,
-    batch: &[ServiceArn],
+/// DescribeServices of up to ten services of one cluster.
+fn services_input(cluster: &ClusterArn, batch: &[ServiceArn]) -> Value {
+    json!({ "cluster": cluster, "services": batch, "include": ["TAGS"] })
+}
+
+/// What DescribeServices says of services, each read by `read`.
+fn described<T>(
+    batch: Vec<ServiceArn>,
+    answer: Result<Value, EcsError>,
     now: Timestamp,
-) -> Vec<(ServiceArn, Observed<Service>)> {
-    let input = json!({ "cluster": cluster, "services": batch, "include": ["TAGS"] });
-    let answer = match ecs.call(Operation::DescribeServices, input).await {
+    mut read: impl FnMut(&ServiceArn, Value) -> Result<T, wire::WireError>,
+) -> Vec<(ServiceArn, Observed<T>)> {
+    let all = |batch: Vec<ServiceArn>, observed: &dyn Fn() -> Observed<T>| {
+        batch.into_iter().map(|arn| (arn, observed())).collect()
+    };
+    let answer = match answer {
         Ok(answer) => answer,
         // A cluster can be deleted only without services: with it they are gone (botocore ecs/2014-11-13, DeleteCluster).
         Err(error) if error.code() == Some("ClusterNotFoundException") => {
-            return batch.iter().map(|arn| (arn.clone(), Observed::Absent { at: now })).collect();
+            return all(batch, &|| Observed::Absent { at: now });
         }
         Err(error) => {
-            let why = error.to_string();
-            return batch.iter().map(|arn| (arn.clone(), Observed::Unknown { since: now, why: why.clone() })).collect();
+            return all(batch, &|| Observed::Unknown { since: now, why: error.to_string() });
         }
     };
-    let mut found: BTreeMap<String, Observed<Service>> = BTreeMap::new();
-    for item in wire::items(&answer, "services").unwrap_or(&[]) {
-        let arn = item.get("serviceArn").and_then(Value::as_str).unwrap_or("").to_owned();
-        let observed = match wire::service(item) {
-            Ok(value) => Observed::Known { value, at: now },
-            Err(error) => Observed::Unknown { since: now, why: error.to_string() },
-        };
-        found.insert(arn, observed);
-    }
     let failures = wire::failures(&answer).unwrap_or_default();
+    let mut items: BTreeMap<String, Value> = BTreeMap::new();
+    for item in wire::into_items(answer, "services").unwrap_or_default() {
+        let arn = item.get("serviceArn").and_then(Value::as_str).unwrap_or("").to_owned();
+        items.insert(arn, item);
+    }
     let missing = |arn: &ServiceArn| {
         let failure = failures.iter().find(|(name, _)| name == arn.as_str() || name == arn.name());
         match failure {
@@ -249,48 +291,53 @@ async fn services(
             None => Observed::Unknown { since: now, why: "it was asked for but not described".to_owned() },
         }
     };
-    batch.iter().map(|arn| (arn.clone(), found.remove(arn.as_str()).unwrap_or_else(|| missing(arn)))).collect()
+    let observed = |arn: ServiceArn| {
+        let observed = match items.remove(arn.as_str()).map(|item| read(&arn, item)) {
+            Some(Ok(value)) => Observed::Known { value, at: now },
+            Some(Err(error)) => Observed::Unknown { since: now, why: error.to_string() },
+            None => missing(&arn),
+        };
+        (arn, observed)
+    };
+    batch.into_iter().map(observed).collect()
 }
 
-async fn definitions(
-    ecs: &dyn Ecs,
-    wanted: BTreeSet<TaskDefinitionArn>,
+/// Services as a pass over the fleet keeps them, but for deleted ones: these stay INACTIVE for a while, and are no part of
+/// the fleet. `events`, the larger part of an old service, are kept only where a policy reads them.
+fn packed_services(
+    batch: Vec<ServiceArn>,
+    answer: Result<Value, EcsError>,
     cache: &mut Cache,
-    fleet: &mut Fleet,
+    events: bool,
     now: Timestamp,
-) {
-    cache.definitions.retain(|arn, _| wanted.contains(arn));
-    let unseen: Vec<TaskDefinitionArn> =
-        wanted.iter().filter(|arn| !cache.definitions.contains_key(arn)).cloned().collect();
-    let mut described = stream::iter(unseen)
-        .map(|arn| async move {
-            let observed = definition(ecs, arn.as_str(), now).await;
-            (arn, observed)
-        })
-        .buffered(CONCURRENT);
-    while let Some((arn, observed)) = described.next().await {
-        match observed {
-            Observed::Known { value, .. } => {
-                cache.definitions.insert(arn, value);
-            }
-            other => {
-                fleet.task_definitions.insert(arn, other);
-            }
+) -> Vec<(ServiceArn, Observed<Arc<PackedService>>)> {
+    let mut inactive = BTreeSet::new();
+    let mut seen = described(batch, answer, now, |arn, mut item| {
+        if item.get("status").is_some_and(|status| status == "INACTIVE") {
+            inactive.insert(arn.clone());
         }
-    }
-    let known =
-        cache.definitions.iter().map(|(arn, value)| (arn.clone(), Observed::Known { value: value.clone(), at: now }));
-    fleet.task_definitions.extend(known);
+        if let (false, Some(members)) = (events, item.as_object_mut()) {
+            members.shift_remove("events");
+        }
+        let text = item.to_string();
+        match cache.services.get(arn) {
+            Some(known) if known.digest == digest(text.as_bytes()) => Ok(Arc::clone(known)),
+            _ => PackedService::pack(item, text.as_bytes(), &mut cache.of_services).map(Arc::new),
+        }
+    });
+    seen.retain(|(arn, _)| !inactive.contains(arn));
+    seen
 }
 
-/// A revision, or the latest ACTIVE one where `name` is a family.
-pub async fn definition(ecs: &dyn Ecs, name: &str, now: Timestamp) -> Observed<Arc<TaskDefinition>> {
-    let input = json!({ "taskDefinition": name, "include": ["TAGS"] });
-    match ecs.call(Operation::DescribeTaskDefinition, input).await {
-        Ok(answer) => match wire::task_definition(&answer) {
-            Ok(value) => Observed::Known { value: Arc::new(value), at: now },
-            Err(error) => Observed::Unknown { since: now, why: error.to_string() },
-        },
+/// What DescribeTaskDefinition takes.
+pub(super) fn definition_input(name: &str) -> Value {
+    json!({ "taskDefinition": name, "include": ["TAGS"] })
+}
+
+/// What DescribeTaskDefinition says.
+pub(super) fn described_definition(answer: Result<Value, EcsError>, now: Timestamp) -> Observed<Value> {
+    match answer {
+        Ok(value) => Observed::Known { value, at: now },
         // ECS's words for a family or revision that does not exist: "Unable to describe task definition."
         Err(EcsError::Refused { code, message, .. })
             if code == "ClientException" && message.starts_with("Unable to describe task definition") =>
@@ -298,6 +345,19 @@ pub async fn definition(ecs: &dyn Ecs, name: &str, now: Timestamp) -> Observed<A
             Observed::Absent { at: now }
         }
         Err(error) => Observed::Unknown { since: now, why: error.to_string() },
+    }
+}
+
+/// A revision, or the latest ACTIVE one where `name` is a family.
+pub async fn definition(ecs: &dyn Ecs, name: &str, now: Timestamp) -> Observed<Arc<TaskDefinition>> {
+    let answer = ecs.call(Operation::DescribeTaskDefinition, definition_input(name)).await;
+    match described_definition(answer, now) {
+        Observed::Known { value, .. } => match wire::task_definition_of(value) {
+            Ok(value) => Observed::Known { value: Arc::new(value), at: now },
+            Err(error) => Observed::Unknown { since: now, why: error.to_string() },
+        },
+        Observed::Absent { at } => Observed::Absent { at },
+        Observed::Unknown { since, why } => Observed::Unknown { since, why },
     }
 }
 
@@ -326,8 +386,17 @@ pub async fn latest(ecs: &dyn Ecs, families: Vec<String>, fleet: &mut Fleet, now
             (family, observed)
         })
         .buffered(CONCURRENT);
+    let mut packer = Packer::learning();
     while let Some((family, observed)) = described.next().await {
-        fleet.latest.insert(family, observed);
+        let latest = match observed {
+            Observed::Known { value, at } => {
+                let definition = Arc::new(PackedDefinition::of(&value, &mut packer));
+                Observed::Known { value: Latest { arn: value.arn.clone(), definition }, at }
+            }
+            Observed::Absent { at } => Observed::Absent { at },
+            Observed::Unknown { since, why } => Observed::Unknown { since, why },
+        };
+        fleet.latest.insert(family, latest);
     }
 }
 
@@ -369,7 +438,10 @@ pub async fn revisions_above(
 
 /// What a change of this service is decided from, read now.
 pub async fn facts(ecs: &dyn Ecs, cluster: &ClusterArn, arn: &ServiceArn, cache: &mut Cache, now: Timestamp) -> Facts {
-    let service = services(ecs, cluster, std::slice::from_ref(arn), now).await.pop().map(|(_, observed)| observed);
+    let input = services_input(cluster, std::slice::from_ref(arn));
+    let answer = ecs.call(Operation::DescribeServices, input).await;
+    let service = described(vec![arn.clone()], answer, now, |_, item| wire::service_of(item)).pop();
+    let service = service.map(|(_, observed)| observed);
     let service = service.unwrap_or(Observed::Unknown { since: now, why: "it was not read".to_owned() });
     let tasks = match tasks(ecs, cluster, arn).await {
         Ok(value) => Observed::Known { value, at: now },

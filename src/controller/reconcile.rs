@@ -11,26 +11,25 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::asked::Asked;
 use super::begin;
 use super::books::Books;
 use super::clear::clear_away;
-use super::configured::{compiled, freezes_of, target_context};
+use super::configured::{compiled, freezes_of};
 use super::error::ControllerError;
 use super::execute::Executor;
 use super::gate::Gate;
 use super::lease::{Claims, Held, Keeper};
-use super::observe::{self, Cache};
+use super::observe::Cache;
+use super::planning::Planning;
 use super::report;
 use super::run::Trigger;
 use super::standalone::Looking;
 use super::statuses;
 use crate::model::observed::Fleet;
-use crate::model::spec::{FreezeSpec, Object, StrategySpec};
-use crate::model::standalone::Standalone;
-use crate::model::{Observed, Reason, ReasonCode, Resource, TargetId, Timestamp};
-use crate::plan::{self, Context, Plan};
-use crate::policy::{Memo, PolicySet};
+use crate::model::spec::Object;
+use crate::model::{Observed, Reason, ReasonCode, Resource, TargetId};
+use crate::plan::{Judgements, Plan};
+use crate::policy::PolicySet;
 use crate::ports::{Alarms, Clock, Ecs, Store};
 use crate::records::campaign::Campaign;
 use crate::records::configuration::{Configuration, Configurations, Generation};
@@ -87,7 +86,7 @@ pub struct PassReport {
     /// The open campaigns, as they stand after it.
     pub campaigns: Vec<Campaign>,
     /// Campaigns that have ended.
-    pub ended: Vec<Campaign>,
+    pub ended: Vec<Arc<Campaign>>,
     /// Commands that were carried out.
     pub commands: usize,
     /// Rollouts that were begun.
@@ -100,13 +99,23 @@ pub struct PassReport {
     pub evaluations: u64,
 }
 
+impl PassReport {
+    /// Every rollout there is, the open ones first.
+    pub fn all(&self) -> impl Iterator<Item = &Campaign> {
+        self.campaigns.iter().chain(self.ended.iter().map(AsRef::as_ref))
+    }
+}
+
 /// Holds one target to its policies.
 pub struct Controller {
     parts: Parts,
     settings: Settings,
     gate: Gate,
+    /// Of the fleet.
+    seen: Cache,
+    /// Of changes in flight.
     cache: Cache,
-    memo: Memo,
+    judgements: Judgements,
     configuration: Option<(Generation, Arc<PolicySet>, Configuration)>,
     /// What was read last, whether it can be judged by or not.
     read: Option<Generation>,
@@ -135,8 +144,9 @@ impl Controller {
             parts,
             settings,
             gate,
+            seen: Cache::default(),
             cache: Cache::default(),
-            memo: Memo::default(),
+            judgements: Judgements::default(),
             configuration: None,
             read: None,
             written: None,
@@ -272,25 +282,22 @@ impl Controller {
         let mut plan = None;
         let mut created = 0;
         let mut clearing = 0;
-        let evaluated_before = self.memo.evaluated();
+        let evaluated_before = self.judgements.memo().evaluated();
         if depth == Depth::Full {
             let Some((_, set, configuration)) = self.configuration.clone() else {
                 return Err(ControllerError::NoPolicies);
             };
-            let mut fleet = observe_and_renew(&mut executor, Asked::by(&set), self.settings.lease).await?;
-            let outside = look_outside(&mut executor, &fleet, &mut self.standalone, self.settings.lease).await?;
-            let mut made = make_plan(
-                (&mut fleet, outside.as_ref()),
-                ecs.as_ref(),
-                &set,
-                &configuration,
-                &books,
-                executor.gate.freezes(),
-                &self.settings,
-                &mut self.memo,
-                clock.now(),
-            )
-            .await;
+            if self.written.is_none() {
+                // What is known of services of which nothing has changed since need not be found out again.
+                self.written = Some(report::read(store.as_ref(), &target, &mut self.judgements).await?);
+            }
+            let freezes = executor.gate.freezes().to_vec();
+            let by = (&target, set.as_ref(), &configuration);
+            let planning = Planning::of(ecs.as_ref(), by, &books, freezes, &self.settings.allow_edit, clock.now());
+            let outside = self.standalone.as_mut().filter(|looking| looking.is_due(clock.now()));
+            let planned = planning.plan(&target, &mut self.seen, &mut self.judgements, outside, clock.as_ref());
+            let Settings { lease, poll, .. } = self.settings;
+            let (fleet, mut made) = executor.meanwhile(&mut books, lease, poll, planned).await??;
             let unclear = begin::reconsider(&mut books, store.as_ref(), &target, &made, clock.now()).await?;
             let waited = std::mem::take(&mut self.unjudged);
             let doubted = |resource: &Resource| waited || self.doubtful.contains(resource);
@@ -305,7 +312,9 @@ impl Controller {
                 executor.advance(&mut books).await?;
             }
             clearing = clear_away(&mut executor, &mut books, &fleet).await?;
-            report::write(store.as_ref(), &target, &made, &mut self.written).await?;
+            if let Some(written) = self.written.as_mut() {
+                report::write(store.as_ref(), &target, &made, written).await?;
+            }
             let kept = self.statuses.take();
             let holder = (&target, epoch);
             self.statuses = Some(statuses::write(store.as_ref(), holder, &configuration.objects, &made, kept).await?);
@@ -322,7 +331,7 @@ impl Controller {
             plan = Some(made);
         }
         books.sort_out();
-        let evaluations = self.memo.evaluated() - evaluated_before;
+        let evaluations = self.judgements.memo().evaluated() - evaluated_before;
         let report = PassReport {
             plan,
             campaigns: books.campaigns.clone(),
@@ -355,16 +364,11 @@ impl Controller {
         let Some((_, set, configuration)) = self.configuration.clone() else { return Err(ControllerError::NoPolicies) };
         let freezes = freezes_of(&configuration.objects);
         let books = Books::read(Arc::clone(&store), target.clone(), 0).await?;
-        let asked = Asked::by(&set);
-        let mut fleet = observe::fleet(ecs.as_ref(), &target, asked, &mut self.cache, clock.now()).await?;
-        let outside = match &mut self.standalone {
-            Some(looking) => Some(looking.look(ecs.as_ref(), &fleet, clock.now()).await),
-            None => None,
-        };
-        let seen = (&mut fleet, outside.as_ref());
-        let (settings, memo) = (&self.settings, &mut self.memo);
-        let plan =
-            make_plan(seen, ecs.as_ref(), &set, &configuration, &books, &freezes, settings, memo, clock.now()).await;
+        let by = (&target, set.as_ref(), &configuration);
+        let planning = Planning::of(ecs.as_ref(), by, &books, freezes, &self.settings.allow_edit, clock.now());
+        let outside = self.standalone.as_mut();
+        let planned = planning.plan(&target, &mut self.seen, &mut self.judgements, outside, clock.as_ref());
+        let (_, plan) = planned.await?;
         Ok((plan, set))
     }
 
@@ -397,115 +401,25 @@ impl Controller {
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "all that a plan is made from, each once")]
-async fn make_plan(
-    (fleet, outside): (&mut Fleet, Option<&Standalone>),
-    ecs: &dyn Ecs,
-    set: &PolicySet,
-    configuration: &Configuration,
-    books: &Books,
-    freezes: &[(String, FreezeSpec)],
-    settings: &Settings,
-    memo: &mut Memo,
-    now: Timestamp,
-) -> Plan {
-    let target = target_context(&settings.target, configuration);
-    let holds: Vec<_> = books.holds.iter().map(|hold| hold.value.clone()).collect();
-    let taken = books.taken(now);
-    let landed = books.landed();
-    let ours = books.made();
-    let default_strategy = StrategySpec::default();
-    let context = Context {
-        set,
-        target: &target,
-        holds: &holds,
-        freezes,
-        stopped_fixes: &books.record.stopped_fixes,
-        taken: &taken,
-        landed: &landed,
-        ours: &ours,
-        allow_edit: &settings.allow_edit,
-        default_strategy: &default_strategy,
-        now,
-    };
-    memo.begin(set);
-    let families = plan::families_to_look_up(fleet, &context, memo);
-    observe::latest(ecs, families, fleet, now).await;
-    let mut made = plan::plan(fleet, &context, memo);
-    made.standalone = outside.map(|found| plan::standalone(fleet, found, &context));
-    made
-}
-
-/// Observes the fleet, and renews the lease meanwhile.
-async fn observe_and_renew(
-    executor: &mut Executor<'_>,
-    asked: Asked,
-    lease: Duration,
-) -> Result<Fleet, ControllerError> {
-    let Executor { ecs, store, clock, target, gate, cache, .. } = executor;
-    let observed = observe::fleet(*ecs, target, asked, cache, clock.now());
-    renewing(gate, (*store, target, *clock), lease, observed).await?
-}
-
-/// Looks outside of services, if it is time for it.
-async fn look_outside(
-    executor: &mut Executor<'_>,
-    fleet: &Fleet,
-    looking: &mut Option<Looking>,
-    lease: Duration,
-) -> Result<Option<Standalone>, ControllerError> {
-    let Executor { ecs, store, clock, target, gate, .. } = executor;
-    let now = clock.now();
-    let Some(looking) = looking.as_mut().filter(|looking| looking.is_due(now)) else { return Ok(None) };
-    let look = looking.look(*ecs, fleet, now);
-    renewing(gate, (*store, target, *clock), lease, look).await.map(Some)
-}
-
-/// Does some reading, and renews the lease meanwhile: within ECS's rates a large fleet takes longer than a lease.
-async fn renewing<T>(
-    gate: &mut Gate,
-    (store, target, clock): (&dyn Store, &TargetId, &dyn Clock),
-    lease: Duration,
-    reading: impl Future<Output = T>,
-) -> Result<T, ControllerError> {
-    tokio::pin!(reading);
-    loop {
-        tokio::select! {
-            biased;
-            read = &mut reading => return Ok(read),
-            () = clock.sleep(lease / 3) => match gate.keeper.ensure(store, target, clock).await? {
-                Held::Still { .. } => {}
-                Held::Taken { .. } | Held::Elsewhere { .. } => {
-                    let holder = "it was lost while the fleet was being read".to_owned();
-                    return Err(ControllerError::NotHolder { target: target.to_string(), holder });
-                }
-            },
-        }
-    }
-}
-
 /// Looks again at what was moved while nothing ran that could prove it.
 async fn reverify(executor: &mut Executor<'_>, books: &mut Books, fleet: &Fleet) -> Result<(), ControllerError> {
-    let mut all: Vec<&mut crate::records::Versioned<crate::rollout::Change>> =
-        books.campaigns.iter_mut().chain(&mut books.ended).flat_map(|campaign| &mut campaign.changes).collect();
     let mut looked_at = Vec::new();
-    for change in &mut all {
-        let State::Unverified { .. } = change.value.state else { continue };
-        let Some(service) = change.value.spec.resource.service() else { continue };
+    for change in books.changes() {
+        let State::Unverified { .. } = change.state else { continue };
+        let Some(service) = change.spec.resource.service() else { continue };
         let runs = match fleet.services.get(service) {
-            Some(Observed::Known { value, .. }) => value.desired_count > 0,
+            Some(Observed::Known { value, .. }) => value.read().is_ok_and(|service| service.desired_count > 0),
             Some(Observed::Absent { .. }) => true,
             Some(Observed::Unknown { .. }) => false,
             None => fleet.gaps.is_empty(),
         };
         if runs {
-            let facts = executor.facts(&change.value).await;
-            if let Some(state) = crate::rollout::landing::verified_since(&change.value, &facts, executor.now()) {
-                looked_at.push((change.value.clone(), state));
+            let facts = executor.facts(change).await;
+            if let Some(state) = crate::rollout::landing::verified_since(change, &facts, executor.now()) {
+                looked_at.push((change.clone(), state));
             }
         }
     }
-    drop(all);
     let failed = looked_at.iter().any(|(_, state)| matches!(state, State::RollingBack { .. }));
     for (change, state) in looked_at {
         let now = executor.now();

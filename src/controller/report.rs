@@ -1,16 +1,50 @@
 //! Writing down what was found of each service, where it differs from what was written before.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::error::ControllerError;
-use crate::model::TargetId;
-use crate::plan::{Plan, PlanOutcome, PlannedResource};
+use crate::model::packed::{Digest, digest};
+use crate::model::{TargetId, document};
+use crate::plan::{Judgements, Plan, PlanOutcome, Planned};
 use crate::ports::Store;
-use crate::records::reports::{Reports, ServiceReport};
-use crate::rollout::make::masked;
+use crate::records::reports::{Judgement, Reports, ServiceReport};
 
-/// Reports as last written; read from the store once, so that an unchanged fleet writes nothing.
-pub type Written = BTreeMap<String, ServiceReport>;
+/// Reports as last written, by ARN; read from the store once, so that an unchanged fleet writes nothing.
+pub type Written = BTreeMap<Arc<str>, WrittenReport>;
+
+/// What is remembered of a report: not what it says, there may be tens of thousands.
+#[derive(Debug)]
+pub struct WrittenReport {
+    /// Of what it says.
+    digest: Digest,
+    /// What it was made of, where that is kept from pass to pass: the very same says the same.
+    of: Option<Arc<Planned>>,
+}
+
+/// Reads what was written, and recalls from it what was judged: what still holds is not judged again.
+///
+/// # Errors
+/// The store's.
+pub async fn read(
+    store: &dyn Store,
+    target: &TargetId,
+    judgements: &mut Judgements,
+) -> Result<Written, ControllerError> {
+    let mut written = Written::new();
+    let see = |arn: String, report: ServiceReport| {
+        let digest = digest_of(&report);
+        let recalled = report.judgement.as_ref().and_then(|judgement| {
+            let mut planned = report.resource.clone();
+            planned.standings = Some(judgement.standings(&report.verdicts));
+            Some(judgements.recall(planned, judgement.key()?))
+        });
+        let name = recalled.as_ref().map_or_else(|| arn.into(), |planned: &Arc<Planned>| Arc::clone(&planned.resource));
+        written.insert(name, WrittenReport { digest, of: recalled });
+    };
+    Reports::of(store, target).each(see).await?;
+    Ok(written)
+}
 
 /// Writes what changed and removes what is gone. Says how many writes it took.
 ///
@@ -20,33 +54,37 @@ pub async fn write(
     store: &dyn Store,
     target: &TargetId,
     plan: &Plan,
-    written: &mut Option<Written>,
+    written: &mut Written,
 ) -> Result<usize, ControllerError> {
     let reports = Reports::of(store, target);
-    if written.is_none() {
-        *written = Some(reports.list().await?);
-    }
-    let Some(written) = written.as_mut() else { return Ok(0) };
     let mut writes = 0;
-    let mut seen = std::collections::BTreeSet::new();
     for planned in plan.resources() {
-        seen.insert(planned.resource.clone());
+        let known = written.get_mut(&planned.resource);
+        let same = |known: &WrittenReport| known.of.as_ref().is_some_and(|of| Arc::ptr_eq(of, planned));
+        if known.as_deref().is_some_and(same) {
+            continue;
+        }
         let report = report(planned, &plan.policy_set);
-        if written.get(&planned.resource) != Some(&report) {
-            reports.write(&report).await?;
-            written.insert(planned.resource.clone(), report);
-            writes += 1;
+        let (digest, of) = (digest_of(&report), planned.key.map(|_| Arc::clone(planned)));
+        match known {
+            Some(known) if known.digest == digest => known.of = of,
+            _ => {
+                reports.write(&report).await?;
+                written.insert(Arc::clone(&planned.resource), WrittenReport { digest, of });
+                writes += 1;
+            }
         }
     }
     // Only what was surely looked for and not found is gone.
     if plan.gaps.is_empty() {
+        let seen: BTreeSet<&str> = plan.resources().map(|planned| planned.resource.as_ref()).collect();
         // Where they could not be read, one line stands for all capacity providers.
         let provider = |arn: &str| arn.contains(":capacity-provider/");
         let unread =
-            |planned: &PlannedResource| planned.outcome == PlanOutcome::Unknown && planned.resource.ends_with("/*");
+            |planned: &Arc<Planned>| planned.outcome == PlanOutcome::Unknown && planned.resource.ends_with("/*");
         let no_providers = plan.capacity_providers.iter().any(unread);
-        let gone: Vec<String> =
-            written.keys().filter(|arn| !(seen.contains(*arn) || (no_providers && provider(arn)))).cloned().collect();
+        let stays = |arn: &str| seen.contains(arn) || (no_providers && provider(arn));
+        let gone: Vec<Arc<str>> = written.keys().filter(|arn| !stays(arn)).cloned().collect();
         for arn in gone {
             reports.remove(&arn).await?;
             written.remove(&arn);
@@ -56,9 +94,19 @@ pub async fn write(
     Ok(writes)
 }
 
-fn report(planned: &PlannedResource, policy_set: &str) -> ServiceReport {
-    let verdicts = planned.verdicts.iter().cloned().collect();
-    let resource =
-        PlannedResource { diff: masked(&planned.diff), verdicts: Vec::new(), standings: None, ..planned.clone() };
-    ServiceReport { resource, verdicts, policy_set: policy_set.to_owned() }
+/// The hash of what a report says, whatever order a store keeps members in.
+fn digest_of(report: &ServiceReport) -> Digest {
+    // What cannot be made JSON of cannot be written either, and says so there.
+    let value = serde_json::to_value(report).unwrap_or_default();
+    digest(document::hash(&value).as_bytes())
+}
+
+fn report(planned: &Planned, policy_set: &str) -> ServiceReport {
+    let full = planned.full();
+    let judgement = match (&planned.key, &planned.standings) {
+        (Some(key), Some(standings)) => Some(Judgement::of(key, standings)),
+        _ => None,
+    };
+    let verdicts = full.verdicts.iter().cloned().collect();
+    ServiceReport { resource: full, verdicts, policy_set: policy_set.to_owned(), judgement }
 }

@@ -233,7 +233,7 @@ fn settling_of(report: &PassReport) -> Settling {
         alike.entry((what, why)).or_default().push(short(&planned.resource));
     }
     problems.extend(alike.into_iter().map(|((what, why), names)| format!("{what}{why}: {}", names.join(", "))));
-    let ended = report.campaigns.iter().chain(&report.ended).flat_map(|campaign| &campaign.changes);
+    let ended = report.all().flat_map(|campaign| &campaign.changes);
     let unverified =
         ended.filter(|change| matches!(change.value.state, State::Unverified { .. })).map(|change| &change.value);
     problems.extend(unverified.map(|change| format!("unverified: {}", change.spec.resource.short())));

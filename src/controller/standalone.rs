@@ -12,12 +12,13 @@ use futures::stream::{self, StreamExt};
 use serde_json::{Value, json};
 
 use super::error::{ControllerError, ecs as ecs_failed, wire as wire_failed};
-use super::observe;
+use super::observe::{self, Cache};
 use crate::model::observed::{Fleet, TaskDefinition};
+use crate::model::packed::{PackedDefinition, Packer};
 use crate::model::spec::LaunchType;
 use crate::model::standalone::{Standalone, StandaloneTasks};
 use crate::model::{ClusterArn, Observed, TargetId, TaskDefinitionArn, Timestamp, wire};
-use crate::plan::StandaloneReport;
+use crate::plan::{StandaloneReport, revisions_named};
 use crate::ports::{Ecs, Operation, Store};
 use crate::records::RecordError;
 use crate::records::standalone::{StandaloneReports, Written};
@@ -49,8 +50,8 @@ impl Looking {
     }
 
     /// Looks.
-    pub(super) async fn look(&mut self, ecs: &dyn Ecs, fleet: &Fleet, now: Timestamp) -> Standalone {
-        look(ecs, fleet, &mut self.seen, self.most, now).await
+    pub(super) async fn look(&mut self, ecs: &dyn Ecs, fleet: &Fleet, cache: &Cache, now: Timestamp) -> Standalone {
+        look(ecs, (fleet, cache), &mut self.seen, self.most, now).await
     }
 
     /// Keeps what came of a look.
@@ -65,17 +66,42 @@ impl Looking {
 }
 
 /// What was seen in earlier looks. A revision never changes; which one is a family's latest does.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Seen {
-    definitions: BTreeMap<TaskDefinitionArn, Arc<TaskDefinition>>,
-    families: BTreeMap<String, (Timestamp, Observed<Arc<TaskDefinition>>)>,
+    packer: Packer,
+    definitions: BTreeMap<TaskDefinitionArn, Arc<PackedDefinition>>,
+    families: BTreeMap<String, (Timestamp, Observed<Arc<PackedDefinition>>)>,
     /// When the last look began.
     looked: Option<Timestamp>,
 }
 
+impl Default for Seen {
+    fn default() -> Self {
+        Self { packer: Packer::learning(), definitions: BTreeMap::new(), families: BTreeMap::new(), looked: None }
+    }
+}
+
+impl Seen {
+    fn pack(&mut self, observed: Observed<Arc<TaskDefinition>>) -> Observed<Arc<PackedDefinition>> {
+        match observed {
+            Observed::Known { value, at } => {
+                Observed::Known { value: Arc::new(PackedDefinition::of(&value, &mut self.packer)), at }
+            }
+            Observed::Absent { at } => Observed::Absent { at },
+            Observed::Unknown { since, why } => Observed::Unknown { since, why },
+        }
+    }
+}
+
 /// Looks once. At most `most` families are described; the others, longest unseen first, have their turn in later looks,
 /// and are told as they were last seen.
-async fn look(ecs: &dyn Ecs, fleet: &Fleet, seen: &mut Seen, most: usize, now: Timestamp) -> Standalone {
+async fn look(
+    ecs: &dyn Ecs,
+    (fleet, cache): (&Fleet, &Cache),
+    seen: &mut Seen,
+    most: usize,
+    now: Timestamp,
+) -> Standalone {
     seen.looked = Some(now);
     let mut found = Standalone::default();
     for cluster in fleet.clusters.keys() {
@@ -87,7 +113,7 @@ async fn look(ecs: &dyn Ecs, fleet: &Fleet, seen: &mut Seen, most: usize, now: T
             }
         }
     }
-    definitions(ecs, fleet, seen, &mut found, now).await;
+    definitions(ecs, cache, seen, &mut found, now).await;
     if let Err(error) = families(ecs, fleet, seen, &mut found, most, now).await {
         found.gaps.push(format!("the families of task definitions could not be listed: {}", chain(&error)));
     }
@@ -136,14 +162,14 @@ fn add(
 }
 
 /// Each revision once, ever, and not again where a service names it too.
-async fn definitions(ecs: &dyn Ecs, fleet: &Fleet, seen: &mut Seen, found: &mut Standalone, now: Timestamp) {
+async fn definitions(ecs: &dyn Ecs, cache: &Cache, seen: &mut Seen, found: &mut Standalone, now: Timestamp) {
     let wanted: BTreeSet<TaskDefinitionArn> = found.tasks.iter().map(|tasks| tasks.revision.clone()).collect();
     seen.definitions.retain(|arn, _| wanted.contains(arn));
     for arn in wanted {
-        let known = fleet.task_definitions.get(&arn).and_then(Observed::known).or_else(|| seen.definitions.get(&arn));
+        let known = cache.definition(&arn).or_else(|| seen.definitions.get(&arn));
         let observed = match known.cloned() {
             Some(value) => Observed::Known { value, at: now },
-            None => observe::definition(ecs, arn.as_str(), now).await,
+            None => seen.pack(observe::definition(ecs, arn.as_str(), now).await),
         };
         if let Observed::Known { value, .. } = &observed {
             seen.definitions.insert(arn.clone(), Arc::clone(value));
@@ -163,7 +189,7 @@ async fn families(
 ) -> Result<(), ControllerError> {
     let input = json!({ "status": "ACTIVE", "maxResults": 100 });
     let all: Vec<String> = observe::list(ecs, Operation::ListTaskDefinitionFamilies, input, "families").await?;
-    let by_services = fleet.task_definitions.keys().map(TaskDefinitionArn::family);
+    let by_services = revisions_named(fleet).into_iter().map(TaskDefinitionArn::family);
     let used: BTreeSet<&str> = by_services.chain(found.tasks.iter().map(|tasks| tasks.revision.family())).collect();
     let unused: BTreeSet<String> = all.into_iter().filter(|family| !used.contains(family.as_str())).collect();
     seen.families.retain(|family, _| unused.contains(family));
@@ -177,6 +203,7 @@ async fn families(
         })
         .buffered(CONCURRENT);
     while let Some((family, latest)) = described.next().await {
+        let latest = seen.pack(latest);
         seen.families.insert(family, (now, latest));
     }
     drop(described);

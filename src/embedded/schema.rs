@@ -71,6 +71,8 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     // FULL: the log is on the disk before a write is acknowledged; NORMAL would lose the last ones in a power cut.
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "trusted_schema", false)?;
+    // In KiB, instead of 2,000: the system keeps the file's pages in memory anyway, and a second copy saves microseconds.
+    connection.pragma_update(None, "cache_size", -256)?;
     Ok(connection)
 }
 

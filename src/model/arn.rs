@@ -3,6 +3,7 @@
 use std::fmt;
 use std::num::NonZeroU32;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -33,8 +34,9 @@ macro_rules! arn {
     ($(#[$doc:meta])* $name:ident, $wanted:literal, $resource:literal) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        // INVARIANT: the text is an ARN of ECS whose resource part starts with this kind's prefix.
-        pub struct $name(String);
+        // INVARIANT: the text is an ARN of ECS whose resource part starts with this kind's prefix. Clones share it: a fleet
+        // names everything many times.
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// The ARN's text.
@@ -73,7 +75,7 @@ macro_rules! arn {
                 split(text)
                     .and_then(|parts| parts.resource.strip_prefix($resource))
                     .filter(|path| !path.is_empty())
-                    .map(|_| Self(text.to_owned()))
+                    .map(|_| Self(text.into()))
                     .ok_or_else(|| ParseArnError { text: text.to_owned(), wanted: $wanted })
             }
         }
@@ -181,7 +183,7 @@ impl fmt::Display for TaskRevision {
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 // INVARIANT: the text ends in `task-definition/FAMILY:REVISION`, with a family and a revision of at least 1.
 pub struct TaskDefinitionArn {
-    text: String,
+    text: Arc<str>,
     revision: TaskRevision,
 }
 
@@ -219,7 +221,7 @@ impl FromStr for TaskDefinitionArn {
             .and_then(|rest| rest.rsplit_once(':'))
             .filter(|(family, _)| !family.is_empty() && !family.contains(['/', ':']))
             .and_then(|(_, revision)| TaskRevision::new(revision.parse().ok()?))
-            .map(|revision| Self { text: text.to_owned(), revision })
+            .map(|revision| Self { text: text.into(), revision })
             .ok_or_else(|| ParseArnError { text: text.to_owned(), wanted: "the ARN of a task definition revision" })
     }
 }

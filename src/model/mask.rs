@@ -6,6 +6,8 @@
 
 use serde_json::Value;
 
+use super::DiffEntry;
+
 /// What stands for a text that is not shown. Its length tells nothing.
 pub const MASKED: &str = "***";
 
@@ -158,6 +160,15 @@ const NEVER: &[&str] = &["containerDefinitions/*/environment/*/value"];
 #[must_use]
 pub fn mask_document(document: &Value, reveal: &[&str]) -> Value {
     mask("", document, reveal)
+}
+
+/// A diff as it may be kept and shown: values that may be secrets are masked.
+#[must_use]
+pub fn mask_diff(diff: &[DiffEntry]) -> Vec<DiffEntry> {
+    let hide = |entry: &DiffEntry, value: &Option<Value>| value.as_ref().map(|value| mask_value(&entry.path, value));
+    diff.iter()
+        .map(|entry| DiffEntry { from: hide(entry, &entry.from), to: hide(entry, &entry.to), ..entry.clone() })
+        .collect()
 }
 
 /// A part of a document as it may be shown; `pointer` says where in the bare document it stands. See [`mask_document`].

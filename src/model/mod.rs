@@ -11,6 +11,7 @@ pub mod finding;
 pub mod mask;
 pub mod observed;
 pub mod operation;
+pub mod packed;
 pub mod permission;
 pub mod reason;
 pub mod spec;

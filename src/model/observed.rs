@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::packed::{PackedDefinition, PackedService};
 use super::spec::LaunchType;
 use super::{ClusterArn, ServiceArn, ServiceDeploymentArn, TargetId, TaskArn, TaskDefinitionArn, Timestamp};
 
@@ -54,11 +55,12 @@ pub struct Fleet {
     /// By ARN.
     pub clusters: BTreeMap<ClusterArn, Observed<Cluster>>,
     /// By ARN. A service that was listed but could not be described is `Unknown`.
-    pub services: BTreeMap<ServiceArn, Observed<Service>>,
-    /// Of every revision that a service names.
-    pub task_definitions: BTreeMap<TaskDefinitionArn, Observed<Arc<TaskDefinition>>>,
+    pub services: BTreeMap<ServiceArn, Observed<Arc<PackedService>>>,
+    /// Of the revisions that services name, those that were described: not of a service of which everything is known
+    /// without.
+    pub task_definitions: BTreeMap<TaskDefinitionArn, Observed<Arc<PackedDefinition>>>,
     /// The latest ACTIVE revision of the families that plans are about. `Absent`: no ACTIVE one is left.
-    pub latest: BTreeMap<String, Observed<Arc<TaskDefinition>>>,
+    pub latest: BTreeMap<String, Observed<Latest>>,
     /// Images that run, container name to digest, of services whose running revision tells. Read only where a policy asks, or
     /// a strategy pins them.
     pub running: BTreeMap<ServiceArn, Value>,
@@ -66,6 +68,28 @@ pub struct Fleet {
     pub capacity_providers: Option<Observed<Vec<CapacityProvider>>>,
     /// What could not be listed, in sentences: then nobody can say that these are all services.
     pub gaps: Vec<String>,
+}
+
+impl Fleet {
+    /// The services that could be described.
+    pub fn known(&self) -> impl Iterator<Item = (&ServiceArn, &Arc<PackedService>)> {
+        self.services.iter().filter_map(|(arn, observed)| Some((arn, observed.known()?)))
+    }
+
+    /// A service in full, if it could be described.
+    #[must_use]
+    pub fn service(&self, arn: &ServiceArn) -> Option<Service> {
+        self.services.get(arn)?.known()?.read().ok()
+    }
+}
+
+/// The latest revision of a family.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Latest {
+    /// Which one.
+    pub arn: TaskDefinitionArn,
+    /// The whole of it.
+    pub definition: Arc<PackedDefinition>,
 }
 
 /// A cluster.

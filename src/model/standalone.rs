@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::observed::TaskDefinition;
+use super::packed::PackedDefinition;
 use super::spec::LaunchType;
 use super::{ClusterArn, Observed, TaskDefinitionArn};
 
@@ -30,9 +30,9 @@ pub struct Standalone {
     /// By cluster and revision.
     pub tasks: Vec<StandaloneTasks>,
     /// Of every revision that those tasks run.
-    pub definitions: BTreeMap<TaskDefinitionArn, Observed<Arc<TaskDefinition>>>,
+    pub definitions: BTreeMap<TaskDefinitionArn, Observed<Arc<PackedDefinition>>>,
     /// The latest ACTIVE revision of families that neither a service nor any of those tasks uses.
-    pub families: BTreeMap<String, Observed<Arc<TaskDefinition>>>,
+    pub families: BTreeMap<String, Observed<Arc<PackedDefinition>>>,
     /// What could not be seen, in sentences.
     pub gaps: Vec<String>,
 }

@@ -148,6 +148,18 @@ pub fn items<'a>(answer: &'a Value, member: &str) -> Result<&'a [Value], WireErr
     Shape::of("the answer", answer)?.list(member)
 }
 
+/// The same items, taken out of the answer.
+///
+/// # Errors
+/// Where it is not a list.
+pub fn into_items(mut answer: Value, member: &str) -> Result<Vec<Value>, WireError> {
+    items(&answer, member)?;
+    match answer.get_mut(member).map(Value::take) {
+        Some(Value::Array(items)) => Ok(items),
+        _ => Ok(Vec::new()),
+    }
+}
+
 /// `nextToken`, where there is another page.
 ///
 /// # Errors
@@ -193,6 +205,20 @@ pub fn cluster(value: &Value) -> Result<Cluster, WireError> {
 /// # Errors
 /// Where it lacks a required member or has one of the wrong type.
 pub fn service(value: &Value) -> Result<Service, WireError> {
+    service_of(value.clone())
+}
+
+/// The same, keeping the document instead of a copy of it.
+///
+/// # Errors
+/// As [`service`].
+pub fn service_of(value: Value) -> Result<Service, WireError> {
+    let read = service_without_document(&value)?;
+    Ok(Service { document: Arc::new(value), ..read })
+}
+
+/// The same without the document.
+pub(super) fn service_without_document(value: &Value) -> Result<Service, WireError> {
     let shape = Shape::of("Service", value)?;
     let controller = match shape.object("deploymentController", "DeploymentController")? {
         // Absent means ECS (aws-actions/amazon-ecs-deploy-task-definition treats it so).
@@ -228,7 +254,7 @@ pub fn service(value: &Value) -> Result<Service, WireError> {
         managed_by_ecs: shape.text("resourceManagementType")? == Some("ECS"),
         current_deployment,
         tags: shape.tags()?,
-        document: Arc::new(value.clone()),
+        document: Arc::default(),
     })
 }
 
@@ -397,15 +423,27 @@ pub fn task_protection(value: &Value) -> Result<Option<(TaskArn, Option<Timestam
 /// # Errors
 /// Where it lacks a required member or has one of the wrong type.
 pub fn task_definition(answer: &Value) -> Result<TaskDefinition, WireError> {
-    let outer = Shape::of("the answer", answer)?;
+    task_definition_of(answer.clone())
+}
+
+/// The same, keeping the document instead of a copy of it.
+///
+/// # Errors
+/// As [`task_definition`].
+pub fn task_definition_of(mut answer: Value) -> Result<TaskDefinition, WireError> {
+    let outer = Shape::of("the answer", &answer)?;
     let shape =
         outer.object("taskDefinition", "TaskDefinition")?.ok_or_else(|| outer.error("taskDefinition", "is missing"))?;
-    Ok(TaskDefinition {
+    let read = TaskDefinition {
         arn: shape.required("taskDefinitionArn")?,
         status: shape.text("status")?.unwrap_or("ACTIVE").to_owned(),
         registered_by: shape.text("registeredBy")?.map(ToOwned::to_owned),
         registered_at: shape.time("registeredAt")?,
-        document: shape.members.clone(),
+        document: Map::new(),
         tags: outer.list("tags")?.to_vec(),
-    })
+    };
+    match answer.get_mut("taskDefinition").map(Value::take) {
+        Some(Value::Object(document)) => Ok(TaskDefinition { document, ..read }),
+        _ => Ok(read),
+    }
 }

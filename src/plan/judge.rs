@@ -1,5 +1,6 @@
 //! One service: what its policies say, what would fix it, and whether that may be done.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -8,10 +9,11 @@ use super::eligibility::{Ineligible, Touch, eligible};
 use super::make::Context;
 use super::moves::{Fixer, revision_move, setting_moves};
 use super::prospect::standings;
-use super::report::{PlanOutcome, PlannedDocuments, PlannedFinding, PlannedResource};
+use super::report::{PlanOutcome, PlannedFinding, PlannedResource, WantedDocuments};
 use super::{images, ownership};
 use crate::model::change::Setting;
 use crate::model::observed::{DeploymentController, Fleet, Service, TaskDefinition};
+use crate::model::packed::PackedDefinition;
 use crate::model::spec::{Enforcement, ImagePolicy, ResourceKind, StrategySpec};
 use crate::model::{ChangeKind, Registered, Resource, TaskDefinitionArn};
 use crate::model::{DiffEntry, Observed, Reason, ReasonCode, Severity, Verdict};
@@ -47,7 +49,7 @@ pub struct Move {
     /// Field by field.
     pub diff: Vec<DiffEntry>,
     /// For a revision.
-    pub documents: Option<PlannedDocuments>,
+    pub documents: Option<WantedDocuments>,
     /// For a setting.
     pub setting: Option<Setting>,
     /// For a revision: who registered the one it comes from.
@@ -164,14 +166,24 @@ pub(super) fn around<'a>(
     }
 }
 
-/// Judges a service by its own document, its task definition's, and its cluster's.
+/// A revision: what it is known by, and what it says.
+pub(super) type Definition<'a> = (&'a Arc<PackedDefinition>, Cow<'a, TaskDefinition>);
+
+/// Judges a service by its own document, its task definition's, and its cluster's. `fresh`: a revision that has just been
+/// described, so that it need not be unpacked.
 #[must_use]
-pub fn service(fleet: &Fleet, service: &Service, context: &Context<'_>, memo: &mut Memo) -> Judged {
+pub(super) fn service(
+    fleet: &Fleet,
+    service: &Service,
+    fresh: Option<(&Arc<PackedDefinition>, &TaskDefinition)>,
+    context: &Context<'_>,
+    memo: &mut Memo,
+) -> Judged {
     let arn = service.arn.as_str();
     let keys = scope_keys(fleet, service);
     let definition = match &service.task_definition {
         None => None,
-        Some(revision) => match definition_of(fleet, revision) {
+        Some(revision) => match definition_of(fleet, revision, fresh) {
             Ok(definition) => Some(definition),
             Err(why) => return unknown(arn, why),
         },
@@ -185,7 +197,7 @@ pub fn service(fleet: &Fleet, service: &Service, context: &Context<'_>, memo: &m
             return names_nothing(service);
         }
         for revision in revisions {
-            match definition_of(fleet, revision) {
+            match definition_of(fleet, revision, None) {
                 Ok(definition) => of_task_sets.push(definition),
                 Err(why) => return unknown(arn, why),
             }
@@ -195,10 +207,11 @@ pub fn service(fleet: &Fleet, service: &Service, context: &Context<'_>, memo: &m
     let of_service = Surroundings { kind: ResourceKind::Service, running: None, ..around }
         .subject(&service.document, Some(&service.tags));
     let mut of_revision: Vec<Arc<PolicyResult>> = Vec::new();
-    for definition in definition.into_iter().chain(of_task_sets) {
-        let answers = memo.evaluate_revision(context.set, arn, definition, &around, context.now);
+    for (packed, definition) in definition.iter().chain(&of_task_sets) {
+        let answers = memo.evaluate_revision(context.set, arn, (packed, definition), &around, context.now);
         of_revision.extend(answers.iter().cloned());
     }
+    let definition: Option<&TaskDefinition> = definition.as_ref().map(|(_, definition)| definition.as_ref());
     let of_setting = memo.evaluate(context.set, arn, &of_service, context.now);
     let memo = RefCell::new(memo);
     let is_revision = |fix: &PlannedFix| of_revision.iter().any(|result| result.policy == fix.policy);
@@ -255,7 +268,6 @@ pub fn service(fleet: &Fleet, service: &Service, context: &Context<'_>, memo: &m
         judged.planned.reason = Some(reason);
     }
     judged.planned.exempt = ownership::exemptions(context.set, &keys);
-    let definition = definition.map(AsRef::as_ref);
     judged.planned.put_back = ownership::put_back(&judged.moves, &resource, definition, context.landed);
     if judged.proposed.is_none() && !judged.moves.is_empty() {
         let (strategy, put_back) = (strategy_of(context, judged.strategy.as_deref()), &judged.planned.put_back);
@@ -269,12 +281,20 @@ pub fn service(fleet: &Fleet, service: &Service, context: &Context<'_>, memo: &m
 ///
 /// # Errors
 /// Why it is not known, in a sentence.
-fn definition_of<'a>(fleet: &'a Fleet, revision: &TaskDefinitionArn) -> Result<&'a Arc<TaskDefinition>, String> {
+pub(super) fn definition_of<'a>(
+    fleet: &'a Fleet,
+    revision: &TaskDefinitionArn,
+    fresh: Option<(&'a Arc<PackedDefinition>, &'a TaskDefinition)>,
+) -> Result<Definition<'a>, String> {
+    if let Some((packed, definition)) = fresh.filter(|(_, definition)| &definition.arn == revision) {
+        return Ok((packed, Cow::Borrowed(definition)));
+    }
+    let unread = |why: String| format!("task definition `{}` could not be read: {why}", revision.short());
     match fleet.task_definitions.get(revision) {
-        Some(Observed::Known { value, .. }) => Ok(value),
-        Some(Observed::Unknown { why, .. }) => {
-            Err(format!("task definition `{}` could not be read: {why}", revision.short()))
+        Some(Observed::Known { value, .. }) => {
+            value.read().map(|read| (value, Cow::Owned(read))).map_err(|error| unread(error.to_string()))
         }
+        Some(Observed::Unknown { why, .. }) => Err(unread(why.clone())),
         Some(Observed::Absent { .. }) => Err(format!("task definition `{}` is gone", revision.short())),
         None => Err(format!("task definition `{}` was not read", revision.short())),
     }
@@ -298,7 +318,7 @@ fn names_nothing(service: &Service) -> Judged {
 }
 
 /// Whether everything that runs is what the service names.
-fn eligible_to_be_called_compliant(service: &Service) -> Result<(), Ineligible> {
+pub(super) fn eligible_to_be_called_compliant(service: &Service) -> Result<(), Ineligible> {
     if let (Some(named), Some(primary)) = (&service.task_definition, service.primary())
         && *named != primary.task_definition
     {

@@ -1,21 +1,26 @@
 //! A plan for one target: every service and cluster judged, what may be changed grouped, ordered and priced.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::audited;
 use super::judge::{self, Judged};
+use super::judgements::{Grounds, Judgements};
 use super::ownership::Landings;
-use super::report::{Cost, Plan, PlanOutcome, PlannedCampaign, PlannedChange, PlannedResource, Wish};
+use super::planned::Planned;
+use super::report::{Cost, Plan, PlanOutcome, PlannedCampaign, PlannedChange, PlannedDocuments, PlannedResource, Wish};
 use super::saved::SavedPlan;
 use super::tally::{self, tally};
 use super::waves;
-use crate::model::observed::{Cluster, Fleet, Service};
+use crate::model::observed::{Cluster, Fleet, Service, TaskDefinition};
 use crate::model::operation::Operation;
+use crate::model::packed::PackedDefinition;
 use crate::model::spec::{Enforcement, FreezeSpec, Scope, StrategySpec, WaveSpec};
 use crate::model::{
-    ChangeKind, Hold, Observed, Reason, ReasonCode, Resource, TargetId, TaskDefinitionArn, Timestamp, Verdict, document,
+    ChangeKind, Hold, Observed, Reason, ReasonCode, Resource, ServiceArn, TargetId, TaskDefinitionArn, Timestamp,
+    Verdict,
 };
-use crate::policy::{Match, Memo, PolicySet, ScopeKeys, ScopeMatcher, TargetContext};
+use crate::policy::{Answers, Match, Memo, PolicySet, ScopeKeys, ScopeMatcher, TargetContext};
 
 /// What a plan is made from, besides the fleet.
 #[derive(Debug, Clone, Copy)]
@@ -70,59 +75,131 @@ pub fn frozen(freezes: &[(String, FreezeSpec)], keys: &ScopeKeys, now: Timestamp
 /// Families whose latest revision a plan has to know, sorted.
 pub type FamiliesToLookUp = Vec<String>;
 
+/// Whether something that fails is more than audited.
+fn asks_for_change(answers: &Answers) -> bool {
+    answers.iter().any(|result| result.verdict == Verdict::Fail && result.enforcement > Enforcement::Audit)
+}
+
+/// Judges these services as soon as their revision has been described, and keeps what came of it where it may be kept:
+/// so nothing of ten thousand revisions has to be unpacked again, and no answer is kept besides.
+pub fn judge_ahead(
+    fleet: &Fleet,
+    services: &[&ServiceArn],
+    (packed, definition): (&Arc<PackedDefinition>, &TaskDefinition),
+    context: &Context<'_>,
+    grounds: &Grounds<'_>,
+    judgements: &mut Judgements,
+) {
+    for arn in services {
+        let Some(seen) = fleet.services.get(*arn).and_then(Observed::known) else { continue };
+        // Whatever cannot be read is told of where the plan is made.
+        let Ok(service) = seen.read() else { continue };
+        if service.task_definition.as_ref() != Some(&definition.arn) {
+            continue;
+        }
+        let keys = judge::scope_keys(fleet, &service);
+        let around = judge::around(fleet, &service, &keys, context);
+        let revision = (packed, definition);
+        let answers =
+            judgements.memo_mut().evaluate_revision(context.set, arn.as_str(), revision, &around, context.now);
+        // Judged with the latest revision of its family, once that is known.
+        if asks_for_change(&answers) {
+            continue;
+        }
+        let judged = judge::service(fleet, &service, Some(revision), context, judgements.memo_mut());
+        judgements.keep(grounds, &service, seen, &judged);
+    }
+}
+
 /// The families of services that fail a task definition policy that is more than audited: only for these does the
 /// latest revision have to be read.
 #[must_use]
-pub fn families_to_look_up(fleet: &Fleet, context: &Context<'_>, memo: &mut Memo) -> FamiliesToLookUp {
+pub fn families_to_look_up(fleet: &Fleet, context: &Context<'_>, judgements: &mut Judgements) -> FamiliesToLookUp {
     let mut families = BTreeSet::new();
-    for service in fleet.services.values().filter_map(Observed::known) {
-        let Some(revision) = &service.task_definition else { continue };
-        let Some(definition) = fleet.task_definitions.get(revision).and_then(Observed::known) else { continue };
-        let keys = judge::scope_keys(fleet, service);
-        let around = judge::around(fleet, service, &keys, context);
-        let results = memo.evaluate_revision(context.set, service.arn.as_str(), definition, &around, context.now);
-        if results.iter().any(|result| result.verdict == Verdict::Fail && result.enforcement > Enforcement::Audit) {
+    if !context.set.rolls_out() {
+        return Vec::new();
+    }
+    let grounds = Grounds::of(fleet, context);
+    for (arn, seen) in fleet.known() {
+        let Some(revision) = &seen.task_definition else { continue };
+        if judgements.still(&grounds, arn, seen).is_some() {
+            continue;
+        }
+        let (Ok(service), Ok((packed, definition))) = (seen.read(), judge::definition_of(fleet, revision, None)) else {
+            continue;
+        };
+        let keys = judge::scope_keys(fleet, &service);
+        let around = judge::around(fleet, &service, &keys, context);
+        let memo = judgements.memo_mut();
+        let answers = memo.evaluate_revision(context.set, arn.as_str(), (packed, &definition), &around, context.now);
+        if asks_for_change(&answers) {
             families.insert(revision.family().to_owned());
         }
     }
     families.into_iter().collect()
 }
 
-/// Decides what would change in a target, and explains the rest. Equal inputs give an equal plan, whatever `memo`
+/// Decides what would change in a target, and explains the rest. Equal inputs give an equal plan, whatever `judgements`
 /// remembers.
 #[must_use]
-pub fn plan(fleet: &Fleet, context: &Context<'_>, memo: &mut Memo) -> Plan {
-    let mut services = Vec::new();
+pub fn plan(fleet: &Fleet, context: &Context<'_>, judgements: &mut Judgements) -> Plan {
+    let grounds = Grounds::of(fleet, context);
+    let mut services = Vec::with_capacity(fleet.services.len());
     let mut clusters = Vec::new();
+    let mut task_sets = Vec::new();
     let mut groups: BTreeMap<(String, Option<ReasonCode>), PlannedCampaign> = BTreeMap::new();
     let mut wishes = BTreeMap::new();
     // What cannot be touched just now would follow, so `maxAffected` counts it: services by strategy.
     let mut wanted: BTreeMap<String, usize> = BTreeMap::new();
     for (arn, observed) in &fleet.services {
         let resource = Resource::Service(arn.clone());
-        let (judged, changes) = match observed {
-            Observed::Known { value, .. } => {
-                let judged = judge::service(fleet, value, context, memo);
-                let changes = planned_changes(&judged, Changed::Service(value));
-                let changes = group(&mut groups, &judged, &resource, changes, context);
-                (judged, changes)
-            }
+        let seen = match observed {
+            Observed::Known { value, .. } => value,
             Observed::Unknown { why, .. } => {
-                (judge::unknown(arn.as_str(), format!("the service could not be read: {why}")), Vec::new())
+                let judged = judge::unknown(arn.as_str(), format!("the service could not be read: {why}"));
+                wishes.insert(resource.clone(), wish(&judged, Vec::new()));
+                services.push(Arc::new(judgements.small(taken(judged, &resource, context))));
+                continue;
             }
             Observed::Absent { .. } => continue,
+        };
+        if let Some(planned) = judgements.still(&grounds, arn, seen) {
+            services.push(planned);
+            continue;
+        }
+        let (judged, changes, kept) = match seen.read() {
+            Ok(service) => {
+                let judged = judge::service(fleet, &service, None, context, judgements.memo_mut());
+                let of_sets = service.task_sets.iter();
+                let memo = judgements.memo_mut();
+                task_sets.extend(of_sets.filter_map(|set| audited::task_set(fleet, &service, set, context, memo)));
+                let kept = judgements.keep(&grounds, &service, seen, &judged);
+                let changes = planned_changes(&judged, Changed::Service(&service));
+                let changes = group(&mut groups, &judged, &resource, changes, context);
+                (judged, changes, kept)
+            }
+            Err(error) => {
+                let why = format!("the service could not be read: {error}");
+                (judge::unknown(arn.as_str(), why), Vec::new(), None)
+            }
         };
         if judged.wanted && judged.proposed.is_none() && !context.taken.contains_key(&resource) {
             *wanted.entry(strategy_name(&judged)).or_default() += 1;
         }
-        wishes.insert(resource.clone(), wish(&judged, changes));
-        services.push(taken(judged, &resource, context));
+        services.push(match kept {
+            // Nothing is to be done to it, so no rollout takes it, and its own line tells what it would take.
+            Some(kept) => kept,
+            None => {
+                wishes.insert(resource.clone(), wish(&judged, changes));
+                Arc::new(judgements.small(taken(judged, &resource, context)))
+            }
+        });
     }
     for (arn, observed) in &fleet.clusters {
         let resource = Resource::Cluster(arn.clone());
         let (judged, changes) = match observed {
             Observed::Known { value, .. } => {
-                let judged = judge::cluster(fleet, value, context, memo);
+                let judged = judge::cluster(fleet, value, context, judgements.memo_mut());
                 let changes = planned_changes(&judged, Changed::Cluster(value));
                 let changes = group(&mut groups, &judged, &resource, changes, context);
                 (judged, changes)
@@ -133,13 +210,13 @@ pub fn plan(fleet: &Fleet, context: &Context<'_>, memo: &mut Memo) -> Plan {
             Observed::Absent { .. } => continue,
         };
         wishes.insert(resource.clone(), wish(&judged, changes));
-        clusters.push(taken(judged, &resource, context));
+        clusters.push(Arc::new(judgements.small(taken(judged, &resource, context))));
     }
-    let known = || fleet.services.values().filter_map(Observed::known);
-    let sets = known().flat_map(|service| service.task_sets.iter().map(move |set| (service, set)));
-    let task_sets: Vec<PlannedResource> =
-        sets.filter_map(|(service, set)| audited::task_set(fleet, service, set, context, memo)).collect();
-    let capacity_providers = capacity_providers(fleet, context, memo);
+    let capacity_providers = capacity_providers(fleet, context, judgements.memo_mut());
+    let mut small = |all: Vec<PlannedResource>| -> Vec<Arc<Planned>> {
+        all.into_iter().map(|one| Arc::new(judgements.small(one))).collect()
+    };
+    let (task_sets, capacity_providers) = (small(task_sets), small(capacity_providers));
     let mut campaigns: Vec<PlannedCampaign> = groups.into_values().collect();
     for campaign in &mut campaigns {
         order(fleet, campaign, services.len(), wanted.get(&campaign.strategy_name).copied().unwrap_or(0));
@@ -234,7 +311,7 @@ fn planned_changes(judged: &Judged, changed: Changed<'_>) -> Vec<PlannedChange> 
         kind: change.kind,
         from: from.clone(),
         diff: change.diff.clone(),
-        documents: change.documents.clone(),
+        documents: change.documents.as_ref().map(PlannedDocuments::pack),
         setting: change.setting.clone(),
         fixes: change.fixes.clone(),
         policies: change.policies.clone(),
@@ -282,8 +359,8 @@ fn order(fleet: &Fleet, campaign: &mut PlannedCampaign, services: usize, wanted:
     let strategy = campaign.strategy.clone();
     campaign.waves = waves::assign(&mut campaign.changes, &strategy, |wave, change| {
         let Some(scope) = strategy.waves.get(wave).and_then(WaveSpec::scope) else { return true };
-        let service = change.resource.service().and_then(|arn| fleet.services.get(arn)).and_then(Observed::known);
-        service.is_some_and(|service| scope_matches(&scope, &judge::scope_keys(fleet, service)) == Match::Yes)
+        let service = change.resource.service().and_then(|arn| fleet.service(arn));
+        service.is_some_and(|service| scope_matches(&scope, &judge::scope_keys(fleet, &service)) == Match::Yes)
     });
     let affected =
         campaign.changes.iter().filter_map(|change| change.resource.service()).collect::<BTreeSet<_>>().len();
@@ -316,13 +393,19 @@ pub fn exactly(
 }
 
 /// Writes each resource's wave, and what its campaign waits for, into what is said of it.
-fn show_waves(campaigns: &[PlannedCampaign], services: &mut [PlannedResource], clusters: &mut [PlannedResource]) {
+fn show_waves(campaigns: &[PlannedCampaign], services: &mut [Arc<Planned>], clusters: &mut [Arc<Planned>]) {
     let mut offset = 0;
+    let places: BTreeMap<Arc<str>, usize> =
+        services.iter().chain(clusters.iter()).map(|one| Arc::clone(&one.resource)).zip(0..).collect();
+    let of_services = services.len();
     for campaign in campaigns {
         for change in &campaign.changes {
-            let name = change.resource.as_str();
-            let planned = services.iter_mut().chain(clusters.iter_mut()).find(|planned| planned.resource == name);
-            if let Some(planned) = planned {
+            let planned = match places.get(change.resource.as_str()) {
+                Some(place) if *place < of_services => services.get_mut(*place),
+                Some(place) => clusters.get_mut(*place - of_services),
+                None => None,
+            };
+            if let Some(planned) = planned.map(Arc::make_mut) {
                 planned.wave = planned.wave.or(Some(offset + change.wave + 1));
                 if let Some(reason) = &campaign.proposed {
                     planned.enforcement = Enforcement::Propose;
@@ -340,8 +423,7 @@ fn cost(campaigns: &[PlannedCampaign]) -> Cost {
     let registrations: BTreeSet<String> = changes()
         .filter_map(|change| {
             let documents = change.documents.as_ref()?;
-            let wanted = document::hash(&serde_json::Value::Object(documents.wanted.clone()));
-            Some(format!("{:?} {wanted}", change.from))
+            Some(format!("{:?} {}", change.from, documents.wanted_hash))
         })
         .collect();
     let of_tags =

@@ -9,10 +9,12 @@ pub mod compare;
 pub mod eligibility;
 pub mod images;
 pub mod judge;
+mod judgements;
 mod make;
 pub mod moves;
 pub mod normalize;
 pub mod ownership;
+mod planned;
 mod prospect;
 pub mod report;
 pub mod saved;
@@ -21,7 +23,9 @@ mod standalone;
 mod tally;
 pub mod waves;
 
-pub use make::{Context, FamiliesToLookUp, exactly, families_to_look_up, frozen, plan};
+pub use judgements::{Grounds, Judgements, revisions_named, revisions_to_describe};
+pub use make::{Context, FamiliesToLookUp, exactly, families_to_look_up, frozen, judge_ahead, plan};
+pub use planned::Planned;
 pub use prospect::{Prospect, Standing};
 pub use report::{
     Cost, Plan, PlanOutcome, PlannedCampaign, PlannedChange, PlannedFinding, PlannedResource, PlannedWave, Summary,

@@ -10,7 +10,7 @@ use super::eligibility::Ineligible;
 use super::judge::Move;
 use super::make::Context;
 use super::ownership::registered;
-use super::report::PlannedDocuments;
+use super::report::WantedDocuments;
 use super::{images, settings};
 use crate::model::document::register_input;
 use crate::model::observed::{Fleet, Service, TaskDefinition};
@@ -76,7 +76,7 @@ pub(super) fn revision_move(
     Ok(Move {
         kind: ChangeKind::Revision,
         diff: fixed.diff,
-        documents: Some(PlannedDocuments {
+        documents: Some(WantedDocuments {
             previous,
             wanted,
             pinned_from: pins.as_ref().and(service.current_revision()).map(ToOwned::to_owned),
@@ -105,8 +105,8 @@ fn family_is_not_ahead(
         // A sibling's fix is no newer code.
         Some(Observed::Known { value, .. }) if same_origin(ours, &value.arn, from) => Ok(()),
         Some(Observed::Known { value, .. }) => {
-            let equals_wanted = register_input(value).is_ok_and(|latest| same_task_definition(&latest, wanted));
-            if equals_wanted {
+            let latest = value.definition.read().ok().and_then(|latest| register_input(&latest).ok());
+            if latest.is_some_and(|latest| same_task_definition(&latest, wanted)) {
                 return Ok(());
             }
             let message = format!(

@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::eligibility::Ineligible;
 use super::judge::{Judged, Move, allowed, strategy_of};
 use super::make::Context;
@@ -14,7 +16,8 @@ use crate::model::{ReasonCode, Resource, Verdict};
 use crate::policy::{PlannedFix, PolicyResult};
 
 /// What enforcing a policy would come to on one resource that fails it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Prospect {
     /// A change. Freezes, windows, waves and approvals do not count: they pass.
     Change,
@@ -27,7 +30,8 @@ pub enum Prospect {
 }
 
 /// One policy on one resource: what counts of it in the policy's status.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Standing {
     /// The policy.
     pub policy: String,

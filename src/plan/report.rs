@@ -1,15 +1,20 @@
 //! What a plan says: to the controller that carries it out, and to the edges that print it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
+use super::planned::Planned;
 use super::prospect::Standing;
 use super::standalone::StandaloneReport;
 use super::tally::Tally;
 use crate::model::change::WaveRecord;
+use crate::model::document;
+use crate::model::packed::{Packed, Packer, UnpackError};
 use crate::model::spec::{Enforcement, StrategySpec};
 use crate::model::{ChangeKind, PutBack, Registered, Resource};
 use crate::model::{ClusterArn, DiffEntry, Finding, Reason, Severity, TargetId, TaskDefinitionArn, Timestamp, Verdict};
@@ -27,17 +32,18 @@ pub struct Plan {
     /// The hash of the policies it was made with.
     pub policy_set: String,
     /// Every service, by ARN.
-    pub services: Vec<PlannedResource>,
+    pub services: Vec<Arc<Planned>>,
     /// Every cluster, by ARN.
-    pub clusters: Vec<PlannedResource>,
+    pub clusters: Vec<Arc<Planned>>,
     /// Every task set to which a policy applies: audited only.
-    pub task_sets: Vec<PlannedResource>,
+    pub task_sets: Vec<Arc<Planned>>,
     /// Every capacity provider to which a policy applies: audited only.
-    pub capacity_providers: Vec<PlannedResource>,
+    pub capacity_providers: Vec<Arc<Planned>>,
     /// What would be rolled out together.
     pub campaigns: Vec<PlannedCampaign>,
-    /// What every resource would take, those included that an open rollout has already.
-    pub wishes: BTreeMap<Resource, Wish>,
+    /// What resources would take, those included that an open rollout has already, but for services of which nothing is
+    /// to be done: [`Plan::wish`].
+    pub(super) wishes: BTreeMap<Resource, Wish>,
     /// What it costs.
     pub cost: Cost,
     /// How every policy, Binding and Waiver stands by it.
@@ -65,7 +71,7 @@ pub struct Wish {
     pub changes: Vec<PlannedChange>,
 }
 
-/// One service or cluster in a plan.
+/// One service or cluster in a plan, in full.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PlannedResource {
@@ -243,15 +249,61 @@ pub struct PlannedChange {
     pub wave: usize,
 }
 
-/// The documents of a revision change.
-#[derive(Debug, Clone, PartialEq)]
+/// The documents of a revision change, packed: a plan may have ten thousand.
+#[derive(Debug, Clone)]
 pub struct PlannedDocuments {
+    /// Together: most of the one is in the other.
+    both: Arc<Packed>,
+    /// The hash of what would make the old revision again.
+    pub previous_hash: String,
+    /// The hash of what to register.
+    pub wanted_hash: String,
+    /// The service revision whose image digests the new revision pins; none where it pins nothing.
+    pub pinned_from: Option<String>,
+}
+
+/// What is packed of them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WantedDocuments {
     /// What would make the old revision again.
     pub previous: Map<String, Value>,
     /// What to register.
     pub wanted: Map<String, Value>,
     /// The service revision whose image digests `wanted` pins; none where it pins nothing.
     pub pinned_from: Option<String>,
+}
+
+impl PlannedDocuments {
+    /// Packs them.
+    #[must_use]
+    pub fn pack(documents: &WantedDocuments) -> Self {
+        let WantedDocuments { previous, wanted, pinned_from } = documents;
+        let hash = |document: &Map<String, Value>| document::hash(&Value::Object(document.clone()));
+        // JSON is made of JSON without fail.
+        let text = json!({ "previous": previous, "wanted": wanted, "pinned_from": pinned_from }).to_string();
+        Self {
+            both: Arc::new(Packer::with(b"").pack(text.as_bytes())),
+            previous_hash: hash(previous),
+            wanted_hash: hash(wanted),
+            pinned_from: pinned_from.clone(),
+        }
+    }
+
+    /// Reads them.
+    ///
+    /// # Errors
+    /// [`UnpackError`].
+    pub fn read(&self) -> Result<WantedDocuments, UnpackError> {
+        self.both.read()
+    }
+}
+
+/// Equal where the documents are, by their hashes.
+impl PartialEq for PlannedDocuments {
+    fn eq(&self, other: &Self) -> bool {
+        let of = |one: &Self| (one.previous_hash.clone(), one.wanted_hash.clone(), one.pinned_from.clone());
+        of(self) == of(other)
+    }
 }
 
 /// What a plan costs.
@@ -267,6 +319,25 @@ pub struct Cost {
 }
 
 impl Plan {
+    /// What a resource would take. `None`: it was not seen.
+    #[must_use]
+    pub fn wish(&self, resource: &Resource) -> Option<Cow<'_, Wish>> {
+        if let Some(wish) = self.wishes.get(resource) {
+            return Some(Cow::Borrowed(wish));
+        }
+        // Of a service of which nothing is to be done, its own line says all.
+        let place = self.services.binary_search_by(|planned| planned.resource.as_ref().cmp(resource.as_str())).ok()?;
+        let planned = self.services.get(place)?;
+        Some(Cow::Owned(Wish {
+            outcome: planned.outcome,
+            reason: planned.reason.clone(),
+            proposed: false,
+            stopped: Vec::new(),
+            moves: Vec::new(),
+            changes: Vec::new(),
+        }))
+    }
+
     /// How many services come to which outcome.
     #[must_use]
     pub fn summary(&self) -> Summary {
@@ -287,7 +358,7 @@ impl Plan {
     }
 
     /// Everything that was judged.
-    pub fn resources(&self) -> impl Iterator<Item = &PlannedResource> {
+    pub fn resources(&self) -> impl Iterator<Item = &Arc<Planned>> {
         self.services.iter().chain(&self.clusters).chain(&self.task_sets).chain(&self.capacity_providers)
     }
 
@@ -295,7 +366,7 @@ impl Plan {
     /// deferred, and everything could be listed. Audit findings do not count.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        let settled = |resource: &PlannedResource| {
+        let settled = |resource: &Arc<Planned>| {
             matches!(resource.outcome, PlanOutcome::Compliant | PlanOutcome::Waived | PlanOutcome::Audit)
         };
         self.gaps.is_empty() && self.resources().all(settled)

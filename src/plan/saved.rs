@@ -168,7 +168,7 @@ impl SavedChange {
     #[must_use]
     pub fn of(change: &PlannedChange) -> Self {
         let documents = change.documents.as_ref();
-        let wanted = documents.map(|documents| document::hash(&Value::Object(documents.wanted.clone())));
+        let wanted = documents.map(|documents| documents.wanted_hash.clone());
         Self {
             resource: change.resource.clone(),
             created_at: change.created_at,

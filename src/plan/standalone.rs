@@ -8,6 +8,7 @@ use super::make::Context;
 use super::ownership::owned_by_batch;
 use super::report::{PlanOutcome, PlannedFinding};
 use crate::model::observed::{Fleet, TaskDefinition};
+use crate::model::packed::PackedDefinition;
 use crate::model::spec::{Enforcement, LaunchType, ResourceKind};
 use crate::model::standalone::{Standalone, StandaloneTasks};
 use crate::model::{ClusterArn, Observed, Reason, ReasonCode, Verdict};
@@ -84,7 +85,7 @@ struct Place<'a> {
 fn row(
     fleet: &Fleet,
     name: &str,
-    definition: Option<&Observed<std::sync::Arc<TaskDefinition>>>,
+    definition: Option<&Observed<std::sync::Arc<PackedDefinition>>>,
     place: &Place<'_>,
     reason: Reason,
     context: &Context<'_>,
@@ -98,21 +99,28 @@ fn row(
         policies: Vec::new(),
         findings: Vec::new(),
     };
+    let unread = |why: String| Reason::of(ReasonCode::NotObserved, format!("`{name}` could not be read: {why}"));
     let definition = match definition {
-        Some(Observed::Known { value, .. }) => value,
+        Some(Observed::Known { value, .. }) => match value.read() {
+            Ok(definition) => definition,
+            Err(error) => {
+                row.reason = unread(error.to_string());
+                return Some(row);
+            }
+        },
         Some(Observed::Absent { .. }) if place.tasks == 0 => return None,
         Some(Observed::Absent { .. }) | None => {
             row.reason = Reason::of(ReasonCode::NotObserved, format!("`{name}` is gone, and tasks still run it"));
             return Some(row);
         }
         Some(Observed::Unknown { why, .. }) => {
-            row.reason = Reason::of(ReasonCode::NotObserved, format!("`{name}` could not be read: {why}"));
+            row.reason = unread(why.clone());
             return Some(row);
         }
     };
     row.resource = definition.arn.to_string();
-    row.reason = owned_by_batch(definition, place.cluster.map(ClusterArn::name)).unwrap_or(row.reason);
-    let results = judge(fleet, definition, place, context);
+    row.reason = owned_by_batch(&definition, place.cluster.map(ClusterArn::name)).unwrap_or(row.reason);
+    let results = judge(fleet, &definition, place, context);
     let with = |verdict: Verdict| results.iter().filter(move |result| result.verdict == verdict);
     let names = |verdict| with(verdict).map(|result| result.policy.clone()).collect::<Vec<_>>();
     (row.outcome, row.policies) = if with(Verdict::Fail).next().is_some() {

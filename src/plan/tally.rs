@@ -1,12 +1,13 @@
 //! How every policy, Binding and Waiver stands in one target, counted from what its resources came to.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::prospect::Prospect;
-use super::report::PlannedResource;
+use super::planned::Planned;
+use super::prospect::{Prospect, Standing};
 use crate::model::spec::ResourceKind;
 use crate::model::{ReasonCode, ServiceArn, TargetId, Timestamp, Verdict};
 use crate::policy::{PolicySet, ScopeKey, ScopeKeys, WaiverHere, WaiverUse, waiver_uses, waivers_perhaps_here};
@@ -40,25 +41,27 @@ pub struct PolicyTally {
 }
 
 impl PolicyTally {
-    fn count(&mut self, verdict: Verdict, prospect: Option<Prospect>) {
-        self.matched += usize::from(verdict != Verdict::Skip);
+    /// Counts so many resources that all came to this.
+    fn count(&mut self, verdict: Verdict, prospect: Option<Prospect>, times: usize) {
+        let counted = |is: bool| if is { times } else { 0 };
+        self.matched += counted(verdict != Verdict::Skip);
         match verdict {
-            Verdict::Pass => self.passing += 1,
-            Verdict::Fail => self.failing += 1,
-            Verdict::Waived => self.waived += 1,
-            Verdict::Unknown => self.unknown += 1,
+            Verdict::Pass => self.passing += times,
+            Verdict::Fail => self.failing += times,
+            Verdict::Waived => self.waived += times,
+            Verdict::Unknown => self.unknown += times,
             Verdict::Skip => {}
         }
-        self.fixable += usize::from(prospect.is_some_and(|prospect| prospect != Prospect::NotFixable));
+        self.fixable += counted(prospect.is_some_and(|prospect| prospect != Prospect::NotFixable));
         match prospect {
-            Some(Prospect::Change) => self.would_change += 1,
+            Some(Prospect::Change) => self.would_change += times,
             Some(Prospect::Deferred(_)) => {
-                self.would_change += 1;
-                self.deferred += 1;
+                self.would_change += times;
+                self.deferred += times;
             }
             Some(Prospect::Blocked(code)) => {
-                self.blocked += 1;
-                *self.blocked_by.entry(code).or_default() += 1;
+                self.blocked += times;
+                *self.blocked_by.entry(code).or_default() += times;
             }
             Some(Prospect::NotFixable) | None => {}
         }
@@ -105,7 +108,7 @@ pub struct Tally {
 }
 
 /// Resources of one kind in a plan, and the kinds that policies call what was judged of them.
-pub(super) type Judged<'a> = (&'a [PlannedResource], &'static [ResourceKind]);
+pub(super) type Judged<'a> = (&'a [Arc<Planned>], &'static [ResourceKind]);
 
 pub(super) const OF_SERVICES: &[ResourceKind] = &[ResourceKind::TaskDefinition, ResourceKind::Service];
 pub(super) const OF_CLUSTERS: &[ResourceKind] = &[ResourceKind::Cluster];
@@ -126,23 +129,28 @@ pub(super) fn tally(
     let mut bound: BTreeMap<&str, (BTreeSet<&str>, usize)> =
         set.bindings().map(|(name, _)| (name, (BTreeSet::new(), 0))).collect();
     let mut waivers: Vec<WaiverHere> = Vec::new();
+    // Counted together: most resources stand like many others, and share what says so.
+    let mut alike: HashMap<*const Standing, (&[Standing], usize)> = HashMap::new();
     for (planned, kinds) in judged.iter().flat_map(|(planned, kinds)| planned.iter().map(move |one| (one, *kinds))) {
         waivers.extend(planned.waivers.iter().cloned());
         let Some(standings) = &planned.standings else {
             let about = set.policies().filter(|(_, spec)| kinds.contains(&spec.resource));
             for (name, _) in about {
-                policies.entry(name.to_owned()).or_default().count(Verdict::Unknown, None);
+                policies.entry(name.to_owned()).or_default().count(Verdict::Unknown, None, 1);
             }
             waivers.extend(waivers_perhaps_here(set, kinds, &keys_of(target, &planned.resource), now));
             continue;
         };
+        alike.entry(standings.as_ptr()).or_insert((standings, 0)).1 += 1;
+    }
+    for (standings, times) in alike.into_values() {
         let mut here = BTreeSet::new();
         for standing in standings {
-            policies.entry(standing.policy.clone()).or_default().count(standing.verdict, standing.prospect);
+            policies.entry(standing.policy.clone()).or_default().count(standing.verdict, standing.prospect, times);
             for name in &standing.bindings {
                 let (of, resources) = bound.entry(name).or_default();
                 of.insert(&standing.policy);
-                *resources += usize::from(here.insert(name));
+                *resources += if here.insert(name) { times } else { 0 };
             }
         }
     }
@@ -179,7 +187,7 @@ mod tests {
     fn what_cannot_be_changed_right_now_would_still_be_changed_and_what_is_blocked_would_not() {
         let mut tally = PolicyTally::default();
         for verdict in [Verdict::Pass, Verdict::Skip, Verdict::Waived, Verdict::Unknown] {
-            tally.count(verdict, None);
+            tally.count(verdict, None, 1);
         }
         for prospect in [
             Prospect::Change,
@@ -187,7 +195,7 @@ mod tests {
             Prospect::Blocked(ReasonCode::NoHeadroom),
             Prospect::NotFixable,
         ] {
-            tally.count(Verdict::Fail, Some(prospect));
+            tally.count(Verdict::Fail, Some(prospect), 1);
         }
         let expected = PolicyTally {
             matched: 7,

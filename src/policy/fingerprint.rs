@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::pointer::is_unresolved;
 use super::reads::{Paths, Reads};
+use super::set::PolicySet;
 use super::subject::{ScopeKey, ScopeKeys, ScopeTags, Subject, Surroundings};
 
 /// Equal where the answers must be equal. No short hash: whoever writes a document must not be able to make it look like
@@ -29,6 +30,18 @@ pub(super) fn of_surroundings(reads: &Reads, scope_tags: &BTreeSet<String>, arou
     let mut feed = Feed(Sha256::new_with_prefix("revision"));
     feed.surroundings(reads, scope_tags, around);
     feed.0.finalize().into()
+}
+
+/// What the answers of a set on a subject depend on, but for the Waivers in force. The set itself is not in it.
+#[must_use]
+pub fn depends_on(set: &PolicySet, subject: &Subject<'_>) -> [u8; 32] {
+    of_subject(set.reads(subject.kind), set.scope_tags(), subject)
+}
+
+/// The same of a revision, but for the revision itself.
+#[must_use]
+pub fn depends_on_around(set: &PolicySet, around: &Surroundings<'_>) -> [u8; 32] {
+    of_surroundings(set.reads(around.kind), set.scope_tags(), around)
 }
 
 struct Feed(Sha256);

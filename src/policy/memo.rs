@@ -18,6 +18,7 @@ use super::scope::Match;
 use super::set::PolicySet;
 use super::subject::{ScopeKeys, Subject, Surroundings};
 use crate::model::observed::TaskDefinition;
+use crate::model::packed::PackedDefinition;
 use crate::model::spec::{ResourceKind, days_until};
 use crate::model::{Timestamp, Verdict};
 
@@ -43,7 +44,7 @@ pub struct Memo {
 struct Entry {
     of: Fingerprint,
     /// Where it is a revision. Held by the fleet's cache anyway.
-    revision: Option<Arc<TaskDefinition>>,
+    revision: Option<Arc<PackedDefinition>>,
     era: Era,
     /// The last pass that asked for it.
     used: u64,
@@ -55,7 +56,7 @@ struct Question<'a> {
     kind: ResourceKind,
     name: &'a str,
     of: Fingerprint,
-    revision: Option<&'a Arc<TaskDefinition>>,
+    revision: Option<&'a Arc<PackedDefinition>>,
 }
 
 impl Memo {
@@ -70,6 +71,11 @@ impl Memo {
             entries.retain(|entry| entry.used >= oldest);
             !entries.is_empty()
         });
+    }
+
+    /// Forgets what was answered of a resource, where whoever asked has kept what follows from it.
+    pub fn forget(&mut self, kind: ResourceKind, name: &str) {
+        self.entries.remove(&(kind, name.to_owned()));
     }
 
     /// How often a document has been evaluated.
@@ -99,20 +105,21 @@ impl Memo {
 
     /// What [`evaluate`] says of a revision, judged for what is around it; `name` as for [`evaluate`](Self::evaluate).
     ///
-    /// A revision never changes but for its status and tags, so it is known without looking into it.
+    /// A revision never changes but for its status and tags, so it is known without looking into it: `revision` is what
+    /// it is known by, and `definition` what it says.
     pub fn evaluate_revision(
         &mut self,
         set: &PolicySet,
         name: &str,
-        revision: &Arc<TaskDefinition>,
+        (revision, definition): (&Arc<PackedDefinition>, &TaskDefinition),
         around: &Surroundings<'_>,
         now: Timestamp,
     ) -> Answers {
         let of = of_surroundings(set.reads(around.kind), set.scope_tags(), around);
         let question = Question { kind: around.kind, name, of, revision: Some(revision) };
         self.answer(set, &question, around.scope, now, |now| {
-            let tags = revision.tags_by_key();
-            evaluate(set, &around.subject(&revision.document_with_tags(), Some(&tags)), now)
+            let tags = definition.tags_by_key();
+            evaluate(set, &around.subject(&definition.document_with_tags(), Some(&tags)), now)
         })
     }
 

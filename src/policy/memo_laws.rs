@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::model::observed::TaskDefinition;
+use crate::model::packed::{PackedDefinition, Packer};
 use crate::model::spec::{LaunchType, Object, ResourceKind, Spec};
 use crate::model::{TaskDefinitionArn, Timestamp, Verdict};
 
@@ -247,6 +248,11 @@ impl Seen {
         }
     }
 
+    /// What the revision is known by.
+    fn packed(&self) -> Arc<PackedDefinition> {
+        Arc::new(PackedDefinition::of(&self.definition, &mut Packer::with(b"")))
+    }
+
     /// Asks both ways about the task definition, the service and the cluster, and about their fixes.
     fn ask(&self, memo: &mut Memo, set: &PolicySet) -> Result<(), TestCaseError> {
         let now = Timestamp::from_millis(self.now);
@@ -261,7 +267,7 @@ impl Seen {
         for subject in subjects {
             let remembered = match subject.kind {
                 ResourceKind::TaskDefinition => {
-                    memo.evaluate_revision(set, "web", &self.definition, &subject.surroundings(), now)
+                    memo.evaluate_revision(set, "web", (&self.packed(), &self.definition), &subject.surroundings(), now)
                 }
                 _ => memo.evaluate(set, "web", &subject, now),
             };
@@ -337,7 +343,7 @@ fn days_that_pass_are_told_without_evaluating() {
     let mut days = |before: i64| {
         let now = Timestamp::from_millis(END - before * 24 * 60 * 60 * 1000);
         let around = seen.around(ResourceKind::TaskDefinition);
-        let answers = memo.evaluate_revision(&set, "web", &seen.definition, &around, now);
+        let answers = memo.evaluate_revision(&set, "web", (&seen.packed(), &seen.definition), &around, now);
         assert_eq!(memo.evaluated(), 1);
         let waived = answers.iter().find(|result| result.verdict == Verdict::Waived).unwrap();
         waived.waiver.as_ref().unwrap().days_left

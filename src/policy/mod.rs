@@ -41,6 +41,7 @@ pub use coverage::{Coverage, Seen, coverage};
 pub use draft::EditError;
 pub use evaluate::evaluate;
 pub use examples::{ExampleOutcome, Problem, run_example, run_examples};
+pub use fingerprint::{depends_on, depends_on_around};
 pub use fix::{FixError, Fixed, apply_fixes};
 pub use guard::guarded_members;
 pub use memo::Memo;

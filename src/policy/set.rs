@@ -243,6 +243,20 @@ impl PolicySet {
         strategies.any(|strategy| strategy.images == ImagePolicy::Pin)
     }
 
+    /// Whether a Binding goes further than to report.
+    #[must_use]
+    pub fn rolls_out(&self) -> bool {
+        self.0.bindings.iter().any(|binding| binding.spec.enforcement >= Enforcement::Propose)
+    }
+
+    /// Whether a policy reads the `events` of a service, or all of it.
+    #[must_use]
+    pub fn reads_events(&self) -> bool {
+        let reads = |path: &Vec<String>| path.first().is_none_or(|member| member == "events");
+        self.reads(ResourceKind::Service).resource.iter().any(reads)
+            || self.0.reads.iter().any(|of_kind| of_kind.service.iter().any(reads))
+    }
+
     /// The policies that are not switched off everywhere.
     fn in_force(&self) -> impl Iterator<Item = &CompiledPolicy> {
         self.0.policies.iter().filter(|policy| {

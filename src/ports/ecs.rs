@@ -29,6 +29,11 @@ pub trait Ecs: Send + Sync {
 
     /// Makes one call. One page: paging is the caller's.
     fn call<'a>(&'a self, operation: Operation, input: Value) -> BoxFuture<'a, Result<Value, EcsError>>;
+
+    /// The same, of what can wait: where a budget is waited for, everything else goes first.
+    fn call_last<'a>(&'a self, operation: Operation, input: Value) -> BoxFuture<'a, Result<Value, EcsError>> {
+        self.call(operation, input)
+    }
 }
 
 /// Whether a call that failed may have taken effect.

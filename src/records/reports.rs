@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::items::{self, ItemKind};
 use super::typed::{self, RecordError, Stored};
-use crate::model::{TargetId, document};
-use crate::plan::PlannedResource;
+use crate::model::packed::Digest;
+use crate::model::{TargetId, Verdict, document};
+use crate::plan::{PlannedResource, Prospect, Standing};
 use crate::ports::Store;
 use crate::ports::store::{Expect, Key};
 
@@ -22,9 +23,65 @@ pub struct ServiceReport {
     #[serde(flatten)]
     pub resource: PlannedResource,
     /// The verdict of every policy that was asked.
-    pub verdicts: BTreeMap<String, crate::model::Verdict>,
+    pub verdicts: BTreeMap<String, Verdict>,
     /// The policies it was judged by.
     pub policy_set: String,
+    /// What all of this follows from, where whoever comes next need not find it out again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judgement: Option<Judgement>,
+}
+
+/// What a judgement follows from, and what is counted of it besides verdicts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Judgement {
+    /// The hash of all that it follows from, in hexadecimal digits.
+    pub key: String,
+    /// What enforcing each policy that fails would come to.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub prospects: BTreeMap<String, Prospect>,
+    /// The Bindings that match each policy here, where any do.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub bound: BTreeMap<String, Vec<String>>,
+}
+
+impl Judgement {
+    /// Of what was found.
+    #[must_use]
+    pub fn of(key: &Digest, standings: &[Standing]) -> Self {
+        let prospect = |standing: &Standing| Some((standing.policy.clone(), standing.prospect?));
+        let bound = |standing: &Standing| (standing.policy.clone(), standing.bindings.clone());
+        Self {
+            key: key.iter().map(|byte| format!("{byte:02x}")).collect(),
+            prospects: standings.iter().filter_map(prospect).collect(),
+            bound: standings.iter().filter(|standing| !standing.bindings.is_empty()).map(bound).collect(),
+        }
+    }
+
+    /// The hash, if it is one.
+    #[must_use]
+    pub fn key(&self) -> Option<Digest> {
+        let mut key = Digest::default();
+        if self.key.len() != 2 * key.len() {
+            return None;
+        }
+        for (at, byte) in key.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(self.key.get(2 * at..2 * at + 2)?, 16).ok()?;
+        }
+        Some(key)
+    }
+
+    /// How the policies stand that gave these verdicts.
+    #[must_use]
+    pub fn standings(&self, verdicts: &BTreeMap<String, Verdict>) -> Vec<Standing> {
+        let standing = |(policy, verdict): (&String, &Verdict)| Standing {
+            policy: policy.clone(),
+            verdict: *verdict,
+            bindings: self.bound.get(policy).cloned().unwrap_or_default(),
+            prospect: self.prospects.get(policy).copied(),
+        };
+        verdicts.iter().map(standing).collect()
+    }
 }
 
 impl Stored for ServiceReport {
@@ -73,17 +130,73 @@ impl<'a> Reports<'a> {
         self.store.delete(&key, Expect::Any).await.map_err(typed::failed(format!("removing the report of `{arn}`")))
     }
 
+    /// Shows every report, one after another: all of them at once may be more than there is memory for.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn each(&self, mut see: impl FnMut(String, ServiceReport)) -> Result<(), RecordError> {
+        for shard in 0..SHARDS {
+            let (partition, mut after) = (self.partition(shard), None::<String>);
+            loop {
+                let page = self.store.query(&partition, "", after.as_deref()).await;
+                let page = page.map_err(typed::failed(format!("listing `{partition}`")))?;
+                for item in page.items {
+                    let arn = item.key.sort.clone();
+                    see(arn, typed::parse::<ServiceReport>(item)?.value);
+                }
+                match page.next {
+                    Some(next) => after = Some(next),
+                    None => break,
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// All reports, by ARN.
     ///
     /// # Errors
     /// The store's.
     pub async fn list(&self) -> Result<BTreeMap<String, ServiceReport>, RecordError> {
         let mut reports = BTreeMap::new();
-        for shard in 0..SHARDS {
-            for (arn, report) in typed::all::<ServiceReport>(self.store, &self.partition(shard), "").await? {
-                reports.insert(arn, report.value);
-            }
-        }
+        self.each(|arn, report| {
+            reports.insert(arn, report);
+        })
+        .await?;
         Ok(reports)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ReasonCode;
+
+    #[test]
+    fn how_policies_stand_survives_the_store() {
+        let standing = |policy: &str, verdict, bindings: &[&str], prospect| Standing {
+            policy: policy.to_owned(),
+            verdict,
+            bindings: bindings.iter().map(|name| (*name).to_owned()).collect(),
+            prospect,
+        };
+        let standings = vec![
+            standing("a", Verdict::Pass, &[], None),
+            standing("b", Verdict::Fail, &["all"], Some(Prospect::Blocked(ReasonCode::NoHeadroom))),
+            standing("c", Verdict::Fail, &[], Some(Prospect::NotFixable)),
+        ];
+        let key: Digest = std::array::from_fn(|at| u8::try_from(at * 7).unwrap());
+        let kept = serde_json::to_value(Judgement::of(&key, &standings)).unwrap();
+        let read: Judgement = serde_json::from_value(kept).unwrap();
+        let verdicts = standings.iter().map(|one| (one.policy.clone(), one.verdict)).collect();
+        assert_eq!((read.key(), read.standings(&verdicts)), (Some(key), standings));
+    }
+
+    #[test]
+    fn what_is_no_hash_is_none() {
+        for key in ["", "zz", &"0g".repeat(32), &"é".repeat(32)] {
+            let judgement = Judgement { key: key.to_owned(), prospects: BTreeMap::new(), bound: BTreeMap::new() };
+            assert_eq!(judgement.key(), None, "{key}");
+        }
     }
 }

@@ -8,7 +8,7 @@ use super::state::{RolloutState, State};
 use crate::model::observed::Fleet;
 use crate::model::{ChangeKind, Resource};
 use crate::plan::saved::{SavedCampaign, SavedChange, SavedPlan, setting_hash};
-use crate::plan::{self, Plan, PlannedCampaign, PlannedResource};
+use crate::plan::{self, Plan, Planned, PlannedCampaign};
 
 /// What is to become of one campaign of the plan.
 #[derive(Debug, Clone, PartialEq)]
@@ -170,8 +170,9 @@ fn brings(change: &Change, wanted: &SavedChange, plan: &Plan) -> bool {
     is_it && still
 }
 
-fn planned<'a>(plan: &'a Plan, resource: &Resource) -> Option<&'a PlannedResource> {
-    plan.services.iter().chain(&plan.clusters).find(|planned| planned.resource == resource.as_str())
+fn planned<'a>(plan: &'a Plan, resource: &Resource) -> Option<&'a Planned> {
+    let all = plan.services.iter().chain(&plan.clusters);
+    all.map(AsRef::as_ref).find(|planned| planned.resource.as_ref() == resource.as_str())
 }
 
 /// The same edit of the same state, whatever its wave.

@@ -6,8 +6,8 @@ use super::alarm::AlarmWatch;
 use super::record::{Change, ChangeSpec, HistoryEntry, Rollout, RolloutSpec};
 use super::state::{Phase, RolloutState, State};
 use crate::model::change::Documents;
-use crate::model::mask::mask_value;
-use crate::model::{DiffEntry, TargetId, Timestamp};
+use crate::model::mask::mask_diff;
+use crate::model::{TargetId, Timestamp};
 use crate::plan::{PlannedCampaign, PlannedChange};
 
 /// What a rollout is made with, besides the campaign.
@@ -87,7 +87,7 @@ fn change(planned: &PlannedChange, documents: Option<Documents>, number: usize, 
             kind: planned.kind,
             from: planned.from.clone(),
             to: None,
-            diff: masked(&planned.diff),
+            diff: mask_diff(&planned.diff),
             documents,
             ran: BTreeMap::new(),
             setting: planned.setting.clone(),
@@ -103,15 +103,4 @@ fn change(planned: &PlannedChange, documents: Option<Documents>, number: usize, 
         history: vec![HistoryEntry { at: making.now, phase: Phase::Pending, reason: None }],
         unheard: vec![],
     }
-}
-
-/// A diff as it may be kept and shown: values that may be secrets are masked.
-#[must_use]
-pub fn masked(diff: &[DiffEntry]) -> Vec<DiffEntry> {
-    let hide = |entry: &DiffEntry, value: &Option<serde_json::Value>| {
-        value.as_ref().map(|value| mask_value(&entry.path, value))
-    };
-    diff.iter()
-        .map(|entry| DiffEntry { from: hide(entry, &entry.from), to: hide(entry, &entry.to), ..entry.clone() })
-        .collect()
 }

@@ -127,6 +127,24 @@ async fn calls_go_out_in_the_order_they_were_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_can_wait_lets_everything_else_go_first() {
+    let ecs = Scripted::new(fine);
+    let budgeted = Budgeted::new(ecs.clone(), share(100));
+    calls(&budgeted, READ, 50).await;
+    let scanning = join_all((0..20).map(|_| budgeted.call_last(READ, json!("scanning"))));
+    let watching = async {
+        tokio::time::sleep(Duration::from_millis(120)).await;
+        join_all((0..4).map(|_| budgeted.call(READ, json!("watching")))).await
+    };
+    tokio::join!(scanning, watching);
+    let order: Vec<Value> = ecs.calls.lock().unwrap().iter().skip(50).map(|(.., input)| input.clone()).collect();
+    let watched: Vec<usize> = (0..order.len()).filter(|at| order[*at] == json!("watching")).collect();
+    // Two had gone, and one stood in line.
+    assert_eq!(watched, [3, 4, 5, 6], "{order:?}");
+    assert_eq!(order.len(), 24);
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_bucket_does_not_wait_for_another() {
     let (ecs, start) = (Scripted::new(fine), Instant::now());
     let budgeted = Budgeted::new(ecs.clone(), share(50));
@@ -160,7 +178,7 @@ async fn after_throttling_nobody_calls_for_a_second() {
 async fn a_volley_of_throttling_cuts_the_rate_once() {
     let ecs = Scripted::slow(|_, operation| throttled(operation), Duration::from_millis(200));
     let budgeted = Budgeted::new(ecs, share(50));
-    let volley = join_all((0..10).map(|_| budgeted.call_in_turn(READ, json!({})))).await;
+    let volley = join_all((0..10).map(|_| budgeted.call_in_turn(READ, json!({}), Lane::First))).await;
     assert!(volley.iter().all(Result::is_err));
     assert!((rate_of(&budgeted, READ) - 7.0).abs() < 1e-9);
 }
@@ -175,6 +193,23 @@ async fn the_rate_comes_back_with_successes_and_not_beyond_the_share() {
     assert!((rate_of(&budgeted, READ) - (10.0 * 0.343 + 3.1)).abs() < 1e-9);
     calls(&budgeted, READ, 300).await;
     assert!((rate_of(&budgeted, READ) - 10.0).abs() < 1e-9);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_let_through_what_was_throttled_and_who_waits_is_counted() {
+    let ecs =
+        Scripted::new(|number, operation| if number == 3 { throttled(operation) } else { fine(number, operation) });
+    let budgeted = Budgeted::new(ecs, share(100));
+    let level = || budgeted.levels().into_iter().find(|level| level.bucket == READ.bucket()).unwrap();
+    calls(&budgeted, READ, 10).await;
+    assert_eq!((level().calls, level().throttled, level().waiting), (11, 1, 0), "one was sent again");
+    assert!(level().rate < level().share);
+    let all = join_all((0..200).map(|_| budgeted.call(READ, json!({}))));
+    tokio::pin!(all);
+    assert!(futures::poll!(&mut all).is_pending());
+    assert!(level().waiting > 100, "{:?}", level());
+    all.await;
+    assert_eq!((level().calls, level().waiting), (211, 0));
 }
 
 #[tokio::test(start_paused = true)]

@@ -206,7 +206,9 @@ impl Watcher for Screen {
         let in_flight = |campaign: &Campaign| {
             campaign.changes.iter().filter(|change| change.value.state.phase().is_in_flight()).count()
         };
-        for campaign in report.ended.iter().chain(&report.campaigns).filter(|campaign| !is_replaced(campaign)) {
+        for campaign in
+            report.ended.iter().map(AsRef::as_ref).chain(&report.campaigns).filter(|campaign| !is_replaced(campaign))
+        {
             self.most_in_flight = self.most_in_flight.max(in_flight(campaign));
             for change in &campaign.changes {
                 self.show_change(&change.value, now);

@@ -7,8 +7,7 @@ use serde_json::Value;
 
 use super::screen::Screen;
 use crate::model::Severity;
-use crate::plan::{Plan, PlanOutcome, PlannedResource};
-use crate::rollout::make::masked;
+use crate::plan::{Plan, PlanOutcome, Planned};
 
 /// Where a reason goes on in the next line.
 const HANG: usize = 12;
@@ -17,7 +16,7 @@ const HANG: usize = 12;
 pub(super) fn findings(screen: &Screen, plan: &Plan) {
     screen.heading("Findings");
     let mut by_policy: BTreeMap<(Reverse<Severity>, String), (usize, usize)> = BTreeMap::new();
-    for finding in plan.services.iter().chain(&plan.clusters).flat_map(|planned| &planned.findings) {
+    for finding in plan.services.iter().chain(&plan.clusters).flat_map(|planned| planned.full().findings) {
         let counts = by_policy.entry((Reverse(finding.severity), finding.policy.clone())).or_default();
         counts.0 += 1;
         counts.1 += usize::from(finding.finding.waiver.is_some());
@@ -56,7 +55,7 @@ pub(super) fn plan(screen: &Screen, plan: &Plan) {
         if planned.outcome != PlanOutcome::Change {
             continue;
         }
-        for entry in masked(&planned.diff) {
+        for entry in planned.full().diff {
             let shown = |value: &Option<Value>| value.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
             let (from, to) = (shown(&entry.from), shown(&entry.to));
             let line = format!("              {} : {from} -> {to}   ({})", entry.path, entry.policy);
@@ -87,7 +86,7 @@ pub(super) fn rest(screen: &Screen, plan: &Plan) {
     }
 }
 
-fn row(planned: &PlannedResource, why: &str) -> String {
+fn row(planned: &Planned, why: &str) -> String {
     let name = planned
         .resource
         .rsplit_once(":service/")

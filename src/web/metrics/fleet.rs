@@ -26,9 +26,9 @@ impl Found {
         for service in &plan.services {
             *found.outcomes.entry(service.outcome).or_default() += 1;
         }
-        for finding in plan.resources().flat_map(|planned| &planned.findings) {
-            let key = (finding.policy.clone(), finding.severity, finding.finding.waiver.is_some());
-            *found.findings.entry(key).or_default() += 1;
+        for counted in plan.resources().flat_map(|planned| planned.found.iter()) {
+            let key = (counted.policy.clone(), counted.severity, counted.waived);
+            *found.findings.entry(key).or_default() += counted.times;
         }
         found
     }
@@ -77,8 +77,7 @@ pub(super) struct Recorded {
 impl Recorded {
     pub(super) fn of(report: &PassReport) -> Self {
         let mut recorded = Self { holds: report.holds, ..Self::default() };
-        let all = || report.campaigns.iter().chain(&report.ended);
-        for Campaign { rollout, changes } in all() {
+        for Campaign { rollout, changes } in report.all() {
             *recorded.rollouts.entry(rollout.value.state.phase()).or_default() += 1;
             for change in changes {
                 *recorded.changes.entry(change.value.state.phase()).or_default() += 1;

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use maud::{Markup, html};
 
+use crate::model::mask::mask_diff;
 use crate::model::{DiffEntry, DiffOp, Reason, ServiceArn, Severity, Timestamp, Verdict};
 use crate::plan::PlanOutcome;
 use crate::rollout::Phase;
-use crate::rollout::make::masked;
 use crate::web::query::{Link, Query, Slice};
 use crate::web::snapshot::Snapshot;
 
@@ -191,7 +191,7 @@ pub(super) fn difference(caption: &str, diff: &[DiffEntry]) -> Markup {
                 caption { (caption) }
                 thead { tr { th scope="col" { "Change" } th scope="col" { "Field" } th scope="col" { "From" } th scope="col" { "To" } th scope="col" { "Policy" } } }
                 tbody {
-                    @for entry in masked(diff) {
+                    @for entry in mask_diff(diff) {
                         tr {
                             td { (badge(tone_of(entry.op), word_of(entry.op))) }
                             th scope="row" { code { (entry.path) } }

@@ -84,14 +84,14 @@ fn called(path: &Path, code: &str) -> BTreeSet<String> {
 
 #[test]
 fn what_the_code_calls_is_what_the_table_lists() {
-    let sent = Regex::new(r"Operation::(\w+)=>send!\(([a-z_]+)\)").unwrap();
+    let sent = Regex::new(r"Operation::(\w+)=>send!\(([a-z_]+),(\w+)Output\)").unwrap();
     let mut found: BTreeSet<String> = BTreeSet::new();
     for (path, code) in sources("aws") {
         if path.ends_with("aws/ecs.rs") {
             // One macro sends all of them.
             assert_eq!(code.matches(".send()").count(), 1);
             for each in sent.captures_iter(&code) {
-                assert_eq!(each[1], operation(&each[2]));
+                assert_eq!([&each[1], &each[3]], [operation(&each[2]), operation(&each[2])]);
                 found.insert(format!("ecs:{}", &each[1]));
             }
             continue;

@@ -43,11 +43,12 @@ async fn complies(peer: &Peer, store: Arc<dyn Store>, fleet: &Fleet) {
     let ecs = run.ecs.clone();
     let before = fleet.look(ecs.as_ref()).await;
     let plan = run.plan().await;
-    let planned: Vec<&String> = plan.services.iter().map(|service| &service.resource).collect();
+    let planned: Vec<&str> = plan.services.iter().map(|service| service.resource.as_ref()).collect();
     assert_eq!(planned, before.keys().collect::<Vec<_>>());
-    let expected = |arn: &String| complying(before[arn].document());
+    let expected = |arn: &str| complying(before[arn].document());
     for service in &plan.services {
-        let differs = Value::Object(expected(&service.resource)) != Value::Object(before[&service.resource].document());
+        let differs =
+            Value::Object(expected(&service.resource)) != Value::Object(before[service.resource.as_ref()].document());
         let outcome = service.outcome;
         assert_eq!(outcome == PlanOutcome::Change, differs, "{}: {outcome:?} {:?}", service.resource, service.reason);
     }

@@ -99,7 +99,7 @@ async fn what_never_lands_is_no_success_it_is_taken_back_held_and_explained() {
     assert_eq!(run.ecs.writes(), []);
     let plan = run.plan().await;
     assert!(!plan.is_settled());
-    let outcome = |arn: &str| plan.services.iter().find(|service| service.resource == arn).unwrap().outcome;
+    let outcome = |arn: &str| plan.services.iter().find(|service| &*service.resource == arn).unwrap().outcome;
     assert_eq!(outcome(&first), PlanOutcome::Blocked);
     run.audits().await;
 }

@@ -1,8 +1,10 @@
 //! Policies of the catalogue that need more of the world than a task definition: tags, running images, task sets and
 //! capacity providers.
 
+use std::sync::Arc;
+
 use plimsoll::model::{ReasonCode, Verdict};
-use plimsoll::plan::{PlanOutcome, PlannedResource};
+use plimsoll::plan::{PlanOutcome, Planned};
 use plimsoll::policy::builtin;
 use plimsoll::records::reports::Reports;
 use plimsoll::rollout::command::Request;
@@ -165,10 +167,10 @@ async fn what_no_policy_asks_for_is_not_read() {
     assert_eq!(asked_for(&story), ["DescribeCapacityProviders"]);
 }
 
-fn verdicts<'a>(planned: &'a [PlannedResource], policy: &str) -> Vec<(&'a str, Verdict)> {
+fn verdicts<'a>(planned: &'a [Arc<Planned>], policy: &str) -> Vec<(&'a str, Verdict)> {
     let name = |resource: &'a str| resource.rsplit('/').next().unwrap_or(resource);
-    let of = |one: &'a PlannedResource| {
-        one.verdicts.iter().find(|(name, _)| name == policy).map(|(_, verdict)| (name(&one.resource), *verdict))
+    let of = |one: &'a Arc<Planned>| {
+        one.full().verdicts.iter().find(|(name, _)| name == policy).map(|(_, verdict)| (name(&one.resource), *verdict))
     };
     planned.iter().filter_map(of).collect()
 }
@@ -249,7 +251,7 @@ async fn task_sets_are_judged_and_so_is_what_they_run() {
     story.apply(&bound("security-hub/ecs-16.yaml", "security-hub-ecs-16", "audit", &json!({}))).await;
     let plan = story.pass().await.plan.unwrap();
     let [set] = plan.task_sets.as_slice() else { panic!("{:?}", plan.task_sets) };
-    assert_eq!((set.outcome, set.findings.len()), (PlanOutcome::Audit, 1));
+    assert_eq!((set.outcome, set.full().findings.len()), (PlanOutcome::Audit, 1));
     assert!(set.resource.contains(":task-set/prod/mesh/"), "{}", set.resource);
     assert!(set.task_definition.as_ref().unwrap().ends_with(":task-definition/mesh:1"));
     assert_eq!(plan.services[0].outcome, PlanOutcome::Compliant, "no policy is about what it runs");
@@ -259,7 +261,7 @@ async fn task_sets_are_judged_and_so_is_what_they_run() {
     let plan = story.pass().await.plan.unwrap();
     let mesh = &plan.services[0];
     assert_eq!(
-        (mesh.outcome, mesh.reason.as_ref().map(|reason| reason.code), mesh.findings.len()),
+        (mesh.outcome, mesh.reason.as_ref().map(|reason| reason.code), mesh.full().findings.len()),
         (PlanOutcome::Blocked, Some(ReasonCode::ExternalController), 1)
     );
     assert_eq!(story.writes(), [""; 0]);

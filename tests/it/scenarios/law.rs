@@ -44,7 +44,7 @@ async fn planned(objects: &[&str]) -> (Story, PlannedResource) {
     story.apply(&objects.concat()).await;
     story.settle(300);
     story.ecs.forget_calls();
-    let service = story.pass().await.plan.unwrap().services.remove(0);
+    let service = story.pass().await.plan.unwrap().services.remove(0).full();
     (story, service)
 }
 
@@ -109,7 +109,7 @@ async fn what_cannot_be_evaluated_is_unknown_for_its_policy_alone() {
     let plan = story.pass().await.plan.unwrap();
     let of = |name: &str| plan.services.iter().find(|service| service.resource.ends_with(name)).unwrap();
     for name in ["web", "clean"] {
-        let verdicts = &of(name).verdicts;
+        let verdicts = of(name).full().verdicts;
         assert!(verdicts.contains(&("no-answer".to_owned(), Verdict::Unknown)), "{verdicts:?}");
     }
     assert_eq!(of("web").outcome, PlanOutcome::Change, "the other policy's fix is made");

@@ -10,6 +10,7 @@ mod law;
 mod ownership;
 mod plans;
 mod races;
+mod restart;
 mod script;
 mod settings;
 mod side_by_side;

@@ -15,7 +15,7 @@ fn by(caller: &str) -> Story {
 }
 
 async fn only_service(story: &mut Story) -> PlannedResource {
-    story.pass().await.plan.unwrap().services.remove(0)
+    story.pass().await.plan.unwrap().services.remove(0).full()
 }
 
 #[tokio::test]
@@ -31,7 +31,7 @@ async fn who_puts_a_violation_back_is_told_each_time_and_retry_ends_it() {
         let next = story.register(host_pid("web"));
         story.call("UpdateService", json!({ "cluster": "prod", "service": "web", "taskDefinition": next }));
     }
-    let planned = story.passes_for(10 * 60).await.plan.unwrap().services.remove(0);
+    let planned = story.passes_for(10 * 60).await.plan.unwrap().services.remove(0).full();
     assert_eq!(planned.reason.unwrap().code, ReasonCode::Contested);
     let told: Vec<String> = planned.put_back.iter().map(ToString::to_string).collect();
     insta::assert_snapshot!(told.join("\n"), @"

@@ -82,7 +82,7 @@ fn settled(universe: &Universe, processes: &[Process]) {
     let world = &mut evidence::world(universe);
     for resource in others::resources(world) {
         let arn = resource.as_str();
-        let Some(planned) = plan.resources().find(|planned| planned.resource == arn) else {
+        let Some(planned) = plan.resources().find(|planned| &*planned.resource == arn) else {
             universe.broke(format!("nothing is said of {}", resource.short()));
             continue;
         };

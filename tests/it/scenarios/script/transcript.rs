@@ -113,7 +113,7 @@ impl Transcript {
     }
 
     fn tell_waits(&mut self, now: Timestamp, report: &PassReport) {
-        for campaign in report.campaigns.iter().chain(&report.ended) {
+        for campaign in report.all() {
             let rollout = &campaign.rollout.value;
             if let Some(reason) = rollout.waiting.as_ref().filter(|_| !rollout.state.is_final()) {
                 let text = format!("rollout  {} waits — {}", rollout.name, self.because(reason));
@@ -134,7 +134,7 @@ impl Transcript {
         let Some(plan) = &report.plan else { return };
         for planned in plan.services.iter().chain(&plan.clusters) {
             let open = report.campaigns.iter().flat_map(|campaign| &campaign.changes).any(|change| {
-                change.value.spec.resource.as_str() == planned.resource && !change.value.state.phase().is_final()
+                *change.value.spec.resource.as_str() == *planned.resource && !change.value.state.phase().is_final()
             });
             let code = planned.reason.as_ref().map_or("", |reason| reason.code.as_str());
             let key = format!("{} {code}", planned.outcome.as_str());

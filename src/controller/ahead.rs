@@ -1,0 +1,136 @@
+//! Describing revisions: each once, ever, and some of them while services are still being described.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use futures::stream::{self, FuturesUnordered, StreamExt};
+use serde_json::Value;
+
+use super::observe::{CONCURRENT, Cache, definition_input, described_definition};
+use crate::model::observed::{Fleet, TaskDefinition};
+use crate::model::packed::PackedDefinition;
+use crate::model::{Observed, TaskDefinitionArn, Timestamp};
+use crate::ports::{Ecs, Operation};
+
+/// Revisions that are described while services are. The budget of services would else be waited for before that of
+/// revisions is touched, and with ten thousand services that is a tenth of the time that all of it takes.
+#[derive(Default)]
+pub(super) struct Ahead<'a> {
+    wanted: VecDeque<TaskDefinitionArn>,
+    known: BTreeSet<TaskDefinitionArn>,
+    under_way: FuturesUnordered<BoxFuture<'a, (TaskDefinitionArn, Observed<Value>)>>,
+}
+
+impl<'a> Ahead<'a> {
+    /// Wants these, but those that were described before.
+    pub(super) fn want<'b>(&mut self, revisions: impl Iterator<Item = &'b TaskDefinitionArn>, cache: &Cache) {
+        for arn in revisions.filter(|arn| cache.definition(arn).is_none()) {
+            if self.known.insert(arn.clone()) {
+                self.wanted.push_back(arn.clone());
+            }
+        }
+    }
+
+    /// Asks for what is wanted, as many at once as may be.
+    pub(super) fn go_on(&mut self, ecs: &'a dyn Ecs, now: Timestamp) {
+        while self.under_way.len() < CONCURRENT {
+            let Some(arn) = self.wanted.pop_front() else { return };
+            self.under_way.push(Box::pin(async move {
+                let answer = describe(ecs, &arn, now).await;
+                (arn, answer)
+            }));
+        }
+    }
+
+    /// The next answer; `None` where none is waited for.
+    pub(super) async fn next(&mut self) -> Option<(TaskDefinitionArn, Observed<Value>)> {
+        self.under_way.next().await
+    }
+
+    /// Keeps what could be described, and says of what could not why.
+    pub(super) fn keep(
+        &mut self,
+        arn: TaskDefinitionArn,
+        answer: Observed<Value>,
+        cache: &mut Cache,
+        fleet: &mut Fleet,
+        now: Timestamp,
+    ) {
+        let observed = packed(&arn, answer, cache, now, &mut |_, _| {});
+        fleet.task_definitions.insert(arn, observed);
+    }
+}
+
+/// Describes revisions that were not described before, and tells of each as soon as it is there. What could be described
+/// is kept for as long as a service names it.
+pub(super) async fn definitions(
+    ecs: &dyn Ecs,
+    wanted: Vec<TaskDefinitionArn>,
+    cache: &mut Cache,
+    now: Timestamp,
+    tell: &mut (dyn FnMut(&Arc<PackedDefinition>, &TaskDefinition) + Send),
+) -> BTreeMap<TaskDefinitionArn, Observed<Arc<PackedDefinition>>> {
+    let mut observed = BTreeMap::new();
+    let mut unseen = Vec::new();
+    for arn in wanted {
+        match cache.definitions.get(&arn) {
+            Some(packed) => {
+                observed.insert(arn, Observed::Known { value: Arc::clone(packed), at: now });
+            }
+            None => unseen.push(arn),
+        }
+    }
+    let mut described = stream::iter(unseen)
+        .map(|arn| async move {
+            let answer = describe(ecs, &arn, now).await;
+            (arn, answer)
+        })
+        .buffered(CONCURRENT);
+    while let Some((arn, answer)) = described.next().await {
+        let packed = packed(&arn, answer, cache, now, tell);
+        observed.insert(arn, packed);
+    }
+    observed
+}
+
+/// Looking over the fleet can wait: what is in flight goes first.
+async fn describe(ecs: &dyn Ecs, arn: &TaskDefinitionArn, now: Timestamp) -> Observed<Value> {
+    let answer = ecs.call_last(Operation::DescribeTaskDefinition, definition_input(arn.as_str())).await;
+    described_definition(answer, now)
+}
+
+/// A revision packed and kept, where it could be described.
+fn packed(
+    arn: &TaskDefinitionArn,
+    answer: Observed<Value>,
+    cache: &mut Cache,
+    now: Timestamp,
+    tell: &mut (dyn FnMut(&Arc<PackedDefinition>, &TaskDefinition) + Send),
+) -> Observed<Arc<PackedDefinition>> {
+    match answer {
+        Observed::Known { value, .. } => match PackedDefinition::pack(value, &mut cache.of_definitions) {
+            Ok((definition, packed)) => {
+                let packed = Arc::new(packed);
+                tell(&packed, &definition);
+                cache.definitions.insert(arn.clone(), Arc::clone(&packed));
+                Observed::Known { value: packed, at: now }
+            }
+            Err(error) => Observed::Unknown { since: now, why: error.to_string() },
+        },
+        Observed::Absent { at } => Observed::Absent { at },
+        Observed::Unknown { since, why } => Observed::Unknown { since, why },
+    }
+}
+
+impl Cache {
+    /// A revision that was described before.
+    pub(super) fn definition(&self, arn: &TaskDefinitionArn) -> Option<&Arc<PackedDefinition>> {
+        self.definitions.get(arn)
+    }
+
+    /// Forgets the revisions that no service names.
+    pub(super) fn keep_only(&mut self, named: &BTreeSet<&TaskDefinitionArn>) {
+        self.definitions.retain(|arn, _| named.contains(arn));
+    }
+}

@@ -1,0 +1,320 @@
+//! JSON that is kept for long and read rarely: compressed, and unpacked by whoever asks.
+//!
+//! Parsed, a document takes about ten times the memory of its text; ten thousand task definitions of 6 KB would take
+//! 600 MB. Their text repeats itself, most of all from one document of a fleet to the next, so it is compressed against
+//! a dictionary of the first of them (LZ4, because every document passes through here once and most are never read
+//! again: it takes less than a tenth of the time that deflate does).
+
+use std::fmt;
+use std::sync::Arc;
+
+use lz4_flex::block::{compress_with_dict, decompress_with_dict};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::observed::{Service, TaskDefinition};
+use super::wire::{self, WireError};
+use super::{ClusterArn, TaskDefinitionArn};
+
+/// How much a dictionary learns. LZ4 looks back 64 KiB in all, and putting the dictionary up costs time for each document.
+const LEARNED: usize = 16 * 1024;
+
+/// Equal where what was hashed is equal.
+pub type Digest = [u8; 32];
+
+/// The hash of a text.
+#[must_use]
+pub fn digest(text: &[u8]) -> Digest {
+    Sha256::digest(text).into()
+}
+
+/// What was packed and cannot be read any more: the machine's memory, or a mistake of ours.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("what was kept of it cannot be read any more: {why}")]
+pub struct UnpackError {
+    why: String,
+}
+
+/// A JSON text, compressed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Packed {
+    bytes: Box<[u8]>,
+    length: usize,
+    dictionary: Arc<[u8]>,
+}
+
+/// Not what it says: that may be secret.
+impl fmt::Debug for Packed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Packed({} bytes)", self.length)
+    }
+}
+
+impl Packed {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// [`UnpackError`]; also where it is not the JSON of a `T`.
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T, UnpackError> {
+        let text = decompress_with_dict(&self.bytes, self.length, &self.dictionary)
+            .map_err(|error| UnpackError { why: error.to_string() })?;
+        serde_json::from_slice(&text).map_err(|error| UnpackError { why: error.to_string() })
+    }
+
+    /// How many bytes it takes, without the dictionary.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+/// Packs texts of a kind.
+#[derive(Debug, Clone)]
+pub struct Packer {
+    dictionary: Arc<[u8]>,
+    learns: bool,
+}
+
+impl Packer {
+    /// One whose dictionary is the first texts that it packs.
+    #[must_use]
+    pub fn learning() -> Self {
+        Self { dictionary: Arc::new([]), learns: true }
+    }
+
+    /// One whose dictionary is given: equal texts are packed alike.
+    #[must_use]
+    pub fn with(dictionary: &[u8]) -> Self {
+        Self { dictionary: dictionary.into(), learns: false }
+    }
+
+    /// Packs one.
+    pub fn pack(&mut self, text: &[u8]) -> Packed {
+        let bytes = compress_with_dict(text, &self.dictionary).into_boxed_slice();
+        let packed = Packed { bytes, length: text.len(), dictionary: Arc::clone(&self.dictionary) };
+        if self.learns {
+            let room = LEARNED.saturating_sub(self.dictionary.len());
+            let learned = text.iter().copied().take(room);
+            self.dictionary = self.dictionary.iter().copied().chain(learned).collect();
+            self.learns = self.dictionary.len() < LEARNED;
+        }
+        packed
+    }
+}
+
+/// A task definition, packed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PackedDefinition(Packed);
+
+impl PackedDefinition {
+    /// Packs DescribeTaskDefinition's answer.
+    ///
+    /// # Errors
+    /// Where it is not the answer that it should be.
+    pub fn pack(answer: Value, packer: &mut Packer) -> Result<(TaskDefinition, Self), WireError> {
+        let packed = Self(packer.pack(answer.to_string().as_bytes()));
+        Ok((wire::task_definition_of(answer)?, packed))
+    }
+
+    /// Packs one that was read already.
+    #[must_use]
+    pub fn of(definition: &TaskDefinition, packer: &mut Packer) -> Self {
+        let answer = json!({ "taskDefinition": definition.document, "tags": definition.tags });
+        Self(packer.pack(answer.to_string().as_bytes()))
+    }
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// [`UnpackError`].
+    pub fn read(&self) -> Result<TaskDefinition, UnpackError> {
+        wire::task_definition_of(self.0.read()?).map_err(|error| UnpackError { why: error.to_string() })
+    }
+
+    /// How many bytes it takes.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.0.size()
+    }
+}
+
+/// Members of a service that change while nobody changes the service: its tasks come and go, and it says so.
+const UNSTEADY: [&str; 9] = [
+    "currentServiceDeployment",
+    "currentServiceRevisions",
+    "deployments",
+    "desiredCount",
+    "events",
+    "pendingCount",
+    "runningCount",
+    "status",
+    "taskSets",
+];
+
+/// A service, packed, with what every pass asks of it at hand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PackedService {
+    /// Where it lives.
+    pub cluster: ClusterArn,
+    /// The revision that new tasks get.
+    pub task_definition: Option<TaskDefinitionArn>,
+    /// The revisions that its task sets name.
+    pub of_task_sets: Box<[TaskDefinitionArn]>,
+    /// Whether it has task sets.
+    pub has_task_sets: bool,
+    /// The revisions that its deployments bring, where they are others.
+    pub deployed: Box<[TaskDefinitionArn]>,
+    /// Of all that is kept of it.
+    pub digest: Digest,
+    /// Of what changes only when somebody changes the service.
+    pub steady: Digest,
+    packed: Packed,
+}
+
+impl PackedService {
+    /// Packs one of DescribeServices' `services`, and its text.
+    ///
+    /// # Errors
+    /// As [`wire::service`].
+    pub fn pack(mut document: Value, text: &[u8], packer: &mut Packer) -> Result<Self, WireError> {
+        let service = wire::service_without_document(&document)?;
+        let packed = packer.pack(text);
+        if let Some(members) = document.as_object_mut() {
+            members.retain(|name, _| !UNSTEADY.contains(&name.as_str()));
+        }
+        let named = service.task_definition.as_ref();
+        let mut deployed: Vec<TaskDefinitionArn> =
+            service.deployments.iter().map(|deployment| deployment.task_definition.clone()).collect();
+        deployed.sort();
+        deployed.dedup();
+        deployed.retain(|arn| Some(arn) != named);
+        Ok(Self {
+            of_task_sets: service.task_sets.iter().filter_map(|set| set.task_definition.clone()).collect(),
+            has_task_sets: !service.task_sets.is_empty(),
+            deployed: deployed.into(),
+            digest: digest(text),
+            steady: digest(document.to_string().as_bytes()),
+            packed,
+            cluster: service.cluster,
+            task_definition: service.task_definition,
+        })
+    }
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// [`UnpackError`].
+    pub fn read(&self) -> Result<Service, UnpackError> {
+        wire::service_of(self.packed.read()?).map_err(|error| UnpackError { why: error.to_string() })
+    }
+
+    /// Every revision that it names: its own, and those of its task sets.
+    pub fn task_definitions(&self) -> impl Iterator<Item = &TaskDefinitionArn> {
+        self.task_definition.iter().chain(&self.of_task_sets)
+    }
+
+    /// Whether it or one of its deployments names this revision.
+    #[must_use]
+    pub fn names(&self, arn: &TaskDefinitionArn) -> bool {
+        self.task_definitions().chain(&self.deployed).any(|named| named == arn)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn document(number: usize) -> Value {
+        json!({ "taskDefinition": {
+            "taskDefinitionArn": format!("arn:aws:ecs:eu-west-1:1:task-definition/web-{number}:1"), "family": format!("web-{number}"),
+            "containerDefinitions": [{ "name": "app", "image": format!("registry.example.com/web-{number}:1.2.3"), "environment":
+                [{ "name": "GREETING", "value": "" }, { "name": "NUMBER", "value": number.to_string() }] }],
+            "registeredAt": 1_764_000_000.123, "status": "ACTIVE", "unheardOf": { "z": 1e300, "a": [null, -0.5, 18446744073709551615u64] },
+        }, "tags": [{ "key": "team", "value": "" }] })
+    }
+
+    #[test]
+    fn what_is_unpacked_is_what_was_packed() {
+        let mut packer = Packer::learning();
+        for number in 0..200 {
+            let (read, packed) = PackedDefinition::pack(document(number), &mut packer).unwrap();
+            assert_eq!(packed.read().unwrap(), read);
+            assert_eq!(read, wire::task_definition(&document(number)).unwrap());
+        }
+    }
+
+    #[test]
+    fn documents_of_one_fleet_take_a_small_part_of_their_text() {
+        let mut packer = Packer::learning();
+        let text = document(0).to_string();
+        for number in 0..100 {
+            packer.pack(document(number).to_string().as_bytes());
+        }
+        let packed = packer.pack(document(7_000).to_string().as_bytes());
+        assert!(packed.size() * 5 < text.len(), "{} of {}", packed.size(), text.len());
+    }
+
+    #[test]
+    fn a_dictionary_that_is_given_packs_equal_texts_alike() {
+        let mut packer = Packer::with(b"{\"findings\":[");
+        assert_eq!(packer.pack(b"{\"findings\":[]}"), packer.pack(b"{\"findings\":[]}"));
+    }
+
+    #[test]
+    fn what_was_damaged_is_an_error_and_shows_nothing() {
+        let mut packed = Packer::learning().pack(br#"{"password":"hunter2"}"#);
+        assert!(!format!("{packed:?}").contains("hunter2"));
+        packed.bytes = packed.bytes.iter().copied().take(5).collect();
+        assert!(packed.read::<Value>().is_err());
+    }
+
+    fn service(change: impl FnOnce(&mut Value)) -> PackedService {
+        let mut value = json!({
+            "serviceArn": "arn:aws:ecs:eu-west-1:1:service/prod/web", "clusterArn": "arn:aws:ecs:eu-west-1:1:cluster/prod", "status": "ACTIVE",
+            "desiredCount": 2, "runningCount": 2, "taskDefinition": "arn:aws:ecs:eu-west-1:1:task-definition/web:2",
+            "deployments": [
+                { "id": "ecs-svc/2", "status": "PRIMARY", "taskDefinition": "arn:aws:ecs:eu-west-1:1:task-definition/web:2" },
+                { "id": "ecs-svc/1", "status": "ACTIVE", "taskDefinition": "arn:aws:ecs:eu-west-1:1:task-definition/web:1" },
+            ],
+        });
+        change(&mut value);
+        let text = value.to_string();
+        let read = wire::service(&value).unwrap();
+        let packed = PackedService::pack(value, text.as_bytes(), &mut Packer::learning()).unwrap();
+        assert_eq!(packed.read().unwrap(), read);
+        packed
+    }
+
+    #[test]
+    fn tasks_that_come_and_go_leave_a_service_steady() {
+        let at_first = service(|_| {});
+        let scaled = service(|value| value["desiredCount"] = json!(5));
+        assert_ne!(at_first.digest, scaled.digest);
+        assert_eq!(at_first.steady, scaled.steady);
+        let exec = service(|value| value["enableExecuteCommand"] = json!(true));
+        assert_ne!(at_first.steady, exec.steady);
+    }
+
+    #[test]
+    fn a_service_names_what_its_deployments_still_bring() {
+        let service = service(|_| {});
+        let arn = |number: u32| format!("arn:aws:ecs:eu-west-1:1:task-definition/web:{number}").parse().unwrap();
+        assert_eq!([1, 2, 3].map(|number| service.names(&arn(number))), [true, true, false]);
+        assert_eq!(service.task_definitions().cloned().collect::<Vec<_>>(), [arn(2)]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_survives(texts in proptest::collection::vec("\\PC{0,400}", 1..20)) {
+            let mut packer = Packer::learning();
+            for text in texts {
+                let json = Value::String(text.clone()).to_string();
+                let packed = packer.pack(json.as_bytes());
+                prop_assert_eq!(packed.read::<String>().unwrap(), text);
+            }
+        }
+    }
+}

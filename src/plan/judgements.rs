@@ -1,0 +1,235 @@
+//! What was said of services before, and still holds: a service that is as it was, under policies that are as they were,
+//! is not judged again, and its document is not read for it, also not by a controller that has just begun.
+//!
+//! Where [`Memo`] keeps the answers of policies on documents, this keeps what follows from them: outcome, findings, diff.
+//! Kept only where nothing is to be done ([`PlanOutcome::Compliant`], [`PlanOutcome::Audit`]) and no Waiver is in force:
+//! then it follows from the service, its cluster, its revision, the policies and the settings of the controller alone,
+//! and from no clock, no Hold and nothing that a rollout does. Of those it keeps one hash, which goes into the service's
+//! report in the store. Everything else is judged in every pass.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::eligibility::{Touch, eligible};
+use super::judge::{self, Judged, around, scope_keys};
+use super::make::Context;
+use super::planned::{Planned, Smaller};
+use super::report::{PlanOutcome, PlannedResource};
+use crate::model::observed::{Fleet, Service};
+use crate::model::packed::{Digest, PackedService, digest};
+use crate::model::spec::ResourceKind;
+use crate::model::{ClusterArn, ServiceArn, TaskDefinitionArn};
+use crate::policy::{Memo, PolicySet, Surroundings, depends_on, depends_on_around};
+
+/// Stored with every judgement: one that an older version made may say something else. Raise it with every change of what
+/// judging comes to that is not a change of policies; a release always counts.
+const JUDGED_BY: &str = concat!(env!("CARGO_PKG_VERSION"), "#1");
+
+/// For how many passes a judgement is kept that nothing asks for: as long as the answers it was made of.
+const KEPT: u64 = 3;
+
+/// What was said before.
+#[derive(Debug, Default)]
+pub struct Judgements {
+    memo: Memo,
+    smaller: Smaller,
+    kept: BTreeMap<Arc<str>, Kept>,
+    pass: u64,
+}
+
+#[derive(Debug)]
+struct Kept {
+    planned: Arc<Planned>,
+    /// The hash of all that was seen when it was last found to hold: the same again needs no second look.
+    seen: Option<Digest>,
+    /// The last pass that asked for it.
+    used: u64,
+}
+
+/// What a pass judges by, hashed.
+pub struct Grounds<'a> {
+    fleet: &'a Fleet,
+    context: &'a Context<'a>,
+    rules: Digest,
+    clusters: BTreeMap<&'a ClusterArn, Digest>,
+}
+
+impl Judgements {
+    /// Begins a pass: forgets what no pass has asked for lately.
+    pub fn begin(&mut self, set: &PolicySet) {
+        self.memo.begin(set);
+        self.pass += 1;
+        let oldest = self.pass.saturating_sub(KEPT);
+        self.kept.retain(|_, kept| kept.used >= oldest);
+        self.smaller.forget();
+    }
+
+    /// The answers of policies on documents.
+    #[must_use]
+    pub const fn memo(&self) -> &Memo {
+        &self.memo
+    }
+
+    /// The same, to ask.
+    pub const fn memo_mut(&mut self) -> &mut Memo {
+        &mut self.memo
+    }
+
+    /// Knows from the store what was said of a service, and what that followed from.
+    pub fn recall(&mut self, planned: PlannedResource, key: Digest) -> Arc<Planned> {
+        let planned = Arc::new(self.smaller.of(planned, Some(key)));
+        let kept = Kept { planned: Arc::clone(&planned), seen: None, used: self.pass };
+        self.kept.insert(Arc::clone(&planned.resource), kept);
+        planned
+    }
+
+    /// A resource as plans keep it.
+    pub fn small(&mut self, planned: PlannedResource) -> Planned {
+        self.smaller.of(planned, None)
+    }
+
+    /// Whether the document of the revision that this service runs is hardly needed: something is kept of the service, with
+    /// that revision. A guess, made before all is seen: [`revisions_to_describe`] tells.
+    #[must_use]
+    pub fn may_spare(&self, arn: &ServiceArn, seen: &PackedService) -> bool {
+        let revision = seen.task_definition.as_ref().map(TaskDefinitionArn::as_str);
+        self.kept.get(arn.as_str()).is_some_and(|kept| kept.planned.task_definition.as_deref() == revision)
+    }
+
+    /// What was said of this service, if it still holds.
+    pub(super) fn still(
+        &mut self,
+        grounds: &Grounds<'_>,
+        arn: &ServiceArn,
+        seen: &PackedService,
+    ) -> Option<Arc<Planned>> {
+        let kept = self.kept.get_mut(arn.as_str())?;
+        if !grounds.may_keep(arn, seen) {
+            return None;
+        }
+        let all = grounds.all(arn, seen);
+        if kept.seen != Some(all) {
+            let key = grounds.key(&seen.read().ok()?, seen);
+            if kept.planned.key != Some(key) {
+                return None;
+            }
+            kept.seen = Some(all);
+        }
+        kept.used = self.pass;
+        Some(Arc::clone(&kept.planned))
+    }
+
+    /// Keeps what was said of a service where it may be kept, and makes it small.
+    pub(super) fn keep(
+        &mut self,
+        grounds: &Grounds<'_>,
+        service: &Service,
+        seen: &PackedService,
+        judged: &Judged,
+    ) -> Option<Arc<Planned>> {
+        let nothing_to_do = matches!(judged.planned.outcome, PlanOutcome::Compliant | PlanOutcome::Audit);
+        if !nothing_to_do
+            || !judged.moves.is_empty()
+            || judged.proposed.is_some()
+            || !judged.planned.waivers.is_empty()
+            || !grounds.may_keep(&service.arn, seen)
+        {
+            return None;
+        }
+        let key = grounds.key(service, seen);
+        let planned = Arc::new(self.smaller.of(judged.planned.clone(), Some(key)));
+        let (name, all) = (service.arn.as_str(), grounds.all(&service.arn, seen));
+        let kept = Kept { planned: Arc::clone(&planned), seen: Some(all), used: self.pass };
+        self.kept.insert(Arc::clone(&planned.resource), kept);
+        // What follows from the answers is kept: they would be asked for no more.
+        self.memo.forget(ResourceKind::TaskDefinition, name);
+        self.memo.forget(ResourceKind::Service, name);
+        Some(planned)
+    }
+}
+
+impl<'a> Grounds<'a> {
+    /// Those of this fleet, under these policies.
+    #[must_use]
+    pub fn of(fleet: &'a Fleet, context: &'a Context<'a>) -> Self {
+        let target = context.target;
+        let rules = json!([
+            JUDGED_BY,
+            context.set.hash(),
+            [target.account.as_str(), target.region.as_str()],
+            target.labels,
+            context.allow_edit,
+            context.default_strategy,
+            context.stopped_fixes,
+        ]);
+        let known = fleet.clusters.iter().filter_map(|(arn, observed)| Some((arn, observed.known()?)));
+        let clusters = known.map(|(arn, cluster)| (arn, digest(cluster.document.to_string().as_bytes()))).collect();
+        Self { fleet, context, rules: digest(rules.to_string().as_bytes()), clusters }
+    }
+
+    /// Whether nothing has a say that is not in the hashes: a Hold, which ends by itself; a newer revision of the family;
+    /// task sets, which name several revisions.
+    fn may_keep(&self, arn: &ServiceArn, seen: &PackedService) -> bool {
+        let Some(revision) = &seen.task_definition else { return false };
+        let held = || self.context.holds.iter().any(|hold| hold.resource.service() == Some(arn));
+        !seen.has_task_sets && !self.fleet.latest.contains_key(revision.family()) && !held()
+    }
+
+    fn running(&self, arn: &ServiceArn) -> Digest {
+        self.fleet.running.get(arn).map_or([0; 32], |images| digest(images.to_string().as_bytes()))
+    }
+
+    /// Of everything that was seen of a service, to the last task.
+    fn all(&self, arn: &ServiceArn, seen: &PackedService) -> Digest {
+        let cluster = self.clusters.get(&seen.cluster).copied().unwrap_or_default();
+        digest(&[self.rules, seen.digest, cluster, self.running(arn)].concat())
+    }
+
+    /// Of what its judgement follows from.
+    fn key(&self, service: &Service, seen: &PackedService) -> Digest {
+        let keys = scope_keys(self.fleet, service);
+        let around = around(self.fleet, service, &keys, self.context);
+        let of_service = Surroundings { kind: ResourceKind::Service, running: None, ..around }
+            .subject(&service.document, Some(&service.tags));
+        let touched = [Touch::Deploys, Touch::Quiet].map(|touch| format!("{:?}", eligible(service, touch)));
+        let runs = format!("{:?}", judge::eligible_to_be_called_compliant(service));
+        let revision = json!([service.task_definition, touched, runs]);
+        let set = self.context.set;
+        let parts = [
+            self.rules,
+            seen.steady,
+            digest(revision.to_string().as_bytes()),
+            depends_on_around(set, &around),
+            depends_on(set, &of_service),
+            self.running(&service.arn),
+        ];
+        digest(&parts.concat())
+    }
+}
+
+/// The revisions that have to be described for a plan, each with the services that need it: of services of which it is
+/// not known without.
+#[must_use]
+pub fn revisions_to_describe<'a>(
+    fleet: &'a Fleet,
+    grounds: &Grounds<'_>,
+    judgements: &mut Judgements,
+) -> BTreeMap<&'a TaskDefinitionArn, Vec<&'a ServiceArn>> {
+    let mut wanted: BTreeMap<&TaskDefinitionArn, Vec<&ServiceArn>> = BTreeMap::new();
+    for (arn, seen) in fleet.known() {
+        if judgements.still(grounds, arn, seen).is_none() {
+            for revision in seen.task_definitions() {
+                wanted.entry(revision).or_default().push(arn);
+            }
+        }
+    }
+    wanted
+}
+
+/// Every revision that a service names.
+#[must_use]
+pub fn revisions_named(fleet: &Fleet) -> BTreeSet<&TaskDefinitionArn> {
+    fleet.known().flat_map(|(_, seen)| seen.task_definitions()).collect()
+}
