@@ -155,7 +155,9 @@ pub(super) struct LeaveThrottlingToTheBudget;
 
 impl ClassifyRetry for LeaveThrottlingToTheBudget {
     fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
-        let Some(response) = context.response() else { return RetryAction::NoActionIndicated };
+        // Asked of every answer: reading those that are no errors took a sixth of what looking at a fleet takes.
+        let error = context.response().filter(|response| !response.status().is_success());
+        let Some(response) = error else { return RetryAction::NoActionIndicated };
         let (code, _) = error_in(response.headers().get("x-amzn-errortype"), response.body().bytes().unwrap_or(&[]));
         if code.is_some_and(|code| is_throttling(&code)) {
             RetryAction::RetryForbidden

@@ -84,7 +84,7 @@ fn called(path: &Path, code: &str) -> BTreeSet<String> {
 
 #[test]
 fn what_the_code_calls_is_what_the_table_lists() {
-    let sent = Regex::new(r"Operation::(\w+)=>send!\(([a-z_]+),(\w+)Output\)").unwrap();
+    let sent = Regex::new(r"Operation::(\w+)=>\{?send!\(([a-z_]+),(\w+)Output\)").unwrap();
     let mut found: BTreeSet<String> = BTreeSet::new();
     for (path, code) in sources("aws") {
         if path.ends_with("aws/ecs.rs") {

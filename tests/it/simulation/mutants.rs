@@ -77,7 +77,7 @@ mutants! {
     /// What was taken back is not deregistered.
     LeavesRevisions: 2, "is left over";
     /// Which images ran is not looked at before going back.
-    GoesBackByTags: 50, "is called taken back";
+    GoesBackByTags: 80, "is called taken back";
     /// A change is lost sight of as soon as ECS replaces tasks.
     LosesTrack: 1, "has not come to rest";
     /// A change is put back to a step that it had behind it.
