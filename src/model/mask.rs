@@ -11,7 +11,7 @@ use super::DiffEntry;
 /// What stands for a text that is not shown. Its length tells nothing.
 pub const MASKED: &str = "***";
 
-/// Places of the bare documents of a task definition, service or cluster whose text may be shown; `*` is any one step.
+/// Places of the bare documents of a task definition, service or cluster whose text may be shown; `*` is any place in a list.
 /// Names, images, modes, users, ARNs, states. A place that is not listed is hidden, also one that ECS adds tomorrow.
 const SHOWN: &[&str] = &[
     // Task definition.
@@ -196,13 +196,21 @@ fn mask(pointer: &str, value: &Value, reveal: &[&str]) -> Value {
 }
 
 fn is_shown(pointer: &str, reveal: &[&str]) -> bool {
-    let among = |patterns: &[&str]| patterns.iter().any(|pattern| matches(pattern, pointer));
-    (among(SHOWN) || reveal.contains(&pointer)) && !among(NEVER)
+    let among = |patterns: &[&str], any: fn(&str) -> bool| patterns.iter().any(|it| matches(it, pointer, any));
+    // A member of an object that stands where ECS has a list is nothing that we know.
+    (among(SHOWN, is_in_a_list) || reveal.contains(&pointer)) && !among(NEVER, |_| true)
 }
 
-fn matches(pattern: &str, pointer: &str) -> bool {
+/// Whether a step of a JSON Pointer is a place in a list; `-` is the one after the last (RFC 6901).
+fn is_in_a_list(step: &str) -> bool {
+    step == "-" || !step.is_empty() && step.chars().all(|c| c.is_ascii_digit())
+}
+
+/// Whether a pointer fits a pattern, in which `*` stands for any step that `any` allows.
+fn matches(pattern: &str, pointer: &str, any: fn(&str) -> bool) -> bool {
     let mut steps = pointer.split('/').skip(1);
-    let fits = pattern.split('/').all(|wanted| steps.next().is_some_and(|step| wanted == "*" || wanted == step));
+    let one = |wanted: &str, step: &str| if wanted == "*" { any(step) } else { wanted == step };
+    let fits = pattern.split('/').all(|wanted| steps.next().is_some_and(|step| one(wanted, step)));
     fits && steps.next().is_none()
 }
 
@@ -290,6 +298,12 @@ mod tests {
             mask_value("/family", &json!({ "x": "s3cret" })),
             json!({ "x": MASKED }),
             "not the shape it should be"
+        );
+        let links = json!([{ "name": "app", "links": { "command": "s3cret" } }, { "name": "app", "links": ["db:db"] }]);
+        assert_eq!(
+            mask_value("/containerDefinitions", &links),
+            json!([{ "name": "app", "links": { "command": MASKED } }, { "name": "app", "links": ["db:db"] }]),
+            "nor is an object a list"
         );
     }
 
