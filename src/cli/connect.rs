@@ -139,7 +139,10 @@ impl Aws {
     ) -> Result<Vec<Self>, Error> {
         let stored = Stored::of(&configuration.objects, only);
         if let Some((name, first)) = stored.doubles.iter().next() {
-            return Err(Error::new(format!("Targets `{first}` and `{name}` are the same account and region"))
+            let of = |wanted: &&Wanted| wanted.name == *first;
+            let id = stored.wanted.iter().find(of).and_then(Wanted::id);
+            let (account, region) = id.map(|id| (id.account, id.region)).unwrap_or_default();
+            return Err(Error::new(format!("Targets `{first}` and `{name}` are both `{account}/{region}`"))
                 .help("an account and region is one target: delete one of them with `plimsoll delete target NAME`"));
         }
         if stored.wanted.is_empty() {
