@@ -39,7 +39,7 @@ mutants! {
     /// them since.
     DropsTheFence: 9, "and the lease is";
     /// Freezes are not looked at.
-    ForgetsFreezes: 2, "is in force";
+    ForgetsFreezes: 4, "is in force";
     /// Windows are not looked at.
     ForgetsWindows: 1, "is closed at";
     /// Waivers are not looked at.
@@ -75,15 +75,15 @@ mutants! {
     /// A member that nobody planned to change is lost when a revision is registered.
     LosesAMember: 1, "in more than was planned";
     /// What was taken back is not deregistered.
-    LeavesRevisions: 2, "is left over";
+    LeavesRevisions: 46, "is left over";
     /// Which images ran is not looked at before going back.
-    GoesBackByTags: 109, "is called taken back";
+    GoesBackByTags: 223, "is called taken back";
     /// A change is lost sight of as soon as ECS replaces tasks.
-    LosesTrack: 1, "has not come to rest";
+    LosesTrack: 5, "has not come to rest";
     /// A change is put back to a step that it had behind it.
     StepsBack: 1, "goes from";
     /// A hold does not last.
-    LetsHoldsGo: 1, "nobody asked";
+    LetsHoldsGo: 6, "nobody asked";
     /// What is deregistered is the family's first revision, whoever made it.
     DeregistersTheFirst: 2, "it is not ours";
     /// What a document says of the host is not seen.
