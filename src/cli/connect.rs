@@ -10,9 +10,8 @@ use super::clock::SystemClock;
 use super::error::Error;
 use super::output::talk;
 use crate::aws::{AwsError, Budgeted, Connection, Role, Share, Timeouts};
-use crate::controller::targets::Wanted;
+use crate::controller::targets::{Stored, Wanted};
 use crate::embedded::EmbeddedStore;
-use crate::model::spec::{Spec, TargetSpec};
 use crate::model::{ReasonCode, TargetId};
 use crate::ports::{Alarms, Clock as _, Ecs, Store};
 use crate::records::configuration::Configuration;
@@ -138,48 +137,26 @@ impl Aws {
         budget: Option<u8>,
         timeouts: Timeouts,
     ) -> Result<Vec<Self>, Error> {
-        Self::targets_observed(configuration, only, budget, timeouts, &|ecs, _| ecs).await
-    }
-
-    /// The same, with something between ECS and its budget that sees every attempt.
-    ///
-    /// # Errors
-    /// As [`targets`](Self::targets).
-    pub async fn targets_observed(
-        configuration: &Configuration,
-        only: Option<&TargetId>,
-        budget: Option<u8>,
-        timeouts: Timeouts,
-        observe: &Observe<'_>,
-    ) -> Result<Vec<Self>, Error> {
-        let specs: Vec<(&str, &TargetSpec)> = configuration
-            .objects
-            .iter()
-            .filter_map(|object| match &object.spec {
-                Spec::Target(spec) => Some((object.metadata.name.as_str(), spec)),
-                _ => None,
-            })
-            .filter(|(_, spec)| only.is_none_or(|only| only.account == spec.account && only.region == spec.region))
-            .collect();
-        one_for_each(&specs)?;
-        let region = only.map(|only| only.region.as_str());
-        let connection = Connection::from_environment(region, timeouts).await?;
-        let any = configuration.objects.iter().any(|object| matches!(object.spec, Spec::Target(_)));
-        if !any {
-            let own = Self::of(connection, BTreeMap::new(), budget, observe).await.map_err(|failed| failed.error)?;
-            return match only {
-                Some(only) if *only != own.target => Err(another_account(only, &own.target, &own.caller)),
-                _ => Ok(vec![own]),
-            };
+        let stored = Stored::of(&configuration.objects, only);
+        if let Some((name, first)) = stored.doubles.iter().next() {
+            let of = |wanted: &&Wanted| wanted.name == *first;
+            let id = stored.wanted.iter().find(of).and_then(Wanted::id);
+            let (account, region) = id.map(|id| (id.account, id.region)).unwrap_or_default();
+            return Err(Error::new(format!("Targets `{first}` and `{name}` are both `{account}/{region}`"))
+                .help("an account and region is one target: delete one of them with `plimsoll delete target NAME`"));
         }
+        if stored.wanted.is_empty() {
+            return Err(no_target(only));
+        }
+        let connection = Connection::from_environment(only.map(|only| only.region.as_str()), timeouts).await?;
         let mut all = Vec::new();
-        for (name, spec) in specs {
-            let wanted = Wanted { name: name.to_owned(), spec: Some(spec.clone()) };
-            all.push(Self::reach(&connection, &wanted, budget, observe).await.map_err(|failed| failed.error)?);
-        }
-        if all.is_empty() {
-            let asked = only.map(ToString::to_string).unwrap_or_default();
-            return Err(Error::new(format!("no Target is `{asked}`")).help("see `plimsoll get targets`"));
+        for wanted in &stored.wanted {
+            let reached = Self::reach(&connection, wanted, budget, &|ecs, _| ecs).await;
+            let aws = reached.map_err(|failed| failed.error)?;
+            if let Some(only) = only.filter(|only| **only != aws.target) {
+                return Err(another_account(only, &aws.target, &aws.caller));
+            }
+            all.push(aws);
         }
         Ok(all)
     }
@@ -275,19 +252,10 @@ pub(super) fn holder() -> String {
     format!("{}#{}#{started}", local_caller(), std::process::id())
 }
 
-/// One lease covers an account and region: two Targets there would be one, with two budgets, roles and sets of labels.
-fn one_for_each(specs: &[(&str, &TargetSpec)]) -> Result<(), Error> {
-    let mut seen: BTreeMap<(&str, &str), &str> = BTreeMap::new();
-    for (name, spec) in specs {
-        if let Some(other) = seen.insert((&spec.account, &spec.region), name) {
-            return Err(Error::new(format!(
-                "Targets `{other}` and `{name}` are both `{}/{}`",
-                spec.account, spec.region
-            ))
-            .help("an account and region is one target: delete one of them with `plimsoll delete target NAME`"));
-        }
-    }
-    Ok(())
+/// `--target` names none.
+pub(super) fn no_target(only: Option<&TargetId>) -> Error {
+    let asked = only.map(ToString::to_string).unwrap_or_default();
+    Error::new(format!("no Target is `{asked}`")).help("see `plimsoll get targets`")
 }
 
 /// Whether the budget is left out: for endpoints that throttle nobody, such as `plimsoll sim`, and for measuring what is
@@ -314,18 +282,6 @@ pub(super) fn another_account(wanted: &TargetId, found: &TargetId, caller: &str)
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn two_targets_cannot_be_one_account_and_region() {
-        let spec = |account: &str, region: &str| -> TargetSpec {
-            serde_json::from_value(serde_json::json!({ "account": account, "region": region })).unwrap()
-        };
-        let (here, there) = (spec("123456789012", "eu-west-1"), spec("123456789012", "us-east-1"));
-        let other = spec("210987654321", "eu-west-1");
-        assert!(one_for_each(&[("a", &here), ("b", &there), ("c", &other)]).is_ok());
-        let refused = one_for_each(&[("a", &here), ("b", &there), ("c", &here)]).unwrap_err().one_line();
-        assert!(refused.contains("`a` and `c` are both `123456789012/eu-west-1`"), "{refused}");
-    }
 
     #[test]
     fn a_store_is_a_table_or_a_file() {

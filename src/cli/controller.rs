@@ -97,6 +97,9 @@ pub(super) async fn run(session: &mut Session, arguments: ControllerArguments) -
     let region = only.as_ref().map(|only| only.region.as_str());
     let connection = Connection::from_environment(region, call_timeouts(arguments.lease)).await?;
     let stored = Stored::of(&configuration.objects, only.as_ref());
+    if stored.wanted.is_empty() {
+        return Err(connect::no_target(only.as_ref()));
+    }
     if stored.wanted.iter().any(|wanted| wanted.spec.is_none()) {
         // Without them there is nothing to watch: whoever starts it is told at once.
         let identity = connection.identity().await?;
@@ -145,7 +148,7 @@ pub(super) async fn run(session: &mut Session, arguments: ControllerArguments) -
         SideBySide::new(store, clock, Arc::new(reaching), only).run(&stop).await;
         Ok(Answer::Yes)
     } else {
-        settle(session, &reaching, &stored, only.as_ref(), &stop).await
+        settle(session, &reaching, &stored, &stop).await
     };
     if let Some(mut schedule) = schedule {
         // It only asks for passes: what is left of it does nothing.
@@ -159,13 +162,8 @@ async fn settle(
     session: &mut Session,
     reaching: &Reaching,
     stored: &Stored,
-    only: Option<&TargetId>,
     stop: &CancellationToken,
 ) -> Result<Answer, Error> {
-    if stored.wanted.is_empty() {
-        let asked = only.map(ToString::to_string).unwrap_or_default();
-        return Err(Error::new(format!("no Target is `{asked}`")).help("see `plimsoll get targets`"));
-    }
     let mut runs = JoinSet::new();
     for wanted in stored.wanted.iter().cloned() {
         let run = reaching.run(&wanted, stop.clone());

@@ -8,11 +8,12 @@ use super::execute::Executor;
 use super::observe;
 use crate::model::document::register_input;
 use crate::model::observed::Fleet;
-use crate::model::{Observed, TaskDefinitionArn};
+use crate::model::{Observed, TaskDefinitionArn, Timestamp};
 use crate::plan::compare::same_task_definition;
 use crate::records::Versioned;
 use crate::records::documents::Documents;
 use crate::rollout::change::READ_LAG;
+use crate::rollout::late::LATE_CALLS;
 use crate::rollout::{Change, Registration, RegistrationState};
 
 /// How old a revision is before it is taken for one that a late call made: who registers one to deploy it does so at once.
@@ -36,7 +37,7 @@ pub(super) async fn clear_away(
         clear_strays(executor, books, fleet, &registration).await?;
         if let RegistrationState::Intended { last, at } = registration.state {
             if !is_waited_for(books, &registration) {
-                executor.find_abandoned(books, registration, last, at).await?;
+                find_abandoned(executor, books, fleet, registration, (last, at)).await?;
             }
             continue;
         }
@@ -80,6 +81,51 @@ async fn is_used(executor: &Executor<'_>, fleet: &Fleet, arn: &TaskDefinitionArn
         runs = runs || observe::runs(executor.ecs, cluster, arn).await.unwrap_or(true);
     }
     runs
+}
+
+/// A call was intended, and nothing waits for what it makes any more. What it made is found, so that it can be cleared
+/// away like anything else of ours. Where several revisions are equal, it is one that nothing uses: reads may have lagged
+/// when the intent was recorded, and somebody may have registered, and deployed, the very same.
+async fn find_abandoned(
+    executor: &mut Executor<'_>,
+    books: &mut Books,
+    fleet: &Fleet,
+    registration: Registration,
+    (last, intended): (u32, Timestamp),
+) -> Result<(), ControllerError> {
+    let now = executor.now();
+    let Some(document) = Documents::of(executor.store, executor.target).get(&registration.wanted).await? else {
+        return Ok(());
+    };
+    // What cannot be read now is looked for at the next pass.
+    let Ok(above) = executor.may_be_made(&registration, last).await else { return Ok(()) };
+    let mut found = None;
+    for arn in above {
+        match observe::definition(executor.ecs, arn.as_str(), now).await {
+            Observed::Known { value, .. }
+                if register_input(&value).is_ok_and(|input| same_task_definition(&input, &document)) =>
+            {
+                let used = is_used(executor, fleet, &arn).await;
+                if !used || found.is_none() {
+                    found = Some(value);
+                }
+                if !used {
+                    break;
+                }
+            }
+            Observed::Known { .. } | Observed::Absent { .. } => {}
+            Observed::Unknown { .. } => return Ok(()),
+        }
+    }
+    match found {
+        Some(made) => {
+            let state = RegistrationState::Registered { arn: made.arn.clone() };
+            let registered_by = made.registered_by.clone();
+            books.write_registration(Registration { state, registered_by, heard: None, ..registration }).await
+        }
+        None if intended + LATE_CALLS <= now => books.remove_registration(&registration).await,
+        None => Ok(()),
+    }
 }
 
 /// Deregisters what a repeated registration's earlier call has made all the same, beside what the registration came to:

@@ -4,7 +4,7 @@
 use super::books::Books;
 use super::error::ControllerError;
 use super::execute::{Executor, previous};
-use crate::rollout::{Change, late};
+use crate::rollout::{Change, State, late};
 
 impl Executor<'_> {
     /// Finds what came late. What follows is recorded here, and done where open campaigns are moved on.
@@ -24,6 +24,10 @@ impl Executor<'_> {
                 target_id = %self.target, change = %change.name, resource = change.spec.resource.as_str(),
                 reason = %arrived.reason, "a call of ours came late"
             );
+            if let State::Clobbered { reason, .. } = &arrived.state {
+                // First: a crash in between must not bring it back.
+                books.hold(change, reason, now).await?;
+            }
             books.enter(&change.name, now, |change| late::enter(change, arrived, now)).await?;
         }
         books.sort_out();

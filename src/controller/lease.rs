@@ -150,13 +150,14 @@ impl Keeper {
         let leases = Leases::of(store, target);
         let began = clock.monotonic();
         let current = leases.read().await?;
+        let seen = clock.monotonic();
         let (version, epoch) = match current {
             None => (None, 1),
             Some(current) => {
                 let lease = current.value;
                 // Ours from before: a write of ours was applied though its answer was lost.
                 let free = lease.holder.is_none() || lease.holder.as_deref() == Some(&self.holder);
-                if !free && !self.unchanged_for(current.version, lease.length(), &lease, began) {
+                if !free && !self.unchanged_for(current.version, &lease, (began, seen)) {
                     return Ok(Held::Elsewhere { holder: lease.holder.unwrap_or_default() });
                 }
                 (Some(current.version), lease.epoch + 1)
@@ -175,13 +176,17 @@ impl Keeper {
         }
     }
 
-    /// Whether the lease has kept this version for its whole length, on our own clock.
-    fn unchanged_for(&mut self, version: u64, length: Duration, lease: &Lease, now: Duration) -> bool {
+    /// Whether the lease has kept this version for its whole length, on our own clock. It was read between the two times:
+    /// counted from the later one to the earlier one, as this process may have been suspended in between for longer than a
+    /// lease, and have read what is quite new.
+    fn unchanged_for(&mut self, version: u64, lease: &Lease, (asked, seen): (Duration, Duration)) -> bool {
         match &self.standing {
-            Standing::Watching { version: seen, since, .. } if *seen == version => now.saturating_sub(*since) >= length,
+            Standing::Watching { version: known, since, .. } if *known == version => {
+                asked.saturating_sub(*since) >= lease.length()
+            }
             Standing::Watching { .. } | Standing::Holding { .. } | Standing::Unknown => {
                 let holder = lease.holder.clone().unwrap_or_default();
-                self.standing = Standing::Watching { version, since: now, holder };
+                self.standing = Standing::Watching { version, since: seen, holder };
                 false
             }
         }

@@ -203,8 +203,8 @@ impl Executor<'_> {
         if let Some(reason) = self.closed(Operation::RegisterTaskDefinition, order.keys, order.direction).await? {
             return Ok(Registered::Waiting(reason));
         }
-        let intended =
-            Registration { state: RegistrationState::Intended { last, at: order.now }, adopted: false, ..registration };
+        let state = RegistrationState::Intended { last, at: order.now };
+        let intended = Registration { state, adopted: false, heard: None, ..registration };
         books.write_registration(intended.clone()).await?;
         // Writing may have taken long. Nothing was called yet, so the intent goes again.
         if let Some(reason) = self.closed(Operation::RegisterTaskDefinition, order.keys, order.direction).await? {
@@ -223,7 +223,7 @@ impl Executor<'_> {
         at: Timestamp,
         order: &Order<'_>,
     ) -> Result<Registered, ControllerError> {
-        let above = match observe::revisions_above(self.ecs, &registration.family, last).await {
+        let above = match self.may_be_made(&registration, last).await {
             Ok(above) => above,
             Err(error) => return Ok(Registered::Waiting(Reason::of(ReasonCode::NotObserved, error.to_string()))),
         };
@@ -255,41 +255,19 @@ impl Executor<'_> {
         }
     }
 
-    /// A call was intended, and nothing waits for what it makes any more. What it made is found, so that it can be cleared
-    /// away like anything else of ours.
+    /// The revisions that a call may have made: the one that its reply named, else what the family has by now.
     ///
     /// # Errors
-    /// The store's.
-    pub async fn find_abandoned(
-        &mut self,
-        books: &mut Books,
-        registration: Registration,
+    /// ECS's.
+    pub async fn may_be_made(
+        &self,
+        registration: &Registration,
         last: u32,
-        at: Timestamp,
-    ) -> Result<(), ControllerError> {
-        let now = self.now();
-        let Some(document) = Documents::of(self.store, self.target).get(&registration.wanted).await? else {
-            return Ok(());
-        };
-        // What cannot be read now is looked for at the next pass.
-        let Ok(above) = observe::revisions_above(self.ecs, &registration.family, last).await else { return Ok(()) };
-        for arn in above {
-            match observe::definition(self.ecs, arn.as_str(), now).await {
-                Observed::Known { value, .. }
-                    if register_input(&value).is_ok_and(|input| same_task_definition(&input, &document)) =>
-                {
-                    let state = RegistrationState::Registered { arn: value.arn.clone() };
-                    let registered_by = value.registered_by.clone();
-                    return books.write_registration(Registration { state, registered_by, ..registration }).await;
-                }
-                Observed::Known { .. } | Observed::Absent { .. } => {}
-                Observed::Unknown { .. } => return Ok(()),
-            }
+    ) -> Result<Vec<TaskDefinitionArn>, ControllerError> {
+        match &registration.heard {
+            Some(heard) => Ok(vec![heard.clone()]),
+            None => observe::revisions_above(self.ecs, &registration.family, last).await,
         }
-        if at + LATE_CALLS <= now {
-            books.remove_registration(&registration).await?;
-        }
-        Ok(())
     }
 
     async fn call_register(
@@ -339,8 +317,14 @@ impl Executor<'_> {
         match observe::definition(self.ecs, arn.as_str(), order.now).await {
             Observed::Known { value, .. } => self.judge(books, registration, last, &value, order).await,
             // Reads lag: the intent stays, and the next pass finds it.
-            Observed::Absent { .. } => unknown(format!("`{}` was made and cannot be read yet", arn.short())),
-            Observed::Unknown { why, .. } => unknown(why),
+            lagging => {
+                let why = match lagging {
+                    Observed::Unknown { why, .. } => why,
+                    _ => format!("`{}` was made and cannot be read yet", arn.short()),
+                };
+                books.write_registration(Registration { heard: Some(arn), ..registration }).await?;
+                unknown(why)
+            }
         }
     }
 
@@ -367,7 +351,7 @@ impl Executor<'_> {
             Ok(()) => RegistrationState::Registered { arn },
         };
         let registered_by = made.registered_by.clone();
-        books.write_registration(Registration { state, registered_by, ..registration }).await?;
+        books.write_registration(Registration { state, registered_by, heard: None, ..registration }).await?;
         Ok(Registered::Settled)
     }
 
@@ -420,6 +404,7 @@ fn blank(books: &Books, change: &Change, from: &TaskDefinitionArn, document: &st
         rollout: change.spec.rollout.clone(),
         adopted: false,
         state: RegistrationState::Intended { last: 0, at: now },
+        heard: None,
         registered_by: None,
         epoch: books.epoch,
         stray: None,

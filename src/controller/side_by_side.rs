@@ -167,8 +167,8 @@ impl SideBySide {
             }
         };
         let (reason, failures) = match ended {
-            // Nobody told it to: begun anew at once.
-            Ok((_, Ok(_))) => return self.reach.stands(&wanted, None),
+            // Nobody told it to. Begun anew, and not at once: nothing spins.
+            Ok((_, Ok(_))) => (Reason::of(ReasonCode::NotObserved, "its controller ended by itself"), failures + 1),
             Ok((_, Err(Broken::NotReached(reason)))) => {
                 tracing::warn!(target_name = name, %reason, failures = failures + 1, "the target cannot be reached");
                 self.tell(&wanted, &reason).await;

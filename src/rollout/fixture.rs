@@ -312,6 +312,7 @@ pub(super) fn registration(state: RegistrationState) -> Registration {
         adopted: false,
         state,
         epoch: 1,
+        heard: None,
         registered_by: None,
         stray: None,
     }

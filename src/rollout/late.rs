@@ -211,9 +211,14 @@ fn is_known(change: &Change, others: &[&Change], facts: &Facts, primary: &Deploy
     }
 }
 
-/// A setting that was taken back is as the change had made it.
+/// A setting that was taken back, or that somebody deployed before, is as the change had made it.
 fn set(change: &Change, others: &[&Change], facts: &Facts, now: Timestamp) -> Option<Arrived> {
-    let State::RolledBack { .. } = change.state else { return None };
+    let deploys = change.spec.kind == ChangeKind::DeployingSetting;
+    match change.state {
+        State::RolledBack { .. } => {}
+        State::Overtaken { .. } if deploys => {}
+        _ => return None,
+    }
     let place = change.unheard.iter().position(|known| known.until > now && !known.back)?;
     let call = change.unheard.get(place)?;
     let same = |other: &&&Change| other.stands() && other.spec.kind == change.spec.kind;
@@ -229,12 +234,21 @@ fn set(change: &Change, others: &[&Change], facts: &Facts, now: Timestamp) -> Op
     if setting::standing(change, document) != Standing::Made {
         return None;
     }
+    if matches!(change.state, State::Overtaken { .. }) {
+        let primary = primary.filter(|primary| primary.created_at + CLOCK_SLACK >= call.intent)?;
+        let message = format!(
+            "a call sent at {} or before had its effect after somebody had deployed: `{}` was begun again with our setting",
+            call.intent,
+            primary.task_definition.short()
+        );
+        let reason = Reason::of(ReasonCode::Clobbered, message);
+        return Some(Arrived { state: State::Clobbered { reason: reason.clone(), at: now }, reason, call: place });
+    }
     let message = format!(
         "a call sent at {} or before had its effect after the setting had been taken back: it is as the call made it",
         call.intent
     );
     let reason = Reason::of(ReasonCode::LateCall, message);
-    let deploys = change.spec.kind == ChangeKind::DeployingSetting;
     let primary = primary.filter(|_| deploys);
     let intent = primary.map_or(call.intent, |primary| primary.created_at);
     Some(Arrived { state: back(change, &reason, primary, intent), reason, call: place })

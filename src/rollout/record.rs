@@ -263,6 +263,10 @@ pub struct Registration {
     pub adopted: bool,
     /// How far it has come.
     pub state: RegistrationState,
+    /// The revision that the reply to the call named, where reads lagged and it could not be proved at once. Somebody may
+    /// have registered the very same right before, which a look at the family cannot tell from ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heard: Option<TaskDefinitionArn>,
     /// As whom ECS knows whoever made it, once it is there: what tells strays of ours from other people's revisions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registered_by: Option<String>,

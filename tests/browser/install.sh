@@ -9,7 +9,7 @@ set -eu
 
 own_folder=$(cd "$(dirname "$0")" && pwd)
 rm -rf "$1"
-mkdir -p "$1/bin" "$1/root" "$1/apt/lists/partial" "$1/apt/archives/partial" "$1/fonts"
+mkdir -p "$1/bin" "$1/unpacked" "$1/apt/lists/partial" "$1/apt/archives/partial" "$1/fonts"
 here=$(cd "$1" && pwd)
 
 own() {
@@ -44,16 +44,16 @@ apt -y --no-install-recommends --download-only install chromium chromium-common 
 # By name also where they are installed. What promtool comes with needs a web console, and promtool none of it.
 (cd "$here/apt/archives" && apt download chromium chromium-common prometheus)
 for package in "$here"/apt/archives/*.deb; do
-    dpkg-deb --extract "$package" "$here/root"
+    dpkg-deb --extract "$package" "$here/unpacked"
 done
 # What is installed already has no archive: fonts and libraries of the machine are used then.
-rm -rf "$here/apt" "$here/root/usr/bin/prometheus" "$here/root/usr/share/doc" "$here/root/usr/share/locale"
+rm -rf "$here/apt" "$here/unpacked/usr/bin/prometheus" "$here/unpacked/usr/share/doc" "$here/unpacked/usr/share/locale"
 
 cat >"$here/fonts/fonts.conf" <<FONTS
 <?xml version="1.0"?>
 <!DOCTYPE fontconfig SYSTEM "fonts.dtd">
 <fontconfig>
-  <dir>$here/root/usr/share/fonts</dir>
+  <dir>$here/unpacked/usr/share/fonts</dir>
   <dir>/usr/share/fonts</dir>
   <cachedir>$here/fonts/cache</cachedir>
   <alias><family>system-ui</family><prefer><family>DejaVu Sans</family></prefer></alias>
@@ -64,15 +64,15 @@ cat >"$here/fonts/fonts.conf" <<FONTS
 FONTS
 
 # PulseAudio keeps the library that its own needs in a folder of its own.
-libraries=$(find "$here/root/usr/lib" "$here/root/lib" -maxdepth 2 -type d \
+libraries=$(find "$here/unpacked/usr/lib" "$here/unpacked/lib" -maxdepth 2 -type d \
     \( -name '*-linux-gnu' -o -path '*-linux-gnu/pulseaudio' \) 2>/dev/null | tr '\n' ':')
 cat >"$here/bin/chromium" <<RUN
 #!/bin/sh
 LD_LIBRARY_PATH="$libraries\${LD_LIBRARY_PATH:-}" FONTCONFIG_FILE="$here/fonts/fonts.conf" \\
-    exec "$here/root/usr/lib/chromium/chromium" "\$@"
+    exec "$here/unpacked/usr/lib/chromium/chromium" "\$@"
 RUN
 chmod +x "$here/bin/chromium"
-own promtool "$here/root/usr/bin/promtool"
+own promtool "$here/unpacked/usr/bin/promtool"
 
 # What cannot start is to be seen here, and not as a test that fails.
 "$here/bin/chromium" --version >/dev/null

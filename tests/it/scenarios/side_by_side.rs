@@ -12,7 +12,7 @@ use plimsoll::controller::targets::Wanted;
 use plimsoll::manifest;
 use plimsoll::model::spec::Kind;
 use plimsoll::model::{Reason, ReasonCode, TargetId, Timestamp};
-use plimsoll::ports::Clock as _;
+use plimsoll::ports::Clock;
 use plimsoll::records::configuration::{Application, Configurations};
 use plimsoll::records::targets::Targets;
 use plimsoll::sim::TokioClock;
@@ -214,4 +214,38 @@ async fn processes_share_targets_up_to_a_cap_and_what_one_leaves_another_takes()
     stage.passes(60).await;
     assert_eq!(*held.lock().unwrap(), of(&[("r1", "two"), ("r2", "one"), ("r3", "two")]));
     two.abort();
+}
+
+/// A clock whose monotonic time is what it is next told to be.
+struct Told(Mutex<Vec<u64>>);
+
+impl Clock for Told {
+    fn now(&self) -> Timestamp {
+        Timestamp::EPOCH
+    }
+
+    fn monotonic(&self) -> Duration {
+        let mut left = self.0.lock().unwrap();
+        Duration::from_secs(if left.len() > 1 { left.remove(0) } else { left[0] })
+    }
+
+    fn sleep(&self, _: Duration) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+#[tokio::test]
+async fn a_process_that_is_suspended_while_it_reads_a_lease_counts_from_when_it_has_read_it() {
+    let (stage, _) = Stage::begin(&[]);
+    let (store, target) = (stage.store.as_ref(), id("r1"));
+    let mut holder = Keeper::new("holder".to_owned(), Duration::from_secs(30));
+    holder.ensure(store, &target, &Told(Mutex::new(vec![0]))).await.unwrap();
+    // It asks at 10, is suspended, and has an answer at 55: the lease may have been renewed right before.
+    let mut other = Keeper::new("other".to_owned(), Duration::from_secs(30));
+    for (asked_and_seen, taken) in
+        [(vec![10, 55], false), (vec![56, 56], false), (vec![84, 200], false), (vec![85], true)]
+    {
+        let held = other.ensure(store, &target, &Told(Mutex::new(asked_and_seen.clone()))).await.unwrap();
+        assert_eq!(matches!(held, Held::Taken { .. }), taken, "{asked_and_seen:?}");
+    }
 }

@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 
 use super::evidence::{self, short};
 use super::mutants::Mutant;
+use super::steps::STEPS;
 use super::universe::{Begun, Buried, Promise, Record, Universe, deployments, phase, primary};
 
 /// How long a Freeze may have been stored before it is heeded.
@@ -222,42 +223,6 @@ fn fixes(spec: &Value) -> impl Iterator<Item = &str> {
     spec["fixes"].as_array().into_iter().flatten().filter_map(Value::as_str)
 }
 
-/// What may follow what: no step is taken twice or backwards. A person's `retry` begins a change anew.
-const STEPS: &[(&str, &[&str])] = &[
-    ("Pending", &["Registering", "Updating", "Deferred", "Blocked", "Overtaken", "Gone"]),
-    ("Registering", &["Updating", "Quarantined", "Blocked", "Deferred", "Overtaken", "Gone"]),
-    (
-        "Updating",
-        &[
-            "Registering",
-            "Pending",
-            "Stabilizing",
-            "Succeeded",
-            "RollingBack",
-            "Overtaken",
-            "Clobbering",
-            "Clobbered",
-            "Gone",
-            "Blocked",
-        ],
-    ),
-    ("Stabilizing", &["Verifying", "Succeeded", "Unverified", "RollingBack", "Overtaken", "Gone"]),
-    ("Verifying", &["Stabilizing", "Succeeded", "Unverified", "RollingBack", "Overtaken", "Gone"]),
-    ("Succeeded", &["RollingBack", "Clobbered"]),
-    ("Unverified", &["Succeeded", "RollingBack", "Overtaken", "Clobbered", "Gone"]),
-    ("RollingBack", &["RolledBack", "Failed", "Overtaken", "Clobbering", "Clobbered", "Gone"]),
-    // A call that nobody heard of arrives when the change is over.
-    ("RolledBack", &["Pending", "RollingBack", "Clobbered"]),
-    ("Failed", &["Pending", "RollingBack"]),
-    ("Quarantined", &["Pending"]),
-    ("Blocked", &["Pending", "RollingBack", "Clobbered"]),
-    ("Deferred", &["Pending"]),
-    ("Overtaken", &["Pending", "RollingBack", "Clobbered"]),
-    ("Clobbering", &["Clobbered", "Gone"]),
-    ("Clobbered", &["Pending"]),
-    ("Gone", &["Pending"]),
-];
-
 /// No record is written, unless …
 pub(crate) fn when_written(universe: &Universe, process: usize, key: &Key, before: Option<&Value>, after: &Value) {
     if key.sort.starts_with("rollout#") && before.is_none() {
@@ -282,6 +247,10 @@ pub(crate) fn when_written(universe: &Universe, process: usize, key: &Key, befor
     let resource = spec["resource"].as_str().unwrap_or_default().to_owned();
     if matches!(is.as_str(), "Clobbering" | "Clobbered") {
         universe.state().buried.retain(|buried| buried.service != resource);
+    }
+    // Known not to have been called: that was no move.
+    if was == "Updating" && matches!(is.as_str(), "Pending" | "Registering") {
+        universe.state().begins.remove(name);
     }
     match is.as_str() {
         "Registering" | "Updating" => {
@@ -348,7 +317,6 @@ fn moves(universe: &Universe, after: &Value) {
     let rollout = after["spec"]["rollout"].as_str().unwrap_or_default();
     let now = universe.time.now();
     let mut state = universe.state();
-    // What could not be called after all has not moved: it counts once, however often it is tried.
     state.begins.insert(name.to_owned(), now);
     let Some(Promise { strategy, .. }) = state.promised.get(rollout).cloned() else { return };
     let of_strategy = |name: &str| {
@@ -397,16 +365,21 @@ fn still_asked_for(universe: &Universe, process: usize, after: &Value) {
     broken.into_iter().for_each(|law| universe.broke(law));
 }
 
-/// … no change goes forward while as many of its rollout are in flight as its strategy allows. (Going back counts, and may
-/// begin at any time.)
+/// … no change goes forward while as many of its strategy are in flight, of whichever rollout, as the strategy allows.
+/// (Going back counts, and may begin at any time.)
 fn in_flight(universe: &Universe, after: &Value) {
     let rollout = after["spec"]["rollout"].as_str().unwrap_or_default();
-    let Some(limit) = universe.state().promised.get(rollout).map(|promise| promise.strategy.in_flight) else { return };
-    let flying = |change: &&Record| {
-        matches!(phase(&change.body).as_str(), "Updating" | "Stabilizing" | "Verifying" | "RollingBack")
+    let promised = universe.state().promised.clone();
+    let Some(strategy) = promised.get(rollout).map(|promise| &promise.strategy) else { return };
+    let flies = |change: &&Record| {
+        let of = change.body["spec"]["rollout"].as_str().and_then(|of| promised.get(of));
+        let in_flight = ["Updating", "Stabilizing", "Verifying", "RollingBack", "Clobbering"];
+        of.is_some_and(|of| of.strategy.name == strategy.name) && in_flight.contains(&phase(&change.body).as_str())
     };
-    let count = universe.records(&format!("change#{rollout}#")).iter().filter(flying).count();
-    check(universe, count <= limit, || format!("{count} changes of {rollout} are in flight, {limit} are allowed"));
+    let (count, limit) = (universe.changes().iter().filter(flies).count(), strategy.in_flight);
+    check(universe, count <= limit, || {
+        format!("{count} changes of `{}` are in flight, {limit} are allowed", strategy.name)
+    });
 }
 
 /// Whether somebody else has touched the resource since the change began.

@@ -17,6 +17,7 @@ mod ports;
 mod rest;
 mod run;
 mod setup;
+mod steps;
 mod time;
 mod trouble;
 mod universe;

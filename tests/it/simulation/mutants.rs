@@ -37,13 +37,13 @@ mutants! {
     SkipsTheRegistration: 1, "without its intent on record";
     /// The lease is counted on a clock that stops while the process is suspended, and records are written whoever wrote
     /// them since.
-    DropsTheFence: 2, "and the lease is";
+    DropsTheFence: 9, "and the lease is";
     /// Freezes are not looked at.
-    ForgetsFreezes: 1, "is in force";
+    ForgetsFreezes: 4, "is in force";
     /// Windows are not looked at.
     ForgetsWindows: 1, "is closed at";
     /// Waivers are not looked at.
-    ForgetsWaivers: 7, "is waived";
+    ForgetsWaivers: 4, "is waived";
     /// What a Binding leaves out is not looked at.
     ForgetsScopes: 9, "where nobody asks for";
     /// Approvals are not waited for.
@@ -51,17 +51,17 @@ mutants! {
     /// What is only to be proposed is enforced.
     EnforcesProposals: 1, "was not approved";
     /// Any number of changes goes at once.
-    ForgetsMaxInFlight: 7, "are in flight";
+    ForgetsMaxInFlight: 9, "are in flight";
     /// Any number of changes goes in a day.
-    ForgetsTheDay: 6, "of 24 hours";
+    ForgetsTheDay: 3, "of 24 hours";
     /// Alarms are taken to be OK.
-    IgnoresAlarms: 7, "the alarm was last seen";
+    IgnoresAlarms: 1, "the alarm was last seen";
     /// A registration whose reply was lost is sent again at once.
-    RegistersBlindlyAgain: 10, "sent twice for one intent";
+    RegistersBlindlyAgain: 17, "sent twice for one intent";
     /// So is an UpdateService.
-    UpdatesBlindlyAgain: 1, "sent twice for one intent";
+    UpdatesBlindlyAgain: 19, "sent twice for one intent";
     /// What failed, and what a person took back, is not held off.
-    ForgetsHolds: 2, "is back";
+    ForgetsHolds: 48, "is back";
     /// What ECS says of a deployment and of older tasks is not looked at: begun is taken for landed.
     TrustsStability: 3, "is called succeeded";
     /// A setting that was sent is taken for set.
@@ -71,19 +71,19 @@ mutants! {
     /// What ECS says of deployments in progress is not looked at.
     IgnoresDeployments: 19, "UpdateService of";
     /// What our deployment replaces is not looked at.
-    IgnoresWhatItReplaces: 16, "nobody has found that";
+    IgnoresWhatItReplaces: 46, "nobody has found that";
     /// A member that nobody planned to change is lost when a revision is registered.
     LosesAMember: 1, "in more than was planned";
     /// What was taken back is not deregistered.
-    LeavesRevisions: 2, "is left over";
+    LeavesRevisions: 46, "is left over";
     /// Which images ran is not looked at before going back.
-    GoesBackByTags: 80, "is called taken back";
+    GoesBackByTags: 223, "is called taken back";
     /// A change is lost sight of as soon as ECS replaces tasks.
-    LosesTrack: 1, "has not come to rest";
+    LosesTrack: 5, "has not come to rest";
     /// A change is put back to a step that it had behind it.
     StepsBack: 1, "goes from";
     /// A hold does not last.
-    LetsHoldsGo: 1, "nobody asked";
+    LetsHoldsGo: 6, "nobody asked";
     /// What is deregistered is the family's first revision, whoever made it.
     DeregistersTheFirst: 2, "it is not ours";
     /// What a document says of the host is not seen.

@@ -87,6 +87,7 @@ scripts! {
     late_registration_after_a_repeat
     late_registration_after_all_was_deleted
     late_setting_after_an_undo
+    late_setting_over_somebodys_deployment
     max_affected
     max_affected_counts_what_is_wanted
     max_changes_per_day

@@ -1,0 +1,37 @@
+//! The steps of a change, as the laws know them.
+
+/// What may follow what: no step is taken twice or backwards. A person's `retry` begins a change anew.
+pub(crate) const STEPS: &[(&str, &[&str])] = &[
+    ("Pending", &["Registering", "Updating", "Deferred", "Blocked", "Overtaken", "Gone"]),
+    ("Registering", &["Updating", "Quarantined", "Blocked", "Deferred", "Overtaken", "Gone"]),
+    (
+        "Updating",
+        &[
+            "Registering",
+            "Pending",
+            "Stabilizing",
+            "Succeeded",
+            "RollingBack",
+            "Overtaken",
+            "Clobbering",
+            "Clobbered",
+            "Gone",
+            "Blocked",
+        ],
+    ),
+    ("Stabilizing", &["Verifying", "Succeeded", "Unverified", "RollingBack", "Overtaken", "Gone"]),
+    ("Verifying", &["Stabilizing", "Succeeded", "Unverified", "RollingBack", "Overtaken", "Gone"]),
+    ("Succeeded", &["RollingBack", "Clobbered"]),
+    ("Unverified", &["Succeeded", "RollingBack", "Overtaken", "Clobbered", "Gone"]),
+    ("RollingBack", &["RolledBack", "Failed", "Overtaken", "Clobbering", "Clobbered", "Gone"]),
+    // A call that nobody heard of arrives when the change is over.
+    ("RolledBack", &["Pending", "RollingBack", "Clobbered"]),
+    ("Failed", &["Pending", "RollingBack"]),
+    ("Quarantined", &["Pending"]),
+    ("Blocked", &["Pending", "RollingBack", "Clobbered"]),
+    ("Deferred", &["Pending"]),
+    ("Overtaken", &["Pending", "RollingBack", "Clobbered"]),
+    ("Clobbering", &["Clobbered", "Gone"]),
+    ("Clobbered", &["Pending"]),
+    ("Gone", &["Pending"]),
+];
