@@ -1,8 +1,9 @@
 //! Resources that are only audited: task sets and capacity providers. No call of plimsoll's changes them.
 
-use super::judge::{Opinion, decide, scope_keys};
+use super::judge::{Opinion, decide};
 use super::make::Context;
 use super::report::PlannedResource;
+use super::service::scope_keys;
 use crate::model::observed::{CapacityProvider, Fleet, Service, TaskSet};
 use crate::model::spec::ResourceKind;
 use crate::model::{Observed, Verdict};

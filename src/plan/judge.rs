@@ -1,26 +1,16 @@
-//! One service: what its policies say, what would fix it, and whether that may be done.
+//! From what the policies say of a resource to what follows: whether it is changed, and if not, why.
 
-use std::borrow::Cow;
-use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::eligibility::{Ineligible, Touch, eligible};
+use super::eligibility::Ineligible;
 use super::make::Context;
-use super::moves::{Fixer, revision_move, setting_moves};
 use super::prospect::standings;
 use super::report::{PlanOutcome, PlannedFinding, PlannedResource, WantedDocuments};
-use super::{images, ownership};
 use crate::model::change::Setting;
-use crate::model::observed::{DeploymentController, Fleet, Service, TaskDefinition};
-use crate::model::packed::PackedDefinition;
-use crate::model::spec::{Enforcement, ImagePolicy, ResourceKind, StrategySpec};
-use crate::model::{ChangeKind, Registered, Resource, TaskDefinitionArn};
-use crate::model::{DiffEntry, Observed, Reason, ReasonCode, Severity, Verdict};
-use crate::policy::{
-    Memo, PlannedFix, PolicyResult, ScopeKey, ScopeKeys, ScopeTags, Subject, Surroundings, guarded_members,
-    waivers_here,
-};
+use crate::model::spec::{Enforcement, StrategySpec};
+use crate::model::{ChangeKind, DiffEntry, Reason, ReasonCode, Registered, Resource, Severity, Verdict};
+use crate::policy::{PlannedFix, PolicyResult, ScopeKeys, guarded_members, waivers_here};
 
 /// What came of judging one resource: what to say of it, and the changes it would take.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,6 +31,21 @@ pub struct Judged {
     pub severity: Severity,
 }
 
+impl Judged {
+    /// With nothing to be done.
+    pub(super) const fn unmoved(planned: PlannedResource, severity: Severity) -> Self {
+        Self {
+            planned,
+            moves: Vec::new(),
+            strategy: None,
+            proposed: None,
+            stopped: Vec::new(),
+            wanted: false,
+            severity,
+        }
+    }
+}
+
 /// One change, before it has a wave.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Move {
@@ -58,23 +63,6 @@ pub struct Move {
     pub fixes: Vec<String>,
     /// The policies that ask for it.
     pub policies: Vec<String>,
-}
-
-/// What scopes see of a service.
-#[must_use]
-pub fn scope_keys(fleet: &Fleet, service: &Service) -> ScopeKeys {
-    ScopeKeys {
-        account: ScopeKey::Known(fleet.target.account.clone()),
-        region: ScopeKey::Known(fleet.target.region.clone()),
-        cluster: ScopeKey::Known(service.cluster.name().to_owned()),
-        service: ScopeKey::Known(service.arn.name().to_owned()),
-        family: service
-            .task_definition
-            .as_ref()
-            .map_or(ScopeKey::Absent, |arn| ScopeKey::Known(arn.family().to_owned())),
-        launch_type: service.launch_type.map_or(ScopeKey::Unknown, ScopeKey::Known),
-        tags: ScopeTags::Known(service.tags.clone()),
-    }
 }
 
 /// A blank report on a resource.
@@ -101,15 +89,7 @@ pub(super) fn blank(resource: &str, outcome: PlanOutcome, reason: Option<Reason>
 /// A resource about which nothing can be said.
 pub(super) fn unknown(resource: &str, why: String) -> Judged {
     let planned = blank(resource, PlanOutcome::Unknown, Some(Reason::of(ReasonCode::NotObserved, why)));
-    Judged {
-        planned,
-        moves: Vec::new(),
-        strategy: None,
-        proposed: None,
-        stopped: Vec::new(),
-        wanted: false,
-        severity: Severity::Low,
-    }
+    Judged::unmoved(planned, Severity::Low)
 }
 
 /// What the policies say of one resource, sorted by what follows from it.
@@ -146,243 +126,6 @@ impl Opinion {
         };
         self.results.iter().flat_map(|result| of(result)).collect()
     }
-}
-
-/// What a service's task definition is judged in the midst of.
-pub(super) fn around<'a>(
-    fleet: &'a Fleet,
-    service: &'a Service,
-    keys: &'a ScopeKeys,
-    context: &Context<'a>,
-) -> Surroundings<'a> {
-    let cluster = fleet.clusters.get(&service.cluster).and_then(Observed::known);
-    Surroundings {
-        kind: ResourceKind::TaskDefinition,
-        service: Some(&service.document),
-        cluster: cluster.map(|cluster| cluster.document.as_ref()),
-        running: fleet.running.get(&service.arn),
-        target: Some(context.target),
-        scope: keys,
-    }
-}
-
-/// A revision: what it is known by, and what it says.
-pub(super) type Definition<'a> = (&'a Arc<PackedDefinition>, Cow<'a, TaskDefinition>);
-
-/// Judges a service by its own document, its task definition's, and its cluster's. `fresh`: a revision that has just been
-/// described, so that it need not be unpacked.
-#[must_use]
-pub(super) fn service(
-    fleet: &Fleet,
-    service: &Service,
-    fresh: Option<(&Arc<PackedDefinition>, &TaskDefinition)>,
-    context: &Context<'_>,
-    memo: &mut Memo,
-) -> Judged {
-    let arn = service.arn.as_str();
-    let keys = scope_keys(fleet, service);
-    let definition = match &service.task_definition {
-        None => None,
-        Some(revision) => match definition_of(fleet, revision, fresh) {
-            Ok(definition) => Some(definition),
-            Err(why) => return unknown(arn, why),
-        },
-    };
-    // With a controller of its own, a service's task sets name what runs.
-    let mut of_task_sets = Vec::new();
-    if definition.is_none() {
-        let revisions: BTreeSet<&TaskDefinitionArn> = service.task_definitions().collect();
-        let unsaid = service.task_sets.iter().any(|set| set.task_definition.is_none());
-        if revisions.is_empty() || unsaid {
-            return names_nothing(service);
-        }
-        for revision in revisions {
-            match definition_of(fleet, revision, None) {
-                Ok(definition) => of_task_sets.push(definition),
-                Err(why) => return unknown(arn, why),
-            }
-        }
-    }
-    let around = around(fleet, service, &keys, context);
-    let of_service = Surroundings { kind: ResourceKind::Service, running: None, ..around }
-        .subject(&service.document, Some(&service.tags));
-    let mut of_revision: Vec<Arc<PolicyResult>> = Vec::new();
-    for (packed, definition) in definition.iter().chain(&of_task_sets) {
-        let answers = memo.evaluate_revision(context.set, arn, (packed, definition), &around, context.now);
-        of_revision.extend(answers.iter().cloned());
-    }
-    let definition: Option<&TaskDefinition> = definition.as_ref().map(|(_, definition)| definition.as_ref());
-    let of_setting = memo.evaluate(context.set, arn, &of_service, context.now);
-    let memo = RefCell::new(memo);
-    let is_revision = |fix: &PlannedFix| of_revision.iter().any(|result| result.policy == fix.policy);
-    let opinion = Opinion::of(of_revision.iter().chain(of_setting.iter()));
-    let resource = Resource::Service(service.arn.clone());
-    let batch = |reason| Err(Ineligible::Blocked(reason));
-    let mut judged = decide(arn, Some(&resource), &keys, &opinion, context, |fixes, strategy| {
-        let (revision, setting): (Vec<_>, Vec<_>) = fixes.iter().partition(|fix| is_revision(fix));
-        let mut memo = memo.borrow_mut();
-        let mut moves = Vec::new();
-        if definition.is_none() && !revision.is_empty() {
-            // Only its own controller makes task sets.
-            may_touch(service, Touch::Deploys)?;
-        }
-        if let (false, Some(definition)) = (revision.is_empty(), definition) {
-            ownership::owned_by_batch(definition, Some(service.cluster.name())).map_or(Ok(()), batch)?;
-            may_touch(service, Touch::Deploys)?;
-            let (document, tags) = (definition.document_with_tags(), definition.tags_by_key());
-            let subject = around.subject(&document, Some(&tags));
-            let mut fixer = Fixer { name: arn, subject: &subject, before: &of_revision, context, memo: &mut memo };
-            moves.push(revision_move(fleet, service, definition, &mut fixer, &revision, strategy)?);
-        }
-        if !setting.is_empty() {
-            let mut fixer = Fixer { name: arn, subject: &of_service, before: &of_setting, context, memo: &mut memo };
-            for change in setting_moves(ChangeKind::QuietSetting, &mut fixer, &setting)? {
-                let touch = if change.kind == ChangeKind::QuietSetting { Touch::Quiet } else { Touch::Deploys };
-                may_touch(service, touch)?;
-                if let (ChangeKind::DeployingSetting, Some(definition)) = (change.kind, definition) {
-                    let checked = images::check_kept(&definition.document, strategy.images);
-                    // The new revision pins them: once it runs, a later plan brings the setting.
-                    let pinned_first = strategy.images == ImagePolicy::Pin
-                        && moves.iter().any(|change: &Move| change.kind == ChangeKind::Revision);
-                    match checked {
-                        Err(_) if pinned_first => continue,
-                        checked => checked.map_err(Ineligible::Blocked)?,
-                    }
-                }
-                moves.push(change);
-            }
-        }
-        Ok(moves)
-    });
-    judged.planned.task_definition = service.task_definition.as_ref().map(ToString::to_string);
-    // What runs may not yet be what the service names: then it is not compliant yet. What is only audited may stay as
-    // it is, but what else passes is said to hold.
-    let held_to = of_revision.iter().chain(of_setting.iter()).any(|result| result.enforcement >= Enforcement::Propose);
-    let said_to_pass = match judged.planned.outcome {
-        PlanOutcome::Compliant | PlanOutcome::Waived => true,
-        PlanOutcome::Audit => held_to,
-        PlanOutcome::Change | PlanOutcome::Blocked | PlanOutcome::Deferred | PlanOutcome::Unknown => false,
-    };
-    if said_to_pass && let Err(Ineligible::Deferred(reason)) = eligible_to_be_called_compliant(service) {
-        judged.planned.outcome = PlanOutcome::Deferred;
-        judged.planned.reason = Some(reason);
-    }
-    judged.planned.exempt = ownership::exemptions(context.set, &keys);
-    judged.planned.put_back = ownership::put_back(&judged.moves, &resource, definition, context.landed);
-    if judged.proposed.is_none() && !judged.moves.is_empty() {
-        let (strategy, put_back) = (strategy_of(context, judged.strategy.as_deref()), &judged.planned.put_back);
-        judged.proposed = ownership::managed_by_stack(service, definition, strategy)
-            .or_else(|| ownership::contested(&judged.moves, &resource, put_back, strategy, context.landed));
-    }
-    judged
-}
-
-/// The task definition of a revision.
-///
-/// # Errors
-/// Why it is not known, in a sentence.
-pub(super) fn definition_of<'a>(
-    fleet: &'a Fleet,
-    revision: &TaskDefinitionArn,
-    fresh: Option<(&'a Arc<PackedDefinition>, &'a TaskDefinition)>,
-) -> Result<Definition<'a>, String> {
-    if let Some((packed, definition)) = fresh.filter(|(_, definition)| &definition.arn == revision) {
-        return Ok((packed, Cow::Borrowed(definition)));
-    }
-    let unread = |why: String| format!("task definition `{}` could not be read: {why}", revision.short());
-    match fleet.task_definitions.get(revision) {
-        Some(Observed::Known { value, .. }) => {
-            value.read().map(|read| (value, Cow::Owned(read))).map_err(|error| unread(error.to_string()))
-        }
-        Some(Observed::Unknown { why, .. }) => Err(unread(why.clone())),
-        Some(Observed::Absent { .. }) => Err(format!("task definition `{}` is gone", revision.short())),
-        None => Err(format!("task definition `{}` was not read", revision.short())),
-    }
-}
-
-/// A service that names no task definition and has no task set that does: nothing is known of it, so nothing passes.
-fn names_nothing(service: &Service) -> Judged {
-    let message = format!("service `{}` names no task definition, and no task set of it does", service.arn.short());
-    let external = service.controller == DeploymentController::External;
-    let outcome = if external { PlanOutcome::Blocked } else { PlanOutcome::Unknown };
-    let planned = blank(service.arn.as_str(), outcome, Some(Reason::of(ReasonCode::ExternalController, message)));
-    Judged {
-        planned,
-        moves: Vec::new(),
-        strategy: None,
-        proposed: None,
-        stopped: Vec::new(),
-        wanted: false,
-        severity: Severity::Low,
-    }
-}
-
-/// Whether everything that runs is what the service names.
-pub(super) fn eligible_to_be_called_compliant(service: &Service) -> Result<(), Ineligible> {
-    if let (Some(named), Some(primary)) = (&service.task_definition, service.primary())
-        && *named != primary.task_definition
-    {
-        let (service, found) = (service.arn.short(), primary.task_definition.short());
-        let message =
-            format!("service `{service}` names `{}`, and its deployment still brings `{found}`", named.short());
-        return Err(Ineligible::Deferred(Reason::of(ReasonCode::DeploymentInProgress, message)));
-    }
-    let deploys = Service {
-        // Only whether a deployment is under way counts here.
-        configuration: crate::model::observed::DeploymentConfiguration {
-            minimum_percent: 0,
-            maximum_percent: 200,
-            ..service.configuration.clone()
-        },
-        controller: DeploymentController::Ecs,
-        managed_by_ecs: false,
-        ..service.clone()
-    };
-    eligible(&deploys, Touch::Deploys)
-}
-
-fn may_touch(service: &Service, touch: Touch) -> Result<(), Ineligible> {
-    eligible(service, touch)
-}
-
-/// Judges a cluster.
-#[must_use]
-pub fn cluster(
-    fleet: &Fleet,
-    cluster: &crate::model::observed::Cluster,
-    context: &Context<'_>,
-    memo: &mut Memo,
-) -> Judged {
-    let keys = ScopeKeys {
-        account: ScopeKey::Known(fleet.target.account.clone()),
-        region: ScopeKey::Known(fleet.target.region.clone()),
-        cluster: ScopeKey::Known(cluster.arn.name().to_owned()),
-        service: ScopeKey::Absent,
-        family: ScopeKey::Absent,
-        launch_type: ScopeKey::Absent,
-        tags: ScopeTags::Known(cluster.tags.clone()),
-    };
-    let subject = Subject {
-        kind: ResourceKind::Cluster,
-        resource: &cluster.document,
-        tags: Some(&cluster.tags),
-        service: None,
-        cluster: Some(&cluster.document),
-        running: None,
-        target: Some(context.target),
-        scope: &keys,
-    };
-    let name = cluster.arn.as_str();
-    let results = memo.evaluate(context.set, name, &subject, context.now);
-    let memo = RefCell::new(memo);
-    let opinion = Opinion::of(results.iter());
-    let resource = Resource::Cluster(cluster.arn.clone());
-    decide(name, Some(&resource), &keys, &opinion, context, |fixes, _| {
-        let fixes: Vec<&&PlannedFix> = fixes.iter().collect();
-        let mut memo = memo.borrow_mut();
-        let mut fixer = Fixer { name, subject: &subject, before: &results, context, memo: &mut memo };
-        setting_moves(ChangeKind::ClusterSetting, &mut fixer, &fixes)
-    })
 }
 
 pub(super) fn strategy_of<'a>(context: &Context<'a>, name: Option<&str>) -> &'a StrategySpec {
@@ -422,15 +165,7 @@ fn outcome(
         opinion.with(Verdict::Fail).map(|result| result.enforcement).max().unwrap_or(Enforcement::Audit);
     planned.policies = opinion.with(Verdict::Fail).map(|result| result.policy.clone()).collect();
     let severity = opinion.severity();
-    let mut judged = Judged {
-        planned,
-        moves: Vec::new(),
-        strategy: None,
-        proposed: None,
-        stopped: Vec::new(),
-        wanted: false,
-        severity,
-    };
+    let mut judged = Judged::unmoved(planned, severity);
 
     let wanted: Vec<&PolicyResult> = opinion.failing(Enforcement::Propose).collect();
     if wanted.is_empty() {

@@ -13,10 +13,11 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::eligibility::{Touch, eligible};
-use super::judge::{self, Judged, around, scope_keys};
+use super::judge::Judged;
 use super::make::Context;
 use super::planned::{Planned, Smaller};
 use super::report::{PlanOutcome, PlannedResource};
+use super::service::{self, around, scope_keys};
 use crate::model::observed::{Fleet, Service};
 use crate::model::packed::{Digest, PackedService, digest};
 use crate::model::spec::ResourceKind;
@@ -194,7 +195,7 @@ impl<'a> Grounds<'a> {
         let of_service = Surroundings { kind: ResourceKind::Service, running: None, ..around }
             .subject(&service.document, Some(&service.tags));
         let touched = [Touch::Deploys, Touch::Quiet].map(|touch| format!("{:?}", eligible(service, touch)));
-        let runs = format!("{:?}", judge::eligible_to_be_called_compliant(service));
+        let runs = format!("{:?}", service::eligible_to_be_called_compliant(service));
         let revision = json!([service.task_definition, touched, runs]);
         let set = self.context.set;
         let parts = [

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::audited;
 use super::judge::{self, Judged};
 use super::judgements::{Grounds, Judgements};
 use super::ownership::Landings;
@@ -12,6 +11,7 @@ use super::report::{Cost, Plan, PlanOutcome, PlannedCampaign, PlannedChange, Pla
 use super::saved::SavedPlan;
 use super::tally::{self, tally};
 use super::waves;
+use super::{audited, cluster, service};
 use crate::model::observed::{Cluster, Fleet, Service, TaskDefinition};
 use crate::model::operation::Operation;
 use crate::model::packed::PackedDefinition;
@@ -97,8 +97,8 @@ pub fn judge_ahead(
         if service.task_definition.as_ref() != Some(&definition.arn) {
             continue;
         }
-        let keys = judge::scope_keys(fleet, &service);
-        let around = judge::around(fleet, &service, &keys, context);
+        let keys = service::scope_keys(fleet, &service);
+        let around = service::around(fleet, &service, &keys, context);
         let revision = (packed, definition);
         let answers =
             judgements.memo_mut().evaluate_revision(context.set, arn.as_str(), revision, &around, context.now);
@@ -106,7 +106,7 @@ pub fn judge_ahead(
         if asks_for_change(&answers) {
             continue;
         }
-        let judged = judge::service(fleet, &service, Some(revision), context, judgements.memo_mut());
+        let judged = service::service(fleet, &service, Some(revision), context, judgements.memo_mut());
         judgements.keep(grounds, &service, seen, &judged);
     }
 }
@@ -125,11 +125,12 @@ pub fn families_to_look_up(fleet: &Fleet, context: &Context<'_>, judgements: &mu
         if judgements.still(&grounds, arn, seen).is_some() {
             continue;
         }
-        let (Ok(service), Ok((packed, definition))) = (seen.read(), judge::definition_of(fleet, revision, None)) else {
+        let (Ok(service), Ok((packed, definition))) = (seen.read(), service::definition_of(fleet, revision, None))
+        else {
             continue;
         };
-        let keys = judge::scope_keys(fleet, &service);
-        let around = judge::around(fleet, &service, &keys, context);
+        let keys = service::scope_keys(fleet, &service);
+        let around = service::around(fleet, &service, &keys, context);
         let memo = judgements.memo_mut();
         let answers = memo.evaluate_revision(context.set, arn.as_str(), (packed, &definition), &around, context.now);
         if asks_for_change(&answers) {
@@ -169,7 +170,7 @@ pub fn plan(fleet: &Fleet, context: &Context<'_>, judgements: &mut Judgements) -
         }
         let (judged, changes, kept) = match seen.read() {
             Ok(service) => {
-                let judged = judge::service(fleet, &service, None, context, judgements.memo_mut());
+                let judged = service::service(fleet, &service, None, context, judgements.memo_mut());
                 let of_sets = service.task_sets.iter();
                 let memo = judgements.memo_mut();
                 task_sets.extend(of_sets.filter_map(|set| audited::task_set(fleet, &service, set, context, memo)));
@@ -199,7 +200,7 @@ pub fn plan(fleet: &Fleet, context: &Context<'_>, judgements: &mut Judgements) -
         let resource = Resource::Cluster(arn.clone());
         let (judged, changes) = match observed {
             Observed::Known { value, .. } => {
-                let judged = judge::cluster(fleet, value, context, judgements.memo_mut());
+                let judged = cluster::cluster(fleet, value, context, judgements.memo_mut());
                 let changes = planned_changes(&judged, Changed::Cluster(value));
                 let changes = group(&mut groups, &judged, &resource, changes, context);
                 (judged, changes)
@@ -360,7 +361,7 @@ fn order(fleet: &Fleet, campaign: &mut PlannedCampaign, services: usize, wanted:
     campaign.waves = waves::assign(&mut campaign.changes, &strategy, |wave, change| {
         let Some(scope) = strategy.waves.get(wave).and_then(WaveSpec::scope) else { return true };
         let service = change.resource.service().and_then(|arn| fleet.service(arn));
-        service.is_some_and(|service| scope_matches(&scope, &judge::scope_keys(fleet, &service)) == Match::Yes)
+        service.is_some_and(|service| scope_matches(&scope, &service::scope_keys(fleet, &service)) == Match::Yes)
     });
     let affected =
         campaign.changes.iter().filter_map(|change| change.resource.service()).collect::<BTreeSet<_>>().len();

@@ -1,10 +1,11 @@
 //! What would have to change, decided and explained. Knows neither AWS, nor a store, nor a clock; leaves no choice to
 //! whoever carries it out.
 //!
-//! Read in this order: [`report`] (what a plan says), [`plan`](fn@plan) (how it is made), [`judge`] (one service),
+//! Read in this order: [`report`] (what a plan says), [`plan`](fn@plan) (how it is made), `service` (one service), [`judge`] (what follows),
 //! [`eligibility`], [`waves`], [`settings`], [`compare`]. `prospect` and `tally` count how policies stand.
 
 mod audited;
+mod cluster;
 pub mod compare;
 pub mod eligibility;
 pub mod images;
@@ -18,6 +19,7 @@ mod planned;
 mod prospect;
 pub mod report;
 pub mod saved;
+mod service;
 pub mod settings;
 mod standalone;
 mod tally;
