@@ -269,6 +269,10 @@ impl Executor<'_> {
                 let state = change.value.state.clone();
                 return self.record(books, change, state, first, self.now()).await;
             }
+            if let Some(cause) = books.undone(&change.value, self.now()) {
+                Self::take_back(books, change, &cause, self.now()).await?;
+                continue;
+            }
             let full = full.filter(|_| matches!(change.value.state, State::Registering { .. }));
             let facts = self.facts(&change.value).await;
             let keys = scope_keys(self, &change.value, &facts);
@@ -376,6 +380,19 @@ impl Executor<'_> {
         books.write_change(change, &was, now, BY).await
     }
 
+    /// Starts taking a change back, what it brings held off first.
+    async fn take_back(
+        books: &mut Books,
+        change: &mut crate::records::Versioned<Change>,
+        cause: &Reason,
+        now: Timestamp,
+    ) -> Result<(), ControllerError> {
+        books.hold(&change.value, cause, now).await?;
+        let was = change.value.state.clone();
+        command::take_back(&mut change.value, cause, now);
+        books.write_change(change, &was, now, BY).await
+    }
+
     /// While a wave bakes, its changes must stay healthy. Why that cannot be told, where it cannot.
     async fn watch_bake(
         &mut self,
@@ -403,10 +420,7 @@ impl Executor<'_> {
             };
             let now = self.now();
             if let Some(change) = campaign.changes.get_mut(place) {
-                books.hold(&change.value, &cause, now).await?;
-                let was = change.value.state.clone();
-                command::take_back(&mut change.value, &cause, now);
-                books.write_change(change, &was, now, BY).await?;
+                Self::take_back(books, change, &cause, now).await?;
             }
             self.move_change(books, campaign, place).await?;
         }

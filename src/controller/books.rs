@@ -335,6 +335,19 @@ impl Books {
         Some(Reason { code: ReasonCode::Held, message, until: hold.until })
     }
 
+    /// Why a change that is on its way is taken back: what it brings has been undone since, as part of another rollout.
+    #[must_use]
+    pub fn undone(&self, change: &Change, now: Timestamp) -> Option<Reason> {
+        let spec = &change.spec;
+        let undoes = |hold: &&Hold| {
+            hold.reason.code == ReasonCode::UndoneByPerson
+                && hold.resource == spec.resource
+                && spec.fixes.iter().any(|fix| hold.covers(fix, now))
+        };
+        let hold = self.holds.iter().map(|hold| &hold.value).find(undoes)?;
+        Some(hold.reason.clone()).filter(|_| change.goes_forward())
+    }
+
     /// Adds a hold. Holding twice is holding once.
     ///
     /// # Errors

@@ -132,6 +132,7 @@ scripts! {
     undo_of_what_another_rollout_built_on
     undo_waits_for_protected_tasks
     undo_when_the_previous_is_inactive
+    undo_while_a_later_rollout_brings_it_again
     undo_where_all_had_moved_on
     unverified_alone_is_no_success
     unverified_and_failing_later
