@@ -3,6 +3,8 @@
 //! RegisterTaskDefinition has no client token. So the intent is recorded with the family's last number; whoever comes
 //! after a crash or a lost answer looks for a newer revision that equals the wanted document before asking again.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value};
 
 use super::books::Books;
@@ -22,6 +24,10 @@ use crate::records::documents::Documents;
 use crate::rollout::change::READ_LAG;
 use crate::rollout::late::LATE_CALLS;
 use crate::rollout::{Change, Registration, RegistrationState, Stray};
+
+/// How long after its intent a call may still be made: whether it was is asked [`READ_LAG`] after the intent, when reads
+/// have caught up with a call that was made by then.
+const INTENT_HOLDS: Duration = Duration::from_secs(5);
 
 /// What a registration came to in this pass.
 pub enum Registered {
@@ -169,6 +175,10 @@ impl Executor<'_> {
             Observed::Known { value, .. }
                 if register_input(&value).is_ok_and(|input| same_task_definition(&input, order.document)) =>
             {
+                // Where a call of ours may have made it, it is as good as found by `recover`, whose look came too early.
+                if let Some(above) = registration.stray.as_ref().map(|stray| stray.above) {
+                    return self.judge(books, registration, above, &value, order).await;
+                }
                 let state = RegistrationState::Registered { arn: value.arn.clone() };
                 books.write_registration(Registration { state, adopted: true, ..registration }).await?;
                 return Ok(Registered::Settled);
@@ -203,11 +213,17 @@ impl Executor<'_> {
         if let Some(reason) = self.closed(Operation::RegisterTaskDefinition, order.keys, order.direction).await? {
             return Ok(Registered::Waiting(reason));
         }
-        let state = RegistrationState::Intended { last, at: order.now };
+        let at = self.now();
+        let state = RegistrationState::Intended { last, at };
         let intended = Registration { state, adopted: false, heard: None, ..registration };
         books.write_registration(intended.clone()).await?;
-        // Writing may have taken long. Nothing was called yet, so the intent goes again.
-        if let Some(reason) = self.closed(Operation::RegisterTaskDefinition, order.keys, order.direction).await? {
+        // Writing may have taken long, and the machine may have slept. Nothing was called yet, so the intent goes again.
+        let closed = self.closed(Operation::RegisterTaskDefinition, order.keys, order.direction).await?;
+        let late = || {
+            let message = "the call was intended too long ago to be made now";
+            (at + INTENT_HOLDS <= self.now()).then(|| Reason::of(ReasonCode::OutcomeUnknown, message))
+        };
+        if let Some(reason) = closed.or_else(late) {
             books.forget_intent(&intended).await?;
             return Ok(Registered::Waiting(reason));
         }
@@ -246,8 +262,7 @@ impl Executor<'_> {
         }
         // SAFETY of repeat: reads have caught up, and no newer revision equals the wanted one: the call did not arrive.
         // Should it arrive late all the same, what it makes is looked for, and deregistered.
-        let above = registration.stray.as_ref().map_or(last, |stray| stray.above.min(last));
-        let stray = Some(Stray { above, until: order.now + LATE_CALLS });
+        let stray = Some(Stray { above: first_above(&registration, last), until: order.now + LATE_CALLS });
         let registration = Registration { stray, ..registration };
         match order.direction {
             Direction::Forward => self.begin(books, registration, order).await,
@@ -255,7 +270,8 @@ impl Executor<'_> {
         }
     }
 
-    /// The revisions that a call may have made: the one that its reply named, else what the family has by now.
+    /// The revisions that a call may have made: the one that its reply named, else what the family has got since the first
+    /// call was intended. When it was repeated, the family may have shown what the call before had made, or not.
     ///
     /// # Errors
     /// ECS's.
@@ -266,7 +282,7 @@ impl Executor<'_> {
     ) -> Result<Vec<TaskDefinitionArn>, ControllerError> {
         match &registration.heard {
             Some(heard) => Ok(vec![heard.clone()]),
-            None => observe::revisions_above(self.ecs, &registration.family, last).await,
+            None => observe::revisions_above(self.ecs, &registration.family, first_above(registration, last)).await,
         }
     }
 
@@ -337,11 +353,12 @@ impl Executor<'_> {
         made: &TaskDefinition,
         order: &Order<'_>,
     ) -> Result<Registered, ControllerError> {
-        let arn = made.arn.clone();
+        let (arn, first) = (made.arn.clone(), first_above(&registration, last));
+        let next_to = |stood: u32| arn.revision().get().checked_sub(1) == Some(stood);
         let state = match differences(order.document, made) {
             Err(reason) => RegistrationState::Quarantined { arn, reason },
             // What a service is brought back to has run before: somebody's newer revision is no reason not to.
-            Ok(()) if order.direction == Direction::Forward && arn.revision().get() != last + 1 => {
+            Ok(()) if order.direction == Direction::Forward && !next_to(last) && !next_to(first) => {
                 let message = format!(
                     "`{}` was made, but the family stood at {last} right before: somebody registered in between; no service moves to it",
                     arn.short()
@@ -440,6 +457,11 @@ pub(super) fn code_of(error: &EcsError) -> ReasonCode {
         EcsError::Refused { .. } => ReasonCode::Refused,
         EcsError::NoAnswer { .. } | EcsError::NotSent { .. } => ReasonCode::OutcomeUnknown,
     }
+}
+
+/// Above which number a revision may be of one of the calls: `last` is what the family had when the latest was intended.
+fn first_above(registration: &Registration, last: u32) -> u32 {
+    registration.stray.as_ref().map_or(last, |stray| stray.above.min(last))
 }
 
 /// The hash of a document, as it is kept.

@@ -86,6 +86,8 @@ scripts! {
     late_call_over_somebodys_deployment
     late_registration_after_a_repeat
     late_registration_after_all_was_deleted
+    late_registration_seen_before_a_repeat
+    late_registration_seen_between_two_looks
     late_setting_after_an_undo
     late_setting_over_somebodys_deployment
     max_affected
