@@ -7,6 +7,10 @@ use sha2::{Digest, Sha256};
 
 use super::observed::TaskDefinition;
 
+/// An object with exactly this member stands for a value that cannot be known, such as an intrinsic of a template:
+/// whatever reads it is unknown. Its text says why.
+pub const UNRESOLVED: &str = "plimsoll:unresolved";
+
 /// Members that DescribeTaskDefinition adds and RegisterTaskDefinition does not take
 /// (computed from botocore ecs/2014-11-13; registeredAt/By broke tools in 2021: aws/aws-cli#5882).
 pub const OUTPUT_ONLY: [&str; 9] = [

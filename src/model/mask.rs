@@ -7,6 +7,7 @@
 use serde_json::Value;
 
 use super::DiffEntry;
+use super::document::UNRESOLVED;
 
 /// What stands for a text that is not shown. Its length tells nothing.
 pub const MASKED: &str = "***";
@@ -197,8 +198,9 @@ fn mask(pointer: &str, value: &Value, reveal: &[&str]) -> Value {
 
 fn is_shown(pointer: &str, reveal: &[&str]) -> bool {
     let among = |patterns: &[&str], any: fn(&str) -> bool| patterns.iter().any(|it| matches(it, pointer, any));
-    // A member of an object that stands where ECS has a list is nothing that we know.
-    (among(SHOWN, is_in_a_list) || reveal.contains(&pointer)) && !among(NEVER, |_| true)
+    // A member of an object that stands where ECS has a list is nothing that we know, but why it cannot be known.
+    (among(SHOWN, |step| is_in_a_list(step) || step == UNRESOLVED) || reveal.contains(&pointer))
+        && !among(NEVER, |_| true)
 }
 
 /// Whether a step of a JSON Pointer is a place in a list; `-` is the one after the last (RFC 6901).
@@ -305,6 +307,8 @@ mod tests {
             json!([{ "name": "app", "links": { "command": MASKED } }, { "name": "app", "links": ["db:db"] }]),
             "nor is an object a list"
         );
+        let subnets = json!({ "awsvpcConfiguration": { "subnets": { UNRESOLVED: "Ref" } } });
+        assert_eq!(mask_value("/networkConfiguration", &subnets), subnets, "why a list cannot be known is shown");
     }
 
     /// Members under which nothing may ever be shown, wherever they stand.

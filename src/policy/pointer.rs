@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::expression::UNRESOLVED;
+use crate::model::document::UNRESOLVED;
 
 /// What is wrong with a pointer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -9,8 +9,8 @@ use super::source::{Source, is_terraform};
 use super::tree::unresolved;
 use super::{template, terraform};
 use crate::cli::error::Error;
+use crate::model::document::UNRESOLVED;
 use crate::model::spec::{API_VERSION, ResourceKind};
-use crate::policy::expression::UNRESOLVED;
 
 /// What can be given.
 const HELP: &str = "give task definitions as `aws ecs describe-task-definition` prints or `register-task-definition` takes them, a CloudFormation template, or what `terraform show -json` prints";

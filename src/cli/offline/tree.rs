@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::policy::expression::UNRESOLVED;
+use crate::model::document::UNRESOLVED;
 
 /// A value that was written somewhere.
 #[derive(Debug, Clone, PartialEq)]

@@ -37,4 +37,4 @@ pub use node::{Expression, Scope};
 pub use parser::{MAX_COMPREHENSIONS, MAX_DEPTH, MAX_LIST, MAX_SOURCE};
 pub use reads::ReadPath;
 pub use run::{Budget, POLICY_STEPS, Roots};
-pub use value::{UNRESOLVED, Val};
+pub use value::Val;

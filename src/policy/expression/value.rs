@@ -6,9 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Number, Value};
 
-/// An object with exactly this member stands for a value that cannot be known, such as an intrinsic of a template:
-/// whatever reads it is unknown.
-pub const UNRESOLVED: &str = "plimsoll:unresolved";
+use crate::model::document::UNRESOLVED;
 
 /// A value, borrowed for `'a` where it can be.
 #[derive(Debug, Clone)]
