@@ -438,9 +438,11 @@ fn identical(universe: &Universe, change: &Value) {
         return;
     }
     let runs = evidence::ran(&mut evidence::world(universe), resource);
-    // A tag that was moved after our deployment is not seen to have moved (README, Limits): then only the documents tell.
+    // A tag that was moved after our deployment is not seen to have moved, and a setting has no revision of its own to pin
+    // what a tag named before (README, Limits): then only the documents tell.
     let family = change["spec"]["from"].as_str().and_then(|arn| short(arn).split(':').next()).unwrap_or_default();
-    let pushed = universe.state().pushed.get(family).is_some_and(|at| *at >= begun.at);
+    let of_setting = change["spec"]["kind"] == "deployingSetting";
+    let pushed = universe.state().pushed.get(family).is_some_and(|at| of_setting || *at >= begun.at);
     let documents = |ran: &evidence::Ran| ran.iter().map(|(document, _)| document.clone()).collect::<BTreeSet<_>>();
     let same = if pushed { documents(&runs).is_subset(&documents(&begun.ran)) } else { runs.is_subset(&begun.ran) };
     let none = runs.is_empty() && evidence::service(&mut evidence::world(universe), resource)["desiredCount"] != 0;
