@@ -43,9 +43,7 @@ pub(super) async fn reconsider(
     let mut unclear = BTreeSet::new();
     for index in 0..books.campaigns.len() {
         let Some(mut campaign) = books.campaigns.get(index).cloned() else { continue };
-        if matches!(campaign.rollout.value.state, RolloutState::Proposed { .. }) {
-            continue;
-        }
+        let proposed = matches!(campaign.rollout.value.state, RolloutState::Proposed { .. });
         for change in &mut campaign.changes {
             if !may_be_dropped(&change.value) {
                 continue;
@@ -61,6 +59,10 @@ pub(super) async fn reconsider(
             let not_told = matches!(wish.outcome, PlanOutcome::Deferred | PlanOutcome::Unknown);
             if not_told {
                 unclear.insert(resource.clone());
+            }
+            // The next plan replaces it. A person may approve it before there is one.
+            if proposed {
+                continue;
             }
             let spec = &change.value.spec;
             let wanted = || wish.moves.iter().any(|(kind, fixes)| *kind == spec.kind && *fixes == spec.fixes);

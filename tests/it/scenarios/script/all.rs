@@ -44,6 +44,7 @@ scripts! {
     approval_of_a_proposal
     approval_of_each_wave
     approval_outside_the_window
+    approved_before_it_was_judged_again
     capacity_is_provisioned
     circuit_breaker_goes_back
     clobbered
