@@ -75,7 +75,7 @@ mutants! {
     /// A member that nobody planned to change is lost when a revision is registered.
     LosesAMember: 1, "in more than was planned";
     /// What was taken back is not deregistered.
-    LeavesRevisions: 46, "is left over";
+    LeavesRevisions: 80, "is left over";
     /// Which images ran is not looked at before going back.
     GoesBackByTags: 223, "is called taken back";
     /// A change is lost sight of as soon as ECS replaces tasks.
