@@ -370,6 +370,11 @@ impl Going<'_> {
         if !self.is_home(primary) && Some(&primary.task_definition) != to {
             return self.moved_on(primary);
         }
+        // A read that lags shows the service as it was before ours, which looks like being back.
+        let shows_ours = || self.record().is_some_and(|record| rolled_back(record).is_some());
+        if self.taking.intent + READ_LAG > self.input.now && !shows_ours() {
+            return self.wait(unknown_until(self.taking.intent + READ_LAG));
+        }
         // Where the tasks are counts, by the service's own account. Service deployments are asked only what ECS waits
         // for: ours says "rolled back", which here is what is wanted.
         let facts =

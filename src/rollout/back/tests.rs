@@ -98,6 +98,24 @@ fn the_previous_revision_is_restored_before_a_service_is_pointed_at_it() {
 }
 
 #[test]
+fn a_read_that_lags_is_no_proof_of_being_back() {
+    let home = || Some(revision(1));
+    let lagging = Scene::before();
+    let waits = "RollingBack Watching | - | OutcomeUnknown";
+    check_with(&revision_going(watching(INTENT + 5)), &lagging, home(), INTENT + 19, waits);
+    check_with(&setting_going(watching(INTENT + 5)), &lagging, home(), INTENT + 19, waits);
+    check_with(&revision_going(watching(INTENT + 5)), &lagging, home(), INTENT + 20, "RolledBack | - | TasksFail");
+    // ECS's own word that ours has ended is a read that does not lag behind it.
+    check_with(
+        &revision_going(watching(INTENT + 5)),
+        &Scene::taken_back(),
+        home(),
+        INTENT + 19,
+        "RolledBack | - | TasksFail",
+    );
+}
+
+#[test]
 fn nothing_is_ever_written_during_a_rollback() {
     for status in ["STOP_REQUESTED", "ROLLBACK_REQUESTED", "ROLLBACK_IN_PROGRESS"] {
         let scene = Scene::during().no_records().record(status, 2, INTENT + 1);
