@@ -99,7 +99,19 @@ impl Books {
         for registration in &mut self.registrations {
             stamp(&kept, registration, epoch).await?;
         }
-        Ok(())
+        // What the former holder takes a rollout's number from, and confirms it by.
+        self.record.epoch = epoch;
+        self.write_record().await
+    }
+
+    /// Whether a former holder has written an open record since this one took over.
+    #[must_use]
+    pub fn bears_another_epoch(&self) -> bool {
+        let other = |epoch: u64| epoch != self.epoch;
+        let campaign = |campaign: &Campaign| {
+            other(campaign.rollout.value.epoch) || campaign.changes.iter().any(|change| other(change.value.epoch))
+        };
+        self.campaigns.iter().any(campaign)
     }
 
     /// Writes a rollout, and its event if it entered another state.
@@ -193,6 +205,15 @@ impl Books {
             stored.push(Versioned { version: kept.replace(&change).await?, value: change });
         }
         let mut rollout = Versioned { version: kept.put(&rollout, None).await?, value: rollout };
+        self.record.created = self.record.rollouts;
+        if let Err(error) = self.write_record().await {
+            // Somebody else may hold the lease by now, and knows nothing of this one. Where it stays all the same, it
+            // is found by the next reading, and judged before anything of it begins.
+            if let Err(left) = kept.remove(&rollout.value).await {
+                tracing::warn!(target_id = %self.target, rollout = %rollout.value.name, error = %left, "a rollout that nobody begins was left");
+            }
+            return Err(error);
+        }
         let entry = Entry {
             subject: format!("Rollout/{}", rollout.value.name),
             at: now,

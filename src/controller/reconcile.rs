@@ -240,7 +240,6 @@ impl Controller {
             read => Ok(read?),
         };
         self.unjudged |= !matches!(configured, Ok(false));
-        let depth = if self.unjudged { Depth::Full } else { depth };
         self.gate.refresh(store.as_ref()).await?;
         // Kept from the pass before, unless that failed or the lease was somebody else's in between.
         let mut books = match self.books.take().filter(|books| books.epoch == epoch) {
@@ -251,12 +250,14 @@ impl Controller {
                 books
             }
         };
-        if self.stamped != Some(epoch) {
-            // Another controller may have written reports since.
+        if self.stamped != Some(epoch) || books.bears_another_epoch() {
+            // Another controller may have written reports since, and begun what nobody has judged by what is stored now.
             self.written = None;
+            self.unjudged = true;
             books.stamp().await?;
             self.stamped = Some(epoch);
         }
+        let depth = if self.unjudged { Depth::Full } else { depth };
         let mut executor = Executor {
             ecs: ecs.as_ref(),
             alarms: alarms.as_ref(),

@@ -17,6 +17,13 @@ use crate::ports::store::{Expect, Key};
 pub struct TargetRecord {
     /// How many rollouts it has had: what names are numbered from.
     pub rollouts: u64,
+    /// How many of them are there: written after a rollout, on the version that its number was taken at, so that who has
+    /// lost the lease meanwhile learns of it before it moves anything.
+    #[serde(default)]
+    pub created: u64,
+    /// The lease epoch in which it was last written or taken over.
+    #[serde(default)]
+    pub epoch: u64,
     /// When a full pass last ended.
     #[serde(default)]
     pub observed_at: Option<Timestamp>,
