@@ -9,7 +9,7 @@ use super::execute::{Executor, direction, previous};
 use super::gate::Direction;
 use crate::model::change::{ChangeKind, Documents};
 use crate::model::spec::HealthSpec;
-use crate::model::{Observed, Reason, ReasonCode, Resource, Timestamp};
+use crate::model::{Observed, Reason, ReasonCode, Resource, Timestamp, wire};
 use crate::policy::{ScopeKey, ScopeKeys, ScopeTags};
 use crate::records::campaign::Campaign;
 use crate::rollout::bake::{self, Watch};
@@ -89,7 +89,13 @@ fn scope_keys(executor: &Executor<'_>, change: &Change, facts: &Facts) -> ScopeK
             None if of_service => ScopeKey::Unknown,
             None => ScopeKey::Absent,
         },
-        tags: service.map_or_else(ScopeTags::default, |service| ScopeTags::Known(service.tags.clone())),
+        tags: match (service, facts.cluster.known()) {
+            (Some(service), _) => ScopeTags::Known(service.tags.clone()),
+            (None, Some(cluster)) if !of_service => {
+                wire::cluster(cluster).map_or_else(|_| ScopeTags::default(), |cluster| ScopeTags::Known(cluster.tags))
+            }
+            (None, _) => ScopeTags::default(),
+        },
     }
 }
 
