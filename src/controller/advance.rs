@@ -198,9 +198,12 @@ impl Executor<'_> {
         rollout.state = decision.state;
         rollout.waiting = decision.reason;
         if differs {
-            let taken_back = matches!(before, RolloutState::RollingBack { .. });
-            let stopped = matches!(&campaign.rollout.value.state, RolloutState::Paused { reason, .. } if reason.code == ReasonCode::ChangeFailed);
-            if stopped || taken_back && campaign.rollout.value.state.is_final() {
+            let goes_back = |state: &RolloutState| matches!(state, RolloutState::RollingBack { .. });
+            let state = &campaign.rollout.value.state;
+            let taken_back = goes_back(&before) && state.is_final() || !goes_back(&before) && goes_back(state);
+            let stopped =
+                matches!(state, RolloutState::Paused { reason, .. } if reason.code == ReasonCode::ChangeFailed);
+            if stopped || taken_back {
                 // First: a crash in between must not let the next plan begin it under another name.
                 books.stop_fixes(&campaign.rollout.value);
                 books.write_record().await?;
@@ -286,7 +289,7 @@ impl Executor<'_> {
             // What has touched its resource finishes; what has not waits while the rollout is stopped, while its fix is
             // held off, and until it was judged by what is stored now.
             let stopped = campaign::stopped(&campaign.rollout.value).cloned();
-            let held = || books.held(&change.value, now);
+            let held = || books.held(&change.value, now).or_else(|| books.stopped_elsewhere(&change.value));
             let stopped = stopped.or_else(held).or_else(|| self.not_judged(&change.value.spec.resource));
             let stopped = stopped.filter(|_| !change.value.state.phase().is_in_flight());
             let forward = self

@@ -369,6 +369,17 @@ impl Books {
         Some(hold.reason.clone()).filter(|_| change.goes_forward())
     }
 
+    /// Why a change may not begin: one of its fixes has stopped in another rollout, and waits for a person there.
+    #[must_use]
+    pub fn stopped_elsewhere(&self, change: &Change) -> Option<Reason> {
+        let stopped = change.spec.fixes.iter().filter_map(|fix| self.record.stopped_fixes.get(fix));
+        let rollout = stopped.into_iter().find(|rollout| **rollout != change.spec.rollout)?;
+        let message = format!(
+            "rollout `{rollout}` of the same fix stopped; `plimsoll rollout status {rollout}` says why and what to do"
+        );
+        Some(Reason::of(ReasonCode::FixStopped, message))
+    }
+
     /// Adds a hold. Holding twice is holding once.
     ///
     /// # Errors

@@ -125,6 +125,7 @@ scripts! {
     setting_tags
     setting_that_deploys
     steady_for
+    stopped_is_stopped_elsewhere_too
     tags_of_which_half_was_set
     tasks_protected_from_scale_in
     undo_after_somebody_deployed
