@@ -296,7 +296,9 @@ fn of_service<'a>(campaign: &'a Campaign, service: &'a ServiceArn) -> impl Itera
 pub(super) fn landed(campaign: &Campaign, request: &Request) -> bool {
     match request {
         Request::Undo { service: Some(service) } => {
-            of_service(campaign, service).all(|phase| phase == Phase::RolledBack)
+            // What had not begun of it is dropped.
+            let mut phases = of_service(campaign, service).filter(|phase| *phase != Phase::Deferred).peekable();
+            phases.peek().is_some() && phases.all(|phase| phase == Phase::RolledBack)
         }
         Request::Undo { service: None } if campaign.changes.iter().any(|change| change.value.moved_on()) => false,
         Request::Approve { .. } if waits_for_approval(&campaign.rollout.value) => true,

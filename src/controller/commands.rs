@@ -135,7 +135,10 @@ impl Executor<'_> {
             books.record.stopped_fixes.retain(|_, rollout| rollout != name);
         }
         if let Request::Retry = request {
-            books.release(|hold| hold.rollout.as_deref() == Some(name), now, by).await?;
+            // What a person has undone of it stays undone.
+            let failed =
+                |hold: &Hold| hold.rollout.as_deref() == Some(name) && hold.reason.code != ReasonCode::UndoneByPerson;
+            books.release(failed, now, by).await?;
         }
         // Holds first: a crash in between must not let the fix come back.
         for change in changes.iter().filter(|change| matches!(change.state, State::RollingBack { .. })) {
@@ -148,6 +151,14 @@ impl Executor<'_> {
         {
             for change in &changes {
                 books.hold(change, cause, now).await?;
+            }
+        }
+        // What had not begun of a service is as unwanted there as what had.
+        for change in &changes {
+            if let (Request::Undo { service: Some(_) }, State::Deferred { reason, .. }) = (request, &change.state)
+                && reason.code == ReasonCode::UndoneByPerson
+            {
+                books.hold(change, reason, now).await?;
             }
         }
         if matches!(request, Request::Abort) {
