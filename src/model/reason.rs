@@ -141,7 +141,7 @@ reasons! {
     /// A registered revision is not what was asked for.
     RegisteredDiffers => "look at both revisions; nothing was moved, and ours is deregistered",
     /// The family got a revision in between.
-    FamilyMoved => "nothing: it is planned anew from what is newest",
+    FamilyMoved => "`rollout retry NAME` has it planned anew from what is newest",
     /// ECS refused the call.
     Refused => "see ECS's own words; when the cause is gone, `hold release SERVICE`",
     /// The outcome of a call is not known yet.
