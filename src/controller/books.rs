@@ -207,9 +207,9 @@ impl Books {
         let mut rollout = Versioned { version: kept.put(&rollout, None).await?, value: rollout };
         self.record.created = self.record.rollouts;
         if let Err(error) = self.write_record().await {
-            // Somebody else may hold the lease by now, and knows nothing of this one. Where it stays all the same, it
-            // is found by the next reading, and judged before anything of it begins.
-            if let Err(left) = kept.remove(&rollout.value).await {
+            // Somebody else may hold the lease by now, and knows nothing of this one. Or has read it and taken it over:
+            // then it is theirs, and stays. Where it is left, the next reading finds it, judged before it begins.
+            if let Err(left) = kept.remove(&rollout).await {
                 tracing::warn!(target_id = %self.target, rollout = %rollout.value.name, error = %left, "a rollout that nobody begins was left");
             }
             return Err(error);
@@ -264,10 +264,12 @@ impl Books {
     /// # Errors
     /// The store's.
     pub async fn remove_registration(&mut self, registration: &Registration) -> Result<(), ControllerError> {
-        self.kept().remove(registration).await?;
         let key = registration.sort_key();
-        self.registrations.retain(|known| known.value.sort_key() != key);
-        Ok(())
+        let Some(place) = self.registrations.iter().position(|known| known.value.sort_key() == key) else {
+            return Ok(());
+        };
+        let known = self.registrations.remove(place);
+        Ok(self.kept().remove(&known).await?)
     }
 
     /// The registration that a change needs, if it has been begun.
@@ -418,7 +420,7 @@ impl Books {
             std::mem::take(&mut self.holds).into_iter().partition(|hold| which(&hold.value));
         self.holds = kept;
         for hold in &gone {
-            self.kept().remove(&hold.value).await?;
+            self.kept().remove(hold).await?;
             let entry = Entry {
                 subject: format!("Hold/{}", hold.value.resource.short()),
                 at: now,

@@ -115,13 +115,16 @@ impl<'a> Campaigns<'a> {
         typed::put(self.store, &Key::new(self.partition(), record.sort_key()), record, Expect::Any).await
     }
 
-    /// Removes a record.
+    /// Removes a record, as it was read.
     ///
     /// # Errors
-    /// The store's.
-    pub async fn remove<T: CampaignRecord>(&self, record: &T) -> Result<(), RecordError> {
-        let key = Key::new(self.partition(), record.sort_key());
-        self.store.delete(&key, Expect::Any).await.map_err(typed::failed(format!("removing `{}`", key.sort)))
+    /// A conflict where somebody else wrote it since, or removed it: then it is theirs.
+    pub async fn remove<T: CampaignRecord>(&self, record: &Versioned<T>) -> Result<(), RecordError> {
+        let key = Key::new(self.partition(), record.value.sort_key());
+        self.store
+            .delete(&key, Expect::Version(record.version))
+            .await
+            .map_err(typed::failed(format!("removing `{}`", key.sort)))
     }
 
     /// All rollouts, by name.

@@ -7,10 +7,11 @@ use futures::future::BoxFuture;
 use plimsoll::controller::reconcile::Depth;
 use plimsoll::controller::{Controller, Parts, Settings};
 use plimsoll::embedded::EmbeddedStore;
-use plimsoll::model::{ServiceArn, TargetId, Timestamp};
+use plimsoll::model::{Hold, ServiceArn, TargetId, Timestamp};
 use plimsoll::ports::ecs::Operation;
 use plimsoll::ports::store::{Expect, Item, Key, Page, Store};
 use plimsoll::ports::{Clock, StoreError};
+use plimsoll::records::Versioned;
 use plimsoll::records::campaign::Campaigns;
 use plimsoll::rollout::RolloutState;
 use plimsoll::rollout::command::Request;
@@ -393,4 +394,23 @@ async fn what_an_ended_rollout_never_began_waits_for_it_no_more() {
     assert!(changes.iter().all(|(_, phase)| ["Succeeded", "Deferred"].contains(&phase.as_str())), "{changes:?}");
     let (rollout, changes) = story.phases("default-2").await;
     assert_eq!((rollout.as_str(), changes.len()), ("Succeeded", 3));
+}
+
+/// A rollout that its maker takes away again, because it lost the lease, may have been taken over by then.
+#[tokio::test]
+async fn what_somebody_has_written_since_is_not_removed() {
+    let (store, target) = (EmbeddedStore::in_memory().unwrap(), target());
+    let campaigns = Campaigns::of(&store, &target);
+    let value: Hold = serde_json::from_value(json!({
+        "resource": "arn:aws:ecs:eu-west-1:123456789012:service/prod/web", "fix": "f", "policy": "p",
+        "reason": { "code": "TasksFail", "message": "tasks fail", "until": null }, "rollout": null,
+        "createdAt": "2026-01-05T09:00:00Z", "until": null,
+    }))
+    .unwrap();
+    let made = Versioned { version: campaigns.put(&value, None).await.unwrap(), value: value.clone() };
+    let taken_over = Versioned { version: campaigns.put(&value, Some(made.version)).await.unwrap(), value };
+    campaigns.remove(&made).await.unwrap_err();
+    assert_eq!(campaigns.holds().await.unwrap().len(), 1);
+    campaigns.remove(&taken_over).await.unwrap();
+    assert_eq!(campaigns.holds().await.unwrap().len(), 0);
 }
