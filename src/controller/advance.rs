@@ -7,6 +7,7 @@ use super::books::Books;
 use super::error::ControllerError;
 use super::execute::{Executor, direction, previous};
 use super::gate::Direction;
+use super::recorded::say_what_it_goes_back_to;
 use crate::model::change::{ChangeKind, Documents};
 use crate::model::spec::HealthSpec;
 use crate::model::{Observed, Reason, ReasonCode, Resource, Timestamp, wire};
@@ -34,7 +35,7 @@ pub fn taken(open: &[Campaign], ended: &[Arc<Campaign>], now: Timestamp) -> BTre
         let proposed = matches!(rollout.state, RolloutState::Proposed { .. });
         for change in campaign.changes.iter().filter(|_| !proposed) {
             let change = &change.value;
-            if change.state.phase().is_final() && !just_ended(change, now) {
+            if change.state.phase().is_final() && moved_until(change, now).is_none() {
                 continue;
             }
             let waiting = change.waiting.as_ref().or(rollout.waiting.as_ref());
@@ -58,7 +59,7 @@ pub fn taken(open: &[Campaign], ended: &[Arc<Campaign>], now: Timestamp) -> BTre
         }
     }
     for change in ended.iter().flat_map(|campaign| &campaign.changes).map(|change| &change.value) {
-        if just_ended(change, now) {
+        if moved_until(change, now).is_some() {
             let message = format!("rollout `{}` moved it a moment ago; reads may lag", change.spec.rollout);
             taken.entry(change.spec.resource.clone()).or_insert_with(|| Reason::of(ReasonCode::OtherRollout, message));
         }
@@ -66,12 +67,13 @@ pub fn taken(open: &[Campaign], ended: &[Arc<Campaign>], now: Timestamp) -> BTre
     taken
 }
 
-fn just_ended(change: &Change, now: Timestamp) -> bool {
+/// Until when reads may show what a change that has ended moved as it was before; none where they have caught up.
+pub(super) fn moved_until(change: &Change, now: Timestamp) -> Option<Timestamp> {
     let moved = matches!(
         change.state,
         State::Succeeded { .. } | State::Unverified { .. } | State::RolledBack { .. } | State::Overtaken { .. }
     );
-    moved && change.history.last().is_some_and(|entry| entry.at + READ_LAG > now)
+    change.entered().map(|at| at + READ_LAG).filter(|until| moved && *until > now)
 }
 
 /// What Freezes see of a change's resource. Tags and launch types are those that the last observation showed.
@@ -309,7 +311,8 @@ impl Executor<'_> {
                 returned: returned.as_deref(),
                 now,
             };
-            let step = change::step(&change.value, &input);
+            let mut step = change::step(&change.value, &input);
+            say_what_it_goes_back_to(&change.value, &mut step);
             // Only by a deployment: where ECS goes back by itself, it brings the old digests.
             let goes_back = direction(&change.value) == Direction::Back
                 && matches!(step.action, Some(Action::MoveTo(_) | Action::RestorePrevious));
@@ -342,6 +345,9 @@ impl Executor<'_> {
             debug_assert!(direction(&intended) == Direction::Back || !intended.state.phase().is_final());
             let effect = self.perform(books, &intended, &action, &facts, &keys).await?;
             let go_on = effect.go_on;
+            if !effect.made {
+                change.value.told = change.value.told.saturating_sub(1);
+            }
             if !effect.heard {
                 late::not_heard_of(&mut change.value, self.now());
             }

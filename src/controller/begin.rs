@@ -3,11 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use super::books::Books;
 use super::error::ControllerError;
 use crate::model::change::Documents as DocumentHashes;
 use crate::model::mask::mask_diff;
-use crate::model::{Reason, ReasonCode, Resource, TargetId, Timestamp};
+use crate::model::spec::{Approval, ImagePolicy};
+use crate::model::{DiffEntry, DiffOp, DocumentKind, Reason, ReasonCode, Resource, TargetId, Timestamp};
 use crate::plan::images::{tagged, untagged};
 use crate::plan::report::WantedDocuments;
 use crate::plan::{Plan, PlanOutcome, PlannedCampaign, PlannedChange};
@@ -77,8 +80,10 @@ pub(super) async fn reconsider(
             };
             // It was enforced when it was planned. Approval is of the edit, so what a person has approved goes on.
             let unapproved = wish.proposed && campaign.rollout.value.approved_waves == 0;
-            let still = still && !unapproved;
-            if let (State::Pending, Some(wanted)) = (&change.value.state, wish.changes.iter().find(same)) {
+            let planned = wish.changes.iter().find(same);
+            let other = planned.filter(|planned| !may_be_put_onto(&campaign.rollout.value, spec, planned)).is_some();
+            let still = still && !unapproved && !other;
+            if let (State::Pending, Some(wanted), true) = (&change.value.state, planned, still) {
                 let documents = keep_documents(store, target, std::slice::from_ref(wanted)).await?;
                 put_onto(books, change, wanted, documents.into_iter().next().flatten(), now).await?;
             }
@@ -88,6 +93,9 @@ pub(super) async fn reconsider(
             let name = change.value.spec.resource.short();
             let message = match wish.outcome {
                 _ if unapproved => format!("what `{name}` needs is only proposed by now: it waits for approval"),
+                _ if other => {
+                    format!("what would be edited in `{name}` is not what was approved any more: it is planned anew")
+                }
                 PlanOutcome::Change => format!("what `{name}` needs has changed since the plan: it is planned anew"),
                 PlanOutcome::Blocked => {
                     let why = wish.reason.as_ref().map_or("no reason given", |reason| reason.message.as_str());
@@ -126,6 +134,10 @@ pub(super) async fn begin_campaigns(
     for campaign in &campaigns {
         if let Some(open) = books.campaigns.iter().find(|open| goes_with(campaign, &open.rollout.value)) {
             say_who_is_first(plan, campaign, open);
+            continue;
+        }
+        if let Some(reason) = waits_for_reads(books, plan, &campaign.strategy_name, now) {
+            say_why(plan, &campaign.changes, &reason);
             continue;
         }
         let origin = Origin { plan: &plan.id, services: plan.services.len(), asked: None };
@@ -178,6 +190,25 @@ fn goes_with(campaign: &PlannedCampaign, rollout: &Rollout) -> bool {
         && proposed == campaign.proposed.as_ref().map(|reason| reason.code)
 }
 
+/// Why a campaign does not begin yet: something that goes with it was moved a moment ago, and how it is now cannot be read
+/// yet. Without it, it would be a rollout of whatever had been moved a little earlier.
+fn waits_for_reads(books: &Books, plan: &Plan, strategy: &str, now: Timestamp) -> Option<Reason> {
+    let (resource, until) =
+        plan.in_hand(strategy).find_map(|resource| Some((resource, books.reads_lag(resource, now)?)))?;
+    let message = format!("`{}`, which goes with it, was moved a moment ago: reads may lag", resource.short());
+    Some(Reason::of(ReasonCode::OtherRollout, message).until(until))
+}
+
+/// What changes wait for, on every resource of theirs that has nothing else to say.
+fn say_why(plan: &mut Plan, changes: &[PlannedChange], reason: &Reason) {
+    let waiting: BTreeSet<&str> = changes.iter().map(|change| change.resource.as_str()).collect();
+    for planned in plan.services.iter_mut().chain(&mut plan.clusters) {
+        if planned.reason.is_none() && waiting.contains(planned.resource.as_ref()) {
+            Arc::make_mut(planned).reason = Some(reason.clone());
+        }
+    }
+}
+
 /// What has to wait for an open rollout says so.
 fn say_who_is_first(plan: &mut Plan, campaign: &PlannedCampaign, open: &Campaign) {
     let rollout = &open.rollout.value;
@@ -187,17 +218,13 @@ fn say_who_is_first(plan: &mut Plan, campaign: &PlannedCampaign, open: &Campaign
         changes.any(|change| &change.spec.resource == resource && !change.state.phase().is_final())
     };
     let changes = campaign.changes.iter().filter(|change| !has(&change.resource));
-    let waiting: BTreeSet<&str> = changes.map(|change| change.resource.as_str()).collect();
-    for planned in plan.services.iter_mut().chain(&mut plan.clusters) {
-        if planned.reason.is_none() && waiting.contains(planned.resource.as_ref()) {
-            let message = format!(
-                "rollout `{}` of the same strategy is {}: this is planned when it has ended",
-                rollout.name,
-                rollout.state.phase()
-            );
-            Arc::make_mut(planned).reason = Some(Reason::of(ReasonCode::OtherRollout, message));
-        }
-    }
+    let changes: Vec<PlannedChange> = changes.cloned().collect();
+    let message = format!(
+        "rollout `{}` of the same strategy is {}: this is planned when it has ended",
+        rollout.name,
+        rollout.state.phase()
+    );
+    say_why(plan, &changes, &Reason::of(ReasonCode::OtherRollout, message));
 }
 
 /// Both documents of every revision change are kept before anything is replaced.
@@ -355,13 +382,38 @@ async fn put_onto(
 
 /// Whether both make the same edits to the same resources, whatever those run by now.
 fn same_changes(planned: &PlannedCampaign, open: &Campaign) -> bool {
-    let one: BTreeMap<_, _> =
-        planned.changes.iter().map(|change| ((&change.resource, change.kind), &change.fixes)).collect();
+    let images = open.rollout.value.spec.strategy.images;
+    let one: BTreeMap<_, _> = planned
+        .changes
+        .iter()
+        .map(|change| ((&change.resource, change.kind), (&change.fixes, edits(&mask_diff(&change.diff), images))))
+        .collect();
     let other: BTreeMap<_, _> = open
         .changes
         .iter()
         .map(|change| &change.value.spec)
-        .map(|spec| ((&spec.resource, spec.kind), &spec.fixes))
+        .map(|spec| ((&spec.resource, spec.kind), (&spec.fixes, edits(&spec.diff, images))))
         .collect();
     one == other
+}
+
+/// Whether a change may be made on what its resource is by now. What a person has approved, or asked for as a plan says it,
+/// are its edits: a team that deploys the same violation in one more container has made it another one.
+fn may_be_put_onto(rollout: &Rollout, spec: &ChangeSpec, planned: &PlannedChange) -> bool {
+    let approved = match rollout.spec.strategy.approval {
+        Approval::EachWave => rollout.approved_waves > spec.wave,
+        Approval::None | Approval::Before => rollout.approved_waves > 0,
+    };
+    let images = rollout.spec.strategy.images;
+    let bound = approved || rollout.spec.asked.is_some();
+    !bound || edits(&mask_diff(&planned.diff), images) == edits(&spec.diff, images)
+}
+
+/// What is edited, and into what. Which digest is pinned follows from what is deployed, and is no edit of anybody's.
+fn edits(diff: &[DiffEntry], images: ImagePolicy) -> Vec<(DocumentKind, DiffOp, String, Option<Value>)> {
+    let is_pin = |entry: &&DiffEntry| images == ImagePolicy::Pin && entry.path.ends_with("/image");
+    diff.iter()
+        .filter(|entry| !is_pin(entry))
+        .map(|entry| (entry.document, entry.op, entry.path.clone(), entry.to.clone()))
+        .collect()
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::ControllerError;
-use crate::model::{Hold, Reason, ReasonCode, Resource, TargetId, TaskDefinitionArn, Timestamp};
+use crate::model::{Hold, Reason, ReasonCode, Resource, TargetId, TaskDefinitionArn, Timestamp, counted};
 use crate::plan::ownership::{Landing, Landings};
 use crate::ports::Store;
 use crate::records::campaign::{Campaign, CampaignRecord, Campaigns};
@@ -126,8 +126,12 @@ impl Books {
         by: &str,
     ) -> Result<(), ControllerError> {
         rollout.value.epoch = self.epoch;
+        let moved = before.phase() != rollout.value.state.phase() || before.wave() != rollout.value.state.wave();
+        if moved {
+            rollout.value.entered_at = Some(now);
+        }
         rollout.version = self.kept().put(&rollout.value, Some(rollout.version)).await?;
-        if before.phase() != rollout.value.state.phase() || before.wave() != rollout.value.state.wave() {
+        if moved {
             let wave = rollout
                 .value
                 .state
@@ -219,9 +223,9 @@ impl Books {
             at: now,
             what: rollout.value.state.phase().to_owned(),
             message: format!(
-                "{} changes in {} waves, from plan {}",
-                stored.len(),
-                rollout.value.spec.waves.len(),
+                "{} in {}, from plan {}",
+                counted(stored.len(), "change"),
+                counted(rollout.value.spec.waves.len(), "wave"),
                 rollout.value.spec.plan
             ),
             reason: rollout.value.waiting.clone(),
@@ -549,6 +553,13 @@ impl Books {
     #[must_use]
     pub fn taken(&self, now: Timestamp) -> BTreeMap<Resource, Reason> {
         super::advance::taken(&self.campaigns, &self.ended, now)
+    }
+
+    /// Until when reads of a resource may lag what a change of ours has just done with it.
+    #[must_use]
+    pub fn reads_lag(&self, resource: &Resource, now: Timestamp) -> Option<Timestamp> {
+        let of_it = self.changes().filter(|change| change.spec.resource == *resource);
+        of_it.filter_map(|change| super::advance::moved_until(change, now)).max()
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::books::Books;
 use super::error::ControllerError;
 use super::execute::Executor;
-use crate::model::{Hold, ReasonCode, ServiceArn, Timestamp};
+use crate::model::{Hold, ReasonCode, ServiceArn, Timestamp, counted};
 use crate::records::campaign::Campaign;
 use crate::records::command::{Answer, Ask, Command, Commands};
 use crate::rollout::command::{Request, carry_out};
@@ -83,7 +83,7 @@ impl Executor<'_> {
                 books.write_record().await?;
                 let released = books.release(|hold| &hold.resource == resource, now, &command.by).await?;
                 Ok(if released > 0 {
-                    Ok(format!("released {released} holds of `{}`", resource.short()))
+                    Ok(format!("released {} of `{}`", counted(released, "hold"), resource.short()))
                 } else {
                     Err(format!("nothing is held off `{}`", resource.short()))
                 })
@@ -108,10 +108,10 @@ impl Executor<'_> {
             let campaign = books.ended.remove(place);
             books.campaigns.push(Arc::unwrap_or_clone(campaign));
         }
-        let Some(place) = books.campaigns.iter().position(of_name) else {
+        let found = books.campaigns.iter().enumerate().find(|(_, campaign)| of_name(campaign));
+        let Some((place, mut campaign)) = found.map(|(place, campaign)| (place, campaign.clone())) else {
             return Ok(Err(format!("there is no rollout `{name}` in {}", self.target)));
         };
-        let Some(mut campaign) = books.campaigns.get(place).cloned() else { return Ok(Err(String::new())) };
         if let (Request::Retry, true) = (request, campaign.rollout.value.state.is_final()) {
             return self.retry_ended(books, &campaign, by, now).await.map(Ok);
         }
@@ -203,8 +203,9 @@ impl Executor<'_> {
         books.record.stopped_fixes.retain(|fix, _| !rollout.spec.fixes.contains(fix));
         books.write_record().await?;
         Ok(format!(
-            "the fixes of rollout `{}` may go on: {released} holds released; the next pass plans them anew",
-            rollout.name
+            "the fixes of rollout `{}` may go on: {} released; the next pass plans them anew",
+            rollout.name,
+            counted(released, "hold")
         ))
     }
 }

@@ -57,19 +57,26 @@ pub struct Effect {
     pub go_on: bool,
     /// Whether it is known what became of the call.
     pub heard: bool,
+    /// Whether it was made at all.
+    pub made: bool,
 }
 
 impl Effect {
     const fn wait(state: State, reason: Reason) -> Self {
-        Self { state, reason: Some(reason), go_on: false, heard: true }
+        Self { state, reason: Some(reason), go_on: false, heard: true, made: true }
+    }
+
+    /// The call is known not to have been made.
+    fn not_made(change: &Change, now: Timestamp, reason: Reason) -> Self {
+        Self { made: false, ..Self::wait(before_call(change, now), reason) }
     }
 
     const fn stay(state: State) -> Self {
-        Self { state, reason: None, go_on: false, heard: true }
+        Self { state, reason: None, go_on: false, heard: true, made: true }
     }
 
     const fn on(state: State) -> Self {
-        Self { state, reason: None, go_on: true, heard: true }
+        Self { state, reason: None, go_on: true, heard: true, made: true }
     }
 }
 
@@ -148,7 +155,7 @@ impl Executor<'_> {
             }
             Action::Stop(arn) => {
                 if let Some(reason) = self.closed(Operation::StopServiceDeployment, keys, direction(change)).await? {
-                    return Ok(Effect::wait(before_call(change, now), reason));
+                    return Ok(Effect::not_made(change, now, reason));
                 }
                 let input = json!({ "serviceDeploymentArn": arn, "stopType": "ROLLBACK" });
                 match self.ecs.call(Operation::StopServiceDeployment, input).await {
@@ -229,7 +236,11 @@ impl Executor<'_> {
             // After the first call half of it is made: that is ours to finish, or to take back, and nothing to forget.
             let half = number > 0;
             if let Some(reason) = self.closed(operation, keys, direction(change)).await? {
-                return Ok(Effect::wait(if half { change.state.clone() } else { before_call(change, now) }, reason));
+                return Ok(if half {
+                    Effect::wait(change.state.clone(), reason)
+                } else {
+                    Effect::not_made(change, now, reason)
+                });
             }
             if let Err(error) = self.ecs.call(operation, input).await {
                 let effect = self.failed(change, &error, now);
@@ -250,7 +261,7 @@ impl Executor<'_> {
     ) -> Result<Effect, ControllerError> {
         let now = self.now();
         if let Some(reason) = self.closed(operation, keys, direction(change)).await? {
-            return Ok(Effect::wait(before_call(change, now), reason));
+            return Ok(Effect::not_made(change, now, reason));
         }
         let mut input = Map::from_iter([("cluster".to_owned(), json!(change.spec.cluster))]);
         if of == "service" {
@@ -287,7 +298,7 @@ impl Executor<'_> {
     ) -> Result<Effect, ControllerError> {
         let now = self.now();
         if let Some(reason) = self.closed(Operation::UpdateService, keys, direction(change)).await? {
-            return Ok(Effect::wait(before_call(change, now), reason));
+            return Ok(Effect::not_made(change, now, reason));
         }
         let mut input = Map::from_iter([
             ("cluster".to_owned(), json!(change.spec.cluster)),
@@ -346,7 +357,7 @@ impl Executor<'_> {
         match (error.outcome(), error.retry()) {
             // Nobody can tell: the intent stays, and the next step looks.
             (Outcome::Unknown, _) => Effect { heard: false, ..Effect::wait(change.state.clone(), reason) },
-            (Outcome::NotApplied, Retry::Soon | Retry::Wait) => Effect::wait(before_call(change, now), reason),
+            (Outcome::NotApplied, Retry::Soon | Retry::Wait) => Effect::not_made(change, now, reason),
             (Outcome::NotApplied, Retry::Stop) if is_gone(error) => Effect::wait(State::Gone { at: now }, reason),
             (Outcome::NotApplied, Retry::Stop) => match &change.state {
                 State::RollingBack { cause, deployment, intent, back: Back::Stopping { .. } } => {
@@ -377,7 +388,7 @@ impl Executor<'_> {
                 Ok(Some(Effect::on(before_call(change, now))))
             }
             Observed::Unknown { why, .. } => {
-                Ok(Some(Effect::wait(before_call(change, now), Reason::of(ReasonCode::NotObserved, why))))
+                Ok(Some(Effect::not_made(change, now, Reason::of(ReasonCode::NotObserved, why))))
             }
         }
     }
@@ -445,7 +456,7 @@ fn accepted_and_not_shown(change: &Change, name: &str, shown: &Value, now: Times
     match &change.state {
         State::Updating { intent, .. } if made => {
             let step = change::fail(None, *intent, reason);
-            Effect { state: step.state, reason: step.reason, go_on: true, heard: true }
+            Effect { state: step.state, reason: step.reason, go_on: true, heard: true, made: true }
         }
         State::RollingBack { .. } if made => not_taken_back(change, reason, now),
         state => Effect::wait(state.clone(), reason),

@@ -95,7 +95,7 @@ impl Gate {
             // Last, with nothing to wait for between this and the call.
             if self.keeper.remaining(clock) < self.call_timeout + MARGIN {
                 let message = "too little of the lease is left to make a call".to_owned();
-                return Ok(Some(Reason::of(ReasonCode::OtherRollout, message)));
+                return Ok(Some(Reason::of(ReasonCode::LeaseEnding, message)));
             }
             return Ok(self.frozen(keys, clock, direction));
         }

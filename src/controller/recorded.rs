@@ -7,8 +7,25 @@ use super::execute::Executor;
 use crate::plan::images::with_digests;
 use crate::records::Versioned;
 use crate::records::documents::Documents;
+use crate::rollout::change::{Action, Step};
 use crate::rollout::landing::Facts;
 use crate::rollout::{Change, State, images};
+
+/// Where a change goes back to another revision than the one it came from, says so and why: that one is no longer ACTIVE.
+pub(super) fn say_what_it_goes_back_to(change: &Change, step: &mut Step) {
+    let (Some(Action::MoveTo(to)), State::RollingBack { cause, .. }, Some(from)) =
+        (&step.action, &mut step.state, &change.spec.from)
+    else {
+        return;
+    };
+    let with_digests = change.spec.documents.as_ref().is_some_and(|documents| documents.recorded);
+    let told = format!("what `{}` was made of", from.short());
+    if to == from || with_digests || cause.message.contains(&told) {
+        return;
+    }
+    let (was, name, made) = (&cause.message, from.short(), to.short());
+    cause.message = format!("{was}; `{name}` is not ACTIVE any more, so {told} was registered again, as `{made}`");
+}
 
 impl Executor<'_> {
     /// Makes a change that is to go back by a deployment go back to its recorded document with the digests that ran, if a

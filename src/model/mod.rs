@@ -4,6 +4,7 @@ pub mod alarm;
 pub mod arn;
 pub mod change;
 pub mod condition;
+pub mod count;
 pub mod day;
 pub mod diff;
 pub mod document;
@@ -26,6 +27,7 @@ pub use arn::{
 };
 pub use change::{ChangeKind, Hold, PutBack, Registered, Resource};
 pub use condition::{Condition, ConditionStatus};
+pub use count::counted;
 pub use day::Day;
 pub use diff::{DiffEntry, DiffOp, DocumentKind};
 pub use finding::{Finding, Severity, Verdict};

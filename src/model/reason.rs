@@ -96,6 +96,8 @@ reasons! {
     Frozen => "`get freezes` says why; `unfreeze NAME` lifts it",
     /// A Waiver matches.
     Waived => "nothing: `get waivers` says whose it is and until when",
+    /// Too little of the controller's lease is left to make a call.
+    LeaseEnding => "nothing, if it passes: the lease is renewed, or another controller takes over; else see why the store is slow",
     /// Outside the windows of its strategy.
     OutsideWindow => "nothing: it goes on when the window opens; the strategy's `windows` say when",
     /// `maxInFlight` is used up.
@@ -141,7 +143,7 @@ reasons! {
     /// A registered revision is not what was asked for.
     RegisteredDiffers => "look at both revisions; nothing was moved, and ours is deregistered",
     /// The family got a revision in between.
-    FamilyMoved => "`rollout retry NAME` has it planned anew from what is newest",
+    FamilyMoved => "nothing: a later plan looks at the family again; see whoever registered in between",
     /// ECS refused the call.
     Refused => "see ECS's own words; when the cause is gone, `hold release SERVICE`",
     /// The outcome of a call is not known yet.

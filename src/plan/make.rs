@@ -270,7 +270,8 @@ fn wish(judged: &Judged, changes: Vec<PlannedChange>) -> Wish {
     let moves = judged.moves.iter().map(|change| (change.kind, change.fixes.clone())).collect();
     let proposed = judged.proposed.as_ref().is_some_and(|reason| reason.code == ReasonCode::ApprovalRequired);
     let stopped = judged.stopped.clone();
-    Wish { outcome: judged.planned.outcome, reason: judged.planned.reason.clone(), proposed, stopped, moves, changes }
+    let (strategy, reason) = (strategy_name(judged), judged.planned.reason.clone());
+    Wish { outcome: judged.planned.outcome, reason, proposed, strategy, stopped, moves, changes }
 }
 
 enum Changed<'a> {

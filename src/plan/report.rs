@@ -63,6 +63,8 @@ pub struct Wish {
     pub reason: Option<Reason>,
     /// Whether all of it is only proposed: nothing of it begins without a person's approval.
     pub proposed: bool,
+    /// The strategy that it would go by.
+    pub strategy: String,
     /// The fixes that it needs and that wait for a person: what a rollout that stopped has of them stays its own.
     pub stopped: Vec<String>,
     /// Each change it would take: its kind, and what it would bring.
@@ -332,10 +334,17 @@ impl Plan {
             outcome: planned.outcome,
             reason: planned.reason.clone(),
             proposed: false,
+            strategy: String::new(),
             stopped: Vec::new(),
             moves: Vec::new(),
             changes: Vec::new(),
         }))
+    }
+
+    /// Resources that would take something by a strategy, and are not in its campaign because rollouts have them in hand.
+    pub fn in_hand<'a>(&'a self, strategy: &'a str) -> impl Iterator<Item = &'a Resource> {
+        let of_it = move |(_, wish): &(&Resource, &Wish)| wish.strategy == strategy && !wish.changes.is_empty();
+        self.wishes.iter().filter(of_it).map(|(resource, _)| resource)
     }
 
     /// How many services come to which outcome.

@@ -8,6 +8,9 @@ use super::report::{PlannedChange, PlannedWave, Uncovered};
 use crate::model::change::WaveRecord;
 use crate::model::spec::{StrategySpec, WaveSize};
 
+/// The rule, for people to read.
+pub const ORDER: &str = "each fix is tried in the first wave, then the worst severity goes first, then by ARN";
+
 /// Orders `changes`, gives each its wave, and answers with the waves. `in_scope` says whether a wave's `where` matches
 /// a change; waves that would be empty are left out.
 pub fn assign(

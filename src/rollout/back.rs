@@ -3,6 +3,8 @@
 //! Knows nothing of freezes and windows but what its caller says: going back is exempt from all but a Freeze that
 //! includes it.
 
+use std::time::Duration;
+
 use super::adoption::{is_of, overwritten, sources};
 use super::change::{Action, Input, READ_LAG, Step, clobbering};
 use super::landing::{CLOCK_SLACK, Expected, Facts, KnownDeployment, Landing, ServiceDeployments};
@@ -12,7 +14,7 @@ use super::setting::{self, Standing};
 use super::state::{Back, Progress, State};
 use crate::model::ChangeKind;
 use crate::model::observed::{Deployment, Service, ServiceDeployment};
-use crate::model::{Observed, Reason, ReasonCode, ServiceDeploymentArn, TaskDefinitionArn, Timestamp};
+use crate::model::{Observed, Reason, ReasonCode, ServiceDeploymentArn, TaskDefinitionArn, Timestamp, counted};
 
 /// A change that is being taken back.
 #[derive(Debug, Clone, Copy)]
@@ -56,7 +58,22 @@ pub fn step(change: &Change, taking: &Taking<'_>, input: &Input<'_>) -> Step {
         Back::Deciding | Back::Replacing => going.decide(primary),
         Back::Stopping { arn, intent } => going.stopping(primary, arn, *intent),
         Back::Updating { to, before, intent } => going.updating(primary, to.as_ref(), before, *intent),
-        Back::Watching { to, progress } => going.watching(primary, to.as_ref(), *progress),
+        Back::Watching { to, progress, steady_since } => {
+            going.watching(primary, &Watched { to: to.as_ref(), progress: *progress, steady_since: *steady_since })
+        }
+    }
+}
+
+/// A move back that ECS has begun.
+struct Watched<'a> {
+    to: Option<&'a TaskDefinitionArn>,
+    progress: Progress,
+    steady_since: Option<Timestamp>,
+}
+
+impl Watched<'_> {
+    fn back(&self, progress: Progress, steady_since: Option<Timestamp>) -> Back {
+        Back::Watching { to: self.to.cloned(), progress, steady_since }
     }
 }
 
@@ -137,14 +154,14 @@ impl Going<'_> {
         } else {
             self.target().cloned()
         };
-        Step::to(self.at(Back::Watching { to, progress: Progress::start(self.input.now) }), None)
+        let progress = Progress::start(self.input.now);
+        Step::to(self.at(Back::Watching { to, progress, steady_since: None }), None)
     }
 
     /// The call had no visible effect: look again, unless that has gone on for too long.
-    fn again(&self, intent: Timestamp) -> Step {
-        let timeout = self.input.health.progress_timeout;
-        if self.change.entered().is_some_and(|entered| entered + timeout.0 <= intent) {
-            let message = format!("ECS was told again and again for {timeout} to go back, and nothing came of it");
+    fn again(&self) -> Step {
+        if self.change.told_in_vain(self.input.health.progress_timeout.0) {
+            let message = format!("ECS was told {} times to go back, and nothing came of it", self.change.told);
             return self.failed(Reason::of(ReasonCode::ProgressTimeout, message));
         }
         Step::to(self.at(Back::Deciding), None)
@@ -250,7 +267,7 @@ impl Going<'_> {
             if *intent + READ_LAG > self.input.now {
                 return self.wait(unknown_until(*intent + READ_LAG));
             }
-            if let ended @ Step { state: State::Failed { .. }, .. } = self.again(*intent) {
+            if let ended @ Step { state: State::Failed { .. }, .. } = self.again() {
                 return ended;
             }
         }
@@ -345,7 +362,7 @@ impl Going<'_> {
             return self.wait(reason.until(intent + READ_LAG));
         }
         // It ended before it could be stopped, stopped without going back, or the call never arrived: look again.
-        self.again(intent)
+        self.again()
     }
 
     fn updating(&self, primary: &Deployment, to: Option<&TaskDefinitionArn>, before: &str, intent: Timestamp) -> Step {
@@ -359,15 +376,15 @@ impl Going<'_> {
         if intent + READ_LAG > self.input.now {
             return self.wait(unknown_until(intent + READ_LAG));
         }
-        self.again(intent)
+        self.again()
     }
 
     /// The move that brings the service back, as `judge` looks for it: by whatever deployment is the primary one now.
-    fn watching(&self, primary: &Deployment, to: Option<&TaskDefinitionArn>, progress: Progress) -> Step {
+    fn watching(&self, primary: &Deployment, watched: &Watched<'_>) -> Step {
         if self.is_ours(primary) {
-            return self.still_ours(to, progress);
+            return self.still_ours(watched);
         }
-        if !self.is_home(primary) && Some(&primary.task_definition) != to {
+        if !self.is_home(primary) && Some(&primary.task_definition) != watched.to {
             return self.moved_on(primary);
         }
         // A read that lags shows the service as it was before ours, which looks like being back.
@@ -388,17 +405,21 @@ impl Going<'_> {
             intent: self.taking.intent,
         };
         match judge(&facts, &expected) {
-            Landing::Landed { .. } | Landing::NothingRuns(_) => self.done(),
+            Landing::Landed { moved } => self.landed(watched, moved),
+            Landing::NothingRuns(_) => self.done(),
             Landing::Underway { reason, moved, left, native } => {
+                // Time in which all tasks were there was no time without progress.
+                let steady = watched.steady_since.map_or(Duration::ZERO, |since| self.input.now.since(since));
+                let progress = Progress { at: watched.progress.at + steady, ..watched.progress };
                 let seen = progress.seen(moved, left, self.input.now);
                 let stage = native_wait_back(self.input.facts, revision.then_some(&primary.task_definition));
                 let waits = stage.map(|stage| Reason::of(ReasonCode::NativeWait, format!("ECS waits at {stage}")));
                 // What ECS waits for by itself ends when it does, not at our deadline.
                 if let Some(reason) = waits.or_else(|| native.then(|| reason.clone())) {
                     let progress = Progress { at: self.input.now, ..seen };
-                    return Step::to(self.at(Back::Watching { to: to.cloned(), progress }), Some(reason));
+                    return Step::to(self.at(watched.back(progress, None)), Some(reason));
                 }
-                self.underway(reason, to, seen)
+                self.underway(reason, watched, seen)
             }
             Landing::Failed(reason) => self.failed(reason),
             Landing::Overtaken(_) => self.moved_on(primary),
@@ -407,32 +428,46 @@ impl Going<'_> {
         }
     }
 
+    /// All of its tasks are back: as on the way forward, they are to stay for `steadyFor`.
+    fn landed(&self, watched: &Watched<'_>, moved: usize) -> Step {
+        let (now, steady_for) = (self.input.now, self.input.health.steady_for);
+        let since = watched.steady_since.unwrap_or(now);
+        let until = since + steady_for.0;
+        if until <= now {
+            return self.done();
+        }
+        let message = format!("{}, all as before; watched for {steady_for}", counted(moved, "task"));
+        let back = watched.back(watched.progress.seen(moved, 0, now), Some(since));
+        Step::to(self.at(back), Some(Reason::of(ReasonCode::Steadying, message).until(until)))
+    }
+
     /// ECS has been asked, and our deployment is still the primary one.
-    fn still_ours(&self, to: Option<&TaskDefinitionArn>, progress: Progress) -> Step {
+    fn still_ours(&self, watched: &Watched<'_>) -> Step {
         let at_it = self.record().is_some_and(|record| {
             matches!(record.status.as_str(), "STOP_REQUESTED" | "ROLLBACK_REQUESTED" | "ROLLBACK_IN_PROGRESS")
         });
         if at_it && let Some(stage) = native_wait_back(self.input.facts, None) {
-            let progress = Progress { at: self.input.now, ..progress };
+            let progress = Progress { at: self.input.now, ..watched.progress };
             let reason = Reason::of(ReasonCode::NativeWait, format!("ECS waits at {stage}"));
-            return Step::to(self.at(Back::Watching { to: to.cloned(), progress }), Some(reason));
+            return Step::to(self.at(watched.back(progress, None)), Some(reason));
         }
         if at_it {
-            return self.underway(Reason::of(ReasonCode::RollbackInProgress, "ECS is going back"), to, progress);
+            let reason = Reason::of(ReasonCode::RollbackInProgress, "ECS is going back");
+            return self.underway(reason, watched, watched.progress);
         }
-        let until = progress.at + READ_LAG;
+        let until = watched.progress.at + READ_LAG;
         // A read that lagged may have shown the service as it was before ours; then nobody has asked yet.
-        if until > self.input.now { self.wait(unknown_until(until)) } else { self.again(self.input.now) }
+        if until > self.input.now { self.wait(unknown_until(until)) } else { self.again() }
     }
 
-    fn underway(&self, reason: Reason, to: Option<&TaskDefinitionArn>, progress: Progress) -> Step {
+    fn underway(&self, reason: Reason, watched: &Watched<'_>, progress: Progress) -> Step {
         let timeout = self.input.health.progress_timeout;
         let deadline = progress.at + timeout.0;
         if deadline <= self.input.now {
             let message = format!("taken back, but without progress for {timeout}: {}", reason.message);
             return self.failed(Reason::of(ReasonCode::ProgressTimeout, message));
         }
-        Step::to(self.at(Back::Watching { to: to.cloned(), progress }), Some(reason.until(deadline)))
+        Step::to(self.at(watched.back(progress, None)), Some(reason.until(deadline)))
     }
 }
 

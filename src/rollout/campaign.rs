@@ -5,11 +5,12 @@
 use std::time::Duration;
 
 use super::alarm::{self, Alarms};
+use super::going_back::going_back;
 use super::membership::replacements;
 use super::record::{Change, Rollout};
 use super::state::{Phase, RolloutState, State};
 use crate::model::spec::{Approval, OnFailure};
-use crate::model::{Reason, ReasonCode, Timestamp};
+use crate::model::{Reason, ReasonCode, Timestamp, counted};
 
 /// What a rollout is decided from, besides its changes.
 #[derive(Debug, Clone, Copy)]
@@ -46,7 +47,8 @@ pub struct Decision {
 }
 
 impl Decision {
-    fn stay(state: RolloutState, reason: Option<Reason>) -> Self {
+    /// Nothing but a state, and why.
+    pub(super) fn stay(state: RolloutState, reason: Option<Reason>) -> Self {
         Self { state, join: Vec::new(), begin: Vec::new(), take_back: Vec::new(), drop: Vec::new(), reason }
     }
 }
@@ -65,8 +67,8 @@ pub fn decide(rollout: &Rollout, changes: &[Change], input: &Input<'_>) -> Decis
         },
         RolloutState::Progressing { wave } => progressing(rollout, changes, *wave, input),
         RolloutState::Baking { wave, until } => baking(rollout, changes, *wave, *until, input),
-        RolloutState::Paused { reason, .. } => Decision::stay(rollout.state.clone(), Some(reason.clone())),
-        RolloutState::RollingBack { cause, asked_at } => rolling_back(rollout, changes, (cause, *asked_at), input),
+        RolloutState::Paused { reason, .. } => paused(rollout, changes, reason, input.now),
+        RolloutState::RollingBack { cause, asked_at } => going_back(rollout, changes, (cause, *asked_at), input.now),
         RolloutState::RolledBack { .. }
         | RolloutState::Succeeded { .. }
         | RolloutState::Unverified { .. }
@@ -149,6 +151,30 @@ fn alarms_unknown_for_too_long(rollout: &Rollout, changes: &[Change], wave: usiz
     Some(Decision::stay(RolloutState::Paused { wave, reason: reason.clone() }, Some(reason)))
 }
 
+/// A change in flight could not be looked at for too long. Nothing is known to have failed, so nothing is taken back; and
+/// nothing goes on without a person.
+fn unseen_for_too_long(rollout: &Rollout, changes: &[Change], wave: usize, now: Timestamp) -> Option<Decision> {
+    let accepted = |change: &Change| rollout.spec.accepted_failures.contains(&change.name);
+    let (change, waiting) = changes.iter().filter(|change| !accepted(change)).find_map(|change| {
+        change.unseen().filter(|waiting| waiting.until.is_some_and(|until| until <= now)).map(|why| (change, why))
+    })?;
+    let (patience, name) = (rollout.spec.strategy.health.progress_timeout, change.spec.resource.short());
+    let message = format!("for {patience} it could not be told how `{name}` is: {}", waiting.message);
+    let reason = Reason::of(ReasonCode::ProgressTimeout, message);
+    Some(Decision::stay(RolloutState::Paused { wave, reason: reason.clone() }, Some(reason)))
+}
+
+/// Paused, it waits for a person. Where policies have been edited until nothing is left that one could let go on, there is
+/// nothing to wait for, and others of its strategy may begin.
+fn paused(rollout: &Rollout, changes: &[Change], reason: &Reason, now: Timestamp) -> Decision {
+    let over = changes.iter().all(|change| change.state.phase().is_final());
+    let nothing_left = reason.code == ReasonCode::PausedByPerson || changes.iter().any(Change::is_superseded);
+    if over && nothing_left {
+        return finish(changes, now);
+    }
+    Decision::stay(rollout.state.clone(), Some(reason.clone()))
+}
+
 /// The failures that no person has resumed over, of one wave.
 fn failures<'a>(rollout: &'a Rollout, changes: &'a [Change], wave: usize) -> impl Iterator<Item = &'a Change> {
     let accepted = |change: &Change| rollout.spec.accepted_failures.contains(&change.name);
@@ -177,11 +203,13 @@ fn too_many_failures(rollout: &Rollout, changes: &[Change]) -> Option<Reason> {
 /// A wave with more failures than it may have: the next does not start.
 fn wave_failed(rollout: &Rollout, changes: &[Change], wave: usize) -> Option<Reason> {
     let (failed, allowed) = (failures(rollout, changes, wave).count(), allowance(rollout, wave));
-    let (record, _next) = (rollout.spec.waves.get(wave)?, rollout.spec.waves.get(wave + 1)?);
-    (failed > allowed).then(|| {
+    let record = rollout.spec.waves.get(wave)?;
+    let is_last = wave + 1 >= rollout.spec.waves.len();
+    (failed > allowed && !is_last).then(|| {
         let first = example(failures(rollout, changes, wave).next());
         let message = format!(
-            "{failed} changes of wave {} (`{}`) failed, {allowed} are tolerated before the next{first}",
+            "{} of wave {} (`{}`) failed, {allowed} are tolerated before the next{first}",
+            counted(failed, "change"),
             wave + 1,
             record.name
         );
@@ -209,7 +237,7 @@ fn wave_proves_nothing(rollout: &Rollout, changes: &[Change], wave: usize) -> Op
 }
 
 /// Which change failed, and why, in the words of the moment it did.
-fn example(failed: Option<&Change>) -> String {
+pub(super) fn example(failed: Option<&Change>) -> String {
     let why = |change: &Change| {
         let entry = change.history.iter().rev().find_map(|entry| entry.reason.as_ref());
         entry.map_or_else(|| "no reason kept".to_owned(), |reason| reason.message.clone())
@@ -239,7 +267,8 @@ fn progressing(rollout: &Rollout, changes: &[Change], wave: usize, input: &Input
     {
         return decision;
     }
-    if let Some(decision) = alarms_unknown_for_too_long(rollout, changes, wave, input.now) {
+    let unknown = alarms_unknown_for_too_long(rollout, changes, wave, input.now);
+    if let Some(decision) = unknown.or_else(|| unseen_for_too_long(rollout, changes, wave, input.now)) {
         return decision;
     }
     let Some(record) = rollout.spec.waves.get(wave) else { return finish(changes, input.now) };
@@ -272,12 +301,12 @@ fn progressing(rollout: &Rollout, changes: &[Change], wave: usize, input: &Input
     if waiting.is_empty() || room == 0 {
         let reason = if input.elsewhere > 0 && busy == 0 {
             let (others, limit, strategy) = (input.elsewhere, record.max_in_flight, &rollout.spec.strategy_name);
-            let message = format!(
-                "{others} changes of other rollouts of strategy `{strategy}` are in flight, {limit} are allowed"
-            );
+            let others = counted(others, "change");
+            let message =
+                format!("{limit} may be in flight at once, and other rollouts of strategy `{strategy}` have {others}");
             Reason::of(ReasonCode::MaxInFlight, message)
         } else {
-            let message = format!("{busy} changes of wave {} (`{name}`) are in flight", wave + 1);
+            let message = format!("wave {} (`{name}`) has {} in flight", wave + 1, counted(busy, "change"));
             Reason::of(ReasonCode::Progressing, message)
         };
         return Decision::stay(state, rollout.alarms.standing.holds().cloned().or(Some(reason)));
@@ -291,7 +320,7 @@ fn progressing(rollout: &Rollout, changes: &[Change], wave: usize, input: &Input
     let begin: Vec<usize> = waiting.into_iter().take(room.min(input.day_budget)).collect();
     let tried = begin.first().and_then(|index| changes.get(*index)).and_then(|change| change.waiting.clone());
     let reason = tried.unwrap_or_else(|| {
-        let message = format!("{} changes of wave {} (`{name}`) begin", begin.len(), wave + 1);
+        let message = format!("wave {} (`{name}`) begins {}", wave + 1, counted(begin.len(), "change"));
         Reason::of(ReasonCode::Progressing, message)
     });
     Decision { begin, ..Decision::stay(state, Some(reason)) }
@@ -313,7 +342,7 @@ pub fn places<'a>(rollout: &Rollout, changes: impl Iterator<Item = &'a Change>) 
 }
 
 /// In flight, or about to be: registering already takes a place.
-fn is_begun(change: &Change) -> bool {
+pub(super) fn is_begun(change: &Change) -> bool {
     change.state.phase().is_in_flight() || change.state.phase() == Phase::Registering
 }
 
@@ -325,7 +354,7 @@ pub fn no_room<'a>(rollout: &Rollout, changes: impl Iterator<Item = &'a Change>)
     let wave = rollout.state.wave().and_then(|wave| rollout.spec.waves.get(wave));
     let limit = wave.map_or(strategy, |wave| wave.max_in_flight) as usize;
     let flying = changes.filter(|change| change.state.phase().is_in_flight()).count();
-    let message = || format!("{flying} changes are in flight, {limit} are allowed");
+    let message = || format!("{} in flight, {limit} allowed", counted(flying, "change"));
     (flying >= limit).then(|| Reason::of(ReasonCode::MaxInFlight, message()))
 }
 
@@ -373,7 +402,8 @@ fn baking(rollout: &Rollout, changes: &[Change], wave: usize, until: Timestamp, 
     if let Some(decision) = failed.and_then(|reason| on_failure(rollout, changes, wave, reason)) {
         return decision;
     }
-    if let Some(decision) = alarms_unknown_for_too_long(rollout, changes, wave, input.now) {
+    let unknown = alarms_unknown_for_too_long(rollout, changes, wave, input.now);
+    if let Some(decision) = unknown.or_else(|| unseen_for_too_long(rollout, changes, wave, input.now)) {
         return decision;
     }
     if let Some(reason) = rollout.alarms.standing.holds() {
@@ -384,6 +414,12 @@ fn baking(rollout: &Rollout, changes: &[Change], wave: usize, until: Timestamp, 
         changes.iter().filter(|change| change.spec.wave == wave).all(|change| change.state.phase().is_final());
     if until <= input.now && settled {
         // What was not seen has not been watched: one look shows what died meanwhile, and without it no bake ends.
+        let patience = rollout.spec.strategy.health.progress_timeout;
+        if let Some(reason) = input.unwatched.filter(|_| until + patience.0 <= input.now) {
+            let message = format!("for {patience} it could not be told how the wave is: {}", reason.message);
+            let reason = Reason::of(ReasonCode::ProgressTimeout, message);
+            return Decision::stay(RolloutState::Paused { wave, reason: reason.clone() }, Some(reason));
+        }
         if let Some(reason) = input.unwatched {
             return Decision::stay(RolloutState::Baking { wave, until }, Some(reason.clone()));
         }
@@ -402,11 +438,7 @@ fn finish(changes: &[Change], now: Timestamp) -> Decision {
         let wave = changes.iter().map(|change| change.spec.wave).max().unwrap_or(0);
         return Decision::stay(RolloutState::Progressing { wave }, Some(reason));
     }
-    let dropped = |change: &Change| match &change.state {
-        State::Deferred { reason, .. } => reason.code == ReasonCode::Superseded,
-        _ => false,
-    };
-    if !changes.is_empty() && changes.iter().all(dropped) {
+    if !changes.is_empty() && changes.iter().all(Change::is_superseded) {
         return Decision::stay(RolloutState::Superseded { at: now }, None);
     }
     let proved = |change: &Change| matches!(change.state, State::Succeeded { .. });
@@ -434,67 +466,6 @@ fn finish(changes: &[Change], now: Timestamp) -> Decision {
     let message = format!("{failed} of {} changes failed; their fixes are held off those services", changes.len());
     let reason = Reason::of(ReasonCode::ChangeFailed, message);
     Decision::stay(RolloutState::Failed { reason: reason.clone(), at: now }, Some(reason))
-}
-
-/// In reverse order of waves, at most `maxInFlight` at a time.
-fn rolling_back(
-    rollout: &Rollout,
-    changes: &[Change],
-    (cause, asked_at): (&Reason, Option<Timestamp>),
-    input: &Input<'_>,
-) -> Decision {
-    let busy = changes.iter().filter(|change| is_begun(change)).count();
-    let limit = rollout.spec.strategy.max_in_flight as usize;
-    let again = |change: &Change| asked_at.is_some_and(|asked_at| change.has_not_been_tried_since(asked_at));
-    let waits = |change: &Change| change.stands() || again(change);
-    let mut standing: Vec<usize> =
-        changes.iter().enumerate().filter(|(_, change)| waits(change)).map(|(index, _)| index).collect();
-    standing.sort_by_key(|index| std::cmp::Reverse((changes.get(*index).map(|change| change.spec.wave), *index)));
-    // What is on its way forward turns round at once, in the place that it has.
-    let underway = changes.iter().enumerate().filter(|(_, change)| change.goes_forward());
-    let take_back: Vec<(usize, Reason)> = underway
-        .map(|(index, _)| index)
-        .chain(standing.iter().copied().take(limit.saturating_sub(busy)))
-        .map(|index| (index, cause.clone()))
-        .collect();
-    let unstarted = |change: &Change| matches!(change.state, State::Pending | State::Registering { .. });
-    let drop: Vec<(usize, Reason)> = changes
-        .iter()
-        .enumerate()
-        .filter(|(_, change)| unstarted(change))
-        .map(|(index, _)| (index, cause.clone()))
-        .collect();
-    if busy == 0 && standing.is_empty() && drop.is_empty() {
-        let not_back = |change: &&Change| matches!(change.state.phase(), Phase::Failed | Phase::Clobbered);
-        let left = changes.iter().filter(not_back).count();
-        if left > 0 {
-            let message = format!("{left} changes could not be proved to be taken back; look at those services");
-            let reason = Reason::of(ReasonCode::ChangeFailed, message);
-            return Decision::stay(RolloutState::Failed { reason: reason.clone(), at: input.now }, Some(reason));
-        }
-        return back(changes, cause, input.now);
-    }
-    let message = format!("{} changes are still to be taken back", busy + standing.len());
-    let reason = Reason::of(ReasonCode::RollbackInProgress, message);
-    Decision { take_back, drop, ..Decision::stay(rollout.state.clone(), Some(reason)) }
-}
-
-/// All that could be taken back has been. What somebody deployed since was left alone, and is said; where it was all of it,
-/// nothing was taken back.
-fn back(changes: &[Change], cause: &Reason, now: Timestamp) -> Decision {
-    let moved_on = changes.iter().filter(|change| change.moved_on()).count();
-    let taken_back = changes.iter().filter(|change| change.state.phase() == Phase::RolledBack).count();
-    if moved_on == 0 {
-        return Decision::stay(RolloutState::RolledBack { cause: cause.clone(), at: now }, Some(cause.clone()));
-    }
-    let others = format!("{moved_on} changes were deployed over since, and are left alone");
-    if taken_back == 0 {
-        let message = format!("nothing was taken back ({}): {others}", cause.message);
-        let reason = Reason::of(ReasonCode::MovedOn, message);
-        return Decision::stay(RolloutState::Failed { reason: reason.clone(), at: now }, Some(reason));
-    }
-    let cause = Reason { message: format!("{}; {others}", cause.message), ..cause.clone() };
-    Decision::stay(RolloutState::RolledBack { cause: cause.clone(), at: now }, Some(cause))
 }
 
 #[cfg(test)]

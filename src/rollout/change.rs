@@ -15,7 +15,7 @@ use super::state::{Back, Progress, State};
 use crate::model::ChangeKind;
 use crate::model::observed::Service;
 use crate::model::spec::HealthSpec;
-use crate::model::{Observed, Reason, ReasonCode, ServiceDeploymentArn, TaskDefinitionArn, Timestamp};
+use crate::model::{Observed, Reason, ReasonCode, ServiceDeploymentArn, TaskDefinitionArn, Timestamp, counted};
 use crate::plan::eligibility::{Ineligible, Touch, eligible};
 
 /// How long ECS's reads may lag its writes. An intent without a visible effect is repeated only after this long.
@@ -89,6 +89,29 @@ impl Step {
 /// What to do next about a change that has been started.
 #[must_use]
 pub fn step(change: &Change, input: &Input<'_>) -> Step {
+    unseen(change, next(change, input), input)
+}
+
+/// What cannot be told is waited for as long as what makes no progress. Then, on the way back, the change could not be proved
+/// to be back; on the way forward nothing is known to be wrong, so it keeps its place and its rollout pauses.
+fn unseen(change: &Change, step: Step, input: &Input<'_>) -> Step {
+    let in_flight = change.state.phase().is_in_flight() && step.action.is_none() && !step.state.phase().is_final();
+    let Some(reason) = step.reason.as_ref().filter(|reason| in_flight && reason.code == ReasonCode::NotObserved) else {
+        return step;
+    };
+    let timeout = input.health.progress_timeout;
+    let since = change.waiting.as_ref().filter(|waiting| waiting.code == ReasonCode::NotObserved);
+    let until = since.and_then(|waiting| waiting.until).unwrap_or(input.now + timeout.0);
+    if let (State::RollingBack { cause, .. }, true) = (&step.state, until <= input.now) {
+        let message = format!("for {timeout} it could not be told: {}", reason.message);
+        let reason = Reason::of(ReasonCode::NotObserved, message);
+        let state = State::Failed { cause: cause.clone(), reason: reason.clone(), at: input.now };
+        return Step::to(state, Some(reason));
+    }
+    Step { reason: Some(reason.clone().until(until)), ..step }
+}
+
+fn next(change: &Change, input: &Input<'_>) -> Step {
     let wait = |reason| Step::to(change.state.clone(), Some(reason));
     match &change.state {
         State::Pending => begin(change, input),
@@ -274,6 +297,10 @@ fn registering(change: &Change, input: &Input<'_>) -> Step {
     // What came of an earlier attempt is no answer to this one: a person has asked to try again since.
     let of_this = |known: &&Registration| known.rollout == change.spec.rollout;
     let arn = match input.registration.map(|known| (&known.state, Some(known).filter(of_this).is_some())) {
+        // Somebody registered in between, and nothing is wrong with ours: it makes way, and the next plan begins anew.
+        Some((RegistrationState::Quarantined { reason, .. }, true)) if reason.code == ReasonCode::FamilyMoved => {
+            return Step::to(State::Deferred { reason: reason.clone(), at: input.now }, Some(reason.clone()));
+        }
         Some((RegistrationState::Quarantined { reason, .. }, true)) => {
             let state = State::Quarantined { reason: reason.clone(), at: input.now };
             return Step::to(state, Some(reason.clone()));
@@ -331,9 +358,8 @@ fn updating(
         if let Some(reason) = input.forward {
             return wait(reason.clone());
         }
-        // Calls were repeated for that long. Time in which none was made, such as a freeze, does not count.
-        if change.entered().is_some_and(|entered| entered + timeout.0 <= intent) {
-            let message = format!("ECS was told again and again for {timeout}, and nothing came of it");
+        if change.told_in_vain(timeout.0) {
+            let message = format!("ECS was told {} times, and nothing came of it", change.told);
             return fail(None, intent, Reason::of(ReasonCode::ProgressTimeout, message));
         }
         // SAFETY of repeat: nothing came of the call in all that time, and it says the same again: the same revision,
@@ -469,7 +495,7 @@ fn moving(change: &Change, input: &Input<'_>, moving: &Moving<'_>) -> Step {
                 return Step::to(State::Succeeded { at: now, deployment: Some(moving.deployment.to_owned()) }, None);
             }
             let message =
-                format!("{moved} tasks run, all of them on the new side; watched for {}", input.health.steady_for);
+                format!("{}, all on the new side; watched for {}", counted(moved, "task"), input.health.steady_for);
             Step::to(moving.verifying(progress, since), Some(Reason::of(ReasonCode::Steadying, message).until(until)))
         }
         Landing::NothingRuns(reason) => {

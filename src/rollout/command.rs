@@ -131,7 +131,8 @@ pub fn carry_out(
         }
         (Request::Resume, RolloutState::Paused { wave, reason }) => {
             let proved_nothing = |change: &Change| is_of_idle_wave(reason, *wave, change);
-            let accepted = changes.iter().filter(|change| change.failed() || proved_nothing(change));
+            let accepted = |change: &&Change| change.failed() || proved_nothing(change) || change.unseen().is_some();
+            let accepted = changes.iter().filter(accepted);
             rollout.spec.accepted_failures = accepted.map(|change| change.name.clone()).collect();
             rollout.state = RolloutState::Progressing { wave: *wave };
             forget_alarms(rollout);

@@ -287,6 +287,7 @@ pub(super) fn numbered(number: usize, kind: ChangeKind, wave: usize) -> Change {
         waiting: None,
         history: vec![HistoryEntry { at: at(0), phase: State::Pending.phase(), reason: None }],
         unheard: vec![],
+        told: 0,
     }
 }
 
@@ -345,6 +346,7 @@ pub(super) fn rollout(sizes: &[usize]) -> Rollout {
         epoch: 1,
         approved_waves: 0,
         created_at: at(0),
+        entered_at: None,
         waiting: None,
         retried_at: None,
         carried_out: None,

@@ -11,7 +11,7 @@ use super::record::Change;
 use super::state::{Back, State};
 use crate::model::observed::{Deployment, Service, ServiceDeployment, Task};
 use crate::model::spec::LaunchType;
-use crate::model::{Observed, Reason, ReasonCode, TaskDefinitionArn, Timestamp};
+use crate::model::{Observed, Reason, ReasonCode, TaskDefinitionArn, Timestamp, counted};
 
 /// What was just read of the resource a change is about.
 #[derive(Debug, Clone)]
@@ -250,7 +250,7 @@ fn count(
     let provisioning = new.iter().filter(|task| task.last_status == "PROVISIONING").count();
     // On instances a task is PROVISIONING while its capacity provider gets one; on Fargate every task is, for a moment.
     if provisioning > 0 && primary.failed_tasks == 0 && service.launch_type != Some(LaunchType::Fargate) {
-        let message = format!("{provisioning} tasks wait for capacity to be provisioned");
+        let message = format!("waiting for capacity to be provisioned: {}", counted(provisioning, "task"));
         return underway(ReasonCode::NativeWait, message, true);
     }
     if let Some(reason) = protection::wait(service, facts, &new, &old, at) {

@@ -60,6 +60,7 @@ pub fn records(
         epoch: making.epoch,
         approved_waves: 0,
         created_at: making.now,
+        entered_at: None,
         waiting: campaign.proposed.clone(),
         carried_out: None,
         retried_at: None,
@@ -102,5 +103,6 @@ fn change(planned: &PlannedChange, documents: Option<Documents>, number: usize, 
         waiting: None,
         history: vec![HistoryEntry { at: making.now, phase: Phase::Pending, reason: None }],
         unheard: vec![],
+        told: 0,
     }
 }

@@ -13,6 +13,7 @@ pub mod change;
 pub mod command;
 #[cfg(test)]
 mod fixture;
+mod going_back;
 pub mod images;
 pub mod landing;
 pub mod late;

@@ -118,7 +118,7 @@ mod tests {
 
     fn going_back(progressed: i64) -> State {
         let progress = Progress { moved: 2, left: 2, at: at(progressed) };
-        let back = Back::Watching { to: Some(revision(1)), progress };
+        let back = Back::Watching { to: Some(revision(1)), progress, steady_since: None };
         let deployment = Some("ours".to_owned());
         State::RollingBack { cause: reason(ReasonCode::UndoneByPerson), deployment, intent: at(INTENT), back }
     }

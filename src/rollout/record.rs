@@ -1,11 +1,13 @@
 //! What is kept of a campaign: Rollout, Change, Registration.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::alarm::AlarmWatch;
+use super::change::READ_LAG;
 use super::late::{LATE_CALLS, Unheard};
 use super::state::{Phase, RolloutState, State};
 use crate::model::change::{ChangeKind, Documents, Resource, Setting, WaveRecord};
@@ -31,6 +33,9 @@ pub struct Rollout {
     pub approved_waves: usize,
     /// When it was made.
     pub created_at: Timestamp,
+    /// When it entered the phase, or the wave, that it is in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entered_at: Option<Timestamp>,
     /// Why it stands where it stands, as last seen.
     pub waiting: Option<Reason>,
     /// The Command that was last carried out on it: read again after a crash, it is answered and not repeated.
@@ -91,6 +96,14 @@ pub struct Change {
     /// Calls for it that may still arrive.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unheard: Vec<Unheard>,
+    /// How often ECS was told, in the phase that it is in.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub told: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+const fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// A state that a change entered.
@@ -154,13 +167,24 @@ impl Change {
         if phase != self.state.phase() {
             self.history.push(HistoryEntry { at: now, phase, reason });
             self.waiting = None;
+            self.told = 0;
             // What may still arrive is watched for from each turn that the change takes.
             self.unheard.retain(|call| call.until > now);
             for call in &mut self.unheard {
                 call.until = now + LATE_CALLS;
             }
         }
+        if state.told_at().is_some_and(|told_at| self.state.told_at() != Some(told_at)) {
+            self.told += 1;
+        }
         self.state = state;
+    }
+
+    /// Whether ECS has been told, over and over, for as long as `timeout`, and nothing came of it. Time in which it was
+    /// told nothing, for a freeze say, does not count.
+    #[must_use]
+    pub fn told_in_vain(&self, timeout: Duration) -> bool {
+        READ_LAG.saturating_mul(self.told) >= timeout
     }
 
     /// When it entered the phase it is in.
@@ -211,6 +235,19 @@ impl Change {
     #[must_use]
     pub const fn goes_forward(&self) -> bool {
         matches!(self.state, State::Updating { .. } | State::Stabilizing { .. } | State::Verifying { .. })
+    }
+
+    /// Why it cannot be told how it is, while it is in flight.
+    #[must_use]
+    pub fn unseen(&self) -> Option<&Reason> {
+        let waiting = self.waiting.as_ref().filter(|_| self.state.phase().is_in_flight());
+        waiting.filter(|waiting| waiting.code == ReasonCode::NotObserved)
+    }
+
+    /// Whether it was dropped because the policies ask for something else by now.
+    #[must_use]
+    pub fn is_superseded(&self) -> bool {
+        matches!(&self.state, State::Deferred { reason, .. } if reason.code == ReasonCode::Superseded)
     }
 
     /// Whether it could not be taken back, and nobody has tried since then.

@@ -153,6 +153,18 @@ pub enum State {
 }
 
 impl State {
+    /// When ECS was, or may have been, told what this state is waiting for to be seen.
+    #[must_use]
+    pub const fn told_at(&self) -> Option<Timestamp> {
+        match self {
+            Self::Updating { intent, .. }
+            | Self::RollingBack { back: Back::Stopping { intent, .. } | Back::Updating { intent, .. }, .. } => {
+                Some(*intent)
+            }
+            _ => None,
+        }
+    }
+
     /// Why it is what it is, where that needs a reason.
     #[must_use]
     pub fn why(&self) -> Option<Reason> {
@@ -210,6 +222,9 @@ pub enum Back {
         to: Option<TaskDefinitionArn>,
         /// How far it got, and when.
         progress: Progress,
+        /// Since when all of its tasks are there again.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        steady_since: Option<Timestamp>,
     },
 }
 

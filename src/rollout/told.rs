@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::record::{Change, Rollout};
 use super::state::{Phase, RolloutState};
-use crate::model::{Reason, ReasonCode, Span, Timestamp};
+use crate::model::{Reason, ReasonCode, Span, Timestamp, counted};
 
 /// How many changes of a rollout stand where.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
@@ -67,7 +67,11 @@ impl Counts {
         ];
         let told: Vec<String> =
             parts.iter().filter(|(_, count)| *count > 0).map(|(name, count)| format!("{count} {name}")).collect();
-        format!("{} changes: {}", self.total, if told.is_empty() { "none".to_owned() } else { told.join(", ") })
+        format!(
+            "{}: {}",
+            counted(self.total, "change"),
+            if told.is_empty() { "none".to_owned() } else { told.join(", ") }
+        )
     }
 }
 
@@ -80,8 +84,23 @@ pub fn wave_state(state: &RolloutState, index: usize, members: &[&Change], now: 
         }
         RolloutState::Progressing { wave } if *wave == index => "under way".to_owned(),
         RolloutState::Paused { wave, .. } if *wave == index => "paused".to_owned(),
+        RolloutState::RollingBack { .. } | RolloutState::RolledBack { .. } => back(members).to_owned(),
         _ if members.iter().all(|change| change.state.phase().is_final()) => "over".to_owned(),
         _ => "to come".to_owned(),
+    }
+}
+
+/// How far a wave of a rollout that goes back has come.
+fn back(members: &[&Change]) -> &'static str {
+    let any = |which: fn(&Change) -> bool| members.iter().any(|change| which(change));
+    if any(|change| matches!(change.state.phase(), Phase::RollingBack | Phase::Clobbering) || change.goes_forward()) {
+        "going back"
+    } else if any(Change::stands) {
+        "to go back"
+    } else if any(|change| change.state.phase() == Phase::RolledBack) {
+        "back"
+    } else {
+        "over"
     }
 }
 

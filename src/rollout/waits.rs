@@ -5,7 +5,7 @@
 use super::campaign;
 use super::record::{Change, Rollout};
 use super::state::State;
-use crate::model::{Reason, ReasonCode};
+use crate::model::{Reason, ReasonCode, counted};
 
 /// Why a change stands where it stands; none where it has landed.
 #[must_use]
@@ -28,7 +28,8 @@ pub fn why<'a>(rollout: &Rollout, changes: impl IntoIterator<Item = &'a Change>,
     let busy = changes.into_iter().filter(|change| change.state.phase().is_in_flight()).count();
     let most = rollout.spec.waves.get(wave).map_or(0, |record| record.max_in_flight as usize);
     if busy > 0 && busy >= most {
-        let message = format!("{busy} changes are in flight, as many as wave {} (`{}`) may have", wave + 1, name(wave));
+        let message =
+            format!("{} in flight, as many as wave {} (`{}`) may have", counted(busy, "change"), wave + 1, name(wave));
         return Some(Reason::of(ReasonCode::MaxInFlight, message));
     }
     rollout.waiting.clone()

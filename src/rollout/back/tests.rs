@@ -37,7 +37,12 @@ fn updating(second: i64) -> Back {
 }
 
 fn watching(second: i64) -> Back {
-    Back::Watching { to: Some(revision(1)), progress: Progress::start(at(second)) }
+    Back::Watching { to: Some(revision(1)), progress: Progress::start(at(second)), steady_since: None }
+}
+
+/// All of its tasks have been back for as long as that takes to be believed.
+fn steady(since: i64) -> Back {
+    Back::Watching { to: Some(revision(1)), progress: Progress::start(at(FAILED_AT)), steady_since: Some(at(since)) }
 }
 
 /// A deployment of a setting keeps the revision.
@@ -104,15 +109,10 @@ fn a_read_that_lags_is_no_proof_of_being_back() {
     let waits = "RollingBack Watching | - | OutcomeUnknown";
     check_with(&revision_going(watching(INTENT + 5)), &lagging, home(), INTENT + 19, waits);
     check_with(&setting_going(watching(INTENT + 5)), &lagging, home(), INTENT + 19, waits);
-    check_with(&revision_going(watching(INTENT + 5)), &lagging, home(), INTENT + 20, "RolledBack | - | TasksFail");
+    let believed = "RollingBack Watching | - | Steadying";
+    check_with(&revision_going(watching(INTENT + 5)), &lagging, home(), INTENT + 20, believed);
     // ECS's own word that ours has ended is a read that does not lag behind it.
-    check_with(
-        &revision_going(watching(INTENT + 5)),
-        &Scene::taken_back(),
-        home(),
-        INTENT + 19,
-        "RolledBack | - | TasksFail",
-    );
+    check_with(&revision_going(watching(INTENT + 5)), &Scene::taken_back(), home(), INTENT + 19, believed);
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn going_back_is_stopped_only_by_a_freeze_that_includes_it() {
     check_given(&quiet, &with(Scene::before(), true, false), NOW, "RollingBack Updating | Unset | -");
     check_given(&quiet, &with(Scene::before(), false, true), NOW, "RollingBack Deciding | - | Frozen");
     // What ECS does already is watched to its end.
-    let watched = revision_going(watching(FAILED_AT));
+    let watched = revision_going(steady(NOW - 60));
     check_given(&watched, &with(Scene::taken_back(), true, true), NOW, "RolledBack | - | TasksFail");
 }
 
@@ -199,25 +199,19 @@ fn what_was_asked_is_waited_for_until_reads_have_caught_up_and_then_looked_at_ag
 
 #[test]
 fn what_is_asked_in_vain_again_and_again_ends() {
-    let late = FAILED_AT + TIMEOUT;
-    let previous = || Some(revision(1));
-    check_with(
-        &revision_going(stopping(late)),
-        &Scene::during(),
-        previous(),
-        late + 20,
-        "Failed | - | ProgressTimeout",
-    );
-    check_with(
-        &revision_going(updating(late)),
-        &Scene::landed(),
-        previous(),
-        late + 20,
-        "Failed | - | ProgressTimeout",
-    );
+    let late = FAILED_AT + 9 * TIMEOUT;
     let back = Back::Updating { to: None, before: String::new(), intent: at(late) };
     let quiet = going(ChangeKind::QuietSetting, ReasonCode::UndoneByPerson, None, back);
-    check_with(&quiet, &Scene::before(), previous(), late + 20, "Failed | - | ProgressTimeout");
+    for (change, scene, again) in [
+        (revision_going(stopping(late)), Scene::during(), "RollingBack Deciding | - | -"),
+        (revision_going(updating(late)), Scene::landed(), "RollingBack Deciding | - | -"),
+        (quiet, Scene::before(), "RollingBack Updating | Unset | -"),
+    ] {
+        let told = |times: i64| Change { told: u32::try_from(times).unwrap(), ..change.clone() };
+        let check = |change, expected| check_with(&change, &scene, Some(revision(1)), late + 20, expected);
+        check(told(TIMEOUT / 20 - 1), again);
+        check(told(TIMEOUT / 20), "Failed | - | ProgressTimeout");
+    }
 }
 
 #[test]
@@ -235,13 +229,15 @@ fn ecs_that_heard_is_watched() {
 #[test]
 fn a_change_is_taken_back_when_every_task_is() {
     let watched = revision_going(watching(FAILED_AT));
-    check(&watched, &Scene::taken_back(), "RolledBack | - | TasksFail");
+    check(&watched, &Scene::taken_back(), "RollingBack Watching | - | Steadying");
+    check(&revision_going(steady(NOW - 59)), &Scene::taken_back(), "RollingBack Watching | - | Steadying");
+    check(&revision_going(steady(NOW - 60)), &Scene::taken_back(), "RolledBack | - | TasksFail");
     let drains = Scene::taken_back().tasks(1, 2, "ours");
     check(&watched, &drains, "RollingBack Watching | - | Draining");
     check(&watched, &Scene::taken_back().tasks_unknown(), "RollingBack Watching | - | NotObserved");
     check(
         &watched,
-        &Scene::before().desired(0).edit(|service| service["runningCount"] = json!(0)),
+        &Scene::empty().deployment("old", "PRIMARY", 1, -9000, "COMPLETED").desired(0),
         "RolledBack | - | TasksFail",
     );
     let failing = Scene::taken_back().primary(|primary| primary["failedTasks"] = json!(3));
@@ -291,7 +287,7 @@ fn ecs_may_go_back_to_its_own_revision_though_ours_was_made_again() {
         let scene = Scene::taken_back();
         check_with(&revision_going(back), &scene, Some(revision(3)), NOW, "RollingBack Watching | - | -");
     }
-    let watched = revision_going(watching(FAILED_AT));
+    let watched = revision_going(steady(NOW - 60));
     check_with(&watched, &Scene::taken_back(), Some(revision(3)), NOW, "RolledBack | - | TasksFail");
 }
 

@@ -6,6 +6,7 @@ use crate::rollout::fixture::{at, changes, entered, numbered, reason, revision, 
 use crate::rollout::state::{Back, Progress};
 
 mod endings;
+mod going_back;
 
 const NOW: i64 = 1000;
 
@@ -350,58 +351,6 @@ fn a_rollout_that_nobody_asks_for_any_more_is_superseded() {
     let dropped = State::Deferred { reason: reason(ReasonCode::Superseded), at: at(900) };
     check(&rollout(&[2]), &in_states(&[2], &[dropped.clone(), dropped.clone()]), "Superseded");
     check(&rollout(&[2]), &in_states(&[2], &[succeeded(), dropped]), "Succeeded");
-}
-
-#[test]
-fn a_rollout_goes_back_in_reverse_order_as_many_at_a_time_as_forward() {
-    let sizes = [1, 2];
-    let back = with(rollout(&sizes), |rollout| {
-        rollout.state = RolloutState::RollingBack { cause: reason(ReasonCode::UndoneByPerson), asked_at: None };
-        rollout.spec.strategy.max_in_flight = 2;
-    });
-    let stand = in_states(&sizes, &[succeeded(), succeeded(), unverified()]);
-    check(&back, &stand, "RollingBack back [2, 1] (RollbackInProgress)");
-    let half = in_states(&sizes, &[succeeded(), going_back(ReasonCode::UndoneByPerson), taken_back()]);
-    check(&back, &half, "RollingBack back [0] (RollbackInProgress)");
-    let full = in_states(
-        &sizes,
-        &[succeeded(), going_back(ReasonCode::UndoneByPerson), going_back(ReasonCode::UndoneByPerson)],
-    );
-    check(&back, &full, "RollingBack (RollbackInProgress)");
-    // What is on its way forward turns round at once: it is in flight already. What has not begun is dropped.
-    let underway = in_states(&sizes, &[updating(), stabilizing(), State::Registering { since: at(900) }]);
-    check(&back, &underway, "RollingBack back [0, 1] drop [2] (RollbackInProgress)");
-    let ended = in_states(&sizes, &[taken_back(), blocked(), taken_back()]);
-    check(&back, &ended, "RolledBack (UndoneByPerson)");
-    let failed =
-        State::Failed { cause: reason(ReasonCode::UndoneByPerson), reason: reason(ReasonCode::TasksFail), at: at(900) };
-    check(&back, &in_states(&sizes, &[taken_back(), failed, taken_back()]), "Failed (ChangeFailed)");
-}
-
-#[test]
-fn what_could_not_be_taken_back_is_tried_again_once_a_person_asks_and_waits_for_its_place() {
-    let mut undone = with(rollout(&[3]), |rollout| {
-        rollout.state = RolloutState::Progressing { wave: 0 };
-        rollout.spec.strategy.max_in_flight = 1;
-    });
-    let failed = |cause| State::Failed { cause: reason(cause), reason: reason(ReasonCode::Refused), at: at(920) };
-    let mut list = changes(&[3]);
-    list[0] =
-        entered(entered(list[0].clone(), going_back(ReasonCode::TasksFail), 910), failed(ReasonCode::TasksFail), 920);
-    list[1] = entered(list[1].clone(), stabilizing(), 930);
-    carry_out(&mut undone, &mut list, &Request::Undo { service: None }, "alice", at(940)).unwrap();
-    let phases: Vec<Phase> = list.iter().map(|change| change.state.phase()).collect();
-    assert_eq!(phases, [Phase::Failed, Phase::RollingBack, Phase::Deferred], "1 is in flight, as many as may be");
-    check(&undone, &list, "RollingBack (RollbackInProgress)");
-    list[1] = entered(list[1].clone(), taken_back(), 950);
-    check(&undone, &list, "RollingBack back [0] (RollbackInProgress)");
-    list[0] = entered(list[0].clone(), going_back(ReasonCode::UndoneByPerson), 960);
-    check(&undone, &list, "RollingBack (RollbackInProgress)");
-    // Once: whoever wants more asks again.
-    list[0] = entered(list[0].clone(), failed(ReasonCode::UndoneByPerson), 970);
-    check(&undone, &list, "Failed (ChangeFailed)");
-    carry_out(&mut undone, &mut list, &Request::Undo { service: None }, "alice", at(980)).unwrap();
-    check(&undone, &list, "RollingBack back [0] (RollbackInProgress)");
 }
 
 #[test]

@@ -113,6 +113,8 @@ fn what_a_registration_came_to_decides_what_follows() {
     let differs = reason(ReasonCode::RegisteredDiffers);
     let quarantined = RegistrationState::Quarantined { arn: revision(2), reason: differs };
     check(quarantined, "Quarantined | - | RegisteredDiffers");
+    let moved = RegistrationState::Quarantined { arn: revision(2), reason: reason(ReasonCode::FamilyMoved) };
+    check(moved, "Deferred | - | FamilyMoved");
     check(RegistrationState::Refused { reason: reason(ReasonCode::Refused) }, "Blocked | - | Refused");
     check(RegistrationState::Deregistered { arn: revision(2) }, "Registering | Register | -");
 }
@@ -194,10 +196,14 @@ fn a_call_without_effect_is_repeated_only_once_reads_must_have_caught_up() {
 #[test]
 fn a_call_that_never_has_an_effect_is_not_repeated_for_ever() {
     let mut change = updating();
-    change.state =
-        State::Updating { to: Some(revision(2)), before: Some("old".to_owned()), intent: at(INTENT + TIMEOUT) };
-    let late = INTENT + TIMEOUT + 20;
-    check_scene(&change, &Scene::before(), late, "RollingBack | - | ProgressTimeout");
+    // Each is waited for as long as reads may lag: so often is that, for as long as may be.
+    for told in 1..=TIMEOUT / 20 {
+        assert_eq!(i64::from(change.told), told);
+        let second = INTENT + told * 20;
+        let step = Given::of(Scene::before().facts(second)).step(&change, at(second));
+        change.enter(step.state, step.reason, at(second));
+    }
+    assert!(matches!(&change.state, State::RollingBack { cause, .. } if cause.code == ReasonCode::ProgressTimeout));
     // A long freeze is no time spent on it: there is one more try.
     check_scene(&updating(), &Scene::before(), INTENT + 90_000, "Updating | MoveTo web:2 | -");
 }
@@ -419,4 +425,20 @@ fn pinned_images_are_those_of_the_service_revision_that_still_runs() {
         // Without a pin, the revision alone tells.
         check(&registering(), &given, 90, "Updating | MoveTo web:2 | -");
     }
+}
+
+#[test]
+fn what_cannot_be_told_is_waited_for_and_says_until_when() {
+    let mut change = stabilizing_since(progress(1, 1, INTENT + 5));
+    let look = |change: &Change, second: i64| Given::of(unreadable(second)).step(change, at(second));
+    let reason = look(&change, INTENT + 60).reason.expect("a reason");
+    assert_eq!((reason.code, reason.until), (ReasonCode::NotObserved, Some(at(INTENT + 60 + TIMEOUT))));
+    change.waiting = Some(reason.clone());
+    // It keeps its place: what becomes of that is its rollout's affair.
+    let later = look(&change, INTENT + 60 + TIMEOUT + 900);
+    assert_eq!((later.state, later.reason), (change.state.clone(), Some(reason)));
+    let Step { state, .. } = fail(Some("ours"), at(INTENT), crate::rollout::fixture::reason(ReasonCode::TasksFail));
+    change.state = state;
+    assert_eq!(look(&change, INTENT + 60 + TIMEOUT - 1).state, change.state);
+    assert!(matches!(look(&change, INTENT + 60 + TIMEOUT).state, State::Failed { .. }));
 }

@@ -82,7 +82,7 @@ fn state(kind: ChangeKind, number: usize) -> State {
             back(Some("ours"), Back::Stopping { arn, intent: at(INTENT + 60) })
         }
         8 => back(Some("ours"), Back::Updating { to: home, before: "ours".to_owned(), intent: at(INTENT + 60) }),
-        9 => back(Some("ours"), Back::Watching { to: home, progress }),
+        9 => back(Some("ours"), Back::Watching { to: home, progress, steady_since: None }),
         _ => State::Updating { to: Some(told), before: Some("old".to_owned()), intent },
     }
 }
@@ -126,7 +126,8 @@ const fn is_forward(change: &Change) -> bool {
 /// As the controller does it: the state, and its reason, are recorded.
 fn take(change: &mut Change, given: &Given, second: i64) -> Option<Action> {
     let step = given.step(change, at(second));
-    change.enter(step.state, step.reason, at(second));
+    change.enter(step.state, step.reason.clone(), at(second));
+    change.waiting = step.reason;
     change.spec.to = match &change.state {
         State::Updating { to, .. } if change.spec.kind == ChangeKind::Revision => to.clone(),
         _ => change.spec.to.clone(),

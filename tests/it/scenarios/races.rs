@@ -6,7 +6,9 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use plimsoll::controller::reconcile::Depth;
 use plimsoll::controller::{Controller, Parts};
+use plimsoll::model::ReasonCode;
 use plimsoll::ports::{Ecs, EcsError, Operation};
+use plimsoll::rollout::command::Request;
 use plimsoll::sim::{Condition, Effect, Fault, Misbehaviour, SimEcs, VirtualClock};
 use serde_json::{Value, json};
 
@@ -97,7 +99,7 @@ async fn a_wave_whose_tasks_die_while_it_bakes_is_taken_back() {
 }
 
 #[tokio::test]
-async fn bake_does_not_end_while_health_is_unknown() {
+async fn a_bake_does_not_end_while_health_is_unknown_and_pauses_when_that_lasts() {
     let mut story = Story::begin();
     story.cluster("prod");
     for name in ["alpha", "beta"] {
@@ -117,14 +119,19 @@ async fn bake_does_not_end_while_health_is_unknown() {
         let alone = services.is_some_and(|list| list.len() == 1 && list[0].as_str().unwrap().ends_with("/alpha"));
         (call.operation == Operation::DescribeServices && alone).then_some(Fault::ServerError)
     });
-    for _ in 0..120 {
-        story.settle(15);
-        let _ = story.controller.pass(Depth::Full).await;
+    // Five minutes of bake, and then as long as there may be no progress.
+    for (minutes, phase, code) in [(24, "Baking", ReasonCode::NotObserved), (2, "Paused", ReasonCode::ProgressTimeout)]
+    {
+        for _ in 0..minutes * 4 {
+            story.settle(15);
+            let _ = story.controller.pass(Depth::Full).await;
+        }
+        assert_eq!(story.phases("watched-1").await.0, phase);
+        let waiting = story.campaign("watched-1").await.rollout.value.waiting.unwrap();
+        assert_eq!(waiting.code, code, "{waiting}");
     }
-    assert_eq!(story.phases("watched-1").await.0, "Baking");
-    let waiting = story.campaign("watched-1").await.rollout.value.waiting.unwrap();
-    assert_eq!(waiting.code, plimsoll::model::ReasonCode::NotObserved, "{waiting}");
     story.ecs.clear_faults();
+    story.ask("watched-1", Request::Resume).await;
     story.passes_for(20 * 60).await;
     assert_eq!(story.phases("watched-1").await.0, "Succeeded");
 }

@@ -45,7 +45,7 @@ fn what_somebody_deployed_over_was_not_taken_back() {
     let half = in_states(&sizes, &[taken_back(), moved_on()]);
     check(&back, &half, "RolledBack (UndoneByPerson)");
     let told = decide(&back, &half, &open()).reason.unwrap().message;
-    assert_eq!(told, "as the test wants it; 1 changes were deployed over since, and are left alone");
+    assert_eq!(told, "as the test wants it; 1 change, deployed over since, left alone");
     // Overtaken on its way, when nobody had asked to take it back.
     let overtaken = State::Overtaken { reason: reason(ReasonCode::Overtaken), at: at(900) };
     check(&back, &in_states(&sizes, &[overtaken, blocked()]), "RolledBack (UndoneByPerson)");
@@ -72,4 +72,53 @@ fn a_rollout_of_what_runs_no_task_has_not_succeeded_before_tasks_have_run() {
     assert_eq!(ended(over(), &[undone.clone(), undone]), None, "it had succeeded");
     let aborted = || RolloutState::Aborted { reason: reason(ReasonCode::AbortedByPerson), at: at(900) };
     assert_eq!(ended(aborted(), &[succeeded(), succeeded()]), None);
+}
+
+#[test]
+fn a_paused_rollout_of_which_nothing_is_left_ends() {
+    let superseded = || State::Deferred { reason: reason(ReasonCode::Superseded), at: at(900) };
+    let paused =
+        |code| with(rollout(&[2]), |rollout| rollout.state = RolloutState::Paused { wave: 0, reason: reason(code) });
+    let failed = paused(ReasonCode::ChangeFailed);
+    check(&failed, &in_states(&[2], &[taken_back(), superseded()]), "Failed (ChangeFailed)");
+    // The last one failed: `retry` may still have it tried again.
+    check(&failed, &in_states(&[2], &[succeeded(), taken_back()]), "Paused 0 (ChangeFailed)");
+    check(&failed, &in_states(&[2], &[taken_back(), State::Pending]), "Paused 0 (ChangeFailed)");
+    let by_person = paused(ReasonCode::PausedByPerson);
+    check(&by_person, &in_states(&[2], &[succeeded(), succeeded()]), "Succeeded");
+    check(&by_person, &in_states(&[2], &[succeeded(), stabilizing()]), "Paused 0 (PausedByPerson)");
+    check(&by_person, &in_states(&[2], &[superseded(), superseded()]), "Superseded");
+}
+
+#[test]
+fn what_cannot_be_told_for_too_long_pauses_a_rollout_and_keeps_its_place() {
+    let unseen = |until: i64| {
+        let mut list = in_states(&[3], &[succeeded(), stabilizing()]);
+        list[1].waiting = Some(reason(ReasonCode::NotObserved).until(at(until)));
+        list
+    };
+    let open = with(rollout(&[3]), |rollout| rollout.spec.waves[0].max_in_flight = 1);
+    check(&open, &unseen(NOW + 1), "Progressing 0 (Progressing)");
+    check(&open, &unseen(NOW), "Paused 0 (ProgressTimeout)");
+    let mut paused = with(open, |rollout| {
+        rollout.state = RolloutState::Paused { wave: 0, reason: reason(ReasonCode::ProgressTimeout) };
+    });
+    let mut list = unseen(NOW);
+    check(&paused, &list, "Paused 0 (ProgressTimeout)");
+    // Whoever goes on accepts that; what cannot be seen may still be deploying, and nothing takes its place.
+    carry_out(&mut paused, &mut list, &Request::Resume, "alice", at(NOW)).unwrap();
+    check(&paused, &list, "Progressing 0 (Progressing)");
+}
+
+#[test]
+fn a_bake_that_cannot_be_watched_for_too_long_pauses_the_rollout() {
+    let blind = reason(ReasonCode::NotObserved);
+    let baking = with(rollout(&[1, 1]), |rollout| {
+        rollout.state = RolloutState::Baking { wave: 0, until: at(NOW - 60) };
+        rollout.spec.strategy.health.progress_timeout = crate::model::Span::from_secs(61);
+    });
+    let list = in_states(&[1, 1], &[succeeded()]);
+    let unwatched = |second| Input { unwatched: Some(&blind), now: at(second), ..open() };
+    check_with(&baking, &list, &unwatched(NOW), "Baking 0 (NotObserved)");
+    check_with(&baking, &list, &unwatched(NOW + 1), "Paused 0 (ProgressTimeout)");
 }

@@ -40,6 +40,21 @@ pub(super) struct People {
     pub(super) dead: AtomicBool,
 }
 
+/// Another edition of the policy against the host's process namespace: another fix.
+const EDITED: &str = "apiVersion: plimsoll/v1
+kind: Policy
+metadata: { name: no-host-pid }
+spec:
+  title: A process namespace of its own
+  severity: high
+  resource: TaskDefinition
+  checks:
+    - name: pid-mode
+      require: \"taskDefinition.?pidMode.orValue('') == 'task'\"
+      message: the task has no process namespace of its own
+      fix: [{ edits: [{ set: /pidMode, value: task }] }]
+";
+
 impl People {
     pub(super) fn new(ecs: Arc<SimEcs>, store: Arc<EmbeddedStore>, clock: Arc<VirtualClock>, target: TargetId) -> Self {
         Self {
@@ -237,6 +252,7 @@ impl People {
             ["enforce"] => self.enforce("enforce", some).await,
             ["propose"] => self.enforce("propose", some).await,
             ["apply"] => self.apply(&line.block).await,
+            ["edit", "policy"] => self.apply(EDITED).await,
             ["remove", kind, name] => {
                 let kind = Kind::ALL.iter().copied().find(|known| known.as_str() == *kind).unwrap();
                 self.configure(Application { delete: vec![(kind, (*name).to_owned())], ..Application::default() })

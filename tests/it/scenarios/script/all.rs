@@ -108,6 +108,7 @@ scripts! {
     on_failure_rollback
     our_revision_deployed_by_a_person
     overtaken
+    paused_and_nothing_is_left
     policies_deleted_in_mid_rollout
     policy_edited_in_mid_rollout
     policy_edited_right_before_a_wave
@@ -116,8 +117,10 @@ scripts! {
     quiet_setting
     redeployed_with_another_violation
     redeployed_with_the_same_violation
+    redeployed_with_the_violation_in_one_more_place
     release_after_an_undo
     retry_during_a_freeze
+    retry_right_after_an_undo
     scaled_to_zero
     services_on_one_revision
     setting_exec
@@ -134,6 +137,7 @@ scripts! {
     undo_of_one_service
     undo_of_two_changes_of_one_service
     undo_of_what_another_rollout_built_on
+    undo_stops_at_what_cannot_go_back
     undo_waits_for_protected_tasks
     undo_when_the_previous_is_inactive
     undo_while_a_later_rollout_brings_it_again
