@@ -49,6 +49,12 @@ pub(super) async fn run(session: &mut Session, arguments: Arguments) -> Result<A
     let kind: Kind = arguments.kind.parse().map_err(explain::unknown_kind)?;
     let opened = session.store().await?;
     let deleted = delete(session, opened.store.as_ref(), kind, &arguments.names).await?;
+    say(session, kind, &deleted)?;
+    Ok(Answer::Yes)
+}
+
+/// Says what was deleted.
+pub(super) fn say(session: &mut Session, kind: Kind, deleted: &[String]) -> Result<(), Error> {
     match session.output.format() {
         Format::Json | Format::Yaml => {
             let items = deleted.iter().map(|name| Deleted { kind, name: name.clone(), outcome: "deleted" }).collect();
@@ -60,7 +66,7 @@ pub(super) async fn run(session: &mut Session, arguments: Arguments) -> Result<A
             session.output.text(&deleted.iter().map(line).collect::<Vec<_>>().join("\n"))?;
         }
     }
-    Ok(Answer::Yes)
+    Ok(())
 }
 
 /// Removes objects, if the others fit together without them. All or nothing.

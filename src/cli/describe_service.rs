@@ -96,7 +96,8 @@ pub(super) async fn service(session: &Session, store: &dyn Store, name: &str) ->
         let _ = writeln!(text, "events");
         for (_, event) in happened.iter().rev().take(EVENTS).rev() {
             let by = if event.by == "plimsoll" { String::new() } else { format!("  by {}", event.by) };
-            let line = format!("{}  {}  {}  {}{by}", event.at, event.subject, event.what, event.message);
+            let why = event.reason.as_ref().map(|reason| format!("  {reason}")).unwrap_or_default();
+            let line = format!("{}  {}  {}  {}{why}{by}", event.at, event.subject, event.what, event.message);
             let _ = writeln!(text, "  {}", clean_text(&line));
         }
         if happened.len() > EVENTS {

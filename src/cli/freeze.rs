@@ -1,16 +1,21 @@
 //! `freeze` and `unfreeze`: the stop switch, written straight into the configuration so that it needs no controller.
 
 use clap::Args;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::error::{Answer, Error};
 use super::output::{Format, talk};
+use super::printed::Printed;
 use super::run::Session;
 use super::{delete, targets};
-use crate::model::Timestamp;
 use crate::model::spec::{FreezeSpec, Kind, LaunchType, Metadata, Object, Scope, Selector, Spec};
+use crate::model::{TargetId, Timestamp};
+use crate::policy::{Match, ScopeKey, ScopeKeys, ScopeMatcher, ScopeTags};
 use crate::ports::Store;
 use crate::records::campaign::Campaigns;
 use crate::records::configuration::{Application, Configurations};
+use crate::rollout::{Change, Phase};
 
 /// What to stop.
 #[derive(Debug, Args)]
@@ -82,6 +87,7 @@ pub(super) async fn run(session: &mut Session, arguments: Arguments) -> Result<A
         until: arguments.until,
         include_rollback: arguments.include_rollback,
     };
+    let scope = spec.scope.clone();
     let object =
         Object { metadata: Metadata { name: arguments.name.clone(), ..Metadata::default() }, spec: Spec::Freeze(spec) };
     // The rules for names and globs are the manifests': whatever they say of a file holds here too.
@@ -100,39 +106,95 @@ pub(super) async fn run(session: &mut Session, arguments: Arguments) -> Result<A
         other => other?,
     };
     let outcome = applied.first().map_or("unchanged", |one| one.outcome.as_str());
-    session.output.text(&format!("freeze/{} {outcome}", arguments.name))?;
-    in_flight(session, store).await?;
+    let report = FreezeReport { name: arguments.name, outcome, in_flight: in_flight(session, store, &scope).await? };
+    match session.output.format() {
+        Format::Json | Format::Yaml => session.output.value(&report.to_json())?,
+        Format::Name => session.output.text(&format!("freeze/{}", report.name))?,
+        _ => session.output.text(&report.in_words())?,
+    }
+    if report.in_flight.is_empty() {
+        talk("nothing of it is in flight");
+    }
     Ok(Answer::Yes)
 }
 
-/// What is on its way and goes on to its end, or back.
-async fn in_flight(session: &mut Session, store: &dyn Store) -> Result<(), Error> {
-    let mut none = true;
+/// What `freeze` says.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct FreezeReport {
+    /// The Freeze.
+    name: String,
+    /// `created`, `configured` or `unchanged`.
+    outcome: &'static str,
+    /// What is on its way in its scope, and goes on to its end, or back.
+    in_flight: Vec<InFlight>,
+}
+
+/// A change that a Freeze finds in flight.
+#[derive(Debug, Serialize, JsonSchema)]
+struct InFlight {
+    /// The Change.
+    change: String,
+    /// What it moves, by ARN.
+    resource: String,
+    /// How far it has come.
+    phase: Phase,
+}
+
+impl Printed for FreezeReport {
+    const KIND: &'static str = "FreezeReport";
+}
+
+impl FreezeReport {
+    fn in_words(&self) -> String {
+        let found = self
+            .in_flight
+            .iter()
+            .map(|one| format!("in flight: {}  {}  ({})", one.resource, one.phase.as_str(), one.change));
+        let first = std::iter::once(format!("freeze/{} {}", self.name, self.outcome));
+        first.chain(found).collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// What is on its way, of what the Freeze is about or, as tags and launch types are not kept, may be about.
+async fn in_flight(session: &mut Session, store: &dyn Store, scope: &Scope) -> Result<Vec<InFlight>, Error> {
+    let matcher =
+        ScopeMatcher::of(scope).map_err(|error| Error::new("the scope cannot be read").caused_by(error.to_string()))?;
+    let mut found = Vec::new();
     for target in targets::all(session, store).await? {
         for campaign in Campaigns::of(store, &target).campaigns().await? {
-            for change in
-                campaign.changes.iter().map(|change| &change.value).filter(|change| change.state.phase().is_in_flight())
-            {
-                none = false;
-                let phase = change.state.phase().as_str();
-                session.output.text(&format!(
-                    "in flight: {}  {phase}  ({})",
-                    change.spec.resource.as_str(),
-                    change.name
-                ))?;
-            }
+            let flying = campaign.changes.iter().map(|change| &change.value);
+            let flying = flying.filter(|change| change.state.phase().is_in_flight());
+            found.extend(flying.filter(|change| matcher.matches(&scope_keys(&target, change)) != Match::No).map(
+                |change| InFlight {
+                    change: change.name.clone(),
+                    resource: change.spec.resource.as_str().to_owned(),
+                    phase: change.state.phase(),
+                },
+            ));
         }
     }
-    if none {
-        talk("nothing is in flight");
+    Ok(found)
+}
+
+fn scope_keys(target: &TargetId, change: &Change) -> ScopeKeys {
+    let service = change.spec.resource.service();
+    ScopeKeys {
+        account: ScopeKey::Known(target.account.clone()),
+        region: ScopeKey::Known(target.region.clone()),
+        cluster: ScopeKey::Known(change.spec.cluster.name().to_owned()),
+        service: service.map_or(ScopeKey::Absent, |arn| ScopeKey::Known(arn.name().to_owned())),
+        family: change.spec.from.as_ref().map_or(ScopeKey::Absent, |arn| ScopeKey::Known(arn.family().to_owned())),
+        launch_type: service.map_or(ScopeKey::Absent, |_| ScopeKey::Unknown),
+        tags: ScopeTags::default(),
     }
-    Ok(())
 }
 
 pub(super) async fn lift(session: &mut Session, arguments: UnfreezeArguments) -> Result<Answer, Error> {
     let opened = session.store().await?;
-    delete::delete(session, opened.store.as_ref(), Kind::Freeze, std::slice::from_ref(&arguments.name)).await?;
-    session.output.text(&format!("freeze/{} deleted", arguments.name))?;
+    let deleted =
+        delete::delete(session, opened.store.as_ref(), Kind::Freeze, std::slice::from_ref(&arguments.name)).await?;
+    delete::say(session, Kind::Freeze, &deleted)?;
     Ok(Answer::Yes)
 }
 

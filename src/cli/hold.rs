@@ -8,7 +8,7 @@ use super::error::{Answer, Error};
 use super::get::{self, Listed};
 use super::output::{Format, talk};
 use super::run::Session;
-use super::targets;
+use super::{targets, views};
 use crate::model::{Hold, Reason, ReasonCode, Resource, Span, TargetId};
 use crate::records::command::Ask;
 
@@ -96,11 +96,14 @@ async fn asked(
     told: &str,
 ) -> Result<Answer, Error> {
     let command = command::ask(session, opened, target, ask).await?;
-    if !wait {
-        session.output.text(told)?;
-        return Ok(Answer::Yes);
+    let answer =
+        if wait { Some(command::answer(session, opened.store.as_ref(), target, &command).await?) } else { None };
+    match (session.output.format(), &answer) {
+        (Format::Json | Format::Yaml, None) => session.output.value(&views::command(&command))?,
+        (Format::Json | Format::Yaml, Some(answer)) => session.output.value(&views::answered(&command, answer))?,
+        (Format::Name, _) => session.output.text(&command.id)?,
+        (_, None) => session.output.text(told)?,
+        (_, Some(answer)) => session.output.text(&answer.message)?,
     }
-    let answer = command::answer(session, opened.store.as_ref(), target, &command).await?;
-    session.output.text(&answer.message)?;
-    Ok(Answer::of(answer.done))
+    Ok(Answer::of(answer.is_none_or(|answer| answer.done)))
 }

@@ -7,6 +7,7 @@ use super::printed::{PolicySetView, Printed};
 use crate::model::spec::Enforcement;
 use crate::model::{DiffEntry, PutBack, Reason, TargetId};
 use crate::plan::saved::{self, SavedCampaign};
+use crate::plan::waves::ORDER;
 use crate::plan::{Cost, Plan, PlanOutcome, Planned, PlannedFinding, StandaloneReport, Summary, Uncovered};
 use crate::policy::{WaiverHere, WaiverUse};
 
@@ -32,6 +33,8 @@ pub(super) struct PlanReport {
     capacity_providers: Vec<CapacityProviderPlan>,
     /// What would be rolled out together, in this order.
     waves: Vec<WavePlan>,
+    /// The rule by which services are put into waves.
+    order: &'static str,
     /// What it costs.
     cost: Cost,
     /// What every Waiver is good for.
@@ -183,6 +186,7 @@ impl PlanReport {
                     uncovered: wave.uncovered.clone(),
                 })
                 .collect(),
+            order: ORDER,
             cost: plan.cost,
             waivers: plan.tally.waivers.clone(),
             gaps: plan.gaps.clone(),

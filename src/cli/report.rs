@@ -7,6 +7,7 @@ use super::get::after_colon;
 use super::sentences;
 use crate::model::mask::clean_text;
 use crate::model::{DiffEntry, DiffOp};
+use crate::plan::waves::ORDER;
 use crate::plan::{Plan, PlanOutcome, Planned, StandaloneReport};
 use crate::policy::WaiverUse;
 
@@ -133,6 +134,7 @@ fn waves(text: &mut String, plan: &Plan) -> std::fmt::Result {
         if let Some(reason) = &campaign.proposed {
             writeln!(text, "  waits for approval: {}", clean_text(&reason.to_string()))?;
         }
+        writeln!(text, "  order: {ORDER}")?;
         for (index, wave) in campaign.waves.iter().enumerate() {
             let names: Vec<String> = wave.resources.iter().map(|arn| clean_text(&after_colon(arn))).collect();
             let shown = names.iter().take(5).cloned().collect::<Vec<_>>().join(", ");

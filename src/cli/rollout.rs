@@ -236,6 +236,10 @@ async fn ask(session: &mut Session, opened: &Opened, asking: Asking, request: Re
         return Ok(Answer::No);
     }
     talk(&answer.message);
+    // What is tried again of one that has ended comes in another rollout: nothing more is to become of this one.
+    if let (Request::Retry, true) = (&request, is_planned_anew(&campaign.rollout.value.state)) {
+        return Ok(Answer::Yes);
+    }
     let campaign = until_settled(session, opened, &target, &asking.name, &request).await?;
     let text = rendered(session, &campaign)?;
     session.output.text(&text)?;
@@ -261,6 +265,12 @@ pub(super) async fn until_settled(
         }
         waiting.pause(session, store, target).await?;
     }
+}
+
+/// Whether `retry` has the next plan take it up, rather than let the rollout itself go on.
+fn is_planned_anew(state: &RolloutState) -> bool {
+    let contested = matches!(state, RolloutState::Proposed { reason } if reason.code == ReasonCode::Contested);
+    contested || state.is_final()
 }
 
 fn is_settled(campaign: &Campaign, request: &Request) -> bool {

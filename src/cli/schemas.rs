@@ -10,6 +10,7 @@ use super::describe_service::ServiceDescription;
 use super::doctor::DoctorReport;
 use super::error::Error;
 use super::explain::{FunctionView, ReasonView, VariableView};
+use super::freeze::FreezeReport;
 use super::planned::PlanReport;
 use super::printed::{List, Printed, bare_schema, beside, schema};
 use super::reports::{CheckReport, FixReport};
@@ -99,6 +100,7 @@ fn reports() -> Vec<Named> {
         one::<PlanReport>(),
         one::<ApplyReport>(),
         one::<DeleteReport>(),
+        one::<FreezeReport>(),
         one::<AuditReport>(),
         one::<StoreReport>(),
         one::<DoctorReport>(),

@@ -8,7 +8,7 @@ use crate::model::mask::clean_text;
 use crate::model::{Reason, Span, Timestamp};
 use crate::records::campaign::Campaign;
 use crate::rollout::told::{Counts, left, next, reason_of, wave_state};
-use crate::rollout::{Change, Phase, Rollout, waits};
+use crate::rollout::{Change, Phase, Rollout, RolloutState, waits};
 
 /// The tree. Ends with what to do next.
 pub(super) fn tree(campaign: &Campaign, now: Timestamp) -> String {
@@ -31,6 +31,10 @@ fn write(text: &mut String, campaign: &Campaign, now: Timestamp) -> std::fmt::Re
         rollout.spec.plan
     )?;
     if let Some(reason) = reason_of(&rollout.state).or(rollout.waiting.as_ref()) {
+        writeln!(text, "  {}", told(reason, now))?;
+    }
+    // Why it goes back, and how far that has come.
+    if let (RolloutState::RollingBack { .. }, Some(reason)) = (&rollout.state, &rollout.waiting) {
         writeln!(text, "  {}", told(reason, now))?;
     }
     for (index, wave) in rollout.spec.waves.iter().enumerate() {

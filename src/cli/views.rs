@@ -13,13 +13,13 @@ use crate::model::{ClusterArn, DiffEntry, Hold, PutBack, Reason, ReasonCode, Res
 use crate::plan::{PlanOutcome, PlannedFinding, PlannedStandalone};
 use crate::policy::WaiverHere;
 use crate::records::campaign::Campaign;
-use crate::records::command::Command;
+use crate::records::command::{Answer, Command};
 use crate::records::events::Event;
 use crate::records::lease::Lease;
 use crate::records::reports::ServiceReport;
 use crate::rollout::alarm::{self, Alarms};
-use crate::rollout::told::Counts;
-use crate::rollout::{Change, ChangeSpec, HistoryEntry, Phase, RolloutSpec, RolloutState, State, waits};
+use crate::rollout::told::{self, Counts};
+use crate::rollout::{Change, ChangeSpec, HistoryEntry, Phase, Rollout, RolloutSpec, RolloutState, State, waits};
 
 /// Differences with every value masked.
 pub(super) fn masked(diff: &[DiffEntry]) -> Vec<DiffEntry> {
@@ -110,7 +110,7 @@ struct RecordCondition {
     kind: &'static str,
     /// `True`, `False` or `Unknown`.
     status: &'static str,
-    /// In a word.
+    /// The code of the reason; where nothing is to be said, the phase.
     reason: &'static str,
     /// In a sentence.
     message: Option<String>,
@@ -136,9 +136,7 @@ fn rollout_view(campaign: &Campaign, changes: Option<Vec<Nested<ChangeView>>>) -
             wave: rollout.state.wave().map(|wave| wave + 1),
             waiting: rollout.waiting.as_ref().map(Waiting::of),
             counts: Counts::of(campaign.changes.iter().map(|change| &change.value)),
-            conditions: std::iter::once(complete(&rollout.state, rollout.created_at))
-                .chain(alarms_quiet(campaign))
-                .collect(),
+            conditions: std::iter::once(complete(rollout)).chain(alarms_quiet(campaign)).collect(),
             approved_waves: rollout.approved_waves,
         },
         changes,
@@ -157,25 +155,29 @@ pub(super) fn rollout_with_changes(campaign: &Campaign) -> Value {
 }
 
 /// The condition `Complete`: True once it has ended as it should, False with the reason where it has not.
-fn complete(state: &RolloutState, created: Timestamp) -> RecordCondition {
-    let (status, message, at) = match state {
-        RolloutState::Succeeded { at } => ("True", None, *at),
-        RolloutState::RolledBack { cause, at } => ("False", Some(&cause.message), *at),
-        RolloutState::Failed { reason, at } | RolloutState::Aborted { reason, at } => {
-            ("False", Some(&reason.message), *at)
-        }
-        RolloutState::Unverified { reason, at } => ("Unknown", Some(&reason.message), *at),
-        RolloutState::Superseded { at } => ("False", None, *at),
-        RolloutState::Proposed { reason } | RolloutState::Paused { reason, .. } => {
-            ("False", Some(&reason.message), created)
-        }
-        RolloutState::RollingBack { cause, asked_at } => ("False", Some(&cause.message), asked_at.unwrap_or(created)),
-        RolloutState::Baking { .. } | RolloutState::Progressing { .. } | RolloutState::Scheduled => {
-            ("Unknown", None, created)
-        }
+fn complete(rollout: &Rollout) -> RecordCondition {
+    let status = match &rollout.state {
+        RolloutState::Succeeded { .. } => "True",
+        RolloutState::Unverified { .. }
+        | RolloutState::Baking { .. }
+        | RolloutState::Progressing { .. }
+        | RolloutState::Scheduled => "Unknown",
+        RolloutState::RolledBack { .. }
+        | RolloutState::Failed { .. }
+        | RolloutState::Aborted { .. }
+        | RolloutState::Superseded { .. }
+        | RolloutState::Proposed { .. }
+        | RolloutState::Paused { .. }
+        | RolloutState::RollingBack { .. } => "False",
     };
-    let (reason, message) = (state.phase(), message.cloned());
-    RecordCondition { kind: "Complete", status, reason, message, last_transition_time: Some(at) }
+    let why = told::reason_of(&rollout.state).or(rollout.waiting.as_ref());
+    RecordCondition {
+        kind: "Complete",
+        status,
+        reason: why.map_or_else(|| rollout.state.phase(), |reason| reason.code.as_str()),
+        message: why.map(|reason| reason.message.clone()),
+        last_transition_time: Some(rollout.entered_at.unwrap_or(rollout.created_at)),
+    }
 }
 
 /// One resource moving from one state to another.
@@ -523,6 +525,9 @@ pub(super) fn lease(target: &TargetId, version: u64, lease: &Lease) -> Value {
 pub(super) struct CommandView {
     /// What was asked.
     spec: Command,
+    /// What came of it, where that was waited for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<Answer>,
 }
 
 impl Printed for CommandView {
@@ -531,5 +536,10 @@ impl Printed for CommandView {
 
 /// A Command.
 pub(super) fn command(command: &Command) -> Value {
-    CommandView { spec: command.clone() }.to_json()
+    CommandView { spec: command.clone(), status: None }.to_json()
+}
+
+/// A Command, and what came of it.
+pub(super) fn answered(command: &Command, answer: &Answer) -> Value {
+    CommandView { spec: command.clone(), status: Some(answer.clone()) }.to_json()
 }
