@@ -14,7 +14,7 @@ use crate::model::{Observed, Reason, ReasonCode, Resource, Timestamp, wire};
 use crate::policy::{ScopeKey, ScopeKeys, ScopeTags};
 use crate::records::campaign::Campaign;
 use crate::rollout::bake::{self, Watch};
-use crate::rollout::change::{self, Action, READ_LAG};
+use crate::rollout::change::{self, Action, READ_LAG, Step};
 use crate::rollout::landing::Facts;
 use crate::rollout::{Change, Phase, Rollout, RolloutState, State, campaign, command, images, late};
 
@@ -320,8 +320,9 @@ impl Executor<'_> {
                 matches!((&change.value.state, &step.state), (State::Registering { .. }, State::Updating { .. }));
             if let Some(reason) = images_unknown(&change.value, &facts, &health, now).filter(|_| replaces || goes_back)
             {
-                let state = change.value.state.clone();
-                return self.record(books, change, state, Some(reason), now).await;
+                let waits = Step::to(change.value.state.clone(), Some(reason));
+                let waits = change::unseen(&change.value, waits, &health, now);
+                return self.record(books, change, waits.state, waits.reason, now).await;
             }
             if goes_back && self.go_back_to_what_ran(books, change, &facts).await? {
                 continue;

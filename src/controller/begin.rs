@@ -3,14 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use super::books::Books;
 use super::error::ControllerError;
 use crate::model::change::Documents as DocumentHashes;
 use crate::model::mask::mask_diff;
-use crate::model::spec::{Approval, ImagePolicy};
-use crate::model::{DiffEntry, DiffOp, DocumentKind, Reason, ReasonCode, Resource, TargetId, Timestamp};
+use crate::model::spec::Approval;
+use crate::model::{Reason, ReasonCode, Resource, TargetId, Timestamp};
 use crate::plan::images::{tagged, untagged};
 use crate::plan::report::WantedDocuments;
 use crate::plan::{Plan, PlanOutcome, PlannedCampaign, PlannedChange};
@@ -327,7 +325,7 @@ pub(super) async fn supersede(
     }
     let before = campaign.rollout.value.state.clone();
     campaign.rollout.value.state = RolloutState::Superseded { at: now };
-    campaign.rollout.value.waiting = None;
+    campaign.rollout.value.waiting = Some(Reason::of(ReasonCode::Superseded, why));
     books.write_rollout(&mut campaign.rollout, &before, now, by).await?;
     if let Some(slot) = books.campaigns.get_mut(index) {
         *slot = campaign;
@@ -371,6 +369,7 @@ async fn put_onto(
     spec.from = wanted.from.clone();
     spec.created_at = wanted.created_at;
     spec.diff = mask_diff(&wanted.diff);
+    spec.edits = Some(wanted.edits.clone());
     spec.documents = documents;
     spec.setting = wanted.setting.clone();
     // Whoever deployed it again is the latest to have put the violation back.
@@ -382,17 +381,16 @@ async fn put_onto(
 
 /// Whether both make the same edits to the same resources, whatever those run by now.
 fn same_changes(planned: &PlannedCampaign, open: &Campaign) -> bool {
-    let images = open.rollout.value.spec.strategy.images;
     let one: BTreeMap<_, _> = planned
         .changes
         .iter()
-        .map(|change| ((&change.resource, change.kind), (&change.fixes, edits(&mask_diff(&change.diff), images))))
+        .map(|change| ((&change.resource, change.kind), (&change.fixes, Some(&change.edits))))
         .collect();
     let other: BTreeMap<_, _> = open
         .changes
         .iter()
         .map(|change| &change.value.spec)
-        .map(|spec| ((&spec.resource, spec.kind), (&spec.fixes, edits(&spec.diff, images))))
+        .map(|spec| ((&spec.resource, spec.kind), (&spec.fixes, spec.edits.as_ref())))
         .collect();
     one == other
 }
@@ -404,16 +402,6 @@ fn may_be_put_onto(rollout: &Rollout, spec: &ChangeSpec, planned: &PlannedChange
         Approval::EachWave => rollout.approved_waves > spec.wave,
         Approval::None | Approval::Before => rollout.approved_waves > 0,
     };
-    let images = rollout.spec.strategy.images;
     let bound = approved || rollout.spec.asked.is_some();
-    !bound || edits(&mask_diff(&planned.diff), images) == edits(&spec.diff, images)
-}
-
-/// What is edited, and into what. Which digest is pinned follows from what is deployed, and is no edit of anybody's.
-fn edits(diff: &[DiffEntry], images: ImagePolicy) -> Vec<(DocumentKind, DiffOp, String, Option<Value>)> {
-    let is_pin = |entry: &&DiffEntry| images == ImagePolicy::Pin && entry.path.ends_with("/image");
-    diff.iter()
-        .filter(|entry| !is_pin(entry))
-        .map(|entry| (entry.document, entry.op, entry.path.clone(), entry.to.clone()))
-        .collect()
+    !bound || spec.edits.as_ref() == Some(&planned.edits)
 }

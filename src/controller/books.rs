@@ -3,7 +3,7 @@
 //! Every write is conditional on that version: a controller that has lost its lease is refused here. While the lease is
 //! held nobody else writes them, so they are read once and kept from pass to pass; after any error they are read again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -300,6 +300,16 @@ impl Books {
             | RegistrationState::Refused { .. } => None,
         });
         made.collect()
+    }
+
+    /// Revisions of ours that no service may move to: what ECS made differs, or hides what somebody registered in between.
+    #[must_use]
+    pub fn quarantined(&self) -> BTreeSet<TaskDefinitionArn> {
+        let of = |registration: &Versioned<Registration>| match &registration.value.state {
+            RegistrationState::Quarantined { arn, .. } => Some(arn.clone()),
+            _ => None,
+        };
+        self.registrations.iter().filter_map(of).collect()
     }
 
     /// What a change goes back to: the revision it came from, or its document registered again, if that was begun.

@@ -59,7 +59,8 @@ pub(super) async fn clear_away(
             |change: &Versioned<Change>| change.value.entered().is_some_and(|entered| entered + READ_LAG > fleet.at);
         // To what was quarantined no service was ever moved.
         let quarantined = matches!(registration.state, RegistrationState::Quarantined { .. });
-        let needed = all().any(|change| change.value.stands() || !change.value.state.phase().is_final());
+        let needed =
+            !quarantined && all().any(|change| change.value.stands() || !change.value.state.phase().is_final());
         if !needed && !quarantined && all().any(unseen) {
             waiting += 1;
             continue;

@@ -385,7 +385,7 @@ impl Executor<'_> {
             Observed::Known { value, .. } if value.status == "ACTIVE" => Ok(None),
             Observed::Known { .. } | Observed::Absent { .. } => {
                 books.forget_restoration(change, arn).await?;
-                Ok(Some(Effect::on(before_call(change, now))))
+                Ok(Some(Effect { made: false, ..Effect::on(before_call(change, now)) }))
             }
             Observed::Unknown { why, .. } => {
                 Ok(Some(Effect::not_made(change, now, Reason::of(ReasonCode::NotObserved, why))))

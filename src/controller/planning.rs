@@ -1,6 +1,6 @@
 //! From what was observed to a plan: which revisions have to be described for it, and what it is made of.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::ahead;
@@ -31,6 +31,7 @@ pub(super) struct Planning<'a> {
     taken: BTreeMap<Resource, Reason>,
     landed: Landings,
     ours: BTreeMap<TaskDefinitionArn, TaskDefinitionArn>,
+    quarantined: BTreeSet<TaskDefinitionArn>,
     stopped_fixes: BTreeMap<String, String>,
 }
 
@@ -55,6 +56,7 @@ impl<'a> Planning<'a> {
             taken: books.taken(now),
             landed: books.landed(),
             ours: books.made(),
+            quarantined: books.quarantined(),
             stopped_fixes: books.record.stopped_fixes.clone(),
         }
     }
@@ -69,6 +71,7 @@ impl<'a> Planning<'a> {
             taken: &self.taken,
             landed: &self.landed,
             ours: &self.ours,
+            quarantined: &self.quarantined,
             allow_edit: self.allow_edit,
             default_strategy: &self.default_strategy,
             now,

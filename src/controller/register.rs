@@ -171,6 +171,10 @@ impl Executor<'_> {
     ) -> Result<Registered, ControllerError> {
         match observe::latest_of(self.ecs, &registration.family, order.now).await {
             Observed::Known { value, .. } if value.arn == registration.from => {}
+            Observed::Known { value, .. } if books.quarantined().contains(&value.arn) => {
+                let message = format!("`{}`, which is quarantined, makes way first", value.arn.short());
+                return Ok(Registered::Waiting(Reason::of(ReasonCode::FamilyMoved, message)));
+            }
             // A newer one that equals what we want is adopted, not in the way. It stays its maker's.
             Observed::Known { value, .. }
                 if register_input(&value).is_ok_and(|input| same_task_definition(&input, order.document)) =>

@@ -186,3 +186,32 @@ impl Hold {
         (self.fix == "*" || self.fix == fix) && self.until.is_none_or(|until| now < until)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ReasonCode;
+
+    #[test]
+    fn a_hold_covers_its_fix_until_it_ends() {
+        let at = |second: i64| Timestamp::from_millis(second * 1000);
+        let hold = |fix: &str, until: Option<i64>| Hold {
+            resource: Resource::Cluster("arn:aws:ecs:eu-west-1:1:cluster/prod".parse().unwrap()),
+            fix: fix.to_owned(),
+            policy: "*".to_owned(),
+            reason: Reason::of(ReasonCode::Held, "so"),
+            rollout: None,
+            created_at: at(0),
+            until: until.map(at),
+        };
+        for (hold, fix, second, covers) in [
+            (hold("a", None), "a", i64::from(u32::MAX), true),
+            (hold("a", None), "b", 1, false),
+            (hold("*", Some(10)), "b", 9, true),
+            (hold("*", Some(10)), "b", 10, false),
+            (hold("a", Some(10)), "a", 11, false),
+        ] {
+            assert_eq!(hold.covers(fix, at(second)), covers, "{hold:?} {fix} {second}");
+        }
+    }
+}

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::edits::edits_hash;
 use super::judge::{self, Judged};
 use super::judgements::{Grounds, Judgements};
 use super::ownership::Landings;
@@ -41,6 +42,8 @@ pub struct Context<'a> {
     pub landed: &'a Landings,
     /// Revisions that our registrations made, and the revision that each was made from.
     pub ours: &'a BTreeMap<TaskDefinitionArn, TaskDefinitionArn>,
+    /// Revisions of ours that no service may move to, and that are deregistered.
+    pub quarantined: &'a BTreeSet<TaskDefinitionArn>,
     /// Members that fixes may edit though they are guarded.
     pub allow_edit: &'a [String],
     /// Where no Binding names one.
@@ -313,6 +316,11 @@ fn planned_changes(judged: &Judged, changed: Changed<'_>) -> Vec<PlannedChange> 
         kind: change.kind,
         from: from.clone(),
         diff: change.diff.clone(),
+        edits: {
+            let documents = change.documents.as_ref();
+            let pinned = documents.is_some_and(|documents| documents.pinned_from.is_some());
+            edits_hash(&change.diff, documents.map(|documents| &documents.previous), pinned)
+        },
         documents: change.documents.as_ref().map(PlannedDocuments::pack),
         setting: change.setting.clone(),
         fixes: change.fixes.clone(),

@@ -7,6 +7,7 @@
 mod audited;
 mod cluster;
 pub mod compare;
+mod edits;
 pub mod eligibility;
 pub mod images;
 pub mod judge;

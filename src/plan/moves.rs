@@ -72,7 +72,7 @@ pub(super) fn revision_move(
         .map_err(|unknown| blocked(ReasonCode::UnknownMember, unknown.to_string()))?;
     // A fix may be what pins an image, so it is the new document that is looked at.
     images::check(&wanted, strategy.images).map_err(Ineligible::Blocked)?;
-    family_is_not_ahead(fleet, &definition.arn, &wanted, fixer.context.ours)?;
+    family_is_not_ahead(fleet, &definition.arn, &wanted, fixer.context)?;
     Ok(Move {
         kind: ChangeKind::Revision,
         diff: fixed.diff,
@@ -99,11 +99,18 @@ fn family_is_not_ahead(
     fleet: &Fleet,
     from: &TaskDefinitionArn,
     wanted: &serde_json::Map<String, Value>,
-    ours: &BTreeMap<TaskDefinitionArn, TaskDefinitionArn>,
+    context: &Context<'_>,
 ) -> Result<(), Ineligible> {
     match fleet.latest.get(from.family()) {
+        Some(Observed::Known { value, .. }) if context.quarantined.contains(&value.arn) => {
+            let message = format!(
+                "the family's latest revision is `{}`, ours, which is quarantined and makes way first",
+                value.arn.short()
+            );
+            Err(Ineligible::Deferred(Reason::of(ReasonCode::FamilyMoved, message)))
+        }
         // A sibling's fix is no newer code.
-        Some(Observed::Known { value, .. }) if same_origin(ours, &value.arn, from) => Ok(()),
+        Some(Observed::Known { value, .. }) if same_origin(context.ours, &value.arn, from) => Ok(()),
         Some(Observed::Known { value, .. }) => {
             let latest = value.definition.read().ok().and_then(|latest| register_input(&latest).ok());
             if latest.is_some_and(|latest| same_task_definition(&latest, wanted)) {

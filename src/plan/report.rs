@@ -233,6 +233,8 @@ pub struct PlannedChange {
     pub from: Option<TaskDefinitionArn>,
     /// What changes.
     pub diff: Vec<DiffEntry>,
+    /// The hash of the edits, each by what it is done to: what an approval is of.
+    pub edits: String,
     /// For a revision: the input to register, and the one that would make the old revision again.
     pub documents: Option<PlannedDocuments>,
     /// For a setting: the members to send, there and back.

@@ -157,6 +157,7 @@ mod tests {
             kind: ChangeKind::Revision,
             from: None,
             diff: vec![],
+            edits: String::new(),
             documents: None,
             setting: None,
             fixes: fixes.iter().map(ToString::to_string).collect(),

@@ -154,7 +154,7 @@ fn alarms_unknown_for_too_long(rollout: &Rollout, changes: &[Change], wave: usiz
 /// A change in flight could not be looked at for too long. Nothing is known to have failed, so nothing is taken back; and
 /// nothing goes on without a person.
 fn unseen_for_too_long(rollout: &Rollout, changes: &[Change], wave: usize, now: Timestamp) -> Option<Decision> {
-    let accepted = |change: &Change| rollout.spec.accepted_failures.contains(&change.name);
+    let accepted = |change: &Change| rollout.spec.accepted_unseen.contains(&change.name);
     let (change, waiting) = changes.iter().filter(|change| !accepted(change)).find_map(|change| {
         change.unseen().filter(|waiting| waiting.until.is_some_and(|until| until <= now)).map(|why| (change, why))
     })?;
@@ -164,12 +164,15 @@ fn unseen_for_too_long(rollout: &Rollout, changes: &[Change], wave: usize, now: 
     Some(Decision::stay(RolloutState::Paused { wave, reason: reason.clone() }, Some(reason)))
 }
 
-/// Paused, it waits for a person. Where policies have been edited until nothing is left that one could let go on, there is
-/// nothing to wait for, and others of its strategy may begin.
+/// Paused, it waits for a person. Where policies have been edited since until nothing is left that one could let go on, there
+/// is nothing to wait for, and others of its strategy may begin. What was paused by hand, or because something could not
+/// be told, still has its bake and its gates before it.
 fn paused(rollout: &Rollout, changes: &[Change], reason: &Reason, now: Timestamp) -> Decision {
     let over = changes.iter().all(|change| change.state.phase().is_final());
-    let nothing_left = reason.code == ReasonCode::PausedByPerson || changes.iter().any(Change::is_superseded);
-    if over && nothing_left {
+    let since = |change: &Change| rollout.entered_at.is_some_and(|at| change.entered() >= Some(at));
+    let dropped = changes.iter().any(|change| change.is_superseded() && since(change));
+    let stopped = matches!(reason.code, ReasonCode::ChangeFailed | ReasonCode::NothingVerified);
+    if over && (stopped && dropped || changes.iter().all(Change::is_superseded)) {
         return finish(changes, now);
     }
     Decision::stay(rollout.state.clone(), Some(reason.clone()))
@@ -439,7 +442,7 @@ fn finish(changes: &[Change], now: Timestamp) -> Decision {
         return Decision::stay(RolloutState::Progressing { wave }, Some(reason));
     }
     if !changes.is_empty() && changes.iter().all(Change::is_superseded) {
-        return Decision::stay(RolloutState::Superseded { at: now }, None);
+        return superseded(changes, now);
     }
     let proved = |change: &Change| matches!(change.state, State::Succeeded { .. });
     if failed == 0 && (changes.is_empty() || changes.iter().any(proved)) {
@@ -454,18 +457,22 @@ fn finish(changes: &[Change], now: Timestamp) -> Decision {
     }
     if failed == 0 && !changes.iter().any(|change| matches!(change.state, State::Blocked { .. })) {
         // Others deployed, or deleted, what it was about: there is nothing left of it to succeed or fail.
-        return Decision::stay(RolloutState::Superseded { at: now }, None);
+        return superseded(changes, now);
     }
     if failed == 0 {
-        let why = changes.iter().find_map(|change| change.history.last().and_then(|entry| entry.reason.as_ref()));
-        let why = why.map_or("no reason kept", |reason| reason.message.as_str());
-        let message = format!("none of {} changes was made; the first: {why}", changes.len());
+        let message = format!("none of {} was made{}", counted(changes.len(), "change"), example(changes.first()));
         let reason = Reason::of(ReasonCode::ChangeFailed, message);
         return Decision::stay(RolloutState::Failed { reason: reason.clone(), at: now }, Some(reason));
     }
     let message = format!("{failed} of {} changes failed; their fixes are held off those services", changes.len());
     let reason = Reason::of(ReasonCode::ChangeFailed, message);
     Decision::stay(RolloutState::Failed { reason: reason.clone(), at: now }, Some(reason))
+}
+
+/// Nothing is left of it, and why of the first.
+fn superseded(changes: &[Change], now: Timestamp) -> Decision {
+    let message = format!("nothing is left of {}{}", counted(changes.len(), "change"), example(changes.first()));
+    Decision::stay(RolloutState::Superseded { at: now }, Some(Reason::of(ReasonCode::Superseded, message)))
 }
 
 #[cfg(test)]

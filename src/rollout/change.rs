@@ -89,26 +89,34 @@ impl Step {
 /// What to do next about a change that has been started.
 #[must_use]
 pub fn step(change: &Change, input: &Input<'_>) -> Step {
-    unseen(change, next(change, input), input)
+    unseen(change, next(change, input), input.health, input.now)
 }
 
-/// What cannot be told is waited for as long as what makes no progress. Then, on the way back, the change could not be proved
-/// to be back; on the way forward nothing is known to be wrong, so it keeps its place and its rollout pauses.
-fn unseen(change: &Change, step: Step, input: &Input<'_>) -> Step {
-    let in_flight = change.state.phase().is_in_flight() && step.action.is_none() && !step.state.phase().is_final();
-    let Some(reason) = step.reason.as_ref().filter(|reason| in_flight && reason.code == ReasonCode::NotObserved) else {
+/// What cannot be told is waited for as long as what makes no progress. Then what has not begun is left out, and another may
+/// take its place; on the way back the change could not be proved to be back; on the way forward nothing is known to be
+/// wrong, so it keeps its place and its rollout pauses.
+#[must_use]
+pub fn unseen(change: &Change, step: Step, health: &HealthSpec, now: Timestamp) -> Step {
+    let open = step.action.is_none() && !step.state.phase().is_final();
+    let Some(reason) = step.reason.as_ref().filter(|reason| open && reason.code == ReasonCode::NotObserved) else {
         return step;
     };
-    let timeout = input.health.progress_timeout;
+    let timeout = health.progress_timeout;
     let since = change.waiting.as_ref().filter(|waiting| waiting.code == ReasonCode::NotObserved);
-    let until = since.and_then(|waiting| waiting.until).unwrap_or(input.now + timeout.0);
-    if let (State::RollingBack { cause, .. }, true) = (&step.state, until <= input.now) {
-        let message = format!("for {timeout} it could not be told: {}", reason.message);
-        let reason = Reason::of(ReasonCode::NotObserved, message);
-        let state = State::Failed { cause: cause.clone(), reason: reason.clone(), at: input.now };
-        return Step::to(state, Some(reason));
+    let until = since.and_then(|waiting| waiting.until).unwrap_or(now + timeout.0);
+    let waits = Step { reason: Some(reason.clone().until(until)), ..step.clone() };
+    if until > now {
+        return waits;
     }
-    Step { reason: Some(reason.clone().until(until)), ..step }
+    let message = format!("for {timeout} it could not be told: {}", reason.message);
+    let reason = Reason::of(ReasonCode::NotObserved, message);
+    let state = match &step.state {
+        State::Pending | State::Registering { .. } => State::Deferred { reason: reason.clone(), at: now },
+        State::RollingBack { cause, .. } => State::Failed { cause: cause.clone(), reason: reason.clone(), at: now },
+        State::Clobbering { reason, .. } => State::Clobbered { reason: reason.clone(), at: now },
+        _ => return waits,
+    };
+    Step::to(state, Some(reason))
 }
 
 fn next(change: &Change, input: &Input<'_>) -> Step {
@@ -549,7 +557,7 @@ fn over_somebody(change: &Change, input: &Input<'_>, reason: &Reason, moving: &M
         }
         Landing::Landed { .. } | Landing::NothingRuns(_) | Landing::Failed(_) | Landing::Overtaken(_) => over(),
         Landing::Gone => Step::to(State::Gone { at: now }, None),
-        Landing::Unknown(_) => Step::to(change.state.clone(), Some(reason.clone())),
+        Landing::Unknown(why) => Step::to(change.state.clone(), Some(why)),
     }
 }
 

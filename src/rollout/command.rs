@@ -131,9 +131,10 @@ pub fn carry_out(
         }
         (Request::Resume, RolloutState::Paused { wave, reason }) => {
             let proved_nothing = |change: &Change| is_of_idle_wave(reason, *wave, change);
-            let accepted = |change: &&Change| change.failed() || proved_nothing(change) || change.unseen().is_some();
-            let accepted = changes.iter().filter(accepted);
+            let accepted = changes.iter().filter(|change| change.failed() || proved_nothing(change));
             rollout.spec.accepted_failures = accepted.map(|change| change.name.clone()).collect();
+            let unseen = changes.iter().filter(|change| change.unseen().is_some());
+            rollout.spec.accepted_unseen = unseen.map(|change| change.name.clone()).collect();
             rollout.state = RolloutState::Progressing { wave: *wave };
             forget_alarms(rollout);
             Ok(())

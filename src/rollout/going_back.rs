@@ -88,7 +88,9 @@ fn too_many_stay(
 /// Whether it was to be taken back for that cause, and, for the first time, could not be; or we deployed over somebody on the way.
 fn stays(change: &Change, cause: &Reason, asked_at: Option<Timestamp>) -> bool {
     let since = |at: Option<Timestamp>| asked_at.is_none_or(|asked_at| at.is_some_and(|at| at >= asked_at));
-    let times = |phase| change.history.iter().filter(|entry| entry.phase == phase).count();
+    // Since it last began.
+    let latest = || change.history.iter().rev().take_while(|entry| entry.phase != Phase::Pending);
+    let times = |phase| latest().filter(|entry| entry.phase == phase).count();
     let for_that = |entry: &super::record::HistoryEntry| {
         entry.phase == Phase::RollingBack && entry.reason.as_ref().is_some_and(|reason| reason.code == cause.code)
     };

@@ -68,6 +68,9 @@ pub struct RolloutSpec {
     /// The names of the changes that failed, or proved nothing, and that a person has resumed over: they stop it no more.
     #[serde(default)]
     pub accepted_failures: Vec<String>,
+    /// The names of the changes that could not be looked at, and that a person has resumed over: that stops it no more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accepted_unseen: Vec<String>,
     /// Its waves, with how many resources each was planned with.
     pub waves: Vec<WaveRecord>,
     /// The Command by which a person asked for exactly these changes: what else the plan has by now is no reason to
@@ -138,6 +141,9 @@ pub struct ChangeSpec {
     pub to: Option<TaskDefinitionArn>,
     /// Field by field.
     pub diff: Vec<DiffEntry>,
+    /// The hash of what is edited, each by what it is done to, and into what: what an approval is of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edits: Option<String>,
     /// For a revision: the hash of the input to register, and of the one that would make the old revision again.
     pub documents: Option<Documents>,
     /// For a revision: the image digests of the deployment that it replaces, by container, as far as its tasks told.

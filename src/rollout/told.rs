@@ -177,6 +177,6 @@ pub fn next(rollout: &Rollout, counts: &Counts) -> String {
         RolloutState::Aborted { .. } => {
             format!("what was changed stands; `plimsoll rollout retry {name}` lets the rest go on, {undo}")
         }
-        RolloutState::Superseded { .. } => "nothing: the policies no longer ask for it".to_owned(),
+        RolloutState::Superseded { .. } => "nothing: what is still wanted of it, a later plan takes up".to_owned(),
     }
 }

@@ -282,11 +282,15 @@ impl People {
                 let request = self.request(verb, rest);
                 self.ask(Ask::Rollout { name: (*rollout).to_owned(), request }).await;
             }
-            ["hold", place] => {
+            ["hold", place, rest @ ..] => {
+                let until = match rest {
+                    ["for", span] => Some(self.clock.now() + length(span)),
+                    _ => None,
+                };
                 let (resource, created_at) = (self.resource(place), self.clock.now());
                 let reason = Reason::of(ReasonCode::Held, "the team asked for it");
                 let all = || "*".to_owned();
-                let hold = Hold { resource, fix: all(), policy: all(), reason, rollout: None, created_at, until: None };
+                let hold = Hold { resource, fix: all(), policy: all(), reason, rollout: None, created_at, until };
                 self.ask(Ask::Hold { hold }).await;
             }
             ["release", place] => self.ask(Ask::Release { resource: self.resource(place) }).await,

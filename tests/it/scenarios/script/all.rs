@@ -46,6 +46,8 @@ scripts! {
     approval_outside_the_window
     approved_before_it_was_judged_again
     capacity_is_provisioned
+    cannot_be_read_in_flight
+    cannot_be_read_on_the_way_back
     circuit_breaker_goes_back
     clobbered
     clobbered_and_still_deploying
@@ -72,6 +74,7 @@ scripts! {
     gone
     gone_while_held
     hold_beforehand
+    hold_that_expires
     iac_enforce
     iac_propose
     images_allow
@@ -109,6 +112,7 @@ scripts! {
     our_revision_deployed_by_a_person
     overtaken
     paused_and_nothing_is_left
+    paused_in_the_last_bake
     policies_deleted_in_mid_rollout
     policy_edited_in_mid_rollout
     policy_edited_right_before_a_wave
@@ -123,6 +127,7 @@ scripts! {
     retry_right_after_an_undo
     scaled_to_zero
     services_on_one_revision
+    somebody_registers_in_between
     setting_exec
     setting_platform_version
     setting_tags

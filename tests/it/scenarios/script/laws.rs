@@ -37,6 +37,10 @@ enum Act {
     Holds,
     Breaks,
     Crashes,
+    UndoesAll,
+    EditsThePolicy,
+    Deletes,
+    Registers,
 }
 
 fn acts() -> impl Strategy<Value = Vec<(Act, usize, u64)>> {
@@ -56,6 +60,10 @@ fn acts() -> impl Strategy<Value = Vec<(Act, usize, u64)>> {
         Act::Holds,
         Act::Breaks,
         Act::Crashes,
+        Act::UndoesAll,
+        Act::EditsThePolicy,
+        Act::Deletes,
+        Act::Registers,
     ]);
     prop::collection::vec((act, 0..SERVICES.len(), 1..12u64), 0..8)
 }
@@ -145,7 +153,9 @@ impl<'d> Known<'d> {
     /// A call was made: was it allowed then? Forward is what brings, or makes, a task definition without the violation.
     fn called(&self, now: Timestamp, operation: &str, input: &Value) {
         let forward: BTreeSet<&str> = match operation {
-            "RegisterTaskDefinition" if input.get("pidMode").is_none() => [input["family"].as_str().unwrap()].into(),
+            "RegisterTaskDefinition" if input.get("pidMode").is_none_or(|mode| mode != "host") => {
+                [input["family"].as_str().unwrap()].into()
+            }
             "UpdateService" => {
                 let to = input["taskDefinition"].as_str().unwrap();
                 let going = |change: &&Change| {
@@ -254,6 +264,13 @@ impl<'d> Known<'d> {
             Act::UndoesOne => format!("undo s-1 {place}"),
             Act::Breaks => format!("breaks {name} crashOnStart"),
             Act::Crashes => "crash".to_owned(),
+            Act::UndoesAll => "undo s-1".to_owned(),
+            Act::EditsThePolicy => "edit policy".to_owned(),
+            Act::Deletes => {
+                self.theirs.insert(place);
+                format!("delete {place}")
+            }
+            Act::Registers => format!("register {name}"),
             Act::Freezes | Act::Unfreezes => return,
         };
         do_line(stage, &line).await;
