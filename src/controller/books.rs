@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::entered;
 use super::error::ControllerError;
 use crate::model::{Hold, Reason, ReasonCode, Resource, TargetId, TaskDefinitionArn, Timestamp, counted};
 use crate::plan::ownership::{Landing, Landings};
@@ -151,7 +152,7 @@ impl Books {
                 reason: rollout.value.waiting.clone(),
                 by: by.to_owned(),
             };
-            tracing::info!(target_id = %self.target, rollout = %rollout.value.name, phase = rollout.value.state.phase(), "rollout");
+            entered::rollout(&self.target, &rollout.value);
             self.event(entry).await?;
         }
         Ok(())
@@ -173,10 +174,7 @@ impl Books {
         if before.phase() != change.value.state.phase() {
             let phase = change.value.state.phase();
             let reason = change.value.history.last().and_then(|entry| entry.reason.clone());
-            tracing::info!(
-                target_id = %self.target, change = %change.value.name, resource = change.value.spec.resource.as_str(),
-                phase = phase.as_str(), reason = reason.as_ref().map(|reason| reason.code.as_str()), "change"
-            );
+            entered::change(&self.target, &change.value, reason.as_ref());
             let entry = Entry {
                 subject: format!("Change/{}", change.value.name),
                 at: now,

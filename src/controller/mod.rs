@@ -15,6 +15,7 @@ pub mod books;
 mod clear;
 pub mod commands;
 mod configured;
+mod entered;
 pub mod execute;
 pub mod gate;
 mod late;

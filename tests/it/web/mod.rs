@@ -2,6 +2,7 @@
 
 mod browser;
 mod hostile;
+mod logged;
 mod metrics;
 mod pages;
 pub(crate) mod site;
