@@ -3,9 +3,11 @@
 
 use std::io;
 
-use tracing::Subscriber;
+use tracing::{Level, Subscriber};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{FilterExt as _, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +51,7 @@ pub enum TelemetryError {
 }
 
 /// Whose debug and trace lines carry requests and answers, and with them environment values. However much is asked for,
-/// these say no more than warnings. Beginnings of names: a crate that is added tomorrow is among them.
+/// these say no more than warnings, and not even those unless they are asked for. Beginnings of names: a crate that is added tomorrow is among them.
 const CARRIES_BODIES: [&str; 5] = ["aws_", "hyper", "h2", "rustls", "rusqlite"];
 
 /// Sends the process's log lines to stderr, from now on and for good.
@@ -75,14 +77,25 @@ pub fn subscriber<W>(
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let quiet = CARRIES_BODIES.iter().fold(filter.to_owned(), |filter, target| format!("{filter},{target}=warn"));
-    let parsed = EnvFilter::builder()
-        .parse(quiet)
+    let asked = EnvFilter::builder()
+        .parse(filter)
         .map_err(|source| TelemetryError::Filter { filter: filter.to_owned(), source })?;
-    let builder = tracing_subscriber::fmt().with_env_filter(parsed).with_writer(writer);
+    let quiet = filter_fn(|line| {
+        let carries = CARRIES_BODIES.iter().any(|target| line.target().starts_with(target));
+        !carries || *line.level() <= Level::WARN
+    });
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer);
+    let registry = tracing_subscriber::registry();
     Ok(match format {
-        LogFormat::Json => Box::new(builder.json().with_ansi(false).flatten_event(true).finish()),
-        LogFormat::Compact { color } => Box::new(builder.compact().with_ansi(color).with_target(false).finish()),
+        // The spans once, outermost first: the one that it happened in is the last of them.
+        LogFormat::Json => {
+            let lines = lines.json().with_ansi(false).flatten_event(true).with_current_span(false).with_span_list(true);
+            Box::new(registry.with(lines.with_filter(asked.and(quiet))))
+        }
+        LogFormat::Compact { color } => {
+            let lines = lines.compact().with_ansi(color).with_target(false);
+            Box::new(registry.with(lines.with_filter(asked.and(quiet))))
+        }
     })
 }
 
@@ -140,7 +153,25 @@ mod tests {
         let line: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(line["message"], "moved");
         assert_eq!(line["outcome"], "changed");
-        assert_eq!(line["span"]["service"], "web");
+        assert_eq!(line["spans"][0]["service"], "web");
+        // Once: what is paid for by the byte says nothing twice.
+        assert_eq!(text.matches("\"service\"").count(), 1, "{text}");
+    }
+
+    #[test]
+    fn what_nobody_asked_for_of_others_is_not_said() {
+        let said = |filter: &str| {
+            let lines = Lines::default();
+            let writer = lines.clone();
+            let subscriber = subscriber(filter, LogFormat::Compact { color: false }, move || writer.clone()).unwrap();
+            tracing::subscriber::with_default(subscriber, || {
+                tracing::warn!(target: "aws_config::meta::credentials", "provider failed");
+            });
+            let bytes = lines.0.lock().unwrap().clone();
+            String::from_utf8(bytes).unwrap()
+        };
+        assert_eq!(said("plimsoll=warn"), "");
+        assert!(said("warn,plimsoll=info").contains("provider failed"));
     }
 
     #[test]

@@ -76,6 +76,12 @@ impl Error {
         self
     }
 
+    /// Without what to do next: for where the code of a reason says it.
+    #[must_use]
+    pub fn without_help(self) -> Self {
+        Self { help: None, ..self }
+    }
+
     /// With what was being done in front; what it said becomes the first cause.
     #[must_use]
     pub fn context(mut self, message: impl Into<String>) -> Self {
@@ -110,6 +116,15 @@ impl Error {
     #[must_use]
     pub fn to_json(&self) -> Value {
         Printed::to_json(self)
+    }
+
+    /// Writes it as a line of the log, for what reads nothing else of a controller: it needs a person.
+    pub fn log(&self) {
+        let causes = (!self.causes.is_empty()).then(|| clean_text(&self.causes.join(": ")));
+        let found: Vec<String> = self.diagnostics.iter().map(ToString::to_string).collect();
+        let diagnostics = (!found.is_empty()).then(|| clean_text(&found.join("; ")));
+        let help = self.help.as_deref().map(clean_text);
+        tracing::error!(causes, diagnostics, help, "{}", clean_text(&self.message));
     }
 
     /// Prints it to stderr, once.

@@ -49,8 +49,13 @@ pub fn main() -> ExitCode {
     };
     let errors_as_json = matches!(cli.global.output, Format::Json);
     let color = !cli.global.without_color() && std::io::stderr().is_terminal();
+    let errors_as_lines = !errors_as_json && errors_are_lines(&cli, color);
     match start(cli, color) {
         Ok(answer) => answer.exit_code(),
+        Err(error) if errors_as_lines => {
+            error.log();
+            ExitCode::from(2)
+        }
         Err(error) => {
             error.print(errors_as_json, color);
             ExitCode::from(2)
@@ -60,14 +65,19 @@ pub fn main() -> ExitCode {
 
 /// `--help` and `--version` are answers; anything else that clap says is bad usage.
 fn not_parsed(error: &clap::Error) -> ExitCode {
-    if error.use_stderr() && asks_for_json(std::env::args_os()) {
+    let as_lines = asks_for_json_lines(std::env::args_os());
+    if error.use_stderr() && (as_lines || asks_for_json(std::env::args_os())) {
         let text = error.render().to_string();
         let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
         let message = lines.next().unwrap_or("bad usage").trim_start_matches("error: ").to_owned();
         let told = lines
             .filter(|line| !line.starts_with("Usage:") && !line.starts_with("For more"))
             .fold(Error::new(message).help("see `plimsoll --help`"), Error::caused_by);
-        told.print(true, false);
+        if as_lines && telemetry::install("error", LogFormat::Json).is_ok() {
+            told.log();
+        } else {
+            told.print(true, false);
+        }
     } else {
         // A closed pipe is the reader's business.
         let _ = error.print();
@@ -78,10 +88,19 @@ fn not_parsed(error: &clap::Error) -> ExitCode {
 /// Whether `-o json` was asked for on a command line that could not be parsed.
 fn asks_for_json(arguments: impl Iterator<Item = std::ffi::OsString>) -> bool {
     let arguments: Vec<String> = arguments.map(|argument| argument.to_string_lossy().into_owned()).collect();
-    let pair =
-        |pair: &[String]| matches!(pair, [flag, value] if (flag == "-o" || flag == "--output") && value == "json");
-    arguments.windows(2).any(pair)
+    has_pair(&arguments, &["-o", "--output"], "json")
         || arguments.iter().any(|one| matches!(one.as_str(), "-ojson" | "-o=json" | "--output=json"))
+}
+
+/// Whether a controller was to be started whose log lines are JSON: whatever reads those reads this too.
+fn asks_for_json_lines(arguments: impl Iterator<Item = std::ffi::OsString>) -> bool {
+    let arguments: Vec<String> = arguments.map(|argument| argument.to_string_lossy().into_owned()).collect();
+    arguments.iter().any(|one| one == "controller")
+        && (has_pair(&arguments, &["--log-format"], "json") || arguments.iter().any(|one| one == "--log-format=json"))
+}
+
+fn has_pair(arguments: &[String], flags: &[&str], wanted: &str) -> bool {
+    arguments.windows(2).any(|pair| matches!(pair, [flag, value] if flags.contains(&flag.as_str()) && value == wanted))
 }
 
 fn start(cli: Cli, color: bool) -> Result<Answer, Error> {
@@ -100,21 +119,37 @@ fn start(cli: Cli, color: bool) -> Result<Answer, Error> {
 }
 
 fn log(cli: &Cli, color: bool) -> Result<(), Error> {
-    let long_running = matches!(cli.verb, Verb::Controller(_) | Verb::Sim(_));
-    let filter = match (cli.global.verbose, long_running) {
+    let filter = match (cli.global.verbose, long_running(&cli.verb)) {
         // What matters to whoever typed the command is said by the command itself.
         (0, false) => "plimsoll=warn",
         (0, true) | (1, false) => "warn,plimsoll=info",
         (1, true) | (2, false) => "info,plimsoll=debug",
         _ => "debug,plimsoll=trace",
     };
-    let terminal = std::io::stderr().is_terminal();
-    let format = match cli.global.log_format {
-        LogLines::Auto if long_running => LogFormat::choose(false, terminal, color),
+    telemetry::install(filter, lines(cli, color)).map_err(|error| Error::new(error.to_string()))
+}
+
+const fn long_running(verb: &Verb) -> bool {
+    matches!(verb, Verb::Controller(_) | Verb::Sim(_))
+}
+
+/// Whether what keeps a controller from starting is a line of its log: whatever reads those reads nothing else. One that
+/// ends by itself is a command that is answered, unless somebody asks for such lines.
+fn errors_are_lines(cli: &Cli, color: bool) -> bool {
+    let asked = cli.global.log_format == LogLines::Json;
+    match &cli.verb {
+        Verb::Controller(arguments) => asked || !arguments.until_settled && lines(cli, color) == LogFormat::Json,
+        _ => false,
+    }
+}
+
+/// How log lines look.
+fn lines(cli: &Cli, color: bool) -> LogFormat {
+    match cli.global.log_format {
+        LogLines::Auto if long_running(&cli.verb) => LogFormat::choose(false, std::io::stderr().is_terminal(), color),
         LogLines::Auto | LogLines::Text => LogFormat::Compact { color },
         LogLines::Json => LogFormat::Json,
-    };
-    telemetry::install(filter, format).map_err(|error| Error::new(error.to_string()))
+    }
 }
 
 async fn dispatch(cli: Cli) -> Result<Answer, Error> {
@@ -158,5 +193,10 @@ mod tests {
         let asks = |text: &str| asks_for_json(text.split(' ').map(Into::into));
         assert!(asks("plimsoll get -o json --wrong") && asks("plimsoll -ojson") && asks("plimsoll --output=json x"));
         assert!(!asks("plimsoll get json -o table"));
+        let lines = |text: &str| asks_for_json_lines(text.split(' ').map(Into::into));
+        assert!(
+            lines("plimsoll controller --log-format json --poll 0s") && lines("plimsoll --log-format=json controller")
+        );
+        assert!(!lines("plimsoll controller --poll 0s") && !lines("plimsoll get --log-format json"));
     }
 }

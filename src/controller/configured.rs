@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::error::ControllerError;
 use super::reconcile::Controller;
+use super::telling;
 use crate::model::TargetId;
 use crate::model::spec::{FreezeSpec, Object, Spec};
 use crate::policy::{PolicySet, TargetContext};
@@ -50,6 +51,7 @@ impl Controller {
 pub(super) fn compiled(
     configuration: Configuration,
 ) -> Result<(Generation, Arc<PolicySet>, Configuration), ControllerError> {
+    telling::read(configuration.generation);
     let set = PolicySet::compile(&configuration.objects).map_err(|errors| {
         let message = errors.first().map(ToString::to_string).unwrap_or_default();
         ControllerError::Policies { message }

@@ -135,7 +135,7 @@ impl Controller {
             let due = asked || full_pass.is_none_or(elapsed);
             let settling = matches!(mode, Mode::UntilSettled { .. });
             let depth = if due || settling { Depth::Full } else { Depth::InFlight };
-            let span = telling.span(depth, std::mem::take(&mut asked));
+            let span = telling.span(depth, std::mem::take(&mut asked), self.last_read());
             let pass_began = clock.monotonic();
             let passed = self.pass(depth).instrument(span.clone()).await;
             let took = clock.monotonic().saturating_sub(pass_began);

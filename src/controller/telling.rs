@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use tracing::Span;
+use tracing::field::display;
 
 use super::error::ControllerError;
 use super::reconcile::{Depth, PassReport};
 use super::run::PassEnd;
 use crate::model::TargetId;
 use crate::plan::Summary;
+use crate::records::configuration::Generation;
 
 /// Tells the log of one target's passes.
 pub(super) struct Telling {
@@ -28,14 +30,17 @@ impl Telling {
     }
 
     /// The span of the next pass. The reason is for whoever reads along; the pass itself does not know it.
-    pub(super) fn span(&mut self, depth: Depth, asked: bool) -> Span {
+    ///
+    /// `generation` is that of the configuration that it begins with; where it reads another, [`read`] says so.
+    pub(super) fn span(&mut self, depth: Depth, asked: bool, generation: Option<Generation>) -> Span {
         self.passes += 1;
         let reason = match depth {
             Depth::Full if asked => "asked",
             Depth::Full => "resync",
             Depth::InFlight => "poll",
         };
-        tracing::info_span!("reconcile", target_id = %self.target, reconcile_id = self.passes, reason)
+        let generation = generation.map(display);
+        tracing::info_span!("reconcile", target_id = %self.target, generation, reconcile_id = self.passes, reason)
     }
 
     /// What stands as before is told at debug level: a line a minute that says nothing is noise.
@@ -85,6 +90,11 @@ impl Telling {
         }
         self.told = Some((summary, gaps));
     }
+}
+
+/// The pass that this is called in has read another configuration.
+pub(super) fn read(generation: Generation) {
+    Span::current().record("generation", display(generation));
 }
 
 fn millis(length: Duration) -> u64 {

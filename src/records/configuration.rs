@@ -5,6 +5,7 @@
 //! any more are left for `collect`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -89,6 +90,14 @@ struct Entry {
 /// The generation of each class that a configuration was read at: what a poll compares.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Generation([u64; 3]);
+
+impl fmt::Display for Generation {
+    /// A number for each class, Freezes first.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [freezes, waivers, policies] = self.0;
+        write!(f, "{freezes}.{waivers}.{policies}")
+    }
+}
 
 /// All objects in force, at one generation.
 #[derive(Debug, Clone, Default, PartialEq)]
