@@ -18,7 +18,7 @@ use crate::controller::{Controller, Mode, Parts, RunEnd, Trigger};
 use crate::model::{Reason, TargetId};
 use crate::ports::{Clock, Ecs, Store};
 use crate::web::health::{Watched, WatchedTargets};
-use crate::web::metrics::{Counting, Metrics, ObservedEcs};
+use crate::web::metrics::{Counting, Metrics, ObservedAlarms, ObservedEcs};
 
 /// What all targets of a process share. Cheap to clone.
 #[derive(Clone)]
@@ -58,7 +58,7 @@ impl Reaching {
             Arc::new(ObservedEcs::new(ecs, target.clone(), Arc::clone(&self.metrics)))
         };
         let reached = Aws::reach(&self.connection, wanted, Some(self.arguments.budget), &observe).await;
-        reached.map_err(|ReachError { code, error }| Reason::of(code, error.one_line()))
+        reached.map_err(|ReachError { code, error }| Reason::of(code, error.without_help().one_line()))
     }
 
     async fn control(self, wanted: Wanted, stop: CancellationToken) -> Result<RunEnd, Broken> {
@@ -74,7 +74,11 @@ impl Reaching {
         self.watched.set(&wanted.name, Some(Watched::Runs { target: target.clone(), holder: holder.clone() }));
         let parts = Parts {
             ecs: Arc::clone(&reached.ecs),
-            alarms: Arc::clone(&reached.alarms),
+            alarms: Arc::new(ObservedAlarms::new(
+                Arc::clone(&reached.alarms),
+                target.clone(),
+                Arc::clone(&self.metrics),
+            )),
             store: Arc::clone(&self.store),
             clock: Arc::clone(&self.clock),
         };
@@ -105,6 +109,9 @@ impl Reach for Reaching {
     }
 
     fn stands(&self, wanted: &Wanted, why: Option<&Reason>) {
+        if let Some(id) = wanted.id() {
+            self.metrics.set_unwatched(&id, why.is_some());
+        }
         self.watched.set(&wanted.name, why.map(|reason| Watched::NotReached { why: reason.code }));
     }
 }

@@ -24,7 +24,7 @@ pub struct TargetRecord {
     /// The lease epoch in which it was last written or taken over.
     #[serde(default)]
     pub epoch: u64,
-    /// When a full pass last ended.
+    /// Of older shapes, and never written: when a full pass last ended is a metric, and a write a minute is money.
     #[serde(default)]
     pub observed_at: Option<Timestamp>,
     /// What keeps passes from being complete.

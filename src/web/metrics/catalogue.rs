@@ -112,6 +112,9 @@ const CHANGE_PHASE: Label = Label { name: "phase", values: names!(Phase, Phase::
 const OPERATION: Label = Label { name: "operation", values: names!(Operation, Operation::ALL) };
 const CALL_RESULT: Label =
     Label { name: "result", values: Values::Closed(&["ok", "refused", "throttled", "no_answer", "not_sent"]) };
+const ALARM_OPERATION: Label = Label { name: "operation", values: Values::Closed(&["DescribeAlarms", "GetResources"]) };
+const ALARM_RESULT: Label =
+    Label { name: "result", values: Values::Closed(&["ok", "denied", "throttled", "no_answer"]) };
 const BUCKET: Label = Label { name: "bucket", values: names!(Bucket, Bucket::ALL) };
 const STORE_OPERATION: Label = Label { name: "operation", values: Values::Closed(&["get", "put", "delete", "query"]) };
 const STORE_RESULT: Label = Label {
@@ -163,6 +166,7 @@ macro_rules! metrics {
 
 metrics! {
     BUILD = Gauge "plimsoll_build_info" in "always 1" by [VERSION]: "Which version runs.";
+    TARGET_WATCHED = Gauge "plimsoll_target_watched" in "0 or 1" by [TARGET]: "Whether this process has reached the target and runs its controller. 0 where its role, account or region cannot be reached: it is tried again.";
     LEASE_HELD = Gauge "plimsoll_lease_held" in "0 or 1" by [TARGET]: "Whether this process held the lease of the target at the end of its last pass. What is said of the fleet is said by the holder only.";
     PASSES = Counter "plimsoll_passes_total" in "passes" by [TARGET, PASS_RESULT]: "Passes that ended, and how: `standing_by` where another controller holds the lease, `conflict` where somebody else wrote a record first.";
     PASS_DURATION = Histogram "plimsoll_pass_duration_seconds" in "seconds" by [TARGET, DEPTH]: "How long completed passes took: `full` ones look at the whole fleet.";
@@ -179,6 +183,7 @@ metrics! {
     EVENTS = Counter "plimsoll_events_written_total" in "events" by [TARGET]: "Entries written to the event log.";
     CALLS = Counter "plimsoll_ecs_calls_total" in "calls" by [TARGET, OPERATION, CALL_RESULT]: "Calls to ECS, each attempt by itself: `no_answer` may have taken effect, `not_sent` has not.";
     CALL_DURATION = Histogram "plimsoll_ecs_call_duration_seconds" in "seconds" by [TARGET, OPERATION]: "How long ECS took to answer, without the wait for the budget.";
+    ALARM_CALLS = Counter "plimsoll_alarm_calls_total" in "questions" by [TARGET, ALARM_OPERATION, ALARM_RESULT]: "Questions about CloudWatch alarms that rollouts listen to, by the call that answers them.";
     BUDGET_TOKENS = Gauge "plimsoll_ecs_budget_tokens" in "calls" by [TARGET, BUCKET]: "Calls that could be made at once within the budget of one of ECS's throttling buckets.";
     BUDGET_RATE = Gauge "plimsoll_ecs_budget_calls_per_second" in "calls a second" by [TARGET, BUCKET]: "The rate that the budget allows at present.";
     BUDGET_SHARE = Gauge "plimsoll_ecs_budget_share_calls_per_second" in "calls a second" by [TARGET, BUCKET]: "The rate that the budget allows when nobody is throttled. A lower rate means that ECS has throttled.";

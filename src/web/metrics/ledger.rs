@@ -3,7 +3,7 @@
 //! Hand-written rather than a metrics library's registry: a page is one function of one value under one lock, series of
 //! policies and targets that are gone are gone with it, and the catalogue is documentation and test at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -47,6 +47,8 @@ impl std::fmt::Debug for Metrics {
 #[derive(Default)]
 struct Kept {
     targets: BTreeMap<TargetId, OfTarget>,
+    /// Those that are wanted and of which no controller runs here.
+    unwatched: BTreeSet<TargetId>,
     store: BTreeMap<(&'static str, &'static str), u64>,
 }
 
@@ -63,6 +65,7 @@ struct OfTarget {
     recorded: Option<Recorded>,
     calls: BTreeMap<(Operation, &'static str), u64>,
     call_durations: BTreeMap<Operation, Histogram>,
+    alarm_calls: BTreeMap<(&'static str, &'static str), u64>,
     levels: Option<Levels>,
 }
 
@@ -75,7 +78,19 @@ impl Metrics {
 
     /// Names a target, so that it is on the page from the start, and says where its budget's levels are to be had.
     pub fn watch(&self, target: &TargetId, levels: Option<Levels>) {
+        self.lock().unwatched.remove(target);
         self.of(target, |kept| kept.levels = levels);
+    }
+
+    /// A target is wanted, and no controller of this process runs there: it could not be reached, say. Or it is of no
+    /// concern any more.
+    pub fn set_unwatched(&self, target: &TargetId, unwatched: bool) {
+        let mut kept = self.lock();
+        if unwatched {
+            kept.unwatched.insert(target.clone());
+        } else {
+            kept.unwatched.remove(target);
+        }
     }
 
     /// A target is of no concern any more: what it said last would stand for ever.
@@ -89,6 +104,11 @@ impl Metrics {
             *kept.calls.entry((operation, result)).or_default() += 1;
             kept.call_durations.entry(operation).or_default().observe(took.as_secs_f64());
         });
+    }
+
+    /// CloudWatch was asked about alarms.
+    pub(super) fn asked_of_alarms(&self, target: &TargetId, operation: &'static str, result: &'static str) {
+        self.of(target, |kept| *kept.alarm_calls.entry((operation, result)).or_default() += 1);
     }
 
     /// The store was asked for something.
@@ -112,6 +132,13 @@ impl Metrics {
         let kept = self.lock();
         let mut page = Page::default();
         page.sample(&metric::BUILD, &[env!("CARGO_PKG_VERSION")], 1.0);
+        let watched = kept.targets.keys().filter(|target| !kept.unwatched.contains(target));
+        for target in watched {
+            page.sample(&metric::TARGET_WATCHED, &[&label(target)], 1.0);
+        }
+        for target in &kept.unwatched {
+            page.sample(&metric::TARGET_WATCHED, &[&label(target)], 0.0);
+        }
         let targets: Vec<(String, &OfTarget)> =
             kept.targets.iter().map(|(target, kept)| (label(target), kept)).collect();
         // A metric at a time: the format wants the samples of one together.
@@ -155,6 +182,11 @@ impl Metrics {
         each(&|page, target, kept| {
             for (operation, histogram) in &kept.call_durations {
                 page.histogram(&metric::CALL_DURATION, &[target, operation.as_str()], histogram);
+            }
+        });
+        each(&|page, target, kept| {
+            for ((operation, result), count) in &kept.alarm_calls {
+                page.sample(&metric::ALARM_CALLS, &[target, operation, result], exact(*count));
             }
         });
         type OfLevel = fn(&BucketLevel) -> f64;

@@ -8,4 +8,4 @@ pub mod observed;
 pub mod text;
 
 pub use ledger::{BucketLevel, Counting, Levels, Metrics};
-pub use observed::{ObservedEcs, ObservedStore};
+pub use observed::{ObservedAlarms, ObservedEcs, ObservedStore};

@@ -1,5 +1,6 @@
 //! The ports, watched: every call counted, timed and traced. Answers and errors pass through as they are.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
@@ -8,7 +9,9 @@ use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use super::ledger::Metrics;
-use crate::model::{TargetId, Timestamp};
+use crate::model::spec::TaggedAlarms;
+use crate::model::{Alarm, TargetId, Timestamp};
+use crate::ports::alarms::{Alarms, AlarmsError};
 use crate::ports::ecs::{Ecs, EcsError, Operation};
 use crate::ports::store::{Expect, Item, Key, Page, Store, StoreError};
 
@@ -35,7 +38,9 @@ impl Ecs for ObservedEcs {
 
     fn call<'a>(&'a self, operation: Operation, input: Value) -> BoxFuture<'a, Result<Value, EcsError>> {
         // Neither input nor answer is traced: they hold environment values.
-        let span = tracing::debug_span!("call", operation = operation.as_str());
+        // But whose call it is, where it is of one service: a name or an ARN.
+        let service = input.get("service").and_then(Value::as_str).map(ToOwned::to_owned);
+        let span = tracing::debug_span!("call", operation = operation.as_str(), service);
         let call = async move {
             let began = Instant::now();
             let outcome = self.ecs.call(operation, input).await;
@@ -56,6 +61,42 @@ const fn call_result(outcome: &Result<Value, EcsError>) -> &'static str {
         Err(EcsError::Throttled { .. }) => "throttled",
         Err(EcsError::NoAnswer { .. }) => "no_answer",
         Err(EcsError::NotSent { .. }) => "not_sent",
+    }
+}
+
+/// The alarms of one target, watched. A question may take several calls, a page each.
+pub struct ObservedAlarms {
+    alarms: Arc<dyn Alarms>,
+    target: TargetId,
+    metrics: Arc<Metrics>,
+}
+
+impl ObservedAlarms {
+    /// `alarms`, counted as `target`'s.
+    #[must_use]
+    pub fn new(alarms: Arc<dyn Alarms>, target: TargetId, metrics: Arc<Metrics>) -> Self {
+        Self { alarms, target, metrics }
+    }
+
+    fn seen<T>(&self, operation: &'static str, outcome: Result<T, AlarmsError>) -> Result<T, AlarmsError> {
+        let result = match &outcome {
+            Ok(_) => "ok",
+            Err(AlarmsError::Denied { .. }) => "denied",
+            Err(AlarmsError::Throttled { .. }) => "throttled",
+            Err(AlarmsError::NoAnswer { .. }) => "no_answer",
+        };
+        self.metrics.asked_of_alarms(&self.target, operation, result);
+        outcome
+    }
+}
+
+impl Alarms for ObservedAlarms {
+    fn tagged<'a>(&'a self, tags: &'a TaggedAlarms) -> BoxFuture<'a, Result<BTreeSet<String>, AlarmsError>> {
+        Box::pin(async move { self.seen("GetResources", self.alarms.tagged(tags).await) })
+    }
+
+    fn states<'a>(&'a self, names: &'a BTreeSet<String>) -> BoxFuture<'a, Result<Vec<Alarm>, AlarmsError>> {
+        Box::pin(async move { self.seen("DescribeAlarms", self.alarms.states(names).await) })
     }
 }
 
@@ -129,5 +170,43 @@ impl Store for ObservedStore {
 
     fn describe(&self) -> String {
         self.store.describe()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Tells nobody how alarms stand, and knows none by tags.
+    struct Denying;
+
+    impl Alarms for Denying {
+        fn tagged<'a>(&'a self, _: &'a TaggedAlarms) -> BoxFuture<'a, Result<BTreeSet<String>, AlarmsError>> {
+            Box::pin(async { Ok(BTreeSet::new()) })
+        }
+
+        fn states<'a>(&'a self, _: &'a BTreeSet<String>) -> BoxFuture<'a, Result<Vec<Alarm>, AlarmsError>> {
+            Box::pin(async {
+                Err(AlarmsError::Denied { action: "cloudwatch:DescribeAlarms", message: "no".to_owned() })
+            })
+        }
+    }
+
+    #[tokio::test]
+    async fn questions_about_alarms_are_counted_by_what_came_of_them() {
+        let metrics = Arc::new(Metrics::new());
+        let target = TargetId { account: "1".to_owned(), region: "r".to_owned() };
+        let alarms = ObservedAlarms::new(Arc::new(Denying), target, Arc::clone(&metrics));
+        alarms.tagged(&TaggedAlarms { tags: std::collections::BTreeMap::new() }).await.unwrap();
+        for _ in 0..2 {
+            alarms.states(&BTreeSet::from(["a".to_owned()])).await.unwrap_err();
+        }
+        let page = metrics.page();
+        for line in [
+            "plimsoll_alarm_calls_total{target=\"1/r\",operation=\"GetResources\",result=\"ok\"} 1",
+            "plimsoll_alarm_calls_total{target=\"1/r\",operation=\"DescribeAlarms\",result=\"denied\"} 2",
+        ] {
+            assert!(page.contains(line), "{page}");
+        }
     }
 }

@@ -34,10 +34,18 @@ async fn a_target_that_is_somebody_elses_is_a_condition_and_others_come_and_go()
     stands(&stage, "theirs", "WrongTarget");
     let ready = look(address, "/readyz").unwrap();
     assert!(ready.0 == 503 && ready.1.contains("theirs (WrongTarget): cannot be reached"), "{ready:?}");
+    let metrics = look(address, "/metrics").unwrap().1;
+    assert!(metrics.contains("plimsoll_target_watched{target=\"210987654321/eu-west-1\"} 0"), "{metrics}");
+    let told = stage.plimsoll.run(&["describe", "target", "theirs"]).exits(0).stdout;
+    // What to do, once, and what helps a Target.
+    assert!(told.contains("  do: give its Target the roleArn of a role in that account"), "{told}");
+    assert!(!told.contains("choose other credentials"), "{told}");
     // It is watched within five seconds of being stored; the other one stays what it is.
     stage.plimsoll.run(&["apply", "-f", "ours.yaml"]).exits(0);
     stands(&stage, "ours", "Observed");
     eventually("the process is ready", || look(address, "/readyz").filter(|(status, _)| *status == 200));
+    let metrics = look(address, "/metrics").unwrap().1;
+    assert!(metrics.contains("plimsoll_target_watched{target=\"123456789012/eu-west-1\"} 1"), "{metrics}");
     stage.plimsoll.run(&["apply", "-f", "again.yaml"]).exits(0);
     stands(&stage, "ours-again", "SameTarget");
     let listed = stage.plimsoll.run(&["get", "targets"]).exits(0).stdout;

@@ -62,11 +62,12 @@ async fn every_sample_is_of_a_documented_metric_and_has_its_labels() {
             }
         }
     }
-    // Budgets are the AWS adapter's: the simulator has none. Others come with what causes them.
+    // Budgets are the AWS adapter's: the simulator has none. No strategy of this fleet listens to alarms.
     let missing: Vec<&str> = ALL.iter().map(|metric| metric.name).filter(|name| !served.contains(name)).collect();
     assert_eq!(
         missing,
         [
+            "plimsoll_alarm_calls_total",
             "plimsoll_ecs_budget_tokens",
             "plimsoll_ecs_budget_calls_per_second",
             "plimsoll_ecs_budget_share_calls_per_second"
@@ -170,6 +171,7 @@ fn each_alert_fires_where_it_should_and_not_where_it_should_not() {
     let tests = std::fs::read_to_string(repository("deploy/observability/alerts_test.yaml")).unwrap();
     let alerts = std::fs::read_to_string(repository("deploy/observability/alerts.yaml")).unwrap();
     for name in alerts.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")) {
-        assert_eq!(tests.matches(name).count(), 2, "{name} is to be tried both ways");
+        let quiet = tests.contains(&format!("alertname: {name}, exp_alerts: []"));
+        assert!(quiet && tests.contains(&format!("alertname=\"{name}\"")), "{name} is to be tried both ways");
     }
 }

@@ -21,7 +21,7 @@ use plimsoll::rollout::{RolloutState, State};
 use plimsoll::sim::fleet::{self, demo_fleet};
 use plimsoll::sim::{SimEcs, VirtualClock};
 use plimsoll::web::health::{Watched, WatchedTargets};
-use plimsoll::web::metrics::{Metrics, ObservedEcs, ObservedStore};
+use plimsoll::web::metrics::{Metrics, ObservedAlarms, ObservedEcs, ObservedStore};
 use plimsoll::web::server::{self, Site};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -49,7 +49,7 @@ impl Fleet {
         metrics.watch(&target, None);
         let parts = Parts {
             ecs: Arc::new(ObservedEcs::new(ecs.clone(), target.clone(), Arc::clone(&metrics))),
-            alarms: Arc::new(ecs.alarms()),
+            alarms: Arc::new(ObservedAlarms::new(Arc::new(ecs.alarms()), target.clone(), Arc::clone(&metrics))),
             store: Arc::new(ObservedStore::new(store.clone(), Arc::clone(&metrics))),
             clock: clock.clone(),
         };
@@ -91,6 +91,12 @@ impl Fleet {
             .collect();
         files.push(("demo.yaml".to_owned(), include_bytes!("../../../src/cli/demo/bindings.yaml").to_vec()));
         let objects = manifest::parse_files(&files).unwrap().into_iter().map(|sourced| sourced.object).collect();
+        let application = Application { objects, ..Application::default() };
+        Configurations::of(self.store.as_ref()).apply(&application, self.clock.now(), false).await.unwrap();
+    }
+
+    pub(super) async fn store_object(&self, text: &str) {
+        let objects = manifest::parse("one.yaml", text).unwrap().into_iter().map(|sourced| sourced.object).collect();
         let application = Application { objects, ..Application::default() };
         Configurations::of(self.store.as_ref()).apply(&application, self.clock.now(), false).await.unwrap();
     }
