@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use crate::model::spec::Spec;
 use crate::model::{Hold, TargetId, Timestamp};
 use crate::ports::{Clock, Store};
 use crate::records::RecordError;
@@ -63,6 +64,25 @@ impl Snapshot {
             targets.push(TargetSnapshot::read(store, id).await?);
         }
         Ok(Self { at: clock.now(), configuration, targets })
+    }
+}
+
+impl Snapshot {
+    /// Whether anybody is to watch that target. Without any Target object it is that of the credentials in use, and whose
+    /// those are nobody here knows: then all of them are.
+    #[must_use]
+    pub fn is_watched(&self, id: &TargetId) -> bool {
+        let specs = self.configuration.objects.iter().filter_map(|object| match &object.spec {
+            Spec::Target(spec) => Some(spec),
+            _ => None,
+        });
+        let mut named = specs.peekable();
+        named.peek().is_none() || named.any(|spec| spec.account == id.account && spec.region == id.region)
+    }
+
+    /// The targets that count. One whose Target object was deleted stays on record, and what was found in it is of then.
+    pub fn watched(&self) -> impl Iterator<Item = &TargetSnapshot> {
+        self.targets.iter().filter(|target| self.is_watched(&target.id))
     }
 }
 

@@ -14,7 +14,7 @@ const ROWS: usize = 100;
 
 pub(super) fn middle(shown: &Shown<'_>) -> Middle {
     let query = shown.query;
-    let reports = || shown.snapshot.targets.iter().flat_map(|target| target.reports.values());
+    let reports = || shown.snapshot.watched().flat_map(|target| target.reports.values());
     let all =
         reports().flat_map(|report| report.resource.findings.iter().map(|found| (&report.resource.resource, found)));
     let mut rows: Vec<(&String, &PlannedFinding)> = all.filter(|(arn, found)| is_wanted(query, arn, found)).collect();
@@ -23,7 +23,7 @@ pub(super) fn middle(shown: &Shown<'_>) -> Middle {
     });
     let slice = Slice::of(rows.len(), ROWS, query);
     let policies: BTreeSet<&str> =
-        shown.snapshot.targets.iter().flat_map(|target| target.policies.keys().map(String::as_str)).collect();
+        shown.snapshot.watched().flat_map(|target| target.policies.keys().map(String::as_str)).collect();
     let clusters = parts::clusters(shown.snapshot);
     let main = html! {
         h1 { "Findings" }

@@ -53,9 +53,11 @@ pub(super) fn document(status: u16, frame: &Frame, middle: Middle) -> Made {
                         }
                     }
                 }
-                @if let Some(note) = frame.note { p.note { (note) } }
+                @if let Some(note) = frame.note { aside aria-label="Note" { p.note { (note) } } }
                 @if frame.stale {
-                    p.note.warn role="alert" { "The store cannot be read at the moment: this is of a while ago." }
+                    aside aria-label="Warning" {
+                        p.note.warn role="alert" { "The store cannot be read at the moment: this is of a while ago." }
+                    }
                 }
                 main #main tabindex="-1" { (main) }
                 footer {

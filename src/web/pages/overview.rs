@@ -42,7 +42,7 @@ pub(super) fn middle(shown: &Shown<'_>) -> Middle {
 }
 
 fn services(snapshot: &Snapshot) -> Markup {
-    let reports = snapshot.targets.iter().flat_map(|target| &target.reports);
+    let reports = snapshot.watched().flat_map(|target| &target.reports);
     let mut outcomes = Outcomes::new();
     for (_, report) in reports.filter(|(arn, _)| is_service(arn)) {
         *outcomes.entry(report.resource.outcome).or_default() += 1;
@@ -68,7 +68,7 @@ fn services(snapshot: &Snapshot) -> Markup {
 }
 
 fn under_way(snapshot: &Snapshot) -> Markup {
-    let open = snapshot.targets.iter().flat_map(|target| {
+    let open = snapshot.watched().flat_map(|target| {
         let open = target.campaigns.iter().filter(|campaign| !campaign.rollout.value.state.is_final());
         open.map(move |campaign| (&target.id, campaign))
     });
@@ -104,7 +104,7 @@ fn under_way(snapshot: &Snapshot) -> Markup {
 
 fn over_time(snapshot: &Snapshot) -> Markup {
     let mut days = Days::default();
-    for status in snapshot.targets.iter().flat_map(|target| target.policies.values()) {
+    for status in snapshot.watched().flat_map(|target| target.policies.values()) {
         days.add(&status.days);
     }
     html! {
@@ -125,7 +125,7 @@ struct OfPolicy {
 
 fn by_policy(snapshot: &Snapshot) -> Markup {
     let mut policies: BTreeMap<&str, OfPolicy> = BTreeMap::new();
-    for (name, status) in snapshot.targets.iter().flat_map(|target| &target.policies) {
+    for (name, status) in snapshot.watched().flat_map(|target| &target.policies) {
         let policy = policies.entry(name).or_default();
         policy.tally.add(&status.tally);
         policy.days.add(&status.days);
@@ -177,7 +177,7 @@ fn by_policy(snapshot: &Snapshot) -> Markup {
 
 fn by_cluster(snapshot: &Snapshot) -> Markup {
     let mut clusters: BTreeMap<(&TargetId, String), Outcomes> = BTreeMap::new();
-    for target in &snapshot.targets {
+    for target in snapshot.watched() {
         for (arn, report) in target.reports.iter().filter(|(arn, _)| is_service(arn)) {
             let cluster = cluster_of(arn).unwrap_or_else(|| "(not told by its ARN)".to_owned());
             *clusters.entry((&target.id, cluster)).or_default().entry(report.resource.outcome).or_default() += 1;
@@ -254,7 +254,8 @@ fn controllers(snapshot: &Snapshot) -> Markup {
                                 td { @match holder(target) { Some(holder) => (short(&holder)), None => (badge("warn", "free")) } }
                                 td { @if let Some(lease) = &target.lease { (time(lease.renewed_at)) } @else { "never" } }
                                 td {
-                                    @if target.record.conditions.is_empty() { "none" }
+                                    @if !snapshot.is_watched(&target.id) { "its Target was deleted: what was found there is kept, and counts no more" }
+                                    @else if target.record.conditions.is_empty() { "none" }
                                     @else { ul { @for condition in &target.record.conditions { li { (reason(condition)) } } } }
                                 }
                             }

@@ -267,5 +267,5 @@ pub(super) fn percent_of(part: usize, whole: usize) -> String {
 
 /// The names of all clusters that were reported on.
 pub(super) fn clusters(snapshot: &Snapshot) -> BTreeSet<String> {
-    snapshot.targets.iter().flat_map(|target| target.reports.keys()).filter_map(|arn| cluster_of(arn)).collect()
+    snapshot.watched().flat_map(|target| target.reports.keys()).filter_map(|arn| cluster_of(arn)).collect()
 }

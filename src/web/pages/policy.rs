@@ -18,8 +18,7 @@ pub(super) fn middle(shown: &Shown<'_>) -> Middle {
     let Spec::Policy(policy) = &object.spec else { return Middle::nothing("There is no such policy.") };
     let statuses: Vec<_> = shown
         .snapshot
-        .targets
-        .iter()
+        .watched()
         .filter_map(|target| Some((target.id.clone(), target.policies.get(name)?.clone())))
         .collect();
     let mut days = Days::default();

@@ -19,7 +19,7 @@ pub(super) fn middle(shown: &Shown<'_>) -> Middle {
             && query.get("cluster").is_none_or(|cluster| cluster_of(arn).as_deref() == Some(cluster))
             && query.finds(&[arn, planned.task_definition.as_deref().unwrap_or("")])
     };
-    let all = shown.snapshot.targets.iter().flat_map(|target| &target.reports);
+    let all = shown.snapshot.watched().flat_map(|target| &target.reports);
     let rows: Vec<(&String, &ServiceReport)> = all.filter(|(arn, report)| wanted(arn, report)).collect();
     let slice = Slice::of(rows.len(), ROWS, query);
     let clusters = parts::clusters(shown.snapshot);

@@ -19,7 +19,7 @@ pub(super) fn middle(shown: &Shown<'_>) -> Middle {
             _ => None,
         })
         .map(|(metadata, waiver)| {
-            let known = shown.snapshot.targets.iter();
+            let known = shown.snapshot.watched();
             let statuses: Vec<_> = known
                 .filter_map(|target| Some((target.id.clone(), target.waivers.get(&metadata.name)?.clone())))
                 .collect();

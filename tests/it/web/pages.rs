@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use plimsoll::model::Timestamp;
+use plimsoll::model::{TargetId, Timestamp};
 use plimsoll::plan::PlanOutcome;
 use plimsoll::ports::store::{Expect, Item, Key, Page};
 use plimsoll::ports::{Store, StoreError};
@@ -280,4 +280,28 @@ async fn ten_thousand_services_are_read_a_page_at_a_time() {
         assert!(page.status == 200 && page.body.len() < 300_000, "{path}: {} bytes", page.body.len());
     }
     assert!(site.get("/").await.body.contains("<strong>10000</strong> services"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_that_is_no_longer_wanted_is_not_counted() {
+    let fleet = Fleet::in_mid_rollout().await;
+    let overview = || async { Served::of(&fleet).await.get("/").await.body };
+    assert!(overview().await.contains("<strong>64</strong> services"));
+    let services = || async { Served::of(&fleet).await.get("/services").await.body };
+    assert!(!services().await.contains("<p>0 services"));
+    // The first Target object: only what is one is watched.
+    let elsewhere = "apiVersion: plimsoll/v1\nkind: Target\nmetadata: { name: elsewhere }\nspec: { account: \"210987654321\", region: eu-west-1 }\n";
+    fleet.store_object(elsewhere).await;
+    let page = overview().await;
+    assert!(page.contains("<strong>0</strong> services") && page.contains("its Target was deleted"), "{page}");
+    assert!(page.contains("None. <a href=\"/rollouts\">"), "{page}");
+    assert!(services().await.contains("<p>0 services"));
+    // What it was is kept.
+    assert!(Served::of(&fleet).await.get("/rollouts").await.body.contains("Paused"));
+    let TargetId { account, region } = &fleet.target;
+    let ours = format!(
+        "apiVersion: plimsoll/v1\nkind: Target\nmetadata: {{ name: ours }}\nspec: {{ account: \"{account}\", region: {region} }}\n"
+    );
+    fleet.store_object(&ours).await;
+    assert!(overview().await.contains("<strong>64</strong> services"));
 }
