@@ -26,4 +26,5 @@ pub use explain::{explain, explain_case};
 pub use locate::locate;
 pub use read::{Reading, Sourced, parse, parse_files, read_files};
 pub use schema::schema;
+pub use shape::did_you_mean;
 pub use written::{Written, read_yaml};

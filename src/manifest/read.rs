@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
-use super::node::{Content, Node, Places, places};
+use super::node::{Content, Key, Node, Places, places};
 use super::schema::{Schema, schema_to_read};
 use super::shape::faults;
 use super::source::{Fault, Source};
@@ -158,6 +158,9 @@ fn object(node: &Node) -> Result<(Object, Places), Vec<Fault>> {
     if let Ok(metadata) = &metadata {
         found.extend(rules::metadata_faults(metadata, &places));
     }
+    if let (Some(kind), false, Ok(metadata)) = (kind, found.is_empty(), &metadata) {
+        found.extend(of_the_rest(kind, metadata, node, &places, &found));
+    }
     let (Some(kind), true) = (kind, found.is_empty()) else { return Err(found) };
     // The schema comes from the same types; an error here is what it cannot say.
     let unreadable = |error| vec![Fault::at(node.first(), format!("{kind} cannot be read: {error}"))];
@@ -167,6 +170,34 @@ fn object(node: &Node) -> Result<(Object, Places), Vec<Fault>> {
     };
     found.extend(rules::faults(&object, &places));
     if found.is_empty() { Ok((object, places)) } else { Err(found) }
+}
+
+/// What stands in for a member that has another shape than it should, so that the others can be read: nothing, or what
+/// members that must be there and have a grammar are read as.
+const STAND_INS: [Option<&str>; 2] = [None, Some("2000-01-01T00:00:00Z")];
+
+/// What else is wrong with an object that has not the shape of its kind: of those members of its spec that are as they should
+/// be. Whoever mends one mistake is not told of the next one only then.
+fn of_the_rest(kind: Kind, metadata: &Metadata, node: &Node, places: &Places, found: &[Fault]) -> Vec<Fault> {
+    let Some(Node { content: Content::Map(members), .. }) = node.get("spec") else { return Vec::new() };
+    let within = |fault: &Fault, (key, member): &(Key, Node)| {
+        (key.at.start..=member.at.end.max(key.at.end)).contains(&fault.at.start)
+    };
+    let (wrong, right_ones): (Vec<_>, Vec<_>) =
+        members.iter().partition(|member| found.iter().any(|fault| within(fault, member)));
+    for stand_in in STAND_INS {
+        let right = right_ones.iter().map(|(key, member)| (key.name.clone(), member.to_json()));
+        let wrong_ones = wrong.iter().filter_map(|(key, _)| Some((key.name.clone(), stand_in?.into())));
+        let spec = serde_json::Value::Object(right.chain(wrong_ones).collect());
+        if let Ok(spec) = Spec::from_json(kind, spec) {
+            let object = Object { metadata: metadata.clone(), spec };
+            let mut more = rules::faults(&object, places);
+            // What is missing is pointed at elsewhere, and may be what another name was meant for.
+            more.retain(|fault| right_ones.iter().any(|member| within(fault, member)));
+            return more;
+        }
+    }
+    Vec::new()
 }
 
 /// The fault of an object whose kind and name were read before.

@@ -24,7 +24,8 @@ pub(super) fn faults(node: &Node, schema: Schema<'_>) -> Vec<Fault> {
 }
 
 /// `did you mean …?`, where one of `known` is like `word`.
-pub(super) fn did_you_mean(word: &str, known: &[&str]) -> Option<String> {
+#[must_use]
+pub fn did_you_mean(word: &str, known: &[&str]) -> Option<String> {
     let same = known.iter().find(|name| name.eq_ignore_ascii_case(word)).copied();
     // Longer words are mistakes of another sort, and comparing them costs time.
     let close = || if word.len() > 64 { None } else { get_close_matches(word, known, 1, ALIKE).first().copied() };

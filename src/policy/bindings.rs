@@ -5,10 +5,14 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::compile::CompiledPolicy;
-use super::scope::Match;
+use super::scope::{Match, ScopeMatcher};
 use super::set::{CompiledBinding, CompiledWaiver};
+use super::subject::ScopeKeys;
 use crate::model::spec::Enforcement;
 use crate::model::{Reason, ReasonCode};
+
+/// How the sentence ends that says which keys of a scope are missing: who judges files can say them.
+pub const NOT_KNOWN: &str = ", which is not known here";
 
 /// What the Bindings say.
 pub(super) struct Bound {
@@ -62,7 +66,12 @@ fn params_with(policy: &CompiledPolicy, binding: &CompiledBinding) -> Arc<Value>
 /// A Binding that is `off` says nothing where a stricter one matches: neither its params nor its strategy count. A
 /// Binding that names no strategy agrees with one that does. Only those that lead to a rollout (`propose`, `enforce`)
 /// can contradict each other in strategy.
-pub(super) fn bind(all: &[CompiledBinding], policy: &CompiledPolicy, links: &Links, scopes: &[Match]) -> Bound {
+pub(super) fn bind(
+    all: &[CompiledBinding],
+    policy: &CompiledPolicy,
+    links: &Links,
+    (keys, scopes): (&ScopeKeys, &[Match]),
+) -> Bound {
     let mut matched: Vec<(&CompiledBinding, &Arc<Value>)> = Vec::new();
     let mut maybe: Vec<&CompiledBinding> = Vec::new();
     for (at, params) in &links.bindings {
@@ -90,10 +99,10 @@ pub(super) fn bind(all: &[CompiledBinding], policy: &CompiledPolicy, links: &Lin
             None => named = Some((binding, strategy)),
         }
     }
-    let unsure = maybe.iter().find(|binding| matters(binding, policy, matched.is_empty(), &params)).map(|binding| {
-        let message = format!("whether binding `{}` applies depends on a key that is not known", binding.name);
-        Reason::of(ReasonCode::NotObserved, message)
-    });
+    let unsure = maybe
+        .iter()
+        .find(|binding| matters(binding, policy, matched.is_empty(), &params))
+        .map(|binding| unknown_key(&format!("whether binding `{}` applies", binding.name), &binding.scope, keys));
     Bound {
         enforcement,
         strategy: named.map(|(_, strategy)| strategy.to_owned()),
@@ -102,6 +111,13 @@ pub(super) fn bind(all: &[CompiledBinding], policy: &CompiledPolicy, links: &Lin
         conflict,
         unsure,
     }
+}
+
+/// Nothing can be said where a scope depends on what is not known: which keys those are.
+pub(super) fn unknown_key(what: &str, scope: &ScopeMatcher, keys: &ScopeKeys) -> Reason {
+    let unknown: Vec<String> = scope.unknown(keys).iter().map(|key| format!("`{key}`")).collect();
+    let message = format!("{what} depends on {}{NOT_KNOWN}", unknown.join(" and "));
+    Reason::of(ReasonCode::NotObserved, message)
 }
 
 /// The params in effect, and the first contradiction among the Bindings that set them.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::bindings::{Bound, Links, bind};
+use super::bindings::{Bound, Links, bind, unknown_key};
 use super::compile::{
     CLUSTER, CompiledCheck, CompiledFix, CompiledPolicy, On, PARAMS, RESOURCE, ROOTS, RUNNING, SERVICE, TAGS, TARGET,
     What,
@@ -91,7 +91,7 @@ fn one(
     now: Timestamp,
 ) -> PolicyResult {
     let Bound { enforcement, strategy, bindings, params, conflict, unsure } =
-        bind(set.compiled_bindings(), policy, links, &around.scopes);
+        bind(set.compiled_bindings(), policy, links, (subject.scope, &around.scopes));
     let mut result = PolicyResult {
         policy: policy.name.clone(),
         title: Arc::clone(&policy.title),
@@ -333,11 +333,10 @@ impl<'a> Pass<'a> {
                     waiver.get_or_insert_with(|| found.waiver.name.clone());
                 }
                 Cover::Unknown => {
-                    let message = format!(
-                        "whether waiver `{}` covers this depends on a key that is not known",
-                        found.waiver.name
-                    );
-                    self.unknown.get_or_insert(Reason::of(ReasonCode::NotObserved, message));
+                    let (waiver, keys) = (found.waiver, self.subject.scope);
+                    self.unknown.get_or_insert_with(|| {
+                        unknown_key(&format!("whether waiver `{}` covers this", waiver.name), &waiver.scope, keys)
+                    });
                 }
             }
         }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::draft::Draft;
 use super::evaluate::document_kind;
-use super::pointer::{child, tokens};
+use super::pointer::{PointerError, child, tokens};
 use super::result::PlannedFix;
 use crate::model::spec::ResourceKind;
 
@@ -200,6 +200,52 @@ fn is_digest_pin(before: Option<&Value>, after: Option<&Value>) -> bool {
     };
     let old = before.split_once('@').map_or(before, |(named, _)| named);
     hexadecimal && without_tag(named) == without_tag(old)
+}
+
+/// A pointer that would allow nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AllowError {
+    /// It is no pointer.
+    #[error("{source}{hint}")]
+    Pointer {
+        /// Why.
+        source: PointerError,
+        /// What was meant, where that can be told.
+        hint: String,
+    },
+    /// Nothing that is guarded is at or below it.
+    #[error("`{pointer}` is no guarded member{hint}")]
+    Unguarded {
+        /// As given.
+        pointer: String,
+        /// What was meant, or what there is.
+        hint: String,
+    },
+}
+
+/// Whether `pointer` may stand in the `allow` of [`guarded_members`]: a guarded member is at it or below it.
+///
+/// # Errors
+/// Where it would allow nothing, or everything by being empty.
+pub fn allows(pointer: &str) -> Result<(), AllowError> {
+    let all = || TASK_DEFINITION.iter().chain(SERVICE).map(|(pattern, _)| *pattern);
+    let last = |text: &str| text.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
+    let meant = || all().find(|pattern| last(pattern) == last(pointer) || pointer.starts_with(&format!("{pattern}/")));
+    let hint = || meant().map(|meant| format!("; did you mean `{meant}`?")).unwrap_or_default();
+    let asked = tokens(pointer).map_err(|source| AllowError::Pointer { source, hint: hint() })?;
+    let covers = |pattern: &str| {
+        let pattern = tokens(pattern).unwrap_or_default();
+        let along = asked.iter().zip(&pattern).all(|(asked, of)| asked == "*" || asked == of);
+        along && (1..=pattern.len()).contains(&asked.len())
+    };
+    if all().any(covers) {
+        return Ok(());
+    }
+    let hint = match meant() {
+        Some(_) => hint(),
+        None => format!("; guarded are `{}`", all().collect::<Vec<_>>().join("`, `")),
+    };
+    Err(AllowError::Unguarded { pointer: pointer.chars().take(80).collect(), hint })
 }
 
 /// Of the guarded members that a fix touches, those that nothing in `allow` names: the fix is `Blocked: GuardedMember`

@@ -37,13 +37,14 @@ mod memo_laws;
 #[cfg(test)]
 mod tests;
 
+pub use bindings::NOT_KNOWN;
 pub use coverage::{Coverage, Seen, coverage};
 pub use draft::EditError;
 pub use evaluate::evaluate;
 pub use examples::{ExampleOutcome, Problem, run_example, run_examples};
 pub use fingerprint::{depends_on, depends_on_around};
 pub use fix::{FixError, Fixed, apply_fixes};
-pub use guard::guarded_members;
+pub use guard::{AllowError, allows, guarded_members};
 pub use memo::Memo;
 pub use result::{Answers, AppliedWaiver, FixId, PlannedEdit, PlannedFix, PolicyResult};
 pub use scope::{GlobError, Match, ScopeMatcher};

@@ -1,6 +1,6 @@
 //! Whether a scope matches, where not everything is known.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
 
@@ -108,6 +108,12 @@ impl ScopeMatcher {
         self.include.tags.keys().chain(self.exclude.tags.keys())
     }
 
+    /// The keys that the answer depends on and that are not known, as `--assume` names them.
+    pub(super) fn unknown(&self, keys: &ScopeKeys) -> BTreeSet<String> {
+        let sides = [&self.include, &self.exclude].into_iter().filter(|side| !side.empty);
+        sides.filter(|side| side.matches(keys) == Match::Unknown).flat_map(|side| side.unknown(keys)).collect()
+    }
+
     /// Whether these keys are in it. `Unknown` only where the answer depends on a key that is not known.
     #[must_use]
     pub fn matches(&self, keys: &ScopeKeys) -> Match {
@@ -162,6 +168,23 @@ impl SelectorMatcher {
         ]
         .into_iter()
         .fold(Match::Yes, Match::and)
+    }
+
+    fn unknown(&self, keys: &ScopeKeys) -> Vec<String> {
+        let named = [
+            ("cluster", name(&self.clusters, &keys.cluster)),
+            ("service", name(&self.services, &keys.service)),
+            ("family", name(&self.families, &keys.family)),
+            ("account", name(&self.accounts, &keys.account)),
+            ("region", name(&self.regions, &keys.region)),
+            ("launchType", self.launch_type(&keys.launch_type)),
+        ];
+        let named = named.into_iter().filter(|(_, matches)| *matches == Match::Unknown);
+        let tags = self.tags.keys().filter(|key| match &keys.tags {
+            ScopeTags::Known(_) => false,
+            ScopeTags::Partly(tags) => !tags.contains_key(*key),
+        });
+        named.map(|(name, _)| name.to_owned()).chain(tags.map(|key| format!("tags.{key}"))).collect()
     }
 
     fn launch_type(&self, key: &ScopeKey<LaunchType>) -> Match {
@@ -245,6 +268,20 @@ mod tests {
         check(json!({"exclude": {"clusters": ["prod-*"], "services": ["api"]}}), None, Match::Yes);
         check(json!({"exclude": {"clusters": ["prod-*"]}}), None, Match::Unknown);
         check(json!({"include": {"families": ["x"]}}), Some("a"), Match::Unknown);
+    }
+
+    #[test]
+    fn the_keys_that_the_answer_depends_on_are_named() {
+        let unknown = |scope: serde_json::Value| {
+            let matcher = ScopeMatcher::of(&serde_json::from_value(scope).unwrap()).unwrap();
+            let tags = ScopeTags::Partly(BTreeMap::from([("team".to_owned(), "payments".to_owned())]));
+            let keys = ScopeKeys { tags, ..keys(ScopeKey::Unknown) };
+            matcher.unknown(&keys).into_iter().collect::<Vec<_>>()
+        };
+        assert_eq!(unknown(json!({"include": {"clusters": ["prod-*"], "services": ["web"]}})), ["cluster"]);
+        assert_eq!(unknown(json!({"include": {"clusters": ["prod-*"], "services": ["api"]}})), Vec::<String>::new());
+        let tags = json!({"include": {"tags": {"team": [], "env": ["prod"]}}, "exclude": {"families": ["x"]}});
+        assert_eq!(unknown(tags), ["family", "tags.env"]);
     }
 
     #[test]

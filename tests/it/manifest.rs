@@ -196,3 +196,29 @@ fn refused_expressions_are_told_at_their_line_and_column() {
         insta::assert_snapshot!("manifest-refused-expressions", rendered(&findings));
     });
 }
+
+/// Whoever mends what has the wrong shape is not told of the rest only then.
+#[test]
+fn what_has_the_wrong_shape_does_not_hide_what_else_is_wrong() {
+    let strategy = "apiVersion: plimsoll/v1\nkind: RolloutStrategy\nmetadata: { name: s }\nspec:\n  wavez: []\n  maxInFlight: 0\n  \
+                    health: { progressTimeout: soon }\n  windows: [{ allow: '0 9 * * *', for: 0s }]\n";
+    let waiver = "---\napiVersion: plimsoll/v1\nkind: Waiver\nmetadata: { name: w }\nspec: { policies: [], owner: '', reason: why, \
+                  expiresAt: tomorrow }\n";
+    // What a misspelled member is missed as is not told beside it.
+    let binding = "---\napiVersion: plimsoll/v1\nkind: Binding\nmetadata: { name: b }\nspec: { policys: [a] }\n";
+    let findings = manifest::parse("f", &format!("{strategy}{waiver}{binding}")).unwrap_err();
+    let told: Vec<&str> = findings.iter().map(|finding| finding.message.as_str()).collect();
+    assert_eq!(
+        told,
+        [
+            "unknown field `wavez`",
+            "nothing could ever start",
+            "`soon` is not a length of time such as `90s`, `10m`, `8h` or `14d`",
+            "the window is never open",
+            "the waiver names no policies",
+            "must not be empty",
+            "`tomorrow` is not a time such as `2027-03-31T00:00:00Z`",
+            "unknown field `policys`",
+        ]
+    );
+}

@@ -10,10 +10,10 @@ use crate::cli::policies::Offline;
 use crate::cli::printed::{PolicySetView, Printed};
 use crate::cli::reports::{CheckFinding, CheckReport, CheckResult, CheckSummary};
 use crate::model::spec::{LaunchType, ResourceKind, Selector};
-use crate::model::{Finding, Timestamp, Verdict};
+use crate::model::{Finding, Reason, Timestamp, Verdict};
 use crate::policy::{
-    PolicyResult, PolicySet, ScopeKey, ScopeKeys, ScopeTags, Subject, TargetContext, WaiverUse, evaluate, waiver_uses,
-    waivers_here,
+    NOT_KNOWN, PolicyResult, PolicySet, ScopeKey, ScopeKeys, ScopeTags, Subject, TargetContext, WaiverUse, evaluate,
+    waiver_uses, waivers_here,
 };
 
 /// What `--assume` says of where the task definition would run.
@@ -149,12 +149,22 @@ pub(in crate::cli) fn judge<'a>(
     let mut judged = Vec::new();
     for file in files {
         for resource in &file.resources {
-            let results =
+            let mut results =
                 with_subject(file, resource, &resource.document, assumed, |subject| evaluate(set, subject, now));
+            results.iter_mut().filter_map(|result| result.reason.as_mut()).for_each(say_how_to_assume);
             judged.push(Judged { file, resource, results });
         }
     }
     judged
+}
+
+/// What no file says, whoever judges it can say.
+fn say_how_to_assume(reason: &mut Reason) {
+    let Some(keys) = reason.message.strip_suffix(NOT_KNOWN).and_then(|text| text.rsplit_once("depends on ")) else {
+        return;
+    };
+    let assumed: Vec<String> = keys.1.split(" and ").map(|key| format!("{}=…", key.trim_matches('`'))).collect();
+    reason.message = format!("{}: say it with `--assume {}`", reason.message, assumed.join(","));
 }
 
 /// Why a policy could not be told.
