@@ -12,8 +12,9 @@ use super::output::{Format, talk};
 use super::printed::Printed;
 use super::run::Session;
 use super::{plan, policies, report};
+use crate::controller::targets::Stored;
 use crate::manifest::Sourced;
-use crate::model::spec::Object;
+use crate::model::spec::{Kind, Object};
 use crate::ports::Store;
 use crate::records::configuration::{Application, Applied, Configuration, Configurations, Outcome};
 
@@ -111,6 +112,7 @@ async fn attempt(
     let set = policies::compile(&wanted.objects, sourced, CONSEQUENCE)?;
     policies::hold_to_a_year(sourced, now, CONSEQUENCE)?;
     policies::warn_of_expired(sourced, now);
+    warn_of_doubles(&wanted, sourced);
     policies::hold_to_examples(sourced, CONSEQUENCE)?;
     policies::warn_of_guarded(&set, sourced, now);
     if dry_run {
@@ -120,6 +122,20 @@ async fn attempt(
         Ok(applied) => Ok(Attempt::Done(applied, wanted)),
         Err(error) if error.is_conflict() => Ok(Attempt::Conflict(current)),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// Warns of Targets of which nobody will hear anything: another one is that account and region. They are no error, for a
+/// Target may be given another name by applying it under that and deleting the other.
+fn warn_of_doubles(wanted: &Configuration, sourced: &[Sourced]) {
+    let doubles = Stored::of(&wanted.objects, None).doubles;
+    let is_ours = |name: &String| {
+        sourced.iter().any(|one| one.object.kind() == Kind::Target && one.object.metadata.name == *name)
+    };
+    for (name, first) in doubles.iter().filter(|(name, first)| is_ours(name) || is_ours(first)) {
+        talk(&format!(
+            "warning: Target `{name}` will not be watched: Target `{first}` is the same account and region; delete one of them with `plimsoll delete target NAME`"
+        ));
     }
 }
 

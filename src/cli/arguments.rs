@@ -75,11 +75,22 @@ pub(super) enum LogLines {
 
 fn target(text: &str) -> Result<TargetId, String> {
     match text.split_once('/') {
-        Some((account, region)) if !account.is_empty() && !region.is_empty() && !region.contains('/') => {
+        Some((account, region)) if is_account(account) && is_region(region) => {
             Ok(TargetId { account: account.to_owned(), region: region.to_owned() })
         }
         _ => Err("it is written ACCOUNT/REGION, such as 123456789012/eu-west-1".to_owned()),
     }
+}
+
+fn is_account(text: &str) -> bool {
+    text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// `eu-west-1`, `us-gov-west-1`: three words and more.
+fn is_region(text: &str) -> bool {
+    let word =
+        |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    text.split('-').count() >= 3 && text.split('-').all(word)
 }
 
 /// The verbs.
@@ -153,7 +164,10 @@ mod tests {
     #[test]
     fn a_target_is_an_account_and_a_region() {
         assert_eq!(target("123456789012/eu-west-1").unwrap().to_string(), "123456789012/eu-west-1");
-        for wrong in ["eu-west-1", "/eu-west-1", "1/", "1/2/3"] {
+        assert!(target("123456789012/us-gov-west-1").is_ok());
+        let wrong =
+            ["eu-west-1", "/eu-west-1", "1/", "1/2/3", "1/eu-west-1", "123456789012/Ireland", "payments/eu-west-1"];
+        for wrong in wrong {
             assert!(target(wrong).is_err(), "{wrong}");
         }
     }

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use super::clock::SystemClock;
+use super::environment;
 use super::error::Error;
 use super::output::talk;
 use crate::aws::{AwsError, Budgeted, Connection, Role, Share, Timeouts};
@@ -85,7 +86,13 @@ pub(super) async fn open_store(url: &StoreUrl) -> Result<Opened, Error> {
 
 /// The connection that the environment describes.
 pub(super) async fn connection() -> Result<Connection, Error> {
-    Ok(Connection::from_environment(None, Timeouts::default()).await?)
+    from_environment(None, Timeouts::default()).await
+}
+
+/// The same in a region, with other timeouts.
+pub(super) async fn from_environment(region: Option<&str>, timeouts: Timeouts) -> Result<Connection, Error> {
+    environment::look()?;
+    Ok(Connection::from_environment(region, timeouts).await?)
 }
 
 #[expect(clippy::disallowed_methods, reason = "the command line is where the environment is read")]
@@ -146,15 +153,15 @@ impl Aws {
                 .help("an account and region is one target: delete one of them with `plimsoll delete target NAME`"));
         }
         if stored.wanted.is_empty() {
-            return Err(no_target(only));
+            return Err(no_target(only, configuration));
         }
-        let connection = Connection::from_environment(only.map(|only| only.region.as_str()), timeouts).await?;
+        let connection = from_environment(only.map(|only| only.region.as_str()), timeouts).await?;
         let mut all = Vec::new();
         for wanted in &stored.wanted {
             let reached = Self::reach(&connection, wanted, budget, &|ecs, _| ecs).await;
             let aws = reached.map_err(|failed| failed.error)?;
             if let Some(only) = only.filter(|only| **only != aws.target) {
-                return Err(another_account(only, &aws.target, &aws.caller));
+                return Err(another_account(only, &aws.target, &aws.caller, wanted));
             }
             all.push(aws);
         }
@@ -175,19 +182,23 @@ impl Aws {
             "" => error,
             name => error.context(format!("failed to reach Target `{name}`")),
         };
+        let role = wanted
+            .spec
+            .as_ref()
+            .and_then(|spec| spec.role_arn.clone().map(|arn| Role { arn, external_id: spec.external_id.clone() }));
         let (there, labels, share) = match &wanted.spec {
             None => (connection.clone(), BTreeMap::new(), budget),
             Some(spec) => {
-                let role = spec.role_arn.clone().map(|arn| Role { arn, external_id: spec.external_id.clone() });
                 let there = connection.target(&spec.region, role.as_ref()).await;
                 (there, spec.labels.clone(), spec.budget.or(budget))
             }
         };
-        let aws = Self::of(there, labels, share, observe).await.map_err(|failed| failed.in_context(context))?;
+        let reached = Self::of(there, role.as_ref(), (labels, share), observe).await;
+        let aws = reached.map_err(|failed| failed.in_context(context))?;
         match wanted.id() {
             Some(id) if id != aws.target => Err(ReachError {
                 code: ReasonCode::WrongTarget,
-                error: context(another_account(&id, &aws.target, &aws.caller)),
+                error: context(another_account(&id, &aws.target, &aws.caller, wanted)),
             }),
             _ => Ok(aws),
         }
@@ -195,11 +206,11 @@ impl Aws {
 
     async fn of(
         connection: Connection,
-        labels: BTreeMap<String, String>,
-        budget: Option<u8>,
+        role: Option<&Role>,
+        (labels, budget): (BTreeMap<String, String>, Option<u8>),
         observe: &Observe<'_>,
     ) -> Result<Self, ReachError> {
-        let identity = connection.identity().await?;
+        let identity = connection.identity().await.map_err(|error| ReachError::of(error, role))?;
         let target = TargetId { account: identity.account, region: connection.region().to_owned() };
         let share = match budget {
             None => Share::default(),
@@ -230,14 +241,36 @@ impl ReachError {
     }
 }
 
-impl From<AwsError> for ReachError {
-    fn from(error: AwsError) -> Self {
-        let code = match &error {
-            AwsError::Denied { .. } | AwsError::CredentialsFailed { .. } => ReasonCode::AccessDenied,
-            _ => ReasonCode::NotReached,
-        };
-        Self { code, error: error.into() }
+impl ReachError {
+    fn of(error: AwsError, role: Option<&Role>) -> Self {
+        match (role, role_remedy(&error, role)) {
+            (Some(role), Some(remedy)) => Self {
+                code: ReasonCode::NotReached,
+                error: Error::new(format!("its role `{}` cannot be taken on", role.arn))
+                    .caused_by(error.to_string())
+                    .help(remedy),
+            },
+            _ => Self {
+                code: match &error {
+                    AwsError::Denied { .. } => ReasonCode::AccessDenied,
+                    _ => ReasonCode::NotReached,
+                },
+                error: error.into(),
+            },
+        }
     }
+}
+
+/// What to do where AWS denies a Target's role; `None` where something else is wrong, or nobody takes on a role.
+pub(super) fn role_remedy(error: &AwsError, role: Option<&Role>) -> Option<String> {
+    let (AwsError::CredentialsFailed { message } | AwsError::Denied { message }) = error else { return None };
+    let role = role.filter(|_| message.contains("AssumeRole"))?;
+    let remedy = format!(
+        "allow the caller to take on `{}`, and let that role's trust policy name the caller{}",
+        role.arn,
+        if role.external_id.is_some() { " and the Target's externalId" } else { "" }
+    );
+    Some(remedy)
 }
 
 impl From<Error> for ReachError {
@@ -253,9 +286,12 @@ pub(super) fn holder() -> String {
 }
 
 /// `--target` names none.
-pub(super) fn no_target(only: Option<&TargetId>) -> Error {
+pub(super) fn no_target(only: Option<&TargetId>, configuration: &Configuration) -> Error {
     let asked = only.map(ToString::to_string).unwrap_or_default();
-    Error::new(format!("no Target is `{asked}`")).help("see `plimsoll get targets`")
+    let known = Stored::of(&configuration.objects, None).wanted;
+    let known: Vec<String> = known.iter().filter_map(Wanted::id).map(|id| format!("`{id}`")).collect();
+    Error::new(format!("no Target is `{asked}`"))
+        .help(format!("there are {}; see `plimsoll get targets`", known.join(", ")))
 }
 
 /// Whether the budget is left out: for endpoints that throttle nobody, such as `plimsoll sim`, and for measuring what is
@@ -273,10 +309,18 @@ fn budget_is_off() -> Result<bool, Error> {
     }
 }
 
-pub(super) fn another_account(wanted: &TargetId, found: &TargetId, caller: &str) -> Error {
-    Error::new(format!("the credentials in use belong to `{found}`, not to `{wanted}`"))
-        .caused_by(format!("the caller is `{caller}`"))
-        .help("choose other credentials with AWS_PROFILE, or give the Target a roleArn")
+pub(super) fn another_account(id: &TargetId, found: &TargetId, caller: &str, wanted: &Wanted) -> Error {
+    let told = |whose: &str| {
+        Error::new(format!("the credentials {whose} belong to `{found}`, not to `{id}`"))
+            .caused_by(format!("the caller is `{caller}`"))
+    };
+    match &wanted.spec {
+        Some(spec) if spec.role_arn.is_some() => {
+            told("of its role").help("give the Target the roleArn of a role in its own account, or correct its account")
+        }
+        Some(_) => told("in use").help("choose other credentials with AWS_PROFILE, or give the Target a roleArn"),
+        None => told("in use").help("choose other credentials with AWS_PROFILE, or leave --target out"),
+    }
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use super::plan::controller_error;
 use super::reached::{Reaching, Triggers};
 use super::run::Session;
 use super::{listen, signals};
-use crate::aws::{Connection, Timeouts};
+use crate::aws::Timeouts;
 use crate::controller::lease::Claims;
 use crate::controller::side_by_side::{Broken, Reach as _, SideBySide};
 use crate::controller::targets::Stored;
@@ -25,6 +25,7 @@ use crate::controller::{ControllerError, Mode, RunEnd, Settings};
 use crate::model::mask::clean_text;
 use crate::model::spec::Kind;
 use crate::model::{Span, TargetId};
+use crate::policy::allows;
 use crate::ports::Store;
 use crate::records::configuration::Configurations;
 use crate::web::health::WatchedTargets;
@@ -35,14 +36,14 @@ use crate::web::server::Site;
 /// How the controller runs.
 #[derive(Debug, Clone, Args)]
 pub struct ControllerArguments {
-    /// How often the whole fleet is looked at
-    #[arg(long, value_name = "DURATION", default_value = "60s", conflicts_with = "schedule")]
+    /// How often the whole fleet is looked at; at least 1s
+    #[arg(long, value_name = "DURATION", default_value = "60s", conflicts_with = "schedule", value_parser = pause)]
     pub resync: Span,
     /// When the whole fleet is looked at instead, as a cron expression in UTC
     #[arg(long, value_name = "CRON")]
     pub schedule: Option<String>,
-    /// How often changes in flight are looked at
-    #[arg(long, value_name = "DURATION", default_value = "15s")]
+    /// How often changes in flight are looked at; at least 1s
+    #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = pause)]
     pub poll: Span,
     /// How long a lease holds without renewal; at least 5s
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = lease)]
@@ -57,7 +58,7 @@ pub struct ControllerArguments {
     #[arg(long, value_name = "ADDR", value_parser = listen::address)]
     pub listen: Option<SocketAddr>,
     /// A guarded member that fixes may edit; `*` for list elements
-    #[arg(long, value_name = "POINTER")]
+    #[arg(long, value_name = "POINTER", value_parser = guarded_member)]
     pub allow_edit: Vec<String>,
     /// How often tasks that no service started, and families that no service uses, are looked at; 0s: never
     #[arg(long, value_name = "DURATION", default_value = "10m")]
@@ -77,13 +78,30 @@ pub(super) const FAMILIES_A_LOOK: usize = 100;
 /// A shorter one is lost to any pause of the machine, and a controller that keeps losing its lease does nothing.
 const SHORTEST_LEASE: Span = Span::from_secs(5);
 
+/// Between two looks. With less a controller does nothing but look, and asks ECS for little else.
+const SHORTEST_PAUSE: Span = Span::from_secs(1);
+
 fn at_least_one(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|count| *count > 0).ok_or_else(|| "it is a number from 1".to_owned())
 }
 
+fn span(text: &str) -> Result<Span, String> {
+    text.parse().map_err(|error: crate::model::time::ParseSpanError| error.to_string())
+}
+
 fn lease(text: &str) -> Result<Span, String> {
-    let span: Span = text.parse().map_err(|error: crate::model::time::ParseSpanError| error.to_string())?;
+    let span = span(text)?;
     if span < SHORTEST_LEASE { Err(format!("a lease is at least {SHORTEST_LEASE}")) } else { Ok(span) }
+}
+
+fn pause(text: &str) -> Result<Span, String> {
+    let span = span(text)?;
+    if span < SHORTEST_PAUSE { Err(format!("it is at least {SHORTEST_PAUSE}")) } else { Ok(span) }
+}
+
+/// A pointer that allows something: any other would do nothing, and nobody would be told.
+pub(super) fn guarded_member(text: &str) -> Result<String, String> {
+    allows(text).map(|()| text.to_owned()).map_err(|error| error.to_string())
 }
 
 /// Runs a controller for every target, side by side; one that is slow or denied delays no other.
@@ -95,17 +113,17 @@ pub(super) async fn run(session: &mut Session, arguments: ControllerArguments) -
     }
     let only = session.global.target.clone();
     let region = only.as_ref().map(|only| only.region.as_str());
-    let connection = Connection::from_environment(region, call_timeouts(arguments.lease)).await?;
+    let connection = connect::from_environment(region, call_timeouts(arguments.lease)).await?;
     let stored = Stored::of(&configuration.objects, only.as_ref());
     if stored.wanted.is_empty() {
-        return Err(connect::no_target(only.as_ref()));
+        return Err(connect::no_target(only.as_ref(), &configuration));
     }
-    if stored.wanted.iter().any(|wanted| wanted.spec.is_none()) {
+    if let Some(home) = stored.wanted.iter().find(|wanted| wanted.spec.is_none()) {
         // Without them there is nothing to watch: whoever starts it is told at once.
         let identity = connection.identity().await?;
         let own = TargetId { account: identity.account, region: connection.region().to_owned() };
         if let Some(only) = only.as_ref().filter(|only| **only != own) {
-            return Err(connect::another_account(only, &own, &identity.arn));
+            return Err(connect::another_account(only, &own, &identity.arn, home));
         }
     }
     let metrics = Arc::new(Metrics::new());
@@ -193,7 +211,8 @@ async fn settle(
             }
             Err(Broken::NotReached(reason)) => {
                 answer = Answer::No;
-                session.output.text(&format!("{}\n", clean_text(&reason.message)))?;
+                let told = format!("{}\n  do: {}\n", clean_text(&reason.message), reason.code.remedy());
+                session.output.text(&told)?;
             }
             Err(Broken::Ended(error)) => {
                 let error = controller_error(error).context(format!("the controller of {} ended", wanted.title()));
@@ -254,5 +273,30 @@ mod tests {
     #[test]
     fn a_lease_is_not_too_short() {
         assert!(lease("5s").is_ok() && lease("4s").is_err() && lease("soon").is_err());
+    }
+
+    #[test]
+    fn a_controller_does_not_look_without_a_pause() {
+        assert!(pause("1s").is_ok() && pause("soon").is_err());
+        assert_eq!(pause("0s").unwrap_err(), "it is at least 1s");
+    }
+
+    #[test]
+    fn a_pointer_that_allows_nothing_is_refused_with_what_was_meant() {
+        for (text, hint) in [
+            ("image", "begins with `/`"),
+            ("image", "did you mean `/containerDefinitions/*/image`?"),
+            ("/containerDefinitions/0/image", "did you mean `/containerDefinitions/*/image`?"),
+            ("/taskrolearn", "did you mean `/taskRoleArn`?"),
+            ("/volumes/0", "did you mean `/volumes`?"),
+            ("/memory", "guarded are `/containerDefinitions/*/image`"),
+            ("", "guarded are"),
+        ] {
+            let refused = guarded_member(text).unwrap_err();
+            assert!(refused.contains(hint), "{text}: {refused}");
+        }
+        for text in ["/containerDefinitions/*/image", "/containerDefinitions", "/volumes", "/*"] {
+            assert_eq!(guarded_member(text).as_deref(), Ok(text));
+        }
     }
 }

@@ -11,7 +11,7 @@ use super::objects::{self, Standing};
 use super::output::Format;
 use super::run::Session;
 use super::{describe_service, sentences, status, targets, views};
-use crate::manifest::to_yaml;
+use crate::manifest::{did_you_mean, to_yaml};
 use crate::model::mask::clean_text;
 use crate::model::spec::{Kind, Need, Spec};
 use crate::ports::Store;
@@ -54,7 +54,13 @@ pub(super) async fn run(session: &mut Session, arguments: Arguments) -> Result<A
 async fn object(session: &Session, store: &dyn Store, kind: Kind, name: &str) -> Result<(String, Value), Error> {
     let configuration = Configurations::of(store).read(None).await?.unwrap_or_default();
     let object = configuration.find(kind, name).ok_or_else(|| {
-        Error::new(format!("there is no {kind} `{name}`")).help(format!("see `plimsoll get {}`", kind.plural()))
+        let of_kind = configuration.objects.iter().filter(|object| object.kind() == kind);
+        let known: Vec<&str> = of_kind.map(|object| object.metadata.name.as_str()).collect();
+        let error = Error::new(format!("there is no {kind} `{name}`"));
+        match did_you_mean(name, &known) {
+            Some(meant) => error.help(format!("{meant}; see `plimsoll get {}`", kind.plural())),
+            None => error.help(format!("see `plimsoll get {}`", kind.plural())),
+        }
     })?;
     let standing = Standing::read(session, store, kind).await?;
     let value = objects::json(object, &standing, session.now());

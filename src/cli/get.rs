@@ -11,7 +11,7 @@ use super::run::Session;
 use super::targets;
 use super::views;
 use super::watch::Watch;
-use crate::manifest::to_yaml;
+use crate::manifest::{did_you_mean, to_yaml};
 use crate::model::spec::Kind;
 use crate::model::{TargetId, Timestamp};
 use crate::ports::Store;
@@ -46,6 +46,22 @@ pub(super) enum Listed {
     Findings,
     Events,
     Leases,
+}
+
+impl Listed {
+    /// What one of them is called.
+    const fn one(self) -> &'static str {
+        match self {
+            Self::Objects(kind) => kind.as_str(),
+            Self::Rollouts => "rollout",
+            Self::Changes => "change",
+            Self::Holds => "hold",
+            Self::Services => "service",
+            Self::Findings => "finding",
+            Self::Events => "event",
+            Self::Leases => "lease",
+        }
+    }
 }
 
 impl std::str::FromStr for Listed {
@@ -114,11 +130,15 @@ fn is_called(item: &Item, name: &str) -> bool {
 
 fn named(items: Vec<Item>, listed: Listed, name: Option<&str>, kind: &str) -> Result<Vec<Item>, Error> {
     let Some(name) = name else { return Ok(items) };
+    let known: Vec<String> = items.iter().map(|item| item.name.clone()).collect();
     let found: Vec<Item> = items.into_iter().filter(|item| is_called(item, name)).collect();
     // Several findings or events of one resource are no mistake.
     if found.is_empty() && !matches!(listed, Listed::Findings | Listed::Events | Listed::Holds) {
-        return Err(Error::new(format!("there is no {} `{name}`", kind.to_lowercase()))
-            .help(format!("see `plimsoll get {kind}`")));
+        let error = Error::new(format!("there is no {} `{name}`", listed.one().to_lowercase()));
+        return Err(match did_you_mean(name, &known.iter().map(String::as_str).collect::<Vec<_>>()) {
+            Some(meant) => error.help(format!("{meant}; see `plimsoll get {}`", kind.to_lowercase())),
+            None => error.help(format!("see `plimsoll get {}`", kind.to_lowercase())),
+        });
     }
     Ok(found)
 }
@@ -158,7 +178,7 @@ async fn of_target(store: &dyn Store, target: &TargetId, listed: Listed) -> Resu
                         rollout.state.phase().to_owned(),
                         wave.unwrap_or_default(),
                         format!("{}/{}", counts.succeeded + counts.unverified, counts.total),
-                        (counts.failed + counts.rolled_back).to_string(),
+                        campaign.changes.iter().filter(|change| change.value.failed()).count().to_string(),
                         rollout.waiting.as_ref().map(|reason| reason.code.as_str().to_owned()).unwrap_or_default(),
                         short(rollout.created_at),
                         target.to_string(),

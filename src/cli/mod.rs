@@ -18,6 +18,7 @@ mod demo;
 mod describe;
 mod describe_service;
 mod doctor;
+mod environment;
 mod error;
 mod events;
 mod explain;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::connect::Aws;
+use super::controller::guarded_member;
 use super::error::{Answer, Error};
 use super::output::{Format, talk};
 use super::planned::PlanReport;
@@ -38,7 +39,7 @@ pub(super) struct Arguments {
     #[arg(long)]
     standalone: bool,
     /// A guarded member that the controller is started with --allow-edit for; `*` for list elements
-    #[arg(long, value_name = "POINTER")]
+    #[arg(long, value_name = "POINTER", value_parser = guarded_member)]
     allow_edit: Vec<String>,
 }
 

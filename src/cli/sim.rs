@@ -10,15 +10,15 @@ use super::clock::ScaledClock;
 use super::error::{Answer, Error};
 use super::output::talk;
 use super::run::Session;
-use super::{files, signals};
+use super::{files, listen, signals};
 use crate::sim::fleet::{self, Scenario};
 use crate::sim::http;
 
 /// What to simulate.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Where to listen, such as 127.0.0.1:4567
-    #[arg(long, value_name = "ADDR")]
+    /// Where to listen: a port of this machine, such as 4567, or ADDRESS:PORT
+    #[arg(long, value_name = "ADDR", value_parser = listen::address)]
     listen: SocketAddr,
     /// A fleet as JSON; without it, a generated one
     #[arg(long, value_name = "FILE", conflicts_with_all = ["services", "seed", "document_bytes"])]

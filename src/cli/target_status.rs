@@ -134,7 +134,10 @@ mod tests {
         let told = TargetStatus::of(None, &[denied], at(100_000)).sentences();
         assert_eq!(
             told,
-            ["AccessDenied: ListClusters: no", "  do: grant the action it names to the controller's role"]
+            [
+                "AccessDenied: ListClusters: no",
+                "  do: grant the action it names to the caller it names; `doctor` prints the statement"
+            ]
         );
     }
 }

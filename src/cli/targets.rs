@@ -2,18 +2,36 @@
 
 use super::error::Error;
 use super::run::Session;
+use crate::controller::targets::{Stored, Wanted};
 use crate::model::{ServiceArn, TargetId};
 use crate::ports::Store;
 use crate::records::campaign::{Campaign, Campaigns};
+use crate::records::configuration::Configurations;
 use crate::records::reports::Reports;
 use crate::records::targets::Targets;
 
 /// The one that was named, or all that a controller has worked on.
+///
+/// # Errors
+/// The one that was named is none that there is: an empty list would look like an answer.
 pub(super) async fn all(session: &Session, store: &dyn Store) -> Result<Vec<TargetId>, Error> {
-    match &session.global.target {
-        Some(target) => Ok(vec![target.clone()]),
-        None => Ok(Targets::of(store).list().await?),
+    let mut known = Targets::of(store).list().await?;
+    let Some(only) = &session.global.target else { return Ok(known) };
+    if !known.contains(only) {
+        let configuration = Configurations::of(store).read(None).await?.unwrap_or_default();
+        known.extend(Stored::of(&configuration.objects, None).wanted.iter().filter_map(Wanted::id));
     }
+    if known.contains(only) {
+        return Ok(vec![only.clone()]);
+    }
+    if known.is_empty() {
+        return Err(nothing_yet(&format!("target `{only}`")));
+    }
+    known.sort();
+    known.dedup();
+    let known: Vec<String> = known.iter().map(|id| format!("`{id}`")).collect();
+    Err(Error::new(format!("there is no target `{only}`"))
+        .help(format!("there are {}; see `plimsoll get targets`", known.join(", "))))
 }
 
 /// The rollout of that name, and the target it is in.

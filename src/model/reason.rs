@@ -181,7 +181,7 @@ reasons! {
     /// A call of ours had its effect when nobody waited for it any more.
     LateCall => "nothing: what it did is taken back",
     /// A change of the rollout failed.
-    ChangeFailed => "`rollout status NAME` names what failed; then `rollout resume`, `retry`, `undo` or `abort`",
+    ChangeFailed => "`rollout status NAME` names what failed; `rollout retry NAME` tries it again, `rollout undo NAME` takes it back",
     /// A person paused it.
     PausedByPerson => "`rollout resume NAME`",
     /// A person undid it.
@@ -191,19 +191,19 @@ reasons! {
     /// The policies no longer ask for it.
     Superseded => "nothing: the policies ask for something else by now",
     /// Its fix stopped on failures and waits for a person.
-    FixStopped => "`rollout status NAME` says why it stopped; `rollout resume NAME` or `rollout retry NAME`",
+    FixStopped => "`rollout status NAME` says why it stopped; `rollout retry NAME` lets the fix come again",
     /// Another rollout has the service.
     OtherRollout => "nothing: it is planned when that rollout has ended",
     /// ECS asked to slow down.
     Throttled => "nothing, or lower --budget: others use the account's rate too",
     /// Access was denied.
-    AccessDenied => "grant the action it names to the controller's role",
+    AccessDenied => "grant the action it names to the caller it names; `doctor` prints the statement",
     /// No policy is in effect.
     NoPolicies => "`apply -f policies/` brings some",
     /// The stored policies cannot be used by this version.
     InvalidPolicies => "apply them again with this version; it says what is wrong with them",
     /// The endpoint answers for another account or region.
-    WrongTarget => "set AWS_REGION and the credentials to those of the endpoint",
+    WrongTarget => "give its Target the roleArn of a role in that account, or use that account's credentials and region",
     /// The target cannot be reached: its role, its account or its region.
     NotReached => "see its Target object (`describe target NAME`), the role's trust policy and external id, and `doctor`",
     /// Another Target is the same account and region.
@@ -217,6 +217,16 @@ reasons! {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// An ended rollout refuses to be aborted and resumed; `retry` and `undo` are carried out on a paused one too.
+    #[test]
+    fn what_helps_a_rollout_that_failed_is_not_refused_by_it() {
+        for code in [ReasonCode::ChangeFailed, ReasonCode::FixStopped] {
+            let remedy = code.remedy();
+            assert!(remedy.contains("rollout retry NAME"), "{remedy}");
+            assert!(!remedy.contains("abort") && !remedy.contains("resume"), "{remedy}");
+        }
+    }
 
     #[test]
     fn every_reason_is_a_sentence_and_says_what_to_do() {

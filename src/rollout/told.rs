@@ -173,7 +173,9 @@ pub fn next(rollout: &Rollout, counts: &Counts) -> String {
             "nothing was taken back: what was deployed since is left alone; the fix stays off until `plimsoll rollout retry`"
                 .to_owned()
         }
-        RolloutState::Failed { .. } => format!("see why above and in `plimsoll events --for Rollout/{name}`; {undo}"),
+        RolloutState::Failed { .. } => format!(
+            "see why above and in `plimsoll events --for Rollout/{name}`; `plimsoll rollout retry {name}` lets it come again, {undo}"
+        ),
         RolloutState::Aborted { .. } => {
             format!("what was changed stands; `plimsoll rollout retry {name}` lets the rest go on, {undo}")
         }

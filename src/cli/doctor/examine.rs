@@ -10,7 +10,8 @@ use super::check::{Area, Check, Status};
 use super::dry::{self, Verdict};
 use super::statement::{self, Place};
 use crate::aws::{AwsError, Connection, DynamoStore, Identity, Role, Setting, SettingState, Share, Timeouts};
-use crate::cli::connect::StoreUrl;
+use crate::cli::connect::{self, StoreUrl};
+use crate::cli::environment;
 use crate::cli::run::Session;
 use crate::embedded::EmbeddedStore;
 use crate::model::operation::Operation;
@@ -93,6 +94,10 @@ impl<'a> Examination<'a> {
     /// Region, endpoint, credentials, clock.
     async fn connection(&mut self) -> Option<(Connection, Caller)> {
         let region = self.session.global.target.as_ref().map(|target| target.region.as_str());
+        if let Err(fault) = environment::look() {
+            self.push(Check::wrong(Area::Connection, "environment", fault.message, fault.help));
+            return None;
+        }
         let connection = match Connection::from_environment(region, TIMEOUTS).await {
             Ok(connection) => connection,
             Err(error) => {
@@ -424,14 +429,8 @@ fn unusable(area: Area, error: &AwsError) -> Check {
 }
 
 fn unreachable_target(name: &str, error: &AwsError, role: Option<&Role>) -> Check {
-    let denied = matches!(error, AwsError::CredentialsFailed { message } | AwsError::Denied { message } if message.contains("AssumeRole"));
-    match role {
-        Some(role) if denied => {
-            let remedy = format!(
-                "allow the caller to take on `{}`, and let that role's trust policy name the caller{}",
-                role.arn,
-                if role.external_id.is_some() { " and the Target's externalId" } else { "" }
-            );
+    match (role, connect::role_remedy(error, role)) {
+        (Some(role), Some(remedy)) => {
             let message = format!("its role cannot be taken on: {error}");
             Check::new(Area::Target, name, Status::Wrong, message)
                 .remedy(remedy)

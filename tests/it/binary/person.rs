@@ -64,6 +64,11 @@ async fn an_undone_rollout_stays_undone() {
     }
     assert_eq!(moves(&stage), before);
     plimsoll.run(&["plan"]).exits(1).prints("held off");
+    // Nothing failed: it was wanted back.
+    let listed = plimsoll.run(&["rollout", "list"]).exits(0).stdout;
+    let row = |name: &str| listed.lines().find(|line| line.starts_with(name)).unwrap();
+    let failed = row("NAME").find("FAILED").unwrap();
+    assert_eq!(row("quick-1")[failed..].split_whitespace().next(), Some("0"), "{listed}");
     let holds = plimsoll.run(&["hold", "list", "-o", "json"]).exits(0).json();
     assert_eq!(holds["items"].as_array().unwrap().len(), 5, "one a service and fix: {holds:#}");
     // The team deploys again, with the same violation: the fix stays off.

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use plimsoll::embedded::EmbeddedStore;
 use plimsoll::ports::Store;
 use plimsoll::ports::store::{Expect, Key};
+use plimsoll::records::configuration::{Application, Configurations};
 
 use super::fleet::{self, Sim};
 use super::shape::snapshot;
@@ -159,6 +160,8 @@ fn no_region() {
     plimsoll.write("all.yaml", POLICIES);
     plimsoll.run(&["apply", "-f", "all.yaml"]).exits(0);
     plimsoll.set("AWS_ACCESS_KEY_ID", "a");
+    finds_only(&report(&plimsoll, 1), "environment", "`AWS_SECRET_ACCESS_KEY` is not");
+    plimsoll.set("AWS_SECRET_ACCESS_KEY", SECRET);
     finds_only(&report(&plimsoll, 1), "region", "no AWS region is set");
 }
 
@@ -381,6 +384,17 @@ async fn a_role_that_cannot_be_taken_on_another_account_and_a_target_twice() {
     assert!(found[1].starts_with("mistaken: the credentials belong to account 123456789012"), "{found:#?}");
     let statement = json!([{ "Effect": "Allow", "Action": ["sts:AssumeRole"], "Resource": [ROLE] }]);
     assert_eq!(first["policy"]["Statement"], statement);
+    // Whoever plans is told the same, once, and of the role that is meant.
+    let planned = plimsoll.run(&["plan", "--target", "210987654321/eu-west-1"]).exits(2);
+    let planned = planned.says(&format!("its role `{ROLE}` cannot be taken on")).says("sts:AssumeRole");
+    let planned = planned.says("help: allow the caller to take on").says("and the Target's externalId");
+    assert!(!planned.stderr.contains("aws sso login"), "{planned:#?}");
+    let planned = plimsoll.run(&["plan", "--target", "999999999999/eu-west-1"]).exits(2);
+    planned.says("the credentials in use belong to `123456789012/eu-west-1`").says("or give the Target a roleArn");
+    let settled =
+        plimsoll.run(&["controller", "--until-settled", "--poll", "1s", "--target", "210987654321/eu-west-1"]);
+    let settled = settled.exits(1).prints("cannot be taken on").prints("  do: see its Target object");
+    assert!(!settled.stdout.contains("sso") && !settled.stdout.contains("AWS_PROFILE"), "{settled:#?}");
     // The others are looked at all the same.
     assert!(checks(&first, "ok").contains(&"ecs:UpdateService"), "{first:#}");
     plimsoll.write("twice.yaml", &target("here-again", "123456789012", ""));
@@ -402,6 +416,40 @@ async fn no_policies_and_records_of_a_later_version() {
     store.put(&Key::new("cfg#policy", "head"), &later, Expect::Any, None).await.unwrap();
     finds_only(&report(&plimsoll, 1), "configuration", "has shape 2, and this plimsoll knows shapes up to 1");
     plimsoll.run(&["get", "policies"]).exits(2).says("or a later one");
+}
+
+/// As a version wrote it that took what this one does not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stored_policy_that_this_version_cannot_use() {
+    let (plimsoll, _sim, _fake) = behind(|_| None).await;
+    let text = POLICIES.replace("taskDefinition.?pidMode.orValue('') != 'host'", "taskDefinition.pidModus(1) == 2");
+    let objects = plimsoll::manifest::parse("all.yaml", &text).unwrap().into_iter().map(|one| one.object).collect();
+    let store = EmbeddedStore::open(&plimsoll.path("plimsoll.db")).unwrap();
+    let application = Application { objects, ..Application::default() };
+    let now = plimsoll::model::Timestamp::EPOCH;
+    Configurations::of(&store).apply(&application, now, false).await.unwrap();
+    let report = report(&plimsoll, 1);
+    finds_only(&report, "policy set", "pidModus");
+    let checks = report["checks"].as_array().unwrap();
+    let set = checks.iter().find(|check| check["check"] == "policy set").unwrap();
+    assert_eq!(set["remedy"], "correct it, and apply it again with `plimsoll apply -f`");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn alarms_of_which_an_endpoint_knows_nothing() {
+    let (plimsoll, _sim, _fake) = behind(|request| {
+        let asks_alarms =
+            request.header("authorization").contains("/monitoring/") || request.path.contains("CloudWatch");
+        // CBOR of {}.
+        asks_alarms.then(|| Reply::Cbor(404, "UnknownOperationException", vec![0xa0]))
+    })
+    .await;
+    plimsoll.write("alarms.yaml", &POLICIES.replace("{ waves:", "{ health: { alarms: [payments-5xx] }, waves:"));
+    plimsoll.run(&["apply", "-f", "alarms.yaml"]).exits(0);
+    let report = report(&plimsoll, 1);
+    finds_only(&report, "cloudwatch:DescribeAlarms", "has no usable answer");
+    assert_eq!(checks(&report, "unknown"), ["cloudwatch:DescribeAlarms"]);
+    assert_eq!(report["policy"], Value::Null, "no right is missing");
 }
 
 #[tokio::test(flavor = "multi_thread")]

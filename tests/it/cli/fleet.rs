@@ -144,7 +144,10 @@ fn a_plan_can_be_kept_and_asked_for_but_not_edited() {
         .prints(kept["id"].as_str().unwrap())
         .says("no controller has ever worked on 123456789012/eu-west-1; the command waits for one");
     plimsoll.run(&["apply-plan", "plan.json", "--wait"]).exits(2).says("no controller has ever worked");
-    plimsoll.run(&["apply-plan", "plan.json", "--target", "1/eu-west-1"]).exits(2).says("is of 123456789012/eu-west-1");
+    plimsoll
+        .run(&["apply-plan", "plan.json", "--target", "111111111111/eu-west-1"])
+        .exits(2)
+        .says("is of 123456789012/eu-west-1");
     plimsoll.write("edited.json", &plimsoll.read("plan.json").replace("\"wave\": 0", "\"wave\": 1"));
     plimsoll
         .run(&["apply-plan", "edited.json"])

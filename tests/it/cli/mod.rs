@@ -12,6 +12,7 @@ mod offline;
 mod rollouts;
 mod shape;
 mod standing;
+mod told;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
