@@ -43,6 +43,17 @@ async fn a_target_that_is_somebody_elses_is_a_condition_and_others_come_and_go()
     // It is watched within five seconds of being stored; the other one stays what it is.
     stage.plimsoll.run(&["apply", "-f", "ours.yaml"]).exits(0);
     stands(&stage, "ours", "Observed");
+    let line: Value = serde_json::from_str(&controller.says(r#""message":"fleet""#)).unwrap();
+    let span = &line["spans"][0];
+    assert_eq!(
+        (&span["name"], &span["target_id"]),
+        (&"reconcile".into(), &"123456789012/eu-west-1".into()),
+        "{line:#}"
+    );
+    // What it read: a number for each class. No Freeze and no Waiver was applied.
+    let generation = span["generation"].as_str().unwrap();
+    assert!(generation.starts_with("0.0.") && !generation.ends_with(".0"), "{line:#}");
+    assert_eq!((line["spans"].as_array().unwrap().len(), &line["span"]), (1, &Value::Null), "{line:#}");
     eventually("the process is ready", || look(address, "/readyz").filter(|(status, _)| *status == 200));
     let metrics = look(address, "/metrics").unwrap().1;
     assert!(metrics.contains("plimsoll_target_watched{target=\"123456789012/eu-west-1\"} 1"), "{metrics}");

@@ -156,7 +156,9 @@ impl Served {
     pub(super) async fn with(fleet: &Fleet, store: Arc<dyn Store>) -> Self {
         let watched = WatchedTargets::default();
         watched.set("", Some(Watched::Runs { target: fleet.target.clone(), holder: "one".to_owned() }));
-        let site = Site { store, clock: fleet.clock.clone(), metrics: Arc::clone(&fleet.metrics), watched, note: None };
+        // As the demonstration's: what stands on every page is looked at with every page.
+        let note = Some("A demonstration.");
+        let site = Site { store, clock: fleet.clock.clone(), metrics: Arc::clone(&fleet.metrics), watched, note };
         let stop = CancellationToken::new();
         let address = server::serve("127.0.0.1:0".parse().unwrap(), site, stop.clone()).await.unwrap();
         Self { address, _stop: stop.drop_guard() }
