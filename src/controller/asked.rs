@@ -11,7 +11,7 @@ use crate::model::observed::{CapacityProvider, Fleet, Service};
 use crate::model::spec::ResourceKind;
 use crate::model::{Observed, ServiceArn, Timestamp, wire};
 use crate::policy::PolicySet;
-use crate::ports::{Ecs, Operation};
+use crate::ports::{Ecs, EcsError, Operation};
 
 /// How many calls are under way at once. The budget, not this, sets the pace.
 const CONCURRENT: usize = 8;
@@ -64,8 +64,13 @@ pub(super) async fn capacity_providers(ecs: &dyn Ecs, now: Timestamp) -> Observe
     Observed::Known { value: found, at: now }
 }
 
-/// Reads the service revisions that were not read before; one never changes.
-pub(super) async fn describe_revisions(ecs: &dyn Ecs, arns: BTreeSet<String>, cache: &mut Cache) {
+/// Reads the service revisions that were not read before; one never changes. How reading some of them failed, if it did.
+pub(super) async fn describe_revisions(
+    ecs: &dyn Ecs,
+    arns: BTreeSet<String>,
+    cache: &mut Cache,
+) -> Option<EcsError> {
+    let mut failed = None;
     let unseen: Vec<String> = arns.into_iter().filter(|arn| !cache.revisions.contains_key(arn)).collect();
     // Twenty a call (botocore ecs/2014-11-13, DescribeServiceRevisions).
     let batches: Vec<Vec<String>> = unseen.chunks(20).map(<[String]>::to_vec).collect();
@@ -74,11 +79,18 @@ pub(super) async fn describe_revisions(ecs: &dyn Ecs, arns: BTreeSet<String>, ca
         .buffered(CONCURRENT);
     while let Some(answer) = described.next().await {
         // What could not be read is not known, and is asked for again.
-        let Ok(answer) = answer else { continue };
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => {
+                failed.get_or_insert(error);
+                continue;
+            }
+        };
         let items = wire::items(&answer, "serviceRevisions").unwrap_or(&[]);
         let revisions = items.iter().filter_map(|item| wire::service_revision(item).ok());
         cache.revisions.extend(revisions.map(|revision| (revision.arn.clone(), revision)));
     }
+    failed
 }
 
 /// The images of services that run one revision, of the task definition that they name.

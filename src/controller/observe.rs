@@ -517,14 +517,22 @@ async fn deployments(
     service: &ServiceArn,
     cache: &mut Cache,
 ) -> ServiceDeployments {
-    let unavailable = |why: String| ServiceDeployments::Unavailable { why };
+    let unknown = |why: String| ServiceDeployments::Unknown { why };
+    // Only a server without the operation has no records: whoever is throttled may miss that ECS went back.
+    let failed = |error: EcsError| match error.lacks_the_operation() {
+        true => ServiceDeployments::Unavailable { why: error.to_string() },
+        false => unknown(error.to_string()),
+    };
     let input = json!({ "cluster": cluster, "service": service, "maxResults": 20 });
     let answer = match ecs.call(Operation::ListServiceDeployments, input).await {
         Ok(answer) => answer,
-        Err(error) => return unavailable(error.to_string()),
+        Err(error) => return failed(error),
     };
-    let arns: Vec<Value> = wire::items(&answer, "serviceDeployments")
-        .unwrap_or(&[])
+    let items = match wire::items(&answer, "serviceDeployments") {
+        Ok(items) => items,
+        Err(error) => return unknown(error.to_string()),
+    };
+    let arns: Vec<Value> = items
         .iter()
         .filter_map(|item| item.get("serviceDeploymentArn").cloned())
         .take(20)
@@ -535,17 +543,21 @@ async fn deployments(
     let input = json!({ "serviceDeploymentArns": arns });
     let answer = match ecs.call(Operation::DescribeServiceDeployments, input).await {
         Ok(answer) => answer,
-        Err(error) => return unavailable(error.to_string()),
+        Err(error) => return failed(error),
     };
-    let read: Result<Vec<_>, _> =
-        wire::items(&answer, "serviceDeployments").unwrap_or(&[]).iter().map(wire::service_deployment).collect();
+    let read: Result<Vec<_>, _> = wire::items(&answer, "serviceDeployments")
+        .and_then(|items| items.iter().map(wire::service_deployment).collect());
     let found = match read {
         Ok(found) => found,
-        Err(error) => return unavailable(error.to_string()),
+        Err(error) => return unknown(error.to_string()),
     };
     let revisions =
         found.iter().flat_map(|deployment| deployment.target_revision.iter().chain(&deployment.source_revisions));
-    describe_revisions(ecs, revisions.cloned().collect(), cache).await;
+    // What a deployment brings is in its revision: without it nobody's can be told from ours.
+    let unread = describe_revisions(ecs, revisions.cloned().collect(), cache).await;
+    if let Some(error) = unread.filter(|error| !error.lacks_the_operation()) {
+        return unknown(error.to_string());
+    }
     let known = |deployment: crate::model::observed::ServiceDeployment| {
         let definition = |arn: &String| cache.revisions.get(arn).map(|revision| revision.task_definition.clone());
         let task_definition = deployment.target_revision.as_ref().and_then(definition);

@@ -100,7 +100,19 @@ impl Going<'_> {
         Step::to(self.at(self.taking.back.clone()), Some(reason))
     }
 
+    /// Why what ECS does with our deployment, and what that replaced, cannot be told now. Taking back does not wait for it
+    /// for ever.
+    fn untold(&self) -> Option<Reason> {
+        let timeout = self.input.health.progress_timeout.0;
+        let patient = self.change.entered().is_some_and(|entered| entered + timeout > self.input.now);
+        let quiet = matches!(self.change.spec.kind, ChangeKind::QuietSetting | ChangeKind::ClusterSetting);
+        self.input.facts.records_unread().filter(|_| patient && !quiet)
+    }
+
     fn done(&self) -> Step {
+        if let Some(reason) = self.untold() {
+            return self.wait(reason);
+        }
         // What it had before is back, and what ours replaced is not.
         if let Some(step) = self.overwrote(None) {
             return step;
@@ -285,6 +297,10 @@ impl Going<'_> {
         if let Some(reason) = self.input.backward {
             return self.wait(reason.clone());
         }
+        // Never a deployment during a rollback, and whether there is one is in the records.
+        if let Some(reason) = self.untold() {
+            return self.wait(reason);
+        }
         if let Some(record) = self.record() {
             match record.status.as_str() {
                 // StopServiceDeployment brings back the old service revision, its image digests included.
@@ -348,7 +364,7 @@ impl Going<'_> {
             ServiceDeployments::Known(list) => {
                 list.iter().find(|known| &known.deployment.arn == arn).map(|known| known.deployment.status.as_str())
             }
-            ServiceDeployments::Unavailable { .. } => None,
+            ServiceDeployments::Unavailable { .. } | ServiceDeployments::Unknown { .. } => None,
         };
         let heard = matches!(
             status,

@@ -389,6 +389,11 @@ fn updating(
             return repeat(Action::Set);
         }
     };
+    // Whether ours began, over whom, and whether ECS went back from it, is in its records. Not waited for longer than for
+    // progress: a deployment that nobody takes for ours is not looked after.
+    if let Some(reason) = input.facts.records_unread().filter(|_| intent + timeout.0 > now) {
+        return wait(reason);
+    }
     if let Some(ours) = begun(service, change.spec.kind, to, before, intent) {
         if let Some(reason) = replaced(change, service, input.facts, ours, before, intent) {
             return Step::to(clobbering(moves_to, &ours.id, intent, &reason, now), Some(reason));

@@ -43,6 +43,8 @@ pub(super) struct Scene {
     service: Option<Value>,
     tasks: Option<Vec<Value>>,
     records: Option<Vec<(Value, u32)>>,
+    /// Of records that are none: they could not be read this time.
+    unread: bool,
     protection: Protection,
 }
 
@@ -92,7 +94,8 @@ impl Scene {
             "status": "ACTIVE", "createdAt": epoch(-99_999), "desiredCount": 2, "runningCount": 2, "deployments": [],
             "launchType": "FARGATE",
         });
-        Self { service: Some(service), tasks: Some(vec![]), records: Some(vec![]), protection: Protection::default() }
+        let (records, protection) = (Some(vec![]), Protection::default());
+        Self { service: Some(service), tasks: Some(vec![]), records, unread: false, protection }
     }
 
     /// The service is not there.
@@ -196,6 +199,10 @@ impl Scene {
         Self { records: None, ..self }
     }
 
+    pub(super) fn records_unread(self) -> Self {
+        Self { records: None, unread: true, ..self }
+    }
+
     pub(super) fn tasks_unknown(self) -> Self {
         Self { tasks: None, ..self }
     }
@@ -226,6 +233,7 @@ impl Scene {
                         })
                         .collect(),
                 ),
+                None if self.unread => ServiceDeployments::Unknown { why: why() },
                 None => ServiceDeployments::Unavailable { why: why() },
             },
             cluster: Observed::Known { value: json!({ "status": "ACTIVE" }), at: now },

@@ -33,11 +33,26 @@ pub struct Facts {
 pub enum ServiceDeployments {
     /// As listed. May be empty: services from before 2024-10-25 and some servers have none.
     Known(Vec<KnownDeployment>),
-    /// This server cannot tell; the service's own `deployments[]` and the tasks decide.
+    /// This server has no such operation; the service's own `deployments[]` and the tasks decide.
     Unavailable {
         /// In its words.
         why: String,
     },
+    /// They could not be read this time: throttled, denied, no answer. What else is seen proves nothing meanwhile.
+    Unknown {
+        /// What came instead.
+        why: String,
+    },
+}
+
+impl Facts {
+    /// Why ECS's records of the service's moves are not known, though this server may have some.
+    #[must_use]
+    pub fn records_unread(&self) -> Option<Reason> {
+        let ServiceDeployments::Unknown { why } = &self.deployments else { return None };
+        let message = format!("ECS's records of the service's deployments could not be read: {why}");
+        Some(Reason::of(ReasonCode::NotObserved, message))
+    }
 }
 
 /// One service deployment and what it brings.
@@ -125,7 +140,8 @@ pub fn judge(facts: &Facts, expected: &Expected<'_>) -> Landing {
         return not_observed("the service shows no primary deployment".to_owned());
     };
     if primary.id != expected.deployment {
-        return not_primary(service, primary, expected, at);
+        // Only ECS's record tells going back from somebody's deployment for certain.
+        return facts.records_unread().map_or_else(|| not_primary(service, primary, expected, at), Landing::Unknown);
     }
     // Only now: ECS also stops a service deployment that another one replaces, and that is no failure.
     if let Some(reason) = ours.and_then(stopped) {
@@ -140,6 +156,10 @@ pub fn judge(facts: &Facts, expected: &Expected<'_>) -> Landing {
         let (failed, id) = (primary.failed_tasks, &primary.id);
         let message = format!("{failed} tasks of deployment `{id}` failed in a row{}", last_words(facts, id));
         return Landing::Failed(Reason::of(ReasonCode::TasksFail, message));
+    }
+    // What the service itself says of its deployment is no proof where ECS may have a record that says otherwise.
+    if let Some(reason) = facts.records_unread() {
+        return Landing::Unknown(reason);
     }
     let Observed::Known { value: tasks, .. } = &facts.tasks else {
         return not_observed("the tasks of the service could not be read".to_owned());

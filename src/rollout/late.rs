@@ -163,6 +163,10 @@ fn moved(
     home: Option<&TaskDefinitionArn>,
     now: Timestamp,
 ) -> Option<Arrived> {
+    // Whose a deployment is, ECS's records tell: it is looked at again.
+    if facts.records_unread().is_some() {
+        return None;
+    }
     let service = facts.service.known().filter(|service| service.created_at == change.spec.created_at)?;
     let primary = service.primary().filter(|_| service.status == "ACTIVE")?;
     let place = change

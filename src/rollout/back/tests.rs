@@ -89,6 +89,10 @@ fn a_deployment_in_progress_is_stopped_and_a_finished_one_replaced() {
     check(&deciding, &Scene::during().no_records().record("PENDING", 2, INTENT + 1), "RollingBack Stopping | Stop | -");
     check(&deciding, &Scene::landed(), "RollingBack Updating | MoveTo web:1 | -");
     check(&deciding, &Scene::during().records_unavailable(), "RollingBack Updating | MoveTo web:1 | -");
+    // It may be going back already, and a deployment would stall that. Waited for as long as for progress.
+    check(&deciding, &Scene::during().records_unread(), "RollingBack Deciding | - | NotObserved");
+    let (home, late) = (Some(revision(1)), FAILED_AT + TIMEOUT);
+    check_with(&deciding, &Scene::during().records_unread(), home, late, "RollingBack Updating | MoveTo web:1 | -");
     check(&setting_going(Back::Deciding), &setting_during(), "RollingBack Stopping | Stop | -");
     check(&setting_going(Back::Deciding), &setting_during().no_records(), "RollingBack Updating | Unset | -");
 }

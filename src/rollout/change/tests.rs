@@ -384,6 +384,8 @@ fn an_adopted_deployment_that_replaced_somebodys_is_a_clobber() {
     check_scene(&updating(), &Scene::during(), INTENT + 3, "Stabilizing | - | -");
     check_scene(&updating(), &theirs(INTENT), INTENT + 3, "Clobbering | - | Clobbered");
     check_scene(&updating(), &theirs(INTENT).records_unavailable(), INTENT + 3, "Clobbering | - | Clobbered");
+    check_scene(&updating(), &theirs(INTENT).records_unread(), INTENT + 3, "Updating | - | NotObserved");
+    check_scene(&updating(), &theirs(INTENT).records_unread(), INTENT + TIMEOUT, "Clobbering | - | Clobbered");
     check_scene(&updating(), &theirs(INTENT + 2), INTENT + 3, "Stabilizing | - | -");
     // Theirs is gone already: ECS's record tells what ours came from.
     let from = |number: u32| {

@@ -64,6 +64,17 @@ fn what_cannot_be_read_is_unknown_and_never_a_failure() {
 }
 
 #[test]
+fn records_that_cannot_be_read_decide_nothing_and_leave_nothing_to_others() {
+    for scene in [Scene::landed(), Scene::taken_back(), Scene::overtaken(), Scene::during()] {
+        check(&scene.records_unread(), "Unknown NotObserved");
+    }
+    // What our own deployment shows of itself is no matter of records.
+    let failed = |scene: Scene| scene.primary(|primary| primary["failedTasks"] = json!(3));
+    check(&failed(Scene::during()).records_unread(), "Failed TasksFail");
+    check(&Scene::absent().records_unread(), "Gone");
+}
+
+#[test]
 fn a_rolled_back_deployment_is_not_success_though_the_service_is_stable() {
     check(&Scene::taken_back(), "Failed RolledBackByEcs");
     for status in ["ROLLBACK_REQUESTED", "ROLLBACK_IN_PROGRESS", "ROLLBACK_SUCCESSFUL", "ROLLBACK_FAILED"] {

@@ -155,6 +155,7 @@ fn a_service_is_watched_for_a_quarter_of_an_hour_after_the_last_turn_its_change_
 fn what_came_after_the_change_was_taken_back_is_taken_back_for_the_same_reason() {
     check(&over(rolled_back()), &[], &moved(2, 1), "LateCall back for UndoneByPerson: late");
     check(&over(rolled_back()), &[], &moved(2, 1).records_unavailable(), "LateCall back for UndoneByPerson: late");
+    check(&over(rolled_back()), &[], &moved(2, 1).records_unread(), "-");
     check(&over(rolled_back()), &[], &Scene::before(), "-");
     check(&over(rolled_back()), &[], &moved(3, 1), "-");
     check(&over(rolled_back()), &[], &moved(2, 1).created(OVER), "-");

@@ -205,3 +205,29 @@ async fn a_lost_reply_makes_no_second_revision_and_no_second_deployment() {
         assert_eq!((calls, story.runs("prod", "web")), (1, vec!["web:2".to_owned(); 2]), "{lost}");
     }
 }
+
+#[tokio::test]
+async fn records_that_cannot_be_read_are_waited_for_unless_the_server_has_none() {
+    for (lacks, expected) in [(false, "Stabilizing"), (true, "Succeeded")] {
+        let mut story = Story::begin();
+        story.cluster("prod");
+        story.violating_service("prod", "web");
+        story.apply(NO_HOST_PID).await;
+        story.settle(300);
+        story.ecs.set_faults(move |call| {
+            let refused = || Fault::Refuse { code: "UnknownOperationException".to_owned(), message: String::new() };
+            (call.operation == Operation::ListServiceDeployments)
+                .then(|| if lacks { refused() } else { Fault::Throttle })
+        });
+        story.passes_for(20 * 60).await;
+        let change = story.campaign("default-1").await.changes[0].value.clone();
+        assert_eq!(change.state.phase().as_str(), expected);
+        if let Some(waiting) = change.waiting {
+            assert_eq!(waiting.code, ReasonCode::NotObserved);
+            assert!(waiting.message.contains("deployments could not be read"), "{waiting}");
+        }
+        story.ecs.clear_faults();
+        story.passes_for(5 * 60).await;
+        assert_eq!(story.phases("default-1").await.1[0].1, "Succeeded");
+    }
+}
