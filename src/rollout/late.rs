@@ -124,8 +124,10 @@ pub fn is_watched(change: &Change, now: Timestamp) -> bool {
         State::Succeeded { .. }
             | State::Unverified { .. }
             | State::RolledBack { .. }
+            | State::Failed { .. }
             | State::Blocked { .. }
             | State::Overtaken { .. }
+            | State::Clobbered { .. }
     );
     // Reads may lag, and show what was before.
     let settled = change.entered().is_some_and(|entered| entered + READ_LAG <= now);
@@ -175,7 +177,10 @@ fn moved(
         .position(|known| known.until > now && known.to.as_ref() == Some(&primary.task_definition))?;
     let call = change.unheard.get(place)?;
     let begun = change.last_entered(Phase::Updating)?;
-    if primary.created_at + CLOCK_SLACK < begun || is_known(change, others, facts, primary) {
+    if primary.created_at + CLOCK_SLACK < begun || !since_given_up(change, primary) {
+        return None;
+    }
+    if is_known(change, others, facts, primary) {
         return None;
     }
     let theirs = overwritten(change, service, facts, primary, home);
@@ -193,6 +198,13 @@ fn moved(
     }
     let reason = Reason::of(ReasonCode::LateCall, over.unwrap_or(what));
     Some(Arrived { state: back(change, &reason, Some(primary), primary.created_at), reason, call: place })
+}
+
+/// Whether a deployment may have begun after the change was given up, where it was: its own may stand on the service still,
+/// which is what has been told.
+fn since_given_up(change: &Change, primary: &Deployment) -> bool {
+    let given_up = matches!(change.state, State::Failed { .. } | State::Clobbered { .. });
+    !given_up || change.entered().is_some_and(|entered| primary.created_at + CLOCK_SLACK >= entered)
 }
 
 /// Whether the deployment is one that the records tell of, or that a call of ours cannot have begun.
@@ -215,12 +227,13 @@ fn is_known(change: &Change, others: &[&Change], facts: &Facts, primary: &Deploy
     }
 }
 
-/// A setting that was taken back, or that somebody deployed before, is as the change had made it.
+/// A setting that was taken back, or that somebody deployed before, is as the change had made it. One that starts no
+/// deployment and could not be taken back is so anyway.
 fn set(change: &Change, others: &[&Change], facts: &Facts, now: Timestamp) -> Option<Arrived> {
     let deploys = change.spec.kind == ChangeKind::DeployingSetting;
     match change.state {
         State::RolledBack { .. } => {}
-        State::Overtaken { .. } if deploys => {}
+        State::Failed { .. } | State::Overtaken { .. } | State::Clobbered { .. } if deploys => {}
         _ => return None,
     }
     let place = change.unheard.iter().position(|known| known.until > now && !known.back)?;
@@ -238,7 +251,11 @@ fn set(change: &Change, others: &[&Change], facts: &Facts, now: Timestamp) -> Op
     if setting::standing(change, document) != Standing::Made {
         return None;
     }
-    if matches!(change.state, State::Overtaken { .. }) {
+    if matches!(change.state, State::Failed { .. }) && !primary.is_some_and(|primary| since_given_up(change, primary)) {
+        return None;
+    }
+    if matches!(change.state, State::Overtaken { .. } | State::Clobbered { .. }) {
+        let primary = primary.filter(|primary| since_given_up(change, primary));
         let primary = primary.filter(|primary| primary.created_at + CLOCK_SLACK >= call.intent)?;
         let message = format!(
             "a call sent at {} or before had its effect after somebody had deployed: `{}` was begun again with our setting",
@@ -262,7 +279,9 @@ fn set(change: &Change, others: &[&Change], facts: &Facts, now: Timestamp) -> Op
 /// the fix.
 fn back(change: &Change, reason: &Reason, ours: Option<&Deployment>, intent: Timestamp) -> State {
     let cause = match &change.state {
-        State::RolledBack { cause, .. } => cause.clone(),
+        State::RolledBack { cause, .. } | State::Failed { cause, .. } | State::Clobbered { reason: cause, .. } => {
+            cause.clone()
+        }
         _ => reason.clone(),
     };
     State::RollingBack { cause, deployment: ours.map(|ours| ours.id.clone()), intent, back: Back::Deciding }

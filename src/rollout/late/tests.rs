@@ -166,6 +166,24 @@ fn what_came_after_the_change_was_taken_back_is_taken_back_for_the_same_reason()
 }
 
 #[test]
+fn what_came_after_the_change_was_given_up_is_found_and_what_stood_then_is_not_taken_for_it() {
+    let cause = || reason(ReasonCode::TasksFail);
+    let failed = || State::Failed { cause: cause(), reason: reason(ReasonCode::ProgressTimeout), at: at(OVER) };
+    check(&over(failed()), &[], &moved(2, 1), "LateCall back for TasksFail: late");
+    check(&over(failed()), &[], &moved(2, 9), "LateCall back for TasksFail: late");
+    // It could not be taken back: our own deployment of that time is what was told of.
+    check(&over(failed()), &[], &Scene::landed(), "-");
+    check(&over(failed()), &[], &moved(1, 2), "-");
+    let clobbered = || State::Clobbered { reason: reason(ReasonCode::Clobbered), at: at(OVER) };
+    check(&over(clobbered()), &[], &moved(2, 9), "LateCall back for Clobbered: late");
+    check(&over(clobbered()), &[], &Scene::landed(), "-");
+    let mut again = over(clobbered());
+    let found = arrived(&again, &[], &moved(2, 9).facts(NOW), None, at(NOW)).unwrap();
+    enter(&mut again, found, at(NOW));
+    assert_eq!((again.state.phase(), again.failed(), calls(&again)), (Phase::RollingBack, true, vec![]));
+}
+
+#[test]
 fn being_late_is_no_failure_of_the_fix() {
     let mut change = over(overtaken());
     let found = arrived(&change, &[], &moved(2, 1).facts(NOW), None, at(NOW)).unwrap();
