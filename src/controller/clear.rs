@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::{Map, Value};
+
 use super::books::Books;
 use super::error::ControllerError;
 use super::execute::Executor;
@@ -95,9 +97,7 @@ async fn find_abandoned(
     (last, intended): (u32, Timestamp),
 ) -> Result<(), ControllerError> {
     let now = executor.now();
-    let Some(document) = Documents::of(executor.store, executor.target).get(&registration.wanted).await? else {
-        return Ok(());
-    };
+    let Some(document) = document_of(executor, &registration).await? else { return Ok(()) };
     // What cannot be read now is looked for at the next pass.
     let Ok(above) = executor.may_be_made(&registration, last).await else { return Ok(()) };
     let mut found = None;
@@ -129,6 +129,20 @@ async fn find_abandoned(
     }
 }
 
+/// What a registration asks for, by which its revision is known. Without it nothing can be told of that one, and the rest
+/// goes on.
+async fn document_of(
+    executor: &Executor<'_>,
+    registration: &Registration,
+) -> Result<Option<Map<String, Value>>, ControllerError> {
+    let found = Documents::of(executor.store, executor.target).get(&registration.wanted).await?;
+    if let Err(lost) = &found {
+        let family = registration.family.as_str();
+        tracing::warn!(target_id = %executor.target, family, %lost, "what calls made of a family cannot be told");
+    }
+    Ok(found.ok())
+}
+
 /// Deregisters what a repeated registration's earlier call has made all the same, beside what the registration came to:
 /// the same document by the same principal, that nothing has used for a while.
 async fn clear_strays(
@@ -140,9 +154,7 @@ async fn clear_strays(
     let now = executor.now();
     let Some(stray) = registration.stray.as_ref().filter(|stray| stray.until + UNUSED_FOR > now) else { return Ok(()) };
     let Some(us) = &registration.registered_by else { return Ok(()) };
-    let Some(document) = Documents::of(executor.store, executor.target).get(&registration.wanted).await? else {
-        return Ok(());
-    };
+    let Some(document) = document_of(executor, registration).await? else { return Ok(()) };
     let Ok(above) = observe::revisions_above(executor.ecs, &registration.family, stray.above).await else {
         return Ok(());
     };

@@ -47,7 +47,13 @@ impl Executor<'_> {
             return Ok(false);
         }
         let kept = Documents::of(self.store, self.target);
-        let Some(previous) = kept.get(&documents.previous).await? else { return Ok(false) };
+        let previous = match kept.get(&documents.previous).await? {
+            Ok(previous) => previous,
+            Err(lost) => {
+                tracing::warn!(target_id = %self.target, change = %change.value.name, %lost, "it goes back without the digests that ran");
+                return Ok(false);
+            }
+        };
         let pinned = with_digests(&previous, &change.value.spec.ran);
         if pinned == previous {
             return Ok(false);

@@ -64,9 +64,10 @@ impl Executor<'_> {
             let message = "the change does not say what to register".to_owned();
             return Ok(Registered::Blocked(Reason::of(ReasonCode::InvalidResult, message)));
         };
-        let Some(document) = Documents::of(self.store, self.target).get(&documents.wanted).await? else {
-            let message = "the document to register is not in the store any more".to_owned();
-            return Ok(Registered::Blocked(Reason::of(ReasonCode::InvalidResult, message)));
+        // The next plan keeps it anew.
+        let document = match Documents::of(self.store, self.target).get(&documents.wanted).await? {
+            Ok(document) => document,
+            Err(lost) => return Ok(Registered::Blocked(lost.reason())),
         };
         let order = Order { document: &document, keys, direction: Direction::Forward, now };
         let blank = blank(books, change, from, &documents.wanted, now);
@@ -127,10 +128,12 @@ impl Executor<'_> {
                 }
             }
         }
-        let Some(document) = Documents::of(self.store, self.target).get(&documents.previous).await? else {
-            let message =
-                "its previous revision is INACTIVE, and its recorded document is not in the store any more".to_owned();
-            return Ok(Registered::Blocked(Reason::of(ReasonCode::NotObserved, message)));
+        let document = match Documents::of(self.store, self.target).get(&documents.previous).await? {
+            Ok(document) => document,
+            Err(lost) => {
+                let message = format!("`{}` cannot be gone back to, for it is not ACTIVE, and {lost}", from.short());
+                return Ok(Registered::Blocked(Reason::of(ReasonCode::DocumentLost, message)));
+            }
         };
         let order = Order { document: &document, keys, direction: Direction::Back, now };
         match known {

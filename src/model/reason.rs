@@ -142,6 +142,8 @@ reasons! {
     NotEvaluated => "see what the policy could not read; a param or a newer version may be missing",
     /// A registered revision is not what was asked for.
     RegisteredDiffers => "look at both revisions; nothing was moved, and ours is deregistered",
+    /// A recorded task definition is missing in the store, or damaged there.
+    DocumentLost => "restore the item of that hash from the table's backup; or `rollout retry NAME`, which plans anew",
     /// The family got a revision in between.
     FamilyMoved => "nothing: a later plan looks at the family again; see whoever registered in between",
     /// ECS refused the call.

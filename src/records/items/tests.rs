@@ -272,7 +272,7 @@ async fn the_largest_document_that_ecs_takes_is_kept() {
     let store = EmbeddedStore::in_memory().unwrap();
     let target = TargetId { account: "123456789012".to_owned(), region: "eu-west-1".to_owned() };
     let hash = Documents::of(&store, &target).keep(&document).await.unwrap();
-    assert_eq!(Documents::of(&store, &target).get(&hash).await.unwrap(), Some(document));
+    assert_eq!(Documents::of(&store, &target).get(&hash).await.unwrap(), Ok(document));
     let page = store.query("rt#123456789012/eu-west-1#documents", "", None).await.unwrap();
     let bytes = Value::Object(page.items[0].body.clone()).to_string().len();
     // Hexadecimal noise has half a byte of entropy a character; even none at all would be as large as 64 KiB in hex,

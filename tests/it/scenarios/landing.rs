@@ -2,6 +2,7 @@
 
 use plimsoll::model::ReasonCode;
 use plimsoll::model::spec::Kind;
+use plimsoll::ports::Operation;
 use plimsoll::rollout::command::Request;
 use plimsoll::sim::{Condition, Effect, Fault, Misbehaviour};
 use serde_json::json;

@@ -10,6 +10,7 @@ mod law;
 mod ownership;
 mod plans;
 mod races;
+mod records;
 mod restart;
 mod script;
 mod settings;
