@@ -5,7 +5,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::entered;
 use super::error::ControllerError;
@@ -17,9 +16,6 @@ use crate::records::events::{Entry, Events};
 use crate::records::targets::{TargetRecord, Targets};
 use crate::records::{RecordError, Versioned};
 use crate::rollout::{Change, Registration, RegistrationState, Rollout, RolloutState, State, late};
-
-/// How long a fix rests where ECS denied access to make it.
-const ACCESS_DENIED_FOR: Duration = Duration::from_secs(60 * 60);
 
 /// The records of one target.
 pub struct Books {
@@ -70,7 +66,7 @@ impl Books {
         })
     }
 
-    fn kept(&self) -> Campaigns<'_> {
+    pub(super) fn kept(&self) -> Campaigns<'_> {
         Campaigns::of(self.store.as_ref(), &self.target)
     }
 
@@ -203,8 +199,9 @@ impl Books {
         let kept = Campaigns::of(store.as_ref(), &target);
         let mut stored = Vec::with_capacity(changes.len());
         for change in changes {
-            // A change left by a controller that died before its rollout was written is replaced.
-            stored.push(Versioned { version: kept.replace(&change).await?, value: change });
+            // The rollout's number was taken before its name was used: whoever else has it, holds the lease no more or not
+            // yet, and what they wrote is theirs.
+            stored.push(Versioned { version: kept.put(&change, None).await?, value: change });
         }
         let mut rollout = Versioned { version: kept.put(&rollout, None).await?, value: rollout };
         self.record.created = self.record.rollouts;
@@ -337,52 +334,6 @@ impl Books {
         self.write_registration(Registration { state, ..known }).await
     }
 
-    /// Holds the fixes of a change off its resource.
-    ///
-    /// # Errors
-    /// The store's.
-    pub async fn hold(&mut self, change: &Change, reason: &Reason, now: Timestamp) -> Result<(), ControllerError> {
-        // Rights are granted without anybody telling: looked at again after a while.
-        let until = (reason.code == ReasonCode::AccessDenied).then(|| now + ACCESS_DENIED_FOR);
-        for fix in &change.spec.fixes {
-            let hold = Hold {
-                resource: change.spec.resource.clone(),
-                fix: fix.clone(),
-                policy: change.spec.policies.join(","),
-                reason: reason.clone(),
-                rollout: Some(change.spec.rollout.clone()),
-                created_at: now,
-                until,
-            };
-            self.add_hold(hold, now, "plimsoll").await?;
-        }
-        Ok(())
-    }
-
-    /// Why a change may not begin: one of its fixes is held off its resource.
-    #[must_use]
-    pub fn held(&self, change: &Change, now: Timestamp) -> Option<Reason> {
-        let spec = &change.spec;
-        let covers =
-            |hold: &&Hold| hold.resource == spec.resource && spec.fixes.iter().any(|fix| hold.covers(fix, now));
-        let hold = self.holds.iter().map(|hold| &hold.value).find(covers)?;
-        let message = format!("a fix is held off `{}`: {}", spec.resource.short(), hold.reason.message);
-        Some(Reason { code: ReasonCode::Held, message, until: hold.until })
-    }
-
-    /// Why a change that is on its way is taken back: what it brings has been undone since, as part of another rollout.
-    #[must_use]
-    pub fn undone(&self, change: &Change, now: Timestamp) -> Option<Reason> {
-        let spec = &change.spec;
-        let undoes = |hold: &&Hold| {
-            hold.reason.code == ReasonCode::UndoneByPerson
-                && hold.resource == spec.resource
-                && spec.fixes.iter().any(|fix| hold.covers(fix, now))
-        };
-        let hold = self.holds.iter().map(|hold| &hold.value).find(undoes)?;
-        Some(hold.reason.clone()).filter(|_| change.goes_forward())
-    }
-
     /// Why a change may not begin: one of its fixes has stopped in another rollout, and waits for a person there.
     #[must_use]
     pub fn stopped_elsewhere(&self, change: &Change) -> Option<Reason> {
@@ -392,62 +343,6 @@ impl Books {
             "rollout `{rollout}` of the same fix stopped; `plimsoll rollout status {rollout}` says why and what to do"
         );
         Some(Reason::of(ReasonCode::FixStopped, message))
-    }
-
-    /// Adds a hold. Holding twice is holding once.
-    ///
-    /// # Errors
-    /// The store's.
-    pub async fn add_hold(&mut self, hold: Hold, now: Timestamp, by: &str) -> Result<(), ControllerError> {
-        let key = hold.sort_key();
-        if self.holds.iter().any(|known| known.value.sort_key() == key && known.value.until == hold.until) {
-            return Ok(());
-        }
-        let version = self.kept().replace(&hold).await?;
-        let entry = Entry {
-            subject: format!("Hold/{}", hold.resource.short()),
-            at: now,
-            what: "Held".to_owned(),
-            message: format!("the fix of `{}` is held off `{}`", hold.policy, hold.resource.short()),
-            reason: Some(hold.reason.clone()),
-            by: by.to_owned(),
-        };
-        self.event(entry).await?;
-        self.holds.retain(|known| known.value.sort_key() != key);
-        self.holds.push(Versioned { version, value: hold });
-        Ok(())
-    }
-
-    /// Releases the holds that `which` chooses, and says how many there were.
-    ///
-    /// # Errors
-    /// The store's.
-    pub async fn release(
-        &mut self,
-        which: impl Fn(&Hold) -> bool,
-        now: Timestamp,
-        by: &str,
-    ) -> Result<usize, ControllerError> {
-        let (gone, kept): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.holds).into_iter().partition(|hold| which(&hold.value));
-        self.holds = kept;
-        for hold in &gone {
-            self.kept().remove(hold).await?;
-            let entry = Entry {
-                subject: format!("Hold/{}", hold.value.resource.short()),
-                at: now,
-                what: "Released".to_owned(),
-                message: format!(
-                    "the fix of `{}` may go to `{}` again",
-                    hold.value.policy,
-                    hold.value.resource.short()
-                ),
-                reason: None,
-                by: by.to_owned(),
-            };
-            self.event(entry).await?;
-        }
-        Ok(gone.len())
     }
 
     /// Appends to the event log.

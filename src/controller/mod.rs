@@ -18,6 +18,7 @@ mod configured;
 mod entered;
 pub mod execute;
 pub mod gate;
+mod holds;
 mod late;
 pub mod lease;
 mod meanwhile;

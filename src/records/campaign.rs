@@ -107,12 +107,12 @@ impl<'a> Campaigns<'a> {
         typed::put(self.store, &Key::new(self.partition(), record.sort_key()), record, expect).await
     }
 
-    /// Creates a record or replaces whatever is there.
+    /// The record of that sort key, if there is one.
     ///
     /// # Errors
     /// The store's.
-    pub async fn replace<T: CampaignRecord>(&self, record: &T) -> Result<u64, RecordError> {
-        typed::put(self.store, &Key::new(self.partition(), record.sort_key()), record, Expect::Any).await
+    pub async fn get<T: CampaignRecord>(&self, sort_key: &str) -> Result<Option<Versioned<T>>, RecordError> {
+        typed::get(self.store, Key::new(self.partition(), sort_key)).await
     }
 
     /// Removes a record, as it was read.

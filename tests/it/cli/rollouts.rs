@@ -294,7 +294,7 @@ async fn a_service_says_why_it_is_in_its_state() {
     // A change of two fixes leaves two, which read alike.
     for fix in ["sha256:f", "sha256:g"] {
         let hold = plimsoll::model::Hold { fix: fix.to_owned(), ..hold.clone() };
-        Campaigns::of(&store, &target).replace(&hold).await.unwrap();
+        Campaigns::of(&store, &target).put(&hold, None).await.unwrap();
     }
     let conditions = vec![Reason::of(ReasonCode::Throttled, "ListServices: ECS asked to slow down")];
     let record = plimsoll::records::targets::TargetRecord { conditions, ..Default::default() };

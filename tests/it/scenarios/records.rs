@@ -1,12 +1,14 @@
 //! What is in the store, and is not as it was written: damaged, missing, or somebody else's by now.
 
-use plimsoll::model::ReasonCode;
+use plimsoll::controller::reconcile::Depth;
+use plimsoll::model::{Hold, Reason, ReasonCode};
 use plimsoll::ports::Store;
 use plimsoll::ports::store::{Expect, Key};
+use plimsoll::records::campaign::{CampaignRecord, Campaigns};
 use plimsoll::rollout::command::Request;
 use plimsoll::rollout::{Change, State};
 use plimsoll::sim::Fault;
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 
 use super::world::{NO_HOST_PID, Story};
 
@@ -19,6 +21,10 @@ async fn two_services() -> Story {
     story.apply(NO_HOST_PID).await;
     story.settle(300);
     story
+}
+
+fn rollouts(story: &Story, sort: &str) -> Key {
+    Key::new(format!("rt#{}#rollouts", story.controller.settings().target), sort)
 }
 
 async fn change_of(story: &Story, rollout: &str, service: &str) -> Change {
@@ -71,4 +77,47 @@ async fn a_document_to_register_that_is_damaged_is_planned_and_kept_anew() {
     for name in ["api", "web"] {
         assert_eq!(story.runs("prod", name), [format!("{name}:2"), format!("{name}:2")]);
     }
+}
+
+#[tokio::test]
+async fn a_hold_that_somebody_wrote_since_it_was_read_is_not_replaced_by_a_shorter_one() {
+    let mut story = two_services().await;
+    story.ecs.set_faults(|call| (call.operation.as_str() == "RegisterTaskDefinition").then_some(Fault::Throttle));
+    story.pass().await;
+    let change = story.campaign("default-1").await.changes[0].value.clone();
+    let theirs = Hold {
+        resource: change.spec.resource.clone(),
+        fix: change.spec.fixes[0].clone(),
+        policy: change.spec.policies.join(","),
+        reason: Reason::of(ReasonCode::UndoneByPerson, "alex said so"),
+        rollout: None,
+        created_at: story.controller.parts().clock.now(),
+        until: None,
+    };
+    let target = story.controller.settings().target.clone();
+    Campaigns::of(story.store.as_ref(), &target).put(&theirs, None).await.unwrap();
+    // What fails now is held off for an hour.
+    story.ecs.set_faults(|call| {
+        let denied = || Fault::Refuse { code: "AccessDeniedException".to_owned(), message: "no".to_owned() };
+        (call.operation.as_str() == "RegisterTaskDefinition").then(denied)
+    });
+    story.pass().await;
+    assert!(matches!(story.campaign("default-1").await.changes[0].value.state, State::Blocked { .. }));
+    let holds = Campaigns::of(story.store.as_ref(), &target).holds().await.unwrap();
+    let hold = holds.iter().find(|hold| hold.value.sort_key() == theirs.sort_key()).unwrap();
+    assert_eq!(hold.value, theirs);
+}
+
+#[tokio::test]
+async fn a_change_that_somebody_else_wrote_is_not_replaced_by_one_of_the_same_name() {
+    let mut story = two_services().await;
+    let body: Value = serde_json::from_str(include_str!("../../fixtures/records/change-1.json")).unwrap();
+    let Value::Object(theirs) = body else { panic!() };
+    let key = rollouts(&story, "change#default-1#00001");
+    story.store.put(&key, &theirs, Expect::Absent, None).await.unwrap();
+    let refused = story.controller.pass(Depth::Full).await.unwrap_err();
+    assert!(refused.is_conflict(), "{refused}");
+    assert_eq!(story.store.get(std::slice::from_ref(&key)).await.unwrap()[0].as_ref().unwrap().body, theirs);
+    story.passes_for(30 * 60).await;
+    assert_eq!(story.phases("default-2").await.0, "Succeeded");
 }

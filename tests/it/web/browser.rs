@@ -115,7 +115,7 @@ async fn what_changes_shows_by_itself_and_pauses_when_asked_and_disturbs_nobody(
             created_at: Timestamp::EPOCH,
             until: None,
         };
-        handle.block_on(async { campaigns.replace(&hold).await.unwrap() });
+        handle.block_on(async { campaigns.put(&hold, None).await.unwrap() });
     };
     let seen = tokio::task::spawn_blocking(move || look("live", address, hold)).await.unwrap();
     assert_eq!(seen["shown"], true, "{seen:#}");
