@@ -65,11 +65,7 @@ pub(super) async fn capacity_providers(ecs: &dyn Ecs, now: Timestamp) -> Observe
 }
 
 /// Reads the service revisions that were not read before; one never changes. How reading some of them failed, if it did.
-pub(super) async fn describe_revisions(
-    ecs: &dyn Ecs,
-    arns: BTreeSet<String>,
-    cache: &mut Cache,
-) -> Option<EcsError> {
+pub(super) async fn describe_revisions(ecs: &dyn Ecs, arns: BTreeSet<String>, cache: &mut Cache) -> Option<EcsError> {
     let mut failed = None;
     let unseen: Vec<String> = arns.into_iter().filter(|arn| !cache.revisions.contains_key(arn)).collect();
     // Twenty a call (botocore ecs/2014-11-13, DescribeServiceRevisions).

@@ -6,13 +6,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::entered;
 use super::error::ControllerError;
-use crate::model::{Hold, Reason, ReasonCode, Resource, TargetId, TaskDefinitionArn, Timestamp, counted};
+use super::{entered, entries};
+use crate::model::{Hold, Reason, ReasonCode, Resource, TargetId, TaskDefinitionArn, Timestamp};
 use crate::plan::ownership::{Landing, Landings};
 use crate::ports::Store;
 use crate::records::campaign::{Campaign, CampaignRecord, Campaigns};
-use crate::records::events::{Entry, Events};
+use crate::records::events::{Entry, Event, Events};
 use crate::records::targets::{TargetRecord, Targets};
 use crate::records::{RecordError, Versioned};
 use crate::rollout::{Change, Registration, RegistrationState, Rollout, RolloutState, State, late};
@@ -129,27 +129,8 @@ impl Books {
         }
         rollout.version = self.kept().put(&rollout.value, Some(rollout.version)).await?;
         if moved {
-            let wave = rollout
-                .value
-                .state
-                .wave()
-                .and_then(|wave| rollout.value.spec.waves.get(wave).map(|record| (wave, record)));
-            let message = match wave {
-                Some((wave, record)) => {
-                    format!("{}: wave {} (`{}`)", rollout.value.state.phase(), wave + 1, record.name)
-                }
-                None => rollout.value.state.phase().to_owned(),
-            };
-            let entry = Entry {
-                subject: format!("Rollout/{}", rollout.value.name),
-                at: now,
-                what: rollout.value.state.phase().to_owned(),
-                message,
-                reason: rollout.value.waiting.clone(),
-                by: by.to_owned(),
-            };
             entered::rollout(&self.target, &rollout.value);
-            self.event(entry).await?;
+            self.event(entries::of_rollout(&rollout.value, now, by)).await?;
         }
         Ok(())
     }
@@ -168,18 +149,9 @@ impl Books {
         change.value.epoch = self.epoch;
         change.version = self.kept().put(&change.value, Some(change.version)).await?;
         if before.phase() != change.value.state.phase() {
-            let phase = change.value.state.phase();
             let reason = change.value.history.last().and_then(|entry| entry.reason.clone());
             entered::change(&self.target, &change.value, reason.as_ref());
-            let entry = Entry {
-                subject: format!("Change/{}", change.value.name),
-                at: now,
-                what: phase.as_str().to_owned(),
-                message: format!("{}: {}", change.value.spec.resource.short(), phase.as_str()),
-                reason,
-                by: by.to_owned(),
-            };
-            self.event(entry).await?;
+            self.event(entries::of_change(&change.value, now, by)).await?;
         }
         Ok(())
     }
@@ -213,20 +185,7 @@ impl Books {
             }
             return Err(error);
         }
-        let entry = Entry {
-            subject: format!("Rollout/{}", rollout.value.name),
-            at: now,
-            what: rollout.value.state.phase().to_owned(),
-            message: format!(
-                "{} in {}, from plan {}",
-                counted(stored.len(), "change"),
-                counted(rollout.value.spec.waves.len(), "wave"),
-                rollout.value.spec.plan
-            ),
-            reason: rollout.value.waiting.clone(),
-            by: by.to_owned(),
-        };
-        self.event(entry).await?;
+        self.event(entries::made(&rollout.value, stored.len(), now, by)).await?;
         rollout.value.epoch = self.epoch;
         self.campaigns.push(Campaign { rollout, changes: stored });
         Ok(())
@@ -343,6 +302,14 @@ impl Books {
             "rollout `{rollout}` of the same fix stopped; `plimsoll rollout status {rollout}` says why and what to do"
         );
         Some(Reason::of(ReasonCode::FixStopped, message))
+    }
+
+    /// What the event log says of subjects that start with `prefix`.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(super) async fn events_of(&self, prefix: &str) -> Result<Vec<Event>, ControllerError> {
+        Ok(Events::of(self.store.as_ref(), &self.target).list(prefix).await?)
     }
 
     /// Appends to the event log.

@@ -16,6 +16,7 @@ mod clear;
 pub mod commands;
 mod configured;
 mod entered;
+mod entries;
 pub mod execute;
 pub mod gate;
 mod holds;

@@ -532,11 +532,7 @@ async fn deployments(
         Ok(items) => items,
         Err(error) => return unknown(error.to_string()),
     };
-    let arns: Vec<Value> = items
-        .iter()
-        .filter_map(|item| item.get("serviceDeploymentArn").cloned())
-        .take(20)
-        .collect();
+    let arns: Vec<Value> = items.iter().filter_map(|item| item.get("serviceDeploymentArn").cloned()).take(20).collect();
     if arns.is_empty() {
         return ServiceDeployments::Known(Vec::new());
     }

@@ -125,6 +125,8 @@ pub struct Controller {
     /// Commands known to be answered: not asked about again.
     answered: BTreeSet<String>,
     stamped: Option<u64>,
+    /// Whether every record that was written is known to have its event.
+    told: bool,
     announced: bool,
     /// What is stored has changed, and the fleet has not been judged by it yet.
     unjudged: bool,
@@ -154,6 +156,7 @@ impl Controller {
             books: None,
             answered: BTreeSet::new(),
             stamped: None,
+            told: false,
             announced: false,
             unjudged: true,
             doubtful: BTreeSet::new(),
@@ -202,11 +205,12 @@ impl Controller {
     /// [`ControllerError::NotHolder`] where another controller has the target: nothing was done. The store's errors,
     /// and ECS's where not even the clusters could be listed.
     pub async fn pass(&mut self, depth: Depth) -> Result<PassReport, ControllerError> {
-        let passed = self.pass_once(depth).await;
-        if passed.is_err() {
-            // Read again: what was being written may or may not be there.
-            self.books = None;
-        }
+        // Until the end of it is known: whoever drops a pass leaves it in the middle of a write.
+        let told = std::mem::take(&mut self.told);
+        let passed = self.pass_once(depth, told).await;
+        // Read again: what was being written may or may not be there.
+        self.books = self.books.take().filter(|_| passed.is_ok());
+        self.told = !matches!(passed, Err(ControllerError::Record(_) | ControllerError::NotHolder { .. }));
         if let Some(reason) = passed.as_ref().err().and_then(ControllerError::reason) {
             self.tell(reason).await;
         }
@@ -221,7 +225,8 @@ impl Controller {
         }
     }
 
-    async fn pass_once(&mut self, depth: Depth) -> Result<PassReport, ControllerError> {
+    /// `told`: whether what was written before has all its events.
+    async fn pass_once(&mut self, depth: Depth, told: bool) -> Result<PassReport, ControllerError> {
         let Parts { ecs, alarms, store, clock } = self.parts.clone();
         let target = self.settings.target.clone();
         let epoch = match self.gate.keeper.ensure(store.as_ref(), &target, clock.as_ref()).await? {
@@ -256,6 +261,9 @@ impl Controller {
             self.unjudged = true;
             books.stamp().await?;
             self.stamped = Some(epoch);
+            books.tell_what_was_not(clock.now()).await?;
+        } else if !told {
+            books.tell_what_was_not(clock.now()).await?;
         }
         let depth = if self.unjudged { Depth::Full } else { depth };
         let mut executor = Executor {

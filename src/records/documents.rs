@@ -162,10 +162,7 @@ fn unpacked(item: Item, hash: &str) -> Result<Map<String, Value>, RecordError> {
     let bytes = unhex(&kept.value.gzip).ok_or_else(|| shape("it is not hex"))?;
     let mut text = String::new();
     // A task definition is at most 64 KiB; a larger one is not ours.
-    GzDecoder::new(bytes.as_slice())
-        .take(1 << 20)
-        .read_to_string(&mut text)
-        .map_err(|_| shape("it is not gzip"))?;
+    GzDecoder::new(bytes.as_slice()).take(1 << 20).read_to_string(&mut text).map_err(|_| shape("it is not gzip"))?;
     let value: Value = serde_json::from_str(&text).map_err(|_| shape("it is not JSON"))?;
     if document::hash(&value) != hash {
         return Err(shape("it does not have the hash it was kept by"));

@@ -1,9 +1,16 @@
 //! What is in the store, and is not as it was written: damaged, missing, or somebody else's by now.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
 use plimsoll::controller::reconcile::Depth;
-use plimsoll::model::{Hold, Reason, ReasonCode};
-use plimsoll::ports::Store;
-use plimsoll::ports::store::{Expect, Key};
+use plimsoll::controller::{Controller, Parts, Settings};
+use plimsoll::embedded::EmbeddedStore;
+use plimsoll::model::{Hold, Reason, ReasonCode, Timestamp};
+use plimsoll::ports::store::{Expect, Item, Key, Page};
+use plimsoll::ports::{Store, StoreError};
 use plimsoll::records::campaign::{CampaignRecord, Campaigns};
 use plimsoll::rollout::command::Request;
 use plimsoll::rollout::{Change, State};
@@ -61,9 +68,8 @@ async fn a_document_to_go_back_to_that_is_damaged_stops_only_the_change_that_nee
 #[tokio::test]
 async fn a_document_to_register_that_is_damaged_is_planned_and_kept_anew() {
     let mut story = two_services().await;
-    let throttled = |call: &plimsoll::sim::Call| {
-        (call.operation.as_str() == "RegisterTaskDefinition").then_some(Fault::Throttle)
-    };
+    let throttled =
+        |call: &plimsoll::sim::Call| (call.operation.as_str() == "RegisterTaskDefinition").then_some(Fault::Throttle);
     story.ecs.set_faults(throttled);
     story.pass().await;
     let change = story.campaign("default-1").await.changes[0].value.clone();
@@ -72,7 +78,10 @@ async fn a_document_to_register_that_is_damaged_is_planned_and_kept_anew() {
     story.ecs.clear_faults();
     story.pass().await;
     let blocked = story.campaign("default-1").await.changes[0].value.state.clone();
-    assert!(matches!(&blocked, State::Blocked { reason, .. } if reason.code == ReasonCode::DocumentLost), "{blocked:?}");
+    assert!(
+        matches!(&blocked, State::Blocked { reason, .. } if reason.code == ReasonCode::DocumentLost),
+        "{blocked:?}"
+    );
     story.passes_for(60 * 60).await;
     for name in ["api", "web"] {
         assert_eq!(story.runs("prod", name), [format!("{name}:2"), format!("{name}:2")]);
@@ -120,4 +129,92 @@ async fn a_change_that_somebody_else_wrote_is_not_replaced_by_one_of_the_same_na
     assert_eq!(story.store.get(std::slice::from_ref(&key)).await.unwrap()[0].as_ref().unwrap().body, theirs);
     story.passes_for(30 * 60).await;
     assert_eq!(story.phases("default-2").await.0, "Succeeded");
+}
+
+/// A store in which one write of an event never happens: whoever made it ends there.
+struct Ends {
+    store: Arc<EmbeddedStore>,
+    /// Events until then.
+    left: AtomicUsize,
+}
+
+impl Store for Ends {
+    fn get<'a>(&'a self, keys: &'a [Key]) -> BoxFuture<'a, Result<Vec<Option<Item>>, StoreError>> {
+        self.store.get(keys)
+    }
+    fn put<'a>(
+        &'a self,
+        key: &'a Key,
+        body: &'a Map<String, Value>,
+        expect: Expect,
+        expires: Option<Timestamp>,
+    ) -> BoxFuture<'a, Result<u64, StoreError>> {
+        let counts = key.partition.ends_with("#events") && !key.sort.starts_with("Hold/");
+        if counts && self.left.fetch_sub(1, Ordering::Relaxed) == 1 {
+            let ended = StoreError::Unavailable { store: self.describe(), message: "it ended".to_owned() };
+            return Box::pin(std::future::ready(Err(ended)));
+        }
+        self.store.put(key, body, expect, expires)
+    }
+    fn delete<'a>(&'a self, key: &'a Key, expect: Expect) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.store.delete(key, expect)
+    }
+    fn query<'a>(
+        &'a self,
+        partition: &'a str,
+        prefix: &'a str,
+        after: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Page, StoreError>> {
+        self.store.query(partition, prefix, after)
+    }
+    fn describe(&self) -> String {
+        self.store.describe()
+    }
+}
+
+/// What was told of a rollout that was carried out, where the event of that number was not written by whoever should have.
+/// Whether there was such an event.
+async fn told_all_the_same(number: usize) -> bool {
+    let mut story = two_services().await;
+    let ends = Arc::new(Ends { store: story.store.clone(), left: AtomicUsize::new(number) });
+    let parts = Parts { store: ends.clone(), ..story.controller.parts().clone() };
+    let settings = story.controller.settings().clone();
+    story.controller = Controller::new(parts.clone(), settings.clone());
+    let mut ended = false;
+    for _ in 0..120 {
+        if story.controller.pass(Depth::Full).await.is_err() && !ended {
+            ended = true;
+            if number.is_multiple_of(2) {
+                // Another one takes over, which has never seen any of it.
+                let settings = Settings { holder: "two".to_owned(), ..settings.clone() };
+                story.controller = Controller::new(parts.clone(), settings);
+                let _ = story.controller.pass(Depth::Full).await;
+                story.settle(31);
+            }
+        }
+        story.clock.advance(Duration::from_secs(15));
+    }
+    assert_eq!(story.phases("default-1").await.0, "Succeeded", "event {number}");
+    let events = story.events().await;
+    let of = |subject: &str| -> Vec<String> {
+        events.iter().filter(|event| event.subject == subject).map(|event| event.what.clone()).collect()
+    };
+    for change in story.campaign("default-1").await.changes {
+        let entered = change.value.history[1..].iter().map(|entry| entry.phase.as_str().to_owned());
+        assert_eq!(of(&format!("Change/{}", change.value.name)), entered.collect::<Vec<_>>(), "event {number}");
+    }
+    let rollout = of("Rollout/default-1");
+    assert_eq!((rollout[0].as_str(), rollout.last().unwrap().as_str()), ("Scheduled", "Succeeded"), "event {number}");
+    let afterwards = events.iter().filter(|event| event.message.ends_with("(recorded after a restart)")).count();
+    assert_eq!(afterwards, usize::from(ended), "event {number}");
+    ended
+}
+
+#[tokio::test]
+async fn an_event_that_was_not_written_is_recorded_after_a_restart() {
+    let mut events = 0;
+    while told_all_the_same(events + 1).await {
+        events += 1;
+    }
+    assert!(events >= 12, "{events}");
 }
