@@ -185,7 +185,7 @@ pub(super) fn controller_error(error: ControllerError) -> Error {
             Error::from(source)
         }
         ControllerError::Record(source) => Error::from(source),
-        ControllerError::Unpack { .. } => Error::new(chain(&error)),
+        ControllerError::Unpack { .. } | ControllerError::Stopped => Error::new(chain(&error)),
         ControllerError::Wire { .. } => {
             Error::new(chain(&error)).help("the endpoint does not answer as ECS does; check AWS_ENDPOINT_URL")
         }

@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: the first asks to stop between two steps, the second stops at once. Nothing is lost either way,
+//! Ctrl-C and SIGTERM: the first asks to stop between two steps, also of a pass that takes long, the second stops at once. Nothing is lost either way,
 //! because every step is written down before it is taken.
 
 use std::sync::OnceLock;

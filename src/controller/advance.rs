@@ -8,6 +8,7 @@ use super::error::ControllerError;
 use super::execute::{Executor, direction, previous};
 use super::gate::Direction;
 use super::recorded::say_what_it_goes_back_to;
+use super::stop::unless_stopped;
 use crate::model::change::{ChangeKind, Documents};
 use crate::model::spec::HealthSpec;
 use crate::model::{Observed, Reason, ReasonCode, Resource, Timestamp, wire};
@@ -109,6 +110,7 @@ impl Executor<'_> {
     pub async fn advance(&mut self, books: &mut Books) -> Result<(), ControllerError> {
         books.turn = books.turn.wrapping_add(1);
         for index in 0..books.campaigns.len() {
+            self.go_on()?;
             self.advance_campaign(books, index).await?;
         }
         books.write_record().await
@@ -267,6 +269,7 @@ impl Executor<'_> {
         let health = campaign.rollout.value.spec.strategy.health.clone();
         self.windows.clone_from(&campaign.rollout.value.spec.strategy.windows);
         for _ in 0..STEPS {
+            self.go_on()?;
             let elsewhere = books.others_of_strategy(&campaign.rollout.value).flat_map(|other| &other.changes);
             let all = campaign.changes.iter().chain(elsewhere).map(|change| &change.value);
             let full = campaign::no_room(&campaign.rollout.value, all);
@@ -285,7 +288,8 @@ impl Executor<'_> {
                 continue;
             }
             let full = full.filter(|_| matches!(change.value.state, State::Registering { .. }));
-            let facts = self.facts(&change.value).await;
+            let stop = self.stop.clone();
+            let facts = unless_stopped(&stop, self.facts(&change.value)).await?;
             let keys = scope_keys(self, &change.value, &facts);
             let now = self.now();
             // What has touched its resource finishes; what has not waits while the rollout is stopped, while its fix is
@@ -425,7 +429,8 @@ impl Executor<'_> {
             {
                 continue;
             }
-            let facts = self.facts(&change.value).await;
+            let stop = self.stop.clone();
+            let facts = unless_stopped(&stop, self.facts(&change.value)).await?;
             let cause = match bake::watch(&change.value, &facts, self.now()) {
                 Watch::Stands => continue,
                 Watch::Relapsed(cause) => cause,

@@ -35,6 +35,7 @@ pub(super) async fn clear_away(
     }
     let mut waiting = 0;
     for registration in books.registrations.clone() {
+        executor.go_on()?;
         let registration = registration.value;
         clear_strays(executor, books, fleet, &registration).await?;
         if let RegistrationState::Intended { last, at } = registration.state {

@@ -35,6 +35,7 @@ impl Executor<'_> {
         let (plans, others): (Vec<_>, Vec<_>) =
             open.into_iter().partition(|command| matches!(command.ask, Ask::Plan { .. }));
         for command in &others {
+            self.go_on()?;
             let now = self.now();
             let answer = match self.carry_out(books, command, now).await? {
                 Ok(message) => Answer { done: true, message, at: now, rollouts: Vec::new() },

@@ -55,6 +55,9 @@ pub enum ControllerError {
         /// What the clusters' ARNs say.
         answered: String,
     },
+    /// It was told to stop: the pass ended where nothing is half done, and whoever goes on takes it up there.
+    #[error("it was told to stop")]
+    Stopped,
     /// There are no policies to hold the fleet to.
     #[error("no policy is in effect: `plimsoll apply -f policies/` brings some")]
     NoPolicies,
@@ -90,7 +93,7 @@ impl ControllerError {
             Self::NoPolicies => of(ReasonCode::NoPolicies, self.to_string()),
             Self::Policies { .. } => of(ReasonCode::InvalidPolicies, self.to_string()),
             // Without the record nothing can be kept, and another holder keeps its own.
-            Self::Record(_) | Self::NotHolder { .. } => None,
+            Self::Record(_) | Self::NotHolder { .. } | Self::Stopped => None,
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
+use tokio_util::sync::CancellationToken;
 
 use super::books::Books;
 use super::error::ControllerError;
@@ -45,6 +46,8 @@ pub struct Executor<'a> {
     pub doubtful: BTreeSet<Resource>,
     /// When the change that is being moved may go forward.
     pub windows: Vec<WindowSpec>,
+    /// Whether the pass is to end.
+    pub stop: CancellationToken,
 }
 
 /// What came of a call, as it is to be recorded.
@@ -106,7 +109,9 @@ impl Executor<'_> {
         keys: &ScopeKeys,
         direction: Direction,
     ) -> Result<Option<Reason>, ControllerError> {
-        self.ecs.ready(operation).await;
+        if let Some(reason) = self.ready(operation).await {
+            return Ok(Some(reason));
+        }
         let closed = self.gate.closed(self.store, self.target, self.clock, keys, direction).await?;
         // A window may have closed while the budget or the store was waited for.
         let shut = || match direction {

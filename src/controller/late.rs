@@ -4,6 +4,7 @@
 use super::books::Books;
 use super::error::ControllerError;
 use super::execute::{Executor, previous};
+use super::stop::unless_stopped;
 use crate::rollout::{Change, State, late};
 
 impl Executor<'_> {
@@ -15,7 +16,8 @@ impl Executor<'_> {
         let now = self.now();
         let watched: Vec<Change> = books.changes().filter(|change| late::is_watched(change, now)).cloned().collect();
         for change in &watched {
-            let facts = self.facts(change).await;
+            let stop = self.stop.clone();
+            let facts = unless_stopped(&stop, self.facts(change)).await?;
             let of_same = |other: &&Change| other.spec.resource == change.spec.resource && other.name != change.name;
             let others: Vec<&Change> = books.changes().filter(of_same).collect();
             let now = self.now();

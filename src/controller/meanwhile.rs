@@ -11,6 +11,8 @@ use super::lease::Held;
 impl Executor<'_> {
     /// Does some reading, and meanwhile renews the lease and looks after what is in flight, as often as ever.
     ///
+    /// Ends at once when it is to stop: what was read is of no use to whoever goes on.
+    ///
     /// What is read may be older than what was moved meanwhile: whoever decides from it leaves alone what an open rollout
     /// had in hand when the reading began.
     ///
@@ -24,9 +26,11 @@ impl Executor<'_> {
         reading: impl Future<Output = T>,
     ) -> Result<T, ControllerError> {
         tokio::pin!(reading);
+        let stop = self.stop.clone();
         loop {
             tokio::select! {
                 biased;
+                () = stop.cancelled() => return Err(ControllerError::Stopped),
                 read = &mut reading => return Ok(read),
                 () = self.clock.sleep(poll.min(lease / 3)) => {}
             }

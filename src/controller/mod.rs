@@ -33,6 +33,7 @@ pub mod run;
 pub mod side_by_side;
 pub mod standalone;
 pub mod statuses;
+mod stop;
 pub mod targets;
 mod telling;
 

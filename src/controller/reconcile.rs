@@ -11,6 +11,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
 use super::begin;
 use super::books::Books;
 use super::clear::clear_away;
@@ -133,6 +135,8 @@ pub struct Controller {
     /// What could not be judged then, and has not been since.
     doubtful: BTreeSet<Resource>,
     trigger: Trigger,
+    /// Whether the pass under way is to end.
+    pub(super) stop: CancellationToken,
     standalone: Option<Looking>,
 }
 
@@ -161,6 +165,7 @@ impl Controller {
             unjudged: true,
             doubtful: BTreeSet::new(),
             trigger: Trigger::default(),
+            stop: CancellationToken::new(),
             standalone: None,
         }
     }
@@ -202,7 +207,8 @@ impl Controller {
     /// Cancellation: at any await; the next pass goes on from what is recorded.
     ///
     /// # Errors
-    /// [`ControllerError::NotHolder`] where another controller has the target: nothing was done. The store's errors,
+    /// [`ControllerError::NotHolder`] where another controller has the target: nothing was done. [`ControllerError::Stopped`]
+    /// where a run is stopped in the middle of it. The store's errors,
     /// and ECS's where not even the clusters could be listed.
     pub async fn pass(&mut self, depth: Depth) -> Result<PassReport, ControllerError> {
         // Until the end of it is known: whoever drops a pass leaves it in the middle of a write.
@@ -277,6 +283,7 @@ impl Controller {
             unjudged: self.unjudged.then(|| begin::not_judged(configured.as_ref().err())),
             doubtful: self.doubtful.clone(),
             windows: Vec::new(),
+            stop: self.stop.clone(),
         };
         let obeyed = executor.obey(&mut books, &mut self.answered).await?;
         let commands = obeyed.carried_out + obeyed.plans.len();
@@ -322,7 +329,7 @@ impl Controller {
             }
             clearing = clear_away(&mut executor, &mut books, &fleet).await?;
             if let Some(written) = self.written.as_mut() {
-                report::write(store.as_ref(), &target, &made, written).await?;
+                report::write(store.as_ref(), &target, &made, written, &self.stop).await?;
             }
             let kept = self.statuses.take();
             let holder = (&target, epoch);
@@ -423,6 +430,7 @@ async fn reverify(executor: &mut Executor<'_>, books: &mut Books, fleet: &Fleet)
             None => fleet.gaps.is_empty(),
         };
         if runs {
+            executor.go_on()?;
             let facts = executor.facts(change).await;
             if let Some(state) = crate::rollout::landing::verified_since(change, &facts, executor.now()) {
                 looked_at.push((change.clone(), state));

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
+
 use super::error::ControllerError;
 use crate::model::packed::{Digest, digest};
 use crate::model::{TargetId, document};
@@ -49,12 +51,13 @@ pub async fn read(
 /// Writes what changed and removes what is gone. Says how many writes it took.
 ///
 /// # Errors
-/// The store's.
+/// The store's, and [`ControllerError::Stopped`] between two of them.
 pub async fn write(
     store: &dyn Store,
     target: &TargetId,
     plan: &Plan,
     written: &mut Written,
+    stop: &CancellationToken,
 ) -> Result<usize, ControllerError> {
     let reports = Reports::of(store, target);
     let mut writes = 0;
@@ -68,6 +71,7 @@ pub async fn write(
         let (digest, of) = (digest_of(&report), planned.key.map(|_| Arc::clone(planned)));
         match known {
             Some(known) if known.digest == digest => known.of = of,
+            _ if stop.is_cancelled() => return Err(ControllerError::Stopped),
             _ => {
                 reports.write(&report).await?;
                 written.insert(Arc::clone(&planned.resource), WrittenReport { digest, of });

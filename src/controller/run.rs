@@ -97,7 +97,8 @@ impl Controller {
     /// Pass after pass. A failed pass is logged and tried again; an error ends the run only where no pass could ever
     /// succeed (no policies), or, until settled, where three in a row have failed.
     ///
-    /// Cancellation: `stop` ends it between steps, with the lease given up. Dropping the future is safe too: what was
+    /// Cancellation: `stop` ends it between two steps, in the middle of a pass too: a call that was made is waited for and
+    /// recorded, reading and waiting are not, and the lease is given up. Dropping the future is safe too: what was
     /// intended is recorded.
     ///
     /// # Errors
@@ -127,6 +128,7 @@ impl Controller {
         let mut asked = false;
         let mut telling = Telling::new(self.settings().target.clone());
         let trigger = self.trigger();
+        self.stop = stop.clone();
         while !stop.is_cancelled() {
             // Without an interval only the first pass is full, and those that are asked for.
             let elapsed = |last: Duration| {
@@ -138,6 +140,9 @@ impl Controller {
             let span = telling.span(depth, std::mem::take(&mut asked), self.last_read());
             let pass_began = clock.monotonic();
             let passed = self.pass(depth).instrument(span.clone()).await;
+            if matches!(passed, Err(ControllerError::Stopped)) {
+                break;
+            }
             let took = clock.monotonic().saturating_sub(pass_began);
             let stands_by = matches!(passed, Err(ControllerError::NotHolder { .. }));
             let end = PassEnd { outcome: passed.as_ref(), took, now: clock.now() };

@@ -6,11 +6,12 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use plimsoll::controller::reconcile::Settings;
 use plimsoll::controller::run::{Unwatched, Watcher};
-use plimsoll::controller::{Controller, Mode, Parts, PassReport};
+use plimsoll::controller::{Controller, Mode, Parts, PassReport, RunEnd};
 use plimsoll::embedded::EmbeddedStore;
 use plimsoll::model::{TargetId, Timestamp};
 use plimsoll::ports::store::{Expect, Item, Key, Page};
-use plimsoll::ports::{Clock, Store, StoreError};
+use plimsoll::ports::{Clock, Ecs, EcsError, Operation, Store, StoreError};
+use plimsoll::sim::{SimEcs, VirtualClock};
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
@@ -237,6 +238,84 @@ async fn a_clean_stop_hands_over_with_the_next_look_however_long_the_lease() {
         let after = Duration::from_millis(20_000 + 900 * at);
         let taken = taken_over(lease, Duration::from_secs(60), after, End::Stops).await;
         assert!(taken <= Duration::from_secs(5), "{taken:?}");
+    }
+}
+
+/// ECS of which every answer, or every budget for a write, takes so long.
+struct Slow {
+    ecs: Arc<SimEcs>,
+    clock: Arc<VirtualClock>,
+    reads: Duration,
+    budget: Duration,
+}
+
+impl Ecs for Slow {
+    fn ready(&self, operation: Operation) -> BoxFuture<'_, ()> {
+        let _ = operation;
+        self.clock.sleep(self.budget)
+    }
+    fn call<'a>(&'a self, operation: Operation, input: Value) -> BoxFuture<'a, Result<Value, EcsError>> {
+        Box::pin(async move {
+            if !operation.writes() {
+                self.clock.sleep(self.reads).await;
+            }
+            self.ecs.call(operation, input).await
+        })
+    }
+}
+
+/// How soon another controller goes on after one is stopped in the middle of a pass, and what had been written to ECS.
+async fn handed_over(reads: u64, budget: u64, after: u64) -> (Duration, Vec<String>) {
+    let story = quiet().await;
+    for name in ["api", "web"] {
+        story.violating_service("prod", name);
+    }
+    story.settle(300);
+    let lease = Duration::from_secs(3600);
+    let controller = |holder: &str, parts: Parts| {
+        let settings = Settings { holder: holder.to_owned(), lease, ..story.controller.settings().clone() };
+        Controller::new(parts, settings)
+    };
+    let (ecs, clock) = (story.ecs.clone(), story.clock.clone());
+    let slow = Slow { ecs, clock, reads: Duration::from_secs(reads), budget: Duration::from_secs(budget) };
+    let own = story.controller.parts().clone();
+    let mut first = controller("first", Parts { ecs: Arc::new(slow), ..own.clone() });
+    let mut second = controller("second", own);
+    let (stop, stop_second) = (CancellationToken::new(), CancellationToken::new());
+    let (passes, mut nobody) = (Passes::default(), Unwatched);
+    let mut watcher = passes.clone();
+    story.ecs.forget_calls();
+    let person = async {
+        story.clock.sleep(Duration::from_secs(after)).await;
+        let asked = story.clock.now();
+        stop.cancel();
+        let writes = story.writes();
+        story.clock.sleep(Duration::from_secs(60)).await;
+        stop_second.cancel();
+        (asked, writes)
+    };
+    let second_life = async {
+        story.clock.sleep(Duration::from_millis(500)).await;
+        second.run(Mode::Forever, &stop_second, &mut watcher).await.unwrap();
+    };
+    let (end, ((), (asked, writes))) =
+        futures::future::join(first.run(Mode::Forever, &stop, &mut nobody), futures::future::join(second_life, person))
+            .await;
+    assert_eq!(end.unwrap(), RunEnd::Stopped);
+    (passes.next_after(asked, false).unwrap_or_else(|| panic!("nobody took over")), writes)
+}
+
+#[tokio::test]
+async fn a_clean_stop_in_the_middle_of_a_long_pass_hands_over_as_soon() {
+    for (what, reads, budget, after) in [
+        ("while the fleet is read", 240, 0, 100),
+        ("while the last of it is read", 240, 0, 900),
+        ("while the budget of a registration is waited for", 0, 1200, 100),
+        ("while that of a deployment is", 0, 1200, 1300),
+        ("while a change is looked at", 30, 100, 700),
+    ] {
+        let (after, writes) = handed_over(reads, budget, after).await;
+        assert!(after <= Duration::from_secs(5), "{what}: {after:?}, with {writes:?} by then");
     }
 }
 
