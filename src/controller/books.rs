@@ -191,6 +191,12 @@ impl Books {
         Ok(())
     }
 
+    /// The registration of that sort key, as it is by now.
+    #[must_use]
+    pub(super) fn registration_at(&self, key: &str) -> Option<Registration> {
+        self.registrations.iter().map(|known| &known.value).find(|known| known.sort_key() == key).cloned()
+    }
+
     /// Writes a registration over the one that was read, or creates it.
     ///
     /// # Errors

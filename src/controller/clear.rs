@@ -13,6 +13,7 @@ use crate::model::observed::Fleet;
 use crate::model::{Observed, TaskDefinitionArn, Timestamp};
 use crate::plan::compare::same_task_definition;
 use crate::records::Versioned;
+use crate::records::campaign::CampaignRecord;
 use crate::records::documents::Documents;
 use crate::rollout::change::READ_LAG;
 use crate::rollout::late::LATE_CALLS;
@@ -37,7 +38,14 @@ pub(super) async fn clear_away(
     for registration in books.registrations.clone() {
         executor.go_on()?;
         let registration = registration.value;
+        for known in &registration.deregistered {
+            // Its own revision is looked at below, and so is a stray that is ACTIVE still.
+            if known.done.is_none() && registration.state.revision() != Some(&known.arn) {
+                executor.find_out_whether_deregistered(books, &registration, &known.arn).await?;
+            }
+        }
         clear_strays(executor, books, fleet, &registration).await?;
+        let Some(registration) = books.registration_at(&registration.sort_key()) else { continue };
         if let RegistrationState::Intended { last, at } = registration.state {
             if !is_waited_for(books, &registration) {
                 find_abandoned(executor, books, fleet, registration, (last, at)).await?;
@@ -161,7 +169,9 @@ async fn clear_strays(
     };
     for arn in above {
         let known = |known: &Versioned<Registration>| known.value.state.revision() == Some(&arn);
-        if books.registrations.iter().any(known) {
+        // A listing that lags shows what is INACTIVE by now.
+        let gone = registration.deregistration(&arn).is_some_and(|known| known.done.is_some());
+        if gone || books.registrations.iter().any(known) {
             continue;
         }
         let Observed::Known { value: found, .. } = observe::definition(executor.ecs, arn.as_str(), now).await else {
@@ -171,7 +181,7 @@ async fn clear_strays(
             && register_input(&found).is_ok_and(|input| same_task_definition(&input, &document));
         let rests = found.registered_at.is_some_and(|at| at + UNUSED_FOR <= now);
         if is_ours && rests && !is_used(executor, fleet, &arn).await {
-            executor.call_deregister(&arn).await?;
+            executor.deregister(books, registration, &arn).await?;
         }
     }
     Ok(())

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::advance::BY;
 use super::books::Books;
+use super::deregister::of_deregistration;
 use super::error::ControllerError;
 use crate::model::{Timestamp, counted};
 use crate::records::campaign::Campaign;
@@ -98,7 +99,8 @@ impl Books {
     /// # Errors
     /// The store's.
     pub(super) async fn tell_what_was_not(&self, now: Timestamp) -> Result<usize, ControllerError> {
-        let newest = self.all().map(last_told).max();
+        let done = self.registrations.iter().flat_map(|known| &known.value.deregistered).filter_map(|known| known.done);
+        let newest = self.all().map(last_told).chain(done).max();
         let open = self.campaigns.len();
         let lately = |campaign: &Campaign| newest.is_some_and(|newest| last_told(campaign) + LAST_WRITES >= newest);
         let mut told = 0;
@@ -119,6 +121,17 @@ impl Books {
                 tracing::info!(subject = %entry.subject, what = %entry.what, "an event is recorded after a restart");
                 self.event(entry).await?;
                 told += 1;
+            }
+        }
+        let lately = |done: Timestamp| newest.is_some_and(|newest| done + LAST_WRITES >= newest);
+        for registration in self.registrations.iter().map(|known| &known.value) {
+            for known in registration.deregistered.iter().filter(|known| known.done.is_some_and(lately)) {
+                let entry = of_deregistration(registration, &known.arn, now);
+                // A number is given once, and deregistered once.
+                if self.events_of(&format!("{}#", entry.subject)).await?.is_empty() {
+                    self.event(afterwards(entry)).await?;
+                    told += 1;
+                }
             }
         }
         Ok(told)

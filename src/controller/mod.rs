@@ -15,6 +15,7 @@ pub mod books;
 mod clear;
 pub mod commands;
 mod configured;
+mod deregister;
 mod entered;
 mod entries;
 pub mod execute;

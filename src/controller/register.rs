@@ -378,49 +378,14 @@ impl Executor<'_> {
         books.write_registration(Registration { state, registered_by, heard: None, ..registration }).await?;
         Ok(Registered::Settled)
     }
-
-    /// Deregisters a revision of ours that nothing runs and nothing names.
-    ///
-    /// # Errors
-    /// The store's, and a lost lease.
-    pub async fn deregister(
-        &mut self,
-        books: &mut Books,
-        registration: &Registration,
-        arn: &TaskDefinitionArn,
-    ) -> Result<(), ControllerError> {
-        if self.call_deregister(arn).await? {
-            let state = RegistrationState::Deregistered { arn: arn.clone() };
-            books.write_registration(Registration { state, ..registration.clone() }).await?;
-        }
-        Ok(())
-    }
-
-    /// Deregisters a revision of ours, and says whether that was done.
-    ///
-    /// # Errors
-    /// The store's, and a lost lease.
-    pub async fn call_deregister(&mut self, arn: &TaskDefinitionArn) -> Result<bool, ControllerError> {
-        // Taking back: a freeze does not keep a bad revision *latest*, unless it says so.
-        if self.closed(Operation::DeregisterTaskDefinition, &ScopeKeys::default(), Direction::Back).await?.is_some() {
-            return Ok(false);
-        }
-        let input = serde_json::json!({ "taskDefinition": arn });
-        match self.ecs.call(Operation::DeregisterTaskDefinition, input).await {
-            Ok(_) => {
-                tracing::info!(target_id = %self.target, task_definition = arn.short(), "deregistered a revision of ours");
-                Ok(true)
-            }
-            Err(error) => {
-                tracing::warn!(target_id = %self.target, task_definition = arn.short(), %error, "could not deregister; tried again later");
-                Ok(false)
-            }
-        }
-    }
 }
 
 /// A registration of which nothing is known yet.
 fn blank(books: &Books, change: &Change, from: &TaskDefinitionArn, document: &str, now: Timestamp) -> Registration {
+    // Whatever else begins anew, what ECS was told is not forgotten.
+    let same = |known: &&Registration| known.wanted == document && &known.from == from;
+    let known = books.registrations.iter().map(|known| &known.value).find(same);
+    let deregistered = known.map(|known| known.deregistered.clone()).unwrap_or_default();
     Registration {
         family: from.family().to_owned(),
         from: from.clone(),
@@ -432,6 +397,7 @@ fn blank(books: &Books, change: &Change, from: &TaskDefinitionArn, document: &st
         registered_by: None,
         epoch: books.epoch,
         stray: None,
+        deregistered,
     }
 }
 

@@ -22,7 +22,7 @@ use crate::ports::store::{Expect, Key};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Event {
-    /// What it is about: `Change/NAME`, `Rollout/NAME`, `Hold/ARN`, …
+    /// What it is about: `Change/NAME`, `Rollout/NAME`, `Hold/ARN`, `Registration/REVISION`, …
     pub subject: String,
     /// From 1, without a gap.
     pub number: u64,

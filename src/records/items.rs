@@ -79,7 +79,7 @@ items! {
     ROLLOUT = "rollout" at "rt#ACCOUNT/REGION#rollouts" / "rollout#NAME", shape 1, 1_500 to MAX_BODY_BYTES;
     CHANGE = "change" at "rt#ACCOUNT/REGION#rollouts" / "change#ROLLOUT#NUMBER", shape 1, 2_500 to MAX_BODY_BYTES;
     REGISTRATION = "registration" at "rt#ACCOUNT/REGION#rollouts" / "registration#REVISION#HASH", shape 1,
-        400 to MAX_BODY_BYTES;
+        500 to MAX_BODY_BYTES;
     HOLD = "hold" at "rt#ACCOUNT/REGION#rollouts" / "hold#ARN#POLICY#FIX", shape 1, 400 to MAX_BODY_BYTES;
     DOCUMENT = "document" at "rt#ACCOUNT/REGION#documents" / "HASH", shape 1, 2_500 to 135_000;
     REPORT = "report" at "rt#ACCOUNT/REGION#reports#SHARD" / "ARN", shape 1, 4_200 to MAX_BODY_BYTES;

@@ -18,7 +18,7 @@
 //! | `target-record` | `rt#ACCOUNT/REGION` | `target` | 700 | 350 KiB | 1 to 351 |
 //! | `rollout` | `rt#ACCOUNT/REGION#rollouts` | `rollout#NAME` | 1,500 | 350 KiB | 2 to 351 |
 //! | `change` | `rt#ACCOUNT/REGION#rollouts` | `change#ROLLOUT#NUMBER` | 2,500 | 350 KiB | 3 to 351 |
-//! | `registration` | `rt#ACCOUNT/REGION#rollouts` | `registration#REVISION#HASH` | 400 | 350 KiB | 1 to 351 |
+//! | `registration` | `rt#ACCOUNT/REGION#rollouts` | `registration#REVISION#HASH` | 500 | 350 KiB | 1 to 351 |
 //! | `hold` | `rt#ACCOUNT/REGION#rollouts` | `hold#ARN#POLICY#FIX` | 400 | 350 KiB | 1 to 351 |
 //! | `document` | `rt#ACCOUNT/REGION#documents` | `HASH` | 2,500 | 135,000 | 3 to 133 |
 //! | `report` | `rt#ACCOUNT/REGION#reports#SHARD` | `ARN` | 4,200 | 350 KiB | 5 to 351 |
@@ -41,7 +41,7 @@
 //! | `target-record` | counters, conditions, fixes that wait for a person | the lease holder, with a full pass | names are not given twice, and what stopped stays stopped |
 //! | `rollout` | one campaign and how far it is | the lease holder, with every step | recovery goes on from it, through the same `step` |
 //! | `change` | one resource's way, with its history | the lease holder, before and after every call | the intent is there before the effect |
-//! | `registration` | a revision that is to be made, or was | the lease holder, before and after the call | RegisterTaskDefinition has no token: a lost answer is looked for by it |
+//! | `registration` | a revision that is to be made, or was, and what was deregistered of it | the lease holder, before and after each call | RegisterTaskDefinition has no token: a lost answer is looked for by it |
 //! | `hold` | a fix that stays off a resource | the lease holder, on failure, undo or Command | an undo that did not outlast the next pass would be none |
 //! | `document` | a task definition document, compressed, once | the lease holder, before anything is replaced | ECS may lose it: undo brings it back, checked by its hash |
 //! | `report` | what was last found of a service or cluster | the lease holder, where it changed | `get services` and the pages answer without AWS |

@@ -325,6 +325,7 @@ pub(super) fn registration(state: RegistrationState) -> Registration {
         heard: None,
         registered_by: None,
         stray: None,
+        deregistered: vec![],
     }
 }
 

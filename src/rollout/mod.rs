@@ -29,5 +29,7 @@ pub mod told;
 pub mod waits;
 pub mod window;
 
-pub use record::{Change, ChangeSpec, HistoryEntry, Registration, RegistrationState, Rollout, RolloutSpec, Stray};
+pub use record::{
+    Change, ChangeSpec, Deregistration, HistoryEntry, Registration, RegistrationState, Rollout, RolloutSpec, Stray,
+};
 pub use state::{Back, Phase, Progress, RolloutState, State};

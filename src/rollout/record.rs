@@ -318,6 +318,30 @@ pub struct Registration {
     /// What calls may still make that nobody heard of, and that were made again since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stray: Option<Stray>,
+    /// Revisions that ECS was told to make INACTIVE: the one it came to, and those that its calls made beside that.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deregistered: Vec<Deregistration>,
+}
+
+impl Registration {
+    /// What is known of the deregistration of a revision, if ECS was told.
+    #[must_use]
+    pub fn deregistration(&self, arn: &TaskDefinitionArn) -> Option<&Deregistration> {
+        self.deregistered.iter().find(|known| &known.arn == arn)
+    }
+}
+
+/// A revision that is to be, or was, deregistered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Deregistration {
+    /// Which.
+    pub arn: TaskDefinitionArn,
+    /// When the call was intended. Recorded before it.
+    pub intent: Timestamp,
+    /// When it was known to be done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub done: Option<Timestamp>,
 }
 
 /// A revision that may come beside the one that a registration came to.

@@ -4,17 +4,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, FutureExt};
 use plimsoll::controller::reconcile::Depth;
 use plimsoll::controller::{Controller, Parts, Settings};
 use plimsoll::embedded::EmbeddedStore;
 use plimsoll::model::{Hold, Reason, ReasonCode, Timestamp};
 use plimsoll::ports::store::{Expect, Item, Key, Page};
-use plimsoll::ports::{Store, StoreError};
+use plimsoll::ports::{Operation, Store, StoreError};
 use plimsoll::records::campaign::{CampaignRecord, Campaigns};
 use plimsoll::rollout::command::Request;
-use plimsoll::rollout::{Change, State};
-use plimsoll::sim::Fault;
+use plimsoll::rollout::{Change, Registration, RegistrationState, State};
+use plimsoll::sim::{Condition, Effect, Fault, Misbehaviour};
 use serde_json::{Map, Value, json};
 
 use super::world::{NO_HOST_PID, Story};
@@ -217,4 +217,52 @@ async fn an_event_that_was_not_written_is_recorded_after_a_restart() {
         events += 1;
     }
     assert!(events >= 12, "{events}");
+}
+
+/// Two changes that fail and are taken back, so that what was registered for them is deregistered.
+async fn fails() -> Story {
+    let story = two_services().await;
+    story.ecs.world().misbehave(Misbehaviour {
+        family: "*".to_owned(),
+        when: vec![Condition { pointer: "/pidMode".to_owned(), equals: None, not: false }],
+        effect: Effect::CrashOnStart,
+    });
+    story
+}
+
+async fn registration_of(story: &Story, family: &str) -> Registration {
+    let registrations = Campaigns::of(story.store.as_ref(), &story.controller.settings().target);
+    let mut found = registrations.registrations().await.unwrap().into_iter().map(|known| known.value);
+    found.find(|known| known.family == family && !known.adopted).unwrap()
+}
+
+#[tokio::test]
+async fn a_deregistration_is_intended_on_record_before_it_is_sent_and_told_once_when_it_is_done() {
+    for fault in [None, Some(Fault::LostReply), Some(Fault::Throttle), Some(Fault::ServerError)] {
+        let mut story = fails().await;
+        let (store, target) = (story.store.clone(), story.controller.settings().target.clone());
+        let (sent, first) = (Arc::new(AtomicUsize::new(0)), fault.clone());
+        let counted = sent.clone();
+        story.ecs.set_faults(move |call| {
+            if call.operation != Operation::DeregisterTaskDefinition {
+                return None;
+            }
+            let registrations = Campaigns::of(store.as_ref(), &target);
+            let known = registrations.registrations().now_or_never().unwrap().unwrap();
+            let mut deregistered = known.iter().flat_map(|known| &known.value.deregistered);
+            let intended =
+                deregistered.any(|known| call.input["taskDefinition"] == json!(known.arn) && known.done.is_none());
+            assert!(intended, "{} is sent, and nothing tells of it", call.input);
+            if counted.fetch_add(1, Ordering::Relaxed) == 0 { first.clone() } else { None }
+        });
+        story.passes_for(40 * 60).await;
+        let made = registration_of(&story, "api").await;
+        assert!(matches!(made.state, RegistrationState::Deregistered { .. }), "{fault:?}: {made:?}");
+        assert!(made.deregistered.len() == 1 && made.deregistered[0].done.is_some(), "{fault:?}: {made:?}");
+        let again = matches!(fault, Some(Fault::Throttle | Fault::ServerError));
+        assert_eq!(sent.load(Ordering::Relaxed), 1 + usize::from(again), "{fault:?}");
+        let events = story.events().await;
+        let told = events.iter().filter(|event| event.subject == "Registration/api:2").collect::<Vec<_>>();
+        assert!(told.len() == 1 && told[0].what == "Deregistered", "{fault:?}: {told:?}");
+    }
 }
