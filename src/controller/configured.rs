@@ -13,7 +13,7 @@ use crate::records::configuration::{Configuration, Configurations, Generation};
 
 /// How often the heads of the configuration are looked at between passes: an edit is to reach a controller within five
 /// seconds, the read included. It costs one read of three small items, some 650,000 a month: cents.
-const LOOK_AT_HEADS: Duration = Duration::from_secs(4);
+pub(super) const LOOK_AT_HEADS: Duration = Duration::from_secs(4);
 
 impl Controller {
     /// Waits for the next pass: so long, or until somebody has edited what is stored. Who does not hold the lease waits

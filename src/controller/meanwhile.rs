@@ -1,15 +1,39 @@
-//! What goes on while the fleet is read: within ECS's rates a large one takes longer than a lease, and much longer than a
-//! deployment may go unwatched.
+//! What goes on while the fleet is read: within ECS's rates a large one takes longer than a lease, much longer than a
+//! deployment may go unwatched, and longer than a person waits for an answer.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::begin::not_judged;
 use super::books::Books;
+use super::configured::LOOK_AT_HEADS;
 use super::error::ControllerError;
 use super::execute::Executor;
 use super::lease::Held;
+use crate::records::configuration::{Configurations, Generation};
+
+/// How often what is looked at.
+pub(super) struct Pace {
+    /// The lease is renewed each third of it.
+    pub(super) lease: Duration,
+    /// Changes in flight.
+    pub(super) poll: Duration,
+    /// What the pass has read of what is stored.
+    pub(super) read: Option<Generation>,
+}
+
+/// What happened while something was read.
+#[derive(Debug, Default)]
+pub(super) struct Meantime {
+    /// Commands that were carried out.
+    pub(super) commands: usize,
+    /// What is stored is other than what the pass goes by.
+    pub(super) edited: bool,
+}
 
 impl Executor<'_> {
-    /// Does some reading, and meanwhile renews the lease and looks after what is in flight, as often as ever.
+    /// Does some reading, and meanwhile renews the lease, obeys Commands and looks after what is in flight, as often as
+    /// ever. From when what is stored has changed, nothing begins any more: it is judged by that first.
     ///
     /// Ends at once when it is to stop: what was read is of no use to whoever goes on.
     ///
@@ -21,18 +45,20 @@ impl Executor<'_> {
     pub(super) async fn meanwhile<T>(
         &mut self,
         books: &mut Books,
-        lease: Duration,
-        poll: Duration,
+        pace: &Pace,
+        answered: &mut BTreeSet<String>,
         reading: impl Future<Output = T>,
-    ) -> Result<T, ControllerError> {
+    ) -> Result<(T, Meantime), ControllerError> {
         tokio::pin!(reading);
-        let stop = self.stop.clone();
+        let (stop, mut meantime) = (self.stop.clone(), Meantime::default());
+        let poll = pace.poll.min(pace.lease / 3);
+        let mut moved = self.clock.monotonic();
         loop {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Err(ControllerError::Stopped),
-                read = &mut reading => return Ok(read),
-                () = self.clock.sleep(poll.min(lease / 3)) => {}
+                read = &mut reading => return Ok((read, meantime)),
+                () = self.clock.sleep(poll.min(LOOK_AT_HEADS)) => {}
             }
             match self.gate.keeper.ensure(self.store, self.target, self.clock).await? {
                 Held::Still { .. } => {}
@@ -41,9 +67,18 @@ impl Executor<'_> {
                     return Err(ControllerError::NotHolder { target: self.target.to_string(), holder });
                 }
             }
-            if books.campaigns.is_empty() {
+            if !meantime.edited && self.is_edited(pace.read).await {
+                meantime.edited = true;
+                self.unjudged = Some(not_judged(None));
+            }
+            // Those that ask for a plan wait for one: the next pass finds them.
+            let asked = self.obey(books, answered).await?.carried_out;
+            meantime.commands += asked;
+            let due = self.clock.monotonic().saturating_sub(moved) >= poll;
+            if books.campaigns.is_empty() || asked == 0 && !due {
                 continue;
             }
+            moved = self.clock.monotonic();
             self.gate.refresh(self.store).await?;
             let mut read = None;
             {
@@ -59,7 +94,18 @@ impl Executor<'_> {
                 }
             }
             if let Some(read) = read {
-                return Ok(read);
+                return Ok((read, meantime));
+            }
+        }
+    }
+
+    /// Whether what is stored is other than what was read of it. One small read; what cannot be read has not changed.
+    async fn is_edited(&self, read: Option<Generation>) -> bool {
+        match Configurations::of(self.store).generation().await {
+            Ok(generation) => read.is_some_and(|read| read != generation),
+            Err(error) => {
+                tracing::debug!(%error, "whether anything was edited could not be read");
+                false
             }
         }
     }

@@ -21,6 +21,7 @@ use super::error::ControllerError;
 use super::execute::Executor;
 use super::gate::Gate;
 use super::lease::{Claims, Held, Keeper};
+use super::meanwhile::Pace;
 use super::observe::Cache;
 use super::planning::Planning;
 use super::report;
@@ -286,7 +287,7 @@ impl Controller {
             stop: self.stop.clone(),
         };
         let obeyed = executor.obey(&mut books, &mut self.answered).await?;
-        let commands = obeyed.carried_out + obeyed.plans.len();
+        let mut commands = obeyed.carried_out + obeyed.plans.len();
         // What a person asked for shows in the plan and the reports at once, not at the next resync.
         let depth = if commands > 0 { Depth::Full } else { depth };
         executor.look_for_late_calls(&mut books).await?;
@@ -312,13 +313,19 @@ impl Controller {
             let planning = Planning::of(ecs.as_ref(), by, &books, freezes, &self.settings.allow_edit, clock.now());
             let outside = self.standalone.as_mut().filter(|looking| looking.is_due(clock.now()));
             let planned = planning.plan(&target, &mut self.seen, &mut self.judgements, outside, clock.as_ref());
-            let Settings { lease, poll, .. } = self.settings;
-            let (fleet, mut made) = executor.meanwhile(&mut books, lease, poll, planned).await??;
+            let pace = Pace { lease: self.settings.lease, poll: self.settings.poll, read: self.read };
+            let (planned, meantime) = executor.meanwhile(&mut books, &pace, &mut self.answered, planned).await?;
+            let (fleet, mut made) = planned?;
+            if meantime.edited || meantime.commands > 0 {
+                // What came meanwhile is in no plan yet.
+                self.trigger.ask();
+                commands += meantime.commands;
+            }
             let unclear = begin::reconsider(&mut books, store.as_ref(), &target, &made, clock.now()).await?;
-            let waited = std::mem::take(&mut self.unjudged);
+            let waited = std::mem::replace(&mut self.unjudged, meantime.edited);
             let doubted = |resource: &Resource| waited || self.doubtful.contains(resource);
             self.doubtful = unclear.into_iter().filter(doubted).collect();
-            executor.unjudged = None;
+            executor.unjudged = meantime.edited.then(|| begin::not_judged(None));
             executor.doubtful.clone_from(&self.doubtful);
             reverify(&mut executor, &mut books, &fleet).await?;
             begin::supersede_proposals(&mut books, store.as_ref(), &target, &made, clock.now()).await?;

@@ -71,8 +71,9 @@
 //! # When an edit takes effect
 //!
 //! The lease holder looks at the heads every four seconds between passes (one read of three small items), and reads the
-//! rest only where a generation has changed. A pass that is under way goes on by what it has read, but for Freezes, which
-//! are looked at before every write. What an edit does to a rollout in progress:
+//! rest only where a generation has changed. A pass that is reading the fleet looks as often, and carries out Commands: from
+//! an edit on nothing begins by what it had read, and another pass follows it. Freezes are looked at before every write.
+//! What an edit does to a rollout in progress:
 //!
 //! - A change that has not begun, or is only registered, is held against the new plan before it may move. It is dropped
 //!   where it is not asked for any more (waived, out of scope, no longer enforced, another fix); a revision that was

@@ -11,6 +11,7 @@ use plimsoll::embedded::EmbeddedStore;
 use plimsoll::model::{TargetId, Timestamp};
 use plimsoll::ports::store::{Expect, Item, Key, Page};
 use plimsoll::ports::{Clock, Ecs, EcsError, Operation, Store, StoreError};
+use plimsoll::rollout::command::Request;
 use plimsoll::sim::{SimEcs, VirtualClock};
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
@@ -246,6 +247,8 @@ struct Slow {
     ecs: Arc<SimEcs>,
     clock: Arc<VirtualClock>,
     reads: Duration,
+    /// Only of this one.
+    only: Option<Operation>,
     budget: Duration,
 }
 
@@ -256,7 +259,7 @@ impl Ecs for Slow {
     }
     fn call<'a>(&'a self, operation: Operation, input: Value) -> BoxFuture<'a, Result<Value, EcsError>> {
         Box::pin(async move {
-            if !operation.writes() {
+            if !operation.writes() && self.only.is_none_or(|only| only == operation) {
                 self.clock.sleep(self.reads).await;
             }
             self.ecs.call(operation, input).await
@@ -277,7 +280,7 @@ async fn handed_over(reads: u64, budget: u64, after: u64) -> (Duration, Vec<Stri
         Controller::new(parts, settings)
     };
     let (ecs, clock) = (story.ecs.clone(), story.clock.clone());
-    let slow = Slow { ecs, clock, reads: Duration::from_secs(reads), budget: Duration::from_secs(budget) };
+    let slow = Slow { ecs, clock, reads: Duration::from_secs(reads), only: None, budget: Duration::from_secs(budget) };
     let own = story.controller.parts().clone();
     let mut first = controller("first", Parts { ecs: Arc::new(slow), ..own.clone() });
     let mut second = controller("second", own);
@@ -317,6 +320,60 @@ async fn a_clean_stop_in_the_middle_of_a_long_pass_hands_over_as_soon() {
         let (after, writes) = handed_over(reads, budget, after).await;
         assert!(after <= Duration::from_secs(5), "{what}: {after:?}, with {writes:?} by then");
     }
+}
+
+/// A controller that needs ten minutes to list services.
+fn lists_slowly(story: &Story) -> Controller {
+    let (ecs, clock, reads) = (story.ecs.clone(), story.clock.clone(), Duration::from_secs(600));
+    let slow = Slow { ecs, clock, reads, only: Some(Operation::ListServices), budget: Duration::ZERO };
+    let parts = Parts { ecs: Arc::new(slow), ..story.controller.parts().clone() };
+    Controller::new(parts, story.controller.settings().clone())
+}
+
+#[tokio::test]
+async fn a_command_is_obeyed_within_seconds_while_the_fleet_is_read() {
+    let mut story = quiet().await;
+    for name in ["api", "web"] {
+        story.violating_service("prod", name);
+    }
+    story.settle(300);
+    let mut controller = lists_slowly(&story);
+    let passes = Passes::default();
+    let clock = story.clock.clone();
+    let person = async {
+        // The first is in flight, and the fleet is being read again.
+        clock.sleep(Duration::from_secs(700)).await;
+        assert_eq!(story.phases("default-1").await.0, "Progressing");
+        let id = story.ask("default-1", Request::Pause).await;
+        clock.sleep(Duration::from_secs(5)).await;
+        assert!(story.answer(&id).await.is_some_and(|answer| answer.done));
+        assert_eq!(story.phases("default-1").await.0, "Paused");
+    };
+    while_it_runs(&mut controller, &passes, person).await;
+}
+
+#[tokio::test]
+async fn what_is_edited_while_the_fleet_is_read_lets_nothing_begin_by_what_was_read_before() {
+    let story = quiet().await;
+    story.violating_service("prod", "web");
+    story.settle(300);
+    story.ecs.forget_calls();
+    let mut controller = lists_slowly(&story);
+    let passes = Passes::default();
+    let person = async {
+        story.clock.sleep(Duration::from_secs(60)).await;
+        story
+            .apply(
+                "apiVersion: plimsoll/v1\nkind: Waiver\nmetadata: { name: w }\nspec: { policies: [no-host-pid], scope: { include: \
+                 { services: [web] } }, owner: a@example.com, reason: r, expiresAt: 2026-06-01T00:00:00Z }\n",
+            )
+            .await;
+        story.clock.sleep(Duration::from_secs(1800)).await;
+        assert!(passes.all().len() > 1, "{:?}", passes.all());
+    };
+    while_it_runs(&mut controller, &passes, person).await;
+    assert_eq!(story.writes(), [] as [String; 0]);
+    assert_eq!(story.phases("default-1").await.1, [("prod/web".to_owned(), "Deferred".to_owned())]);
 }
 
 #[tokio::test]
