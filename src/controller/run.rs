@@ -110,6 +110,8 @@ impl Controller {
         watcher: &mut dyn Watcher,
     ) -> Result<RunEnd, ControllerError> {
         let end = self.passes(mode, stop, watcher).await;
+        // Whoever asks for a pass after that wants one.
+        self.stop = CancellationToken::new();
         self.release().await;
         end
     }
