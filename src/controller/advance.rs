@@ -39,7 +39,11 @@ pub fn taken(open: &[Campaign], ended: &[Arc<Campaign>], now: Timestamp) -> BTre
             if change.state.phase().is_final() && moved_until(change, now).is_none() {
                 continue;
             }
-            let waiting = change.waiting.as_ref().or(rollout.waiting.as_ref());
+            // What has not begun says why it did not when it was last tried, which may be long ago.
+            let waiting = match change.state {
+                State::Pending => rollout.waiting.as_ref().or(change.waiting.as_ref()),
+                _ => change.waiting.as_ref().or(rollout.waiting.as_ref()),
+            };
             let reason = match waiting {
                 Some(waiting) => Reason {
                     code: waiting.code,
