@@ -258,6 +258,12 @@ impl Controller {
             Some(books) => books,
             None => {
                 let mut books = Books::read(Arc::clone(&store), target.clone(), epoch).await?;
+                // Suspended since for longer than the lease, we would have read what its next holder has written, and take
+                // it away again by stamping it.
+                if self.gate.keeper.remaining(clock.as_ref()).is_zero() {
+                    let holder = "it ran out while the records were read".to_owned();
+                    return Err(ControllerError::NotHolder { target: target.to_string(), holder });
+                }
                 books.intents_are_unheard_of(clock.now());
                 books
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use plimsoll::controller::reconcile::Depth;
-use plimsoll::controller::{Controller, Parts, Settings};
+use plimsoll::controller::{Controller, ControllerError, Parts, Settings};
 use plimsoll::embedded::EmbeddedStore;
 use plimsoll::model::{Hold, ServiceArn, TargetId, Timestamp};
 use plimsoll::ports::ecs::Operation;
@@ -15,7 +15,7 @@ use plimsoll::records::Versioned;
 use plimsoll::records::campaign::Campaigns;
 use plimsoll::rollout::RolloutState;
 use plimsoll::rollout::command::Request;
-use plimsoll::sim::{Fault, WorldConfig};
+use plimsoll::sim::{Fault, VirtualClock, WorldConfig};
 use serde_json::{Map, Value, json};
 
 use super::world::{NO_HOST_PID, Story, host_pid};
@@ -27,12 +27,14 @@ type Dies = Box<dyn FnMut(&Key, &Map<String, Value>) -> bool + Send>;
 struct Interrupted {
     inner: Arc<EmbeddedStore>,
     dies: Mutex<Option<Dies>>,
+    /// Who takes the lease while the next reading of the records is waited for.
+    overtaken: Mutex<Option<(Arc<VirtualClock>, Controller)>>,
 }
 
 impl Interrupted {
     /// Puts it between the story's controller and its store.
     fn under(story: &mut Story) -> Arc<Self> {
-        let store = Arc::new(Self { inner: story.store.clone(), dies: Mutex::new(None) });
+        let store = Arc::new(Self { inner: story.store.clone(), dies: Mutex::new(None), overtaken: Mutex::new(None) });
         let settings = Settings {
             target: target(),
             holder: "interrupted".to_owned(),
@@ -90,7 +92,15 @@ impl Store for Interrupted {
         prefix: &'a str,
         after: Option<&'a str>,
     ) -> BoxFuture<'a, Result<Page, StoreError>> {
-        self.inner.query(partition, prefix, after)
+        let overtaken = self.overtaken.lock().unwrap().take_if(|_| partition.ends_with("#rollouts"));
+        Box::pin(async move {
+            if let Some((clock, mut other)) = overtaken {
+                assert!(other.pass(Depth::InFlight).await.is_err());
+                clock.advance(Duration::from_secs(31));
+                other.pass(Depth::InFlight).await.unwrap();
+            }
+            self.inner.query(partition, prefix, after).await
+        })
     }
 
     fn describe(&self) -> String {
@@ -125,6 +135,24 @@ fn siblings() -> Story {
         story.service("prod", name, &revision, json!({}));
     }
     story
+}
+
+#[tokio::test]
+async fn who_was_suspended_for_longer_than_the_lease_does_not_stamp_what_its_next_holder_has() {
+    let mut story = siblings();
+    story.apply(NO_HOST_PID).await;
+    story.settle(300);
+    story.pass().await;
+    let store = Interrupted::under(&mut story);
+    let other = story.another_controller("two");
+    story.settle(31);
+    assert!(story.controller.pass(Depth::InFlight).await.is_err(), "the first one's lease is watched for its length");
+    story.settle(31);
+    *store.overtaken.lock().unwrap() = Some((story.clock.clone(), other));
+    let error = story.controller.pass(Depth::InFlight).await.unwrap_err();
+    assert!(matches!(error, ControllerError::NotHolder { .. }), "{error}");
+    let campaign = story.campaign("default-1").await;
+    assert_eq!(campaign.rollout.value.epoch, 3, "the first's, the suspended one's, and the other's");
 }
 
 /// Every change of the rollout is in this phase.
