@@ -85,7 +85,7 @@ fn without_images(definition: &TaskDefinition) -> Value {
 }
 
 /// With members by name: ECS may answer in another order.
-fn sorted(value: &Value) -> Value {
+pub(crate) fn sorted(value: &Value) -> Value {
     match value {
         Value::Object(members) => {
             let members: BTreeMap<&String, Value> = members.iter().map(|(name, value)| (name, sorted(value))).collect();

@@ -10,22 +10,26 @@ use std::time::Duration;
 use plimsoll::model::AlarmState;
 use plimsoll::plan::compare::same_task_definition;
 use plimsoll::ports::Operation;
-use plimsoll::ports::store::{Item, Key};
-use serde_json::{Map, Value};
+use plimsoll::ports::store::{Expect, Item, Key};
+use serde_json::Value;
 
 use super::evidence::{self, short};
 use super::mutants::Mutant;
 use super::steps::STEPS;
 use super::universe::{Begun, Buried, Promise, Record, Universe, deployments, phase, primary};
+use super::witness;
 
 /// How long a Freeze may have been stored before it is heeded.
 const FREEZE_HEEDED_WITHIN: Duration = Duration::from_secs(1);
+
+/// How old what a process has read of policies, Bindings and Waivers may be: two polls, and the time of a pass.
+const READ_AGAIN_WITHIN: Duration = Duration::from_secs(30);
 
 /// How long a deployment of somebody's that ours replaced may stay unfound.
 const FOUND_WITHIN: Duration = Duration::from_secs(20 * 60);
 
 /// No call is sent that changes anything in ECS, unless …
-pub(crate) fn when_sent(universe: &Universe, process: usize, operation: Operation, input: &Value) {
+pub(crate) fn when_sent(universe: &Universe, process: usize, operation: Operation, input: &Value) -> Option<String> {
     by_the_holder_of_the_lease(universe, process, operation);
     match operation {
         Operation::RegisterTaskDefinition => registered_once_with_its_intent_on_record(universe, process, input),
@@ -35,8 +39,8 @@ pub(crate) fn when_sent(universe: &Universe, process: usize, operation: Operatio
             let arn = &input["serviceDeploymentArn"];
             let intended = universe.changes().into_iter().find(|change| change.body["back"]["arn"] == *arn);
             match intended {
-                Some(change) => once(universe, process, &change),
-                None => universe.broke(format!("StopServiceDeployment of {arn} without its intent on record")),
+                Some(change) => Some(once(universe, &change)),
+                None => broken(universe, format!("StopServiceDeployment of {arn} without its intent on record")),
             }
         }
         Operation::DeregisterTaskDefinition => {
@@ -52,24 +56,39 @@ pub(crate) fn when_sent(universe: &Universe, process: usize, operation: Operatio
             let ours = state.ours.contains_key(arn) || state.unheard.iter().any(alike);
             drop(state);
             check(universe, ours, || format!("{arn} is deregistered, and it is not ours"));
+            None
         }
-        other => universe.broke(format!("{} is sent, and no policy needs it", other.as_str())),
+        other => broken(universe, format!("{} is sent, and no policy needs it", other.as_str())),
     }
 }
 
-/// … the process that sends it holds the lease.
+/// … the process that sends it holds the lease, there is as much left of it as a call may take, and what was open when it
+/// took the lease bears its epoch, so that whoever held it before can write none of that.
 fn by_the_holder_of_the_lease(universe: &Universe, process: usize, operation: Operation) {
-    let key = Key::new(format!("rt#{}", universe.target), "lease");
-    let holder = universe.store.peek(&key).and_then(|item| item.body.get("holder")?.as_str().map(str::to_owned));
-    let own = universe.state().holders[process].clone();
-    check(universe, holder.as_deref() == Some(&own), || {
-        format!("{} is sent by `{own}`, and the lease is {holder:?}'s", operation.as_str())
+    let name = operation.as_str();
+    let lease = universe.store.peek(&Key::new(format!("rt#{}", universe.target), "lease"));
+    let lease = lease.map(|lease| Value::Object(lease.body)).unwrap_or_default();
+    let (own, epoch, renewed, belated) = {
+        let state = universe.state();
+        (state.holders[process].clone(), state.epochs[process], state.renewed, state.belated.clone())
+    };
+    check(universe, lease["holder"] == own.as_str() && lease["epoch"] == epoch, || {
+        format!("{name} is sent by `{own}` in epoch {epoch}, and the lease is {lease}")
     });
+    let (ends, now) = (renewed + universe.timing.lease, universe.time.now());
+    check(universe, now + universe.timing.call <= ends, || {
+        format!("{name} is sent by `{own}`, and too little of the lease is left: it ends at {ends}")
+    });
+    let open = witness::open_records(universe).into_iter();
+    let mut former = open.filter(|record| record.body["epoch"] != epoch && !belated.contains(&record.key));
+    if let Some(Record { key, body }) = former.next() {
+        universe.broke(format!("{name} is sent in epoch {epoch}, and {key} still bears epoch {}", body["epoch"]));
+    }
 }
 
-/// … a registration is on record as intended, no call was sent for that intent before, and some change that needs it may
-/// go forward now, unless it brings back what was there before.
-fn registered_once_with_its_intent_on_record(universe: &Universe, process: usize, input: &Value) {
+/// … a registration is on record as intended, no call was sent for that intent before, it differs from the revision that
+/// it is made from in planned members only, and some change that needs it may go forward now, unless one goes back to it.
+fn registered_once_with_its_intent_on_record(universe: &Universe, process: usize, input: &Value) -> Option<String> {
     let family = input["family"].as_str().unwrap_or_default();
     // Compared by hash, as it is recorded; the mutant that loses a member loses it on the way.
     let hash = plimsoll::model::document::hash(input);
@@ -79,83 +98,81 @@ fn registered_once_with_its_intent_on_record(universe: &Universe, process: usize
             && (item.body["wanted"] == hash.as_str() || loses && item.body["family"] == family)
     });
     let Some(intended) = intended else {
-        return universe.broke(format!("RegisterTaskDefinition of `{family}` without its intent on record"));
+        return broken(universe, format!("RegisterTaskDefinition of `{family}` without its intent on record"));
     };
     let intent = format!("{} {}", intended.key, intended.body["state"]);
-    let first = is_first(universe, process, &intent);
+    let first = universe.state().sent.insert(intent.clone());
     check(universe, first, || format!("RegisterTaskDefinition was sent twice for one intent: {intent}"));
-    let wanted = &intended.body["wanted"];
+    not_had_its_effect(universe, &intent, input);
+    let of = |name: &str, change: &Record| {
+        change.body["spec"]["documents"][name] == intended.body["wanted"]
+            && change.body["spec"]["from"] == intended.body["from"]
+    };
     let changes = universe.changes();
-    let back = changes.iter().any(|change| change.body["spec"]["documents"]["previous"] == *wanted);
-    let forward = changes.iter().filter(|change| change.body["spec"]["documents"]["wanted"] == *wanted);
-    let closed: Vec<_> = forward.map(|change| closed(universe, process, change)).collect();
-    check(universe, back || closed.iter().any(Option::is_none), || {
-        format!("RegisterTaskDefinition of `{family}`: {closed:?}")
+    let planned =
+        changes.iter().filter(|change| of("wanted", change)).flat_map(|change| policies(&change.body["spec"]));
+    let wrong = witness::not_planned(universe, &intended, input, &planned.collect::<Vec<_>>());
+    check(universe, wrong.is_none(), || wrong.unwrap_or_default());
+    let back = changes.iter().any(|change| phase(&change.body) == "RollingBack" && of("previous", change));
+    let forward = changes.iter().filter(|change| phase(&change.body) == "Registering" && of("wanted", change));
+    let against = |change: &Record| closed(universe, process, change).or_else(|| unasked(universe, process, change));
+    let against: Vec<_> = forward.map(against).collect();
+    check(universe, back || against.iter().any(Option::is_none), || {
+        format!("RegisterTaskDefinition of `{family}`: {against:?}")
     });
+    Some(intent)
 }
 
-fn told_once_with_its_intent_on_record(universe: &Universe, process: usize, operation: Operation, input: &Value) {
+fn told_once_with_its_intent_on_record(
+    universe: &Universe,
+    process: usize,
+    operation: Operation,
+    input: &Value,
+) -> Option<String> {
     let is_service = operation == Operation::UpdateService;
     let resource = input[if is_service { "service" } else { "cluster" }].as_str().unwrap_or_default().to_owned();
     let name = short(&resource);
     // … it names no desired count.
     check(universe, input.get("desiredCount").is_none(), || format!("UpdateService with a desired count: {input}"));
-    // … its intent is on record, and it says no more than that.
+    // … its intent is on record, and it says no more and no less than that.
     let changes = universe.changes();
     let mut of_resource = changes.iter().filter(|change| change.body["spec"]["resource"] == resource.as_str());
-    let Some(change) = of_resource.find(|change| is_intended(change, input)) else {
-        return universe.broke(format!("{} of {name} without its intent on record: {input}", operation.as_str()));
+    let Some(change) = of_resource.find(|change| witness::is_intended(change, input)) else {
+        return broken(universe, format!("{} of {name} without its intent on record: {input}", operation.as_str()));
     };
-    once(universe, process, change);
+    let intent = once(universe, change);
+    not_had_its_effect(universe, &intent, input);
     let forward = phase(&change.body) == "Updating";
     if is_service && change.body["spec"]["kind"] != "quietSetting" {
         on_a_service_at_rest(universe, process, change, input);
     }
-    // … nothing speaks against going forward.
-    if let Some(why) = Some(change).filter(|_| forward).and_then(|change| closed(universe, process, change)) {
+    // … nothing speaks against going forward; and what the process goes by asks for it, unless it was told before, or
+    // another had meant to: what is in flight finishes.
+    let in_flight = witness::was_in_flight(universe, process, change);
+    let against =
+        || closed(universe, process, change).or_else(|| unasked(universe, process, change).filter(|_| !in_flight));
+    if let Some(why) = Some(forward).filter(|forward| *forward).and_then(|_| against()) {
         universe.broke(format!("{} of {name}: {why}", operation.as_str()));
     }
+    Some(intent)
 }
 
-/// Whether a change, as recorded, is the intent of this call: there or back.
-fn is_intended(change: &Record, input: &Value) -> bool {
-    let body = &change.body;
-    let (there, back) = (phase(body) == "Updating", body["back"]["step"] == "Updating");
-    if let Some(revision) = input.get("taskDefinition") {
-        return there && body["to"] == *revision || back && body["back"]["to"] == *revision;
-    }
-    let setting = &body["spec"]["setting"];
-    let wanted = if there { &setting["forward"] } else { &setting["back"] };
-    let mut members = input.as_object().into_iter().flatten();
-    (there || back)
-        && wanted.is_object()
-        && members.all(|(name, value)| {
-            matches!(name.as_str(), "cluster" | "service" | "desiredCount") || wanted[name.as_str()] == *value
-        })
+/// … no call for the same has had its effect already. What it did is there to be found once reads have caught up.
+fn not_had_its_effect(universe: &Universe, intent: &str, input: &Value) {
+    let of = intent.rsplit_once(' ').map_or(intent, |(of, _)| of);
+    let effects = universe.state().effects.clone();
+    let found = effects.iter().find(|effect| effect.of == of && witness::is_there(universe, effect, input));
+    check(universe, found.is_none(), || format!("{of} is sent again, and has had its effect: {found:?}"));
 }
 
 /// … no call was sent for that intent before.
-fn once(universe: &Universe, process: usize, change: &Record) {
+fn once(universe: &Universe, change: &Record) -> String {
     let body = &change.body;
     let at = if phase(body) == "Updating" { &body["intent"] } else { &body["back"]["intent"] };
     let intent = format!("{} {} {at}", body["name"], phase(body));
-    let first = is_first(universe, process, &intent);
+    let first = universe.state().sent.insert(intent.clone());
     check(universe, first, || format!("a call was sent twice for one intent: {intent}"));
-}
-
-/// ECS has said that a call had no effect, or it never left: its intent is spent, and another may follow at once.
-pub(crate) fn when_refused(universe: &Universe, process: usize) {
-    let mut state = universe.state();
-    if let Some(intent) = state.last_intent.remove(&process) {
-        state.sent.remove(&intent);
-    }
-}
-
-/// Whether no call was sent for that intent before.
-fn is_first(universe: &Universe, process: usize, intent: &str) -> bool {
-    let mut state = universe.state();
-    state.last_intent.insert(process, intent.to_owned());
-    state.sent.insert(intent.to_owned())
+    intent
 }
 
 /// … ECS was not seen to roll the service back; and, on the way forward, nobody's deployment was seen to be in progress.
@@ -195,12 +212,15 @@ fn closed(universe: &Universe, process: usize, change: &Record) -> Option<String
         return Some(format!("Freeze `{name}` is in force"));
     }
     // by the process's own clock, it is outside of the windows of the strategy that its rollout was begun under;
-    if let Some(promise) = state.promised.get(rollout).filter(|promise| !promise.strategy.window.is_open(clock)) {
-        return Some(format!("{:?} is closed at {clock}", promise.strategy.window));
+    let Some(Promise { strategy, .. }) = state.promised.get(rollout) else {
+        return Some(format!("nobody knows what `{rollout}` was begun under"));
+    };
+    if !strategy.window.is_open(clock) {
+        return Some(format!("{:?} is closed at {clock}", strategy.window));
     }
     for fix in fixes(spec) {
         // the fix is held off the resource, and the change has not begun: what has touched a resource finishes;
-        let held = universe_holds(universe, resource, fix);
+        let held = witness::holds(universe, resource, fix);
         if held && phase(&change.body) != "Updating" {
             return Some("a fix is held off it".to_owned());
         }
@@ -212,25 +232,73 @@ fn closed(universe: &Universe, process: usize, change: &Record) -> Option<String
     None
 }
 
-fn universe_holds(universe: &Universe, resource: &str, fix: &str) -> bool {
-    universe
-        .records("hold#")
-        .into_iter()
-        .any(|hold| hold.body["resource"] == resource && (hold.body["fix"] == fix || hold.body["fix"] == "*"))
+/// Why what the process has read last does not ask for a change, or not without a person:
+fn unasked(universe: &Universe, process: usize, change: &Record) -> Option<String> {
+    let (spec, name) = (&change.body["spec"], &change.body["name"]);
+    let (has_run, configured) = (universe.has_run(process), universe.state().read[process].configured);
+    // that was too long ago;
+    if configured + READ_AGAIN_WITHIN < has_run {
+        return Some(format!("change {name} goes by what was read last at {configured:?}, and it is {has_run:?}"));
+    }
+    let resource = spec["resource"].as_str().unwrap_or_default();
+    let state = universe.state();
+    let read = &state.read[process];
+    let Some(setup) = state.setups.get(&read.policies) else {
+        return Some(format!("change {name} goes by generation {}, which nobody has stored", read.policies));
+    };
+    let waived = state.waived.get(&read.waivers).cloned().flatten();
+    let cluster = spec["cluster"].as_str().map(short).unwrap_or_default();
+    let service = resource.contains(":service/").then(|| short(resource).rsplit('/').next()).flatten();
+    let approved = state.approved.contains_key(spec["rollout"].as_str().unwrap_or_default());
+    for policy in policies(spec) {
+        // a policy that it is made for is asked of nobody there;
+        if !setup.asks(policy, cluster, service) {
+            return Some(format!("change {name} goes to {}, where nobody asks for {policy}", short(resource)));
+        }
+        // it is waived there;
+        if policy == "no-host-pid" && waived.is_some() && waived.as_deref() == service {
+            return Some(format!("change {name} goes to {}, where {policy} is waived", short(resource)));
+        }
+        // it is only proposed, and nobody has approved.
+        if !approved && setup.only_proposes(&[policy], cluster) {
+            return Some(format!("change {name} of {policy}, which is proposed, was not approved"));
+        }
+    }
+    None
 }
 
 fn fixes(spec: &Value) -> impl Iterator<Item = &str> {
     spec["fixes"].as_array().into_iter().flatten().filter_map(Value::as_str)
 }
 
+fn policies(spec: &Value) -> impl Iterator<Item = &str> {
+    spec["policies"].as_array().into_iter().flatten().filter_map(Value::as_str)
+}
+
 /// No record is written, unless …
 pub(crate) fn when_written(universe: &Universe, process: usize, key: &Key, before: Option<&Value>, after: &Value) {
+    if key.sort == "lease" {
+        return leased(universe, process, before, after);
+    }
+    if key.sort.starts_with("answer#") {
+        return answered(universe, key, after);
+    }
+    // … whoever wrote it before has not taken the lease since.
+    let epoch = |body: Option<&Value>| body.and_then(|body| body["epoch"].as_u64()).unwrap_or(0);
+    let (had, has) = (epoch(before), epoch(Some(after)));
+    check(universe, had <= has, || {
+        format!("{} of epoch {had} is written over by process {process} in epoch {has}", key.sort)
+    });
+    if before.is_none() && has < universe.state().epochs.iter().copied().max().unwrap_or(0) {
+        universe.state().belated.insert(key.sort.clone());
+    }
     if key.sort.starts_with("rollout#") && before.is_none() {
         promise(universe, process, after);
     }
-    if key.sort.starts_with("hold#") {
-        let resource = after["resource"].as_str().unwrap_or_default();
-        universe.state().buried.retain(|buried| buried.service != resource);
+    if key.sort.starts_with("registration#") {
+        // What a call has made is known from now on.
+        let known = [&after["state"]["arn"], &after["heard"]];
+        universe.state().effects.retain(|effect| !known.iter().any(|arn| **arn == effect.made.as_str()));
     }
     if !key.sort.starts_with("change#") {
         return;
@@ -248,6 +316,12 @@ pub(crate) fn when_written(universe: &Universe, process: usize, key: &Key, befor
     if matches!(is.as_str(), "Clobbering" | "Clobbered") {
         universe.state().buried.retain(|buried| buried.service != resource);
     }
+    // … what goes wrong, or was written over somebody's deployment, is held off first: a crash must not bring it back.
+    let late = after["cause"]["code"] == "LateCall";
+    if matches!(is.as_str(), "Clobbering" | "Clobbered" | "Quarantined" | "RollingBack") && !late {
+        let loose = fixes(spec).find(|fix| !witness::holds(universe, &resource, fix));
+        check(universe, loose.is_none(), || format!("change {name} is {is}, and its fix is not held off"));
+    }
     // Known not to have been called: that was no move.
     if was == "Updating" && matches!(is.as_str(), "Pending" | "Registering") {
         universe.state().begins.remove(name);
@@ -262,7 +336,8 @@ pub(crate) fn when_written(universe: &Universe, process: usize, key: &Key, befor
                 still_asked_for(universe, process, after);
                 in_flight(universe, after);
                 let (at, ran) = (universe.time.now(), evidence::ran(&mut evidence::world(universe), &resource));
-                universe.state().begun.insert(name.to_owned(), Begun { at, resource, ran });
+                let (by, intent) = (universe.state().holders[process].clone(), after["intent"].clone());
+                universe.state().begun.insert(name.to_owned(), Begun { at, by, intent, resource, ran });
             }
         }
         // A call that came late is no failure of the fix; one that was taken back before has failed then.
@@ -273,9 +348,47 @@ pub(crate) fn when_written(universe: &Universe, process: usize, key: &Key, befor
                 universe.state().failed.insert(of, why);
             }
         }
-        "Succeeded" => proved(universe, after),
-        "RolledBack" => identical(universe, after),
+        "Succeeded" => proved(universe, process, after),
+        "RolledBack" => identical(universe, process, after),
         _ => {}
+    }
+}
+
+/// … the lease is taken when it is free, or has not changed for its whole length; and its epoch grows.
+fn leased(universe: &Universe, process: usize, before: Option<&Value>, after: &Value) {
+    let now = universe.time.now();
+    let own = universe.state().holders[process].clone();
+    let renewed = universe.state().renewed;
+    if let Some(before) = before {
+        let (from, to) = (&before["holder"], &after["holder"]);
+        let taken = !from.is_null() && *from != own.as_str();
+        check(universe, !taken || renewed + universe.timing.lease <= now, || {
+            format!("the lease is taken from {from} by {to} at {now}, and was renewed at {renewed}")
+        });
+        let grows = before["epoch"].as_u64() < after["epoch"].as_u64();
+        let still = from == to && before["epoch"] == after["epoch"];
+        check(universe, grows || still || to.is_null(), || format!("the lease goes from {before} to {after}"));
+    }
+    if before.is_none_or(|before| before["epoch"] != after["epoch"]) {
+        universe.say(format!("process {process} takes the lease, epoch {}", after["epoch"]));
+    }
+    let mut state = universe.state();
+    state.renewed = now;
+    if after["holder"] == own.as_str() {
+        state.epochs[process] = after["epoch"].as_u64().unwrap_or(0);
+    }
+}
+
+/// A Command was carried out, or refused: what it let happen has happened, and is let no longer.
+fn answered(universe: &Universe, key: &Key, answer: &Value) {
+    let id = key.sort.trim_start_matches("answer#");
+    let mut state = universe.state();
+    state.let_go.retain(|_, by| {
+        by.remove(id);
+        !by.is_empty()
+    });
+    if let Some(rollout) = state.to_approve.remove(id).filter(|_| answer["done"] == true) {
+        *state.approved.entry(rollout).or_default() += 1;
     }
 }
 
@@ -284,31 +397,41 @@ fn promise(universe: &Universe, process: usize, rollout: &Value) {
     let mut state = universe.state();
     let name = rollout["spec"]["strategyName"].as_str().unwrap_or_default();
     let strategy = state.setups.get(&state.read[process].policies).and_then(|setup| setup.strategy(name)).cloned();
-    if let (Some(strategy), Some(rollout_name)) = (strategy, rollout["name"].as_str()) {
-        let proposed = phase(rollout) == "Proposed";
-        state.promised.insert(rollout_name.to_owned(), Promise { strategy, proposed });
-    }
+    let (Some(strategy), Some(rollout_name)) = (strategy, rollout["name"].as_str()) else {
+        drop(state);
+        return universe.broke(format!("{} is begun under `{name}`, which was not in force", rollout["name"]));
+    };
+    let proposed = phase(rollout) == "Proposed";
+    state.promised.insert(rollout_name.to_owned(), Promise { strategy, proposed });
 }
 
 /// … nothing that a rollout was begun under speaks against beginning:
 fn begins(universe: &Universe, process: usize, after: &Value) {
     let name = after["name"].as_str().unwrap_or_default();
     let rollout = after["spec"]["rollout"].as_str().unwrap_or_default();
-    let state = universe.state();
-    let Some(Promise { strategy, proposed }) = state.promised.get(rollout).cloned() else { return };
-    let asked = state.approved.get(rollout).copied().unwrap_or(0);
-    let alarm = state.read[process].alarm;
-    let mut broken = Vec::new();
-    // … a person has approved what needs approval,
-    if (proposed || strategy.approval != "none") && asked == 0 {
-        broken.push(format!("change {name} begins, and nobody has approved `{rollout}`"));
-    }
+    let Some(Promise { strategy, proposed }) = promised(universe, rollout) else { return };
+    let (approvals, alarm) = {
+        let state = universe.state();
+        (state.approved.get(rollout).copied().unwrap_or(0), state.read[process].alarm)
+    };
+    // … a person has approved what needs approval, each wave of it where each needs it,
+    let wave = usize::try_from(after["spec"]["wave"].as_u64().unwrap_or(0)).unwrap_or(0);
+    let needs =
+        if strategy.approval == "eachWave" { wave + 1 } else { usize::from(proposed || strategy.approval != "none") };
+    check(universe, approvals >= needs, || {
+        format!("change {name} begins in wave {wave}, and nobody has approved `{rollout}` more than {approvals} times")
+    });
     // … and the alarm was last seen to be OK, where one is listened to.
-    if strategy.alarm && alarm != Some(AlarmState::Ok) {
-        broken.push(format!("change {name} begins, and the alarm was last seen as {alarm:?}"));
-    }
-    drop(state);
-    broken.into_iter().for_each(|law| universe.broke(law));
+    check(universe, !strategy.alarm || alarm == Some(AlarmState::Ok), || {
+        format!("change {name} begins, and the alarm was last seen as {alarm:?}")
+    });
+}
+
+/// What it was begun under; that nobody knows is a law broken.
+fn promised(universe: &Universe, rollout: &str) -> Option<Promise> {
+    let promise = universe.state().promised.get(rollout).cloned();
+    check(universe, promise.is_some(), || format!("nobody knows what `{rollout}` was begun under"));
+    promise
 }
 
 /// … not more of a strategy than a day may have had moved in 24 hours.
@@ -316,9 +439,9 @@ fn moves(universe: &Universe, after: &Value) {
     let name = after["name"].as_str().unwrap_or_default();
     let rollout = after["spec"]["rollout"].as_str().unwrap_or_default();
     let now = universe.time.now();
+    let Some(Promise { strategy, .. }) = promised(universe, rollout) else { return };
     let mut state = universe.state();
     state.begins.insert(name.to_owned(), now);
-    let Some(Promise { strategy, .. }) = state.promised.get(rollout).cloned() else { return };
     let of_strategy = |name: &str| {
         let promise = name.split('/').next().and_then(|rollout| state.promised.get(rollout));
         promise.is_some_and(|promise| promise.strategy.name == strategy.name)
@@ -335,42 +458,19 @@ fn moves(universe: &Universe, after: &Value) {
 fn still_asked_for(universe: &Universe, process: usize, after: &Value) {
     let spec = &after["spec"];
     let resource = spec["resource"].as_str().unwrap_or_default();
-    let held = fixes(spec).any(|fix| universe_holds(universe, resource, fix));
+    let held = fixes(spec).any(|fix| witness::holds(universe, resource, fix));
     check(universe, !held, || format!("change {} goes to {}, off which it is held", after["name"], short(resource)));
-    let state = universe.state();
-    let read = &state.read[process];
-    let Some(setup) = state.setups.get(&read.policies) else { return };
-    let waived = state.waived.get(&read.waivers).cloned().flatten();
-    let cluster = spec["cluster"].as_str().map(short).unwrap_or_default();
-    let service = resource.contains(":service/").then(|| short(resource).rsplit('/').next()).flatten();
-    let rollout = spec["rollout"].as_str().unwrap_or_default();
-    let approved = state.approved.contains_key(rollout);
-    let mut broken = Vec::new();
-    for policy in spec["policies"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-        if !setup.asks(policy, cluster, service) {
-            broken.push(format!(
-                "change {} goes to {}, where nobody asks for {policy}",
-                after["name"],
-                short(resource)
-            ));
-        }
-        if policy == "no-host-pid" && waived.is_some() && waived.as_deref() == service {
-            broken.push(format!("change {} goes to {}, where {policy} is waived", after["name"], short(resource)));
-        }
-        if !approved && setup.only_proposes(&[policy], cluster) {
-            broken.push(format!("change {} of {policy}, which is proposed, was not approved", after["name"]));
-        }
-    }
-    drop(state);
-    broken.into_iter().for_each(|law| universe.broke(law));
+    let change = Record { key: String::new(), body: after.clone() };
+    let against = unasked(universe, process, &change);
+    check(universe, against.is_none(), || against.unwrap_or_default());
 }
 
 /// … no change goes forward while as many of its strategy are in flight, of whichever rollout, as the strategy allows.
 /// (Going back counts, and may begin at any time.)
 fn in_flight(universe: &Universe, after: &Value) {
     let rollout = after["spec"]["rollout"].as_str().unwrap_or_default();
+    let Some(Promise { strategy, .. }) = promised(universe, rollout) else { return };
     let promised = universe.state().promised.clone();
-    let Some(strategy) = promised.get(rollout).map(|promise| &promise.strategy) else { return };
     let flies = |change: &&Record| {
         let of = change.body["spec"]["rollout"].as_str().and_then(|of| promised.get(of));
         let in_flight = ["Updating", "Stabilizing", "Verifying", "RollingBack", "Clobbering"];
@@ -382,19 +482,13 @@ fn in_flight(universe: &Universe, after: &Value) {
     });
 }
 
-/// Whether somebody else has touched the resource since the change began.
-fn touched(universe: &Universe, change: &Value) -> bool {
-    let state = universe.state();
-    let began = change["name"].as_str().and_then(|name| state.begun.get(name)).map(|begun| begun.at);
-    let at = change["spec"]["resource"].as_str().and_then(|resource| state.touched.get(resource));
-    at.is_some_and(|at| began.is_none_or(|began| *at >= began))
-}
-
 /// … what is called succeeded is there: every task of the service is on its revision, or of the deployment that brought
-/// the setting, and at least one serves; a setting is set; or somebody else has touched it since.
-fn proved(universe: &Universe, change: &Value) {
+/// the setting, and at least one serves; a setting is set. Who records it cannot know what others have done since it
+/// looked.
+fn proved(universe: &Universe, process: usize, change: &Value) {
     let resource = change["spec"]["resource"].as_str().unwrap_or_default();
-    if touched(universe, change) {
+    let since = witness::since_it_looked(universe, process, resource);
+    if since.deployed {
         return;
     }
     let world = &mut evidence::world(universe);
@@ -417,21 +511,22 @@ fn proved(universe: &Universe, change: &Value) {
         }
         _ => return,
     };
-    check(universe, of_ours > 0 && of_ours == running.len(), || {
+    check(universe, (of_ours > 0 || since.disturbed) && of_ours == running.len(), || {
         format!("{} is called succeeded, and runs {running:?}", short(resource))
     });
 }
 
 /// … what is called taken back runs what ran when the change began: the same document, the same images, whatever the
-/// revision is called; or somebody else has touched it since.
-fn identical(universe: &Universe, change: &Value) {
+/// revision is called. Who records it cannot know what others have done since it looked.
+fn identical(universe: &Universe, process: usize, change: &Value) {
     let resource = change["spec"]["resource"].as_str().unwrap_or_default();
     // What starts no deployment leaves the tasks alone.
     if !matches!(change["spec"]["kind"].as_str(), Some("revision" | "deployingSetting")) {
         return;
     }
     let begun = change["name"].as_str().and_then(|name| universe.state().begun.get(name).cloned());
-    let Some(begun) = begun.filter(|begun| !begun.ran.is_empty() && !touched(universe, change)) else { return };
+    let looked = witness::since_it_looked(universe, process, resource);
+    let Some(begun) = begun.filter(|begun| !begun.ran.is_empty() && !looked.deployed) else { return };
     // What another change of ours has done since stays.
     let since = |other: &Begun| other.resource == begun.resource && other.at > begun.at;
     if universe.state().begun.values().any(since) {
@@ -445,7 +540,9 @@ fn identical(universe: &Universe, change: &Value) {
     let pushed = universe.state().pushed.get(family).is_some_and(|at| of_setting || *at >= begun.at);
     let documents = |ran: &evidence::Ran| ran.iter().map(|(document, _)| document.clone()).collect::<BTreeSet<_>>();
     let same = if pushed { documents(&runs).is_subset(&documents(&begun.ran)) } else { runs.is_subset(&begun.ran) };
-    let none = runs.is_empty() && evidence::service(&mut evidence::world(universe), resource)["desiredCount"] != 0;
+    let none = runs.is_empty()
+        && !looked.disturbed
+        && evidence::service(&mut evidence::world(universe), resource)["desiredCount"] != 0;
     check(universe, same && !none, || {
         let (known, of) = (&change["spec"]["ran"], &change["spec"]["documents"]);
         let images = |ran: &evidence::Ran| ran.iter().map(|(_, images)| images.clone()).collect::<Vec<_>>();
@@ -455,14 +552,24 @@ fn identical(universe: &Universe, change: &Value) {
 }
 
 /// No record is removed, unless …
-pub(crate) fn when_removed(universe: &Universe, key: &Key, before: Option<&Item>) {
-    let Some(body) = before.filter(|_| key.sort.starts_with("hold#")).map(|item| &item.body) else { return };
-    // … a person has asked to let the fix come again.
-    let text = |body: &Map<String, Value>, name: &str| body.get(name).and_then(Value::as_str).map(str::to_owned);
-    let (resource, fix) = (text(body, "resource").unwrap_or_default(), text(body, "fix").unwrap_or_default());
+pub(crate) fn when_removed(universe: &Universe, process: usize, key: &Key, expect: Expect, before: Option<&Item>) {
+    let Some(body) = before.map(|item| Value::Object(item.body.clone())) else { return };
+    // … it is as it was read,
+    let fenced = !key.partition.ends_with("#rollouts") || expect != Expect::Any;
+    check(universe, fenced, || format!("{} is removed whatever it says", key.sort));
+    // … and nobody has taken the lease, and written it, since whoever removes it had it.
+    let epoch = universe.state().epochs[process];
+    check(universe, body["epoch"].as_u64().is_none_or(|of| of <= epoch), || {
+        format!("{} of epoch {} is removed in epoch {epoch}", key.sort, body["epoch"])
+    });
+    if !key.sort.starts_with("hold#") {
+        return;
+    }
+    // … or, a hold, a person has asked to let the fix come again, and has not been answered yet.
+    let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
+    let (resource, fix) = (text("resource"), text("fix"));
     let mut state = universe.state();
-    let asked = state.let_go.contains(&resource)
-        || text(body, "rollout").is_some_and(|rollout| state.let_go.contains(&rollout));
+    let asked = state.let_go.contains_key(&resource) || state.let_go.contains_key(&text("rollout"));
     state.failed.remove(&(resource.clone(), fix));
     drop(state);
     check(universe, asked, || format!("a hold of {} was released, and nobody asked", short(&resource)));
@@ -481,10 +588,8 @@ pub(crate) fn as_time_passes(universe: &Universe) {
     // … whatever was written over somebody's deployment is found and held.
     for Buried { service, at, theirs } in due {
         let touched = universe.state().touched.get(&service).is_some_and(|touched| *touched > at);
-        let of_service = |record: &Record| record.body["resource"] == service.as_str();
-        let held = universe.records("hold#").iter().any(of_service);
         let gone = evidence::service(&mut evidence::world(universe), &service)["status"] != "ACTIVE";
-        check(universe, touched || held || gone, || {
+        check(universe, touched || gone, || {
             format!("{theirs} of {} was replaced by us at {at}, and nobody has found that", short(&service))
         });
     }
@@ -493,20 +598,7 @@ pub(crate) fn as_time_passes(universe: &Universe) {
 /// Once everything has come to rest …
 pub(crate) fn at_the_end(universe: &Universe) {
     let ours = universe.state().ours.clone();
-    let digests = universe.state().digests.clone();
     let world = &mut evidence::world(universe);
-    let fixed = |input: &mut Value, from: &Value| {
-        if let Some(members) = input.as_object_mut() {
-            members.retain(|member, _| !matches!(member.as_str(), "pidMode" | "ipcMode"));
-        }
-        let sources = from["containerDefinitions"].as_array().cloned().unwrap_or_default();
-        for container in input["containerDefinitions"].as_array_mut().into_iter().flatten() {
-            let source = sources.iter().find(|source| source["name"] == container["name"]);
-            if source.is_some_and(|source| evidence::is_pin(&source["image"], &container["image"], &digests)) {
-                container["image"] = source.map(|source| source["image"].clone()).unwrap_or_default();
-            }
-        }
-    };
     // … every revision of ours differs from the one it was made from in what was planned, and nowhere else.
     for registration in universe.records("registration#") {
         let state = &registration.body["state"];
@@ -514,17 +606,10 @@ pub(crate) fn at_the_end(universe: &Universe) {
         else {
             continue;
         };
-        let from = registration.body["from"].as_str().unwrap_or_default();
-        let (Some(made), Some(source)) = (evidence::definition(world, arn), evidence::definition(world, from)) else {
-            continue;
-        };
-        let (mut made, mut source) = (evidence::input(&made), evidence::input(&source));
-        let before = source.clone();
-        fixed(&mut made, &before);
-        fixed(&mut source, &before);
-        check(universe, evidence::in_any_order(&made) == evidence::in_any_order(&source), || {
-            format!("{} differs from {} in more than was planned: {made} {source}", short(arn), short(from))
-        });
+        let Some(made) = evidence::definition(world, arn) else { continue };
+        let planned = ["no-host-pid", "no-host-ipc"];
+        let wrong = witness::not_planned(universe, &registration, &evidence::input(&made), &planned);
+        check(universe, wrong.is_none(), || wrong.unwrap_or_default());
     }
     // … no revision of ours is left over that no change stands on and nothing runs.
     let over = ["RolledBack", "Failed", "Deferred", "Gone", "Overtaken", "Quarantined", "Clobbered"];
@@ -558,7 +643,7 @@ pub(crate) fn at_the_end(universe: &Universe) {
                 && matches!(phase(&other.body).as_str(), "Succeeded" | "Unverified" | "Failed" | "Clobbered")
         };
         let runs = evidence::revisions(&evidence::running(world, service)).iter().any(|revision| revision == to);
-        check(universe, !runs || touched(universe, &change.body) || changes.iter().any(put), || {
+        check(universe, !runs || witness::deployed_since(universe, &change.body) || changes.iter().any(put), || {
             format!("{} was taken back from {}, and runs it", short(service), short(to))
         });
     }
@@ -569,10 +654,25 @@ pub(crate) fn at_the_end(universe: &Universe) {
     check(universe, wrong.is_empty(), || format!("the event log is broken: {wrong:?}"));
 }
 
+/// A process has stopped because it was told to …
+pub(crate) fn when_stopped(universe: &Universe, process: usize) {
+    // … it has handed the lease over, where the store took its word.
+    let lease = universe.store.peek(&Key::new(format!("rt#{}", universe.target), "lease"));
+    let own = universe.state().holders[process].clone();
+    let kept = lease.is_some_and(|lease| lease.body.get("holder").is_some_and(|holder| *holder == own.as_str()));
+    let refused = universe.state().store_failed[process];
+    check(universe, !kept || refused, || format!("`{own}` was told to stop, and has kept the lease"));
+}
+
 fn check(universe: &Universe, holds: bool, law: impl FnOnce() -> String) {
     if !holds {
         universe.broke(law());
     }
+}
+
+fn broken(universe: &Universe, law: String) -> Option<String> {
+    universe.broke(law);
+    None
 }
 
 /// Whether something may still be found.

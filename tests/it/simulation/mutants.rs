@@ -1,9 +1,12 @@
 //! Deliberate bugs. A simulation that does not find them proves nothing.
 //!
 //! None is in the controller: each is a lie between it and its ports, so that what is shipped carries no switch. A write
-//! that is acknowledged and not kept is an intent that was skipped; a lease clock that stops while the process is
-//! suspended is a fence that was dropped; a member that is never read is one that the code forgets.
+//! that is acknowledged and not kept is an intent that was skipped; a lost reply that is told as a refusal is a controller
+//! that asks again blindly; a member that is never read is one that the code forgets.
 
+use std::time::Duration;
+
+use plimsoll::model::Timestamp;
 use plimsoll::ports::store::{Expect, Item, Key, Page};
 use plimsoll::ports::{EcsError, Operation};
 use serde_json::{Map, Value, json};
@@ -35,33 +38,46 @@ mutants! {
     SkipsTheIntent: 1, "without its intent on record";
     /// RegisterTaskDefinition is called without its intent on record.
     SkipsTheRegistration: 1, "without its intent on record";
-    /// The lease is counted on a clock that stops while the process is suspended, and records are written whoever wrote
-    /// them since.
-    DropsTheFence: 11, "and the lease is";
+    /// The lease is counted on a clock that stops while the process is suspended.
+    CountsNoSuspension: 6, "too little of the lease is left";
+    /// Records are written whoever has written them since.
+    DropsTheFence: 11, "is written over";
+    /// Records are removed whoever has written them since.
+    RemovesUnfenced: 1, "is removed whatever it says";
+    /// Who takes the lease does not stamp its epoch on what is open.
+    TakesOverUnstamped: 1, "still bears epoch";
+    /// A call is made though less of the lease is left than it may take.
+    ForgetsTheMargin: 6, "too little of the lease is left";
+    /// What is stored is read once in two minutes.
+    GoesByOldConfiguration: 1, "was read last at";
     /// Freezes are not looked at.
     ForgetsFreezes: 1, "is in force";
     /// Windows are not looked at.
     ForgetsWindows: 1, "is closed at";
     /// Waivers are not looked at.
-    ForgetsWaivers: 6, "is waived";
+    ForgetsWaivers: 4, "is waived";
     /// What a Binding leaves out is not looked at.
-    ForgetsScopes: 9, "where nobody asks for";
+    ForgetsScopes: 7, "where nobody asks for";
     /// Approvals are not waited for.
     ForgetsApprovals: 3, "nobody has approved";
     /// What is only to be proposed is enforced.
-    EnforcesProposals: 1, "was not approved";
+    EnforcesProposals: 3, "was not approved";
     /// Any number of changes goes at once.
     ForgetsMaxInFlight: 9, "are in flight";
     /// Any number of changes goes in a day.
-    ForgetsTheDay: 5, "of 24 hours";
+    ForgetsTheDay: 10, "of 24 hours";
     /// Alarms are taken to be OK.
     IgnoresAlarms: 18, "the alarm was last seen";
-    /// A registration whose reply was lost is sent again at once.
-    RegistersBlindlyAgain: 24, "sent twice for one intent";
+    /// A registration whose reply was lost is taken for one that was never sent.
+    RegistersBlindlyAgain: 9, "has had its effect";
     /// So is an UpdateService.
-    UpdatesBlindlyAgain: 19, "sent twice for one intent";
+    UpdatesBlindlyAgain: 19, "has had its effect";
+    /// What a call has done is asked at once, though reads lag.
+    ForgetsReadLag: 1, "has had its effect";
+    /// Calls that may still arrive are not watched for.
+    ForgetsLateCalls: 1, "and runs it";
     /// What failed, and what a person took back, is not held off.
-    ForgetsHolds: 48, "is back";
+    ForgetsHolds: 1, "its fix is not held off";
     /// What ECS says of a deployment and of older tasks is not looked at: begun is taken for landed.
     TrustsStability: 3, "is called succeeded";
     /// A setting that was sent is taken for set.
@@ -69,9 +85,11 @@ mutants! {
     /// UpdateService names a desired count.
     SetsTheCount: 1, "with a desired count";
     /// What ECS says of deployments in progress is not looked at.
-    IgnoresDeployments: 8, "UpdateService of";
+    IgnoresDeployments: 3, "UpdateService of";
     /// What our deployment replaces is not looked at.
     IgnoresWhatItReplaces: 37, "nobody has found that";
+    /// UpdateService also has all tasks replaced.
+    SendsMore: 1, "without its intent on record";
     /// A member that nobody planned to change is lost when a revision is registered.
     LosesAMember: 1, "in more than was planned";
     /// What was taken back is not deregistered.
@@ -79,7 +97,7 @@ mutants! {
     /// Which images ran is not looked at before going back.
     GoesBackByTags: 50, "is called taken back";
     /// A change is lost sight of as soon as ECS replaces tasks.
-    LosesTrack: 5, "has not come to rest";
+    LosesTrack: 3, "has not come to rest";
     /// A change is put back to a step that it had behind it.
     StepsBack: 1, "goes from";
     /// A hold does not last.
@@ -101,10 +119,18 @@ impl Mutation {
         self.0 == Some(mutant)
     }
 
+    /// How long a call may take, as the process is told.
+    pub(crate) fn mutate_timeout(self, timeout: Duration) -> Duration {
+        if self.is(Mutant::ForgetsTheMargin) { Duration::ZERO } else { timeout }
+    }
+
     /// What is sent instead.
     pub(crate) fn mutate_call(self, operation: Operation, mut input: Value) -> Value {
         if self.is(Mutant::SetsTheCount) && operation == Operation::UpdateService {
             input["desiredCount"] = 2.into();
+        }
+        if self.is(Mutant::SendsMore) && operation == Operation::UpdateService {
+            input["forceNewDeployment"] = true.into();
         }
         if self.is(Mutant::LosesAMember)
             && operation == Operation::RegisterTaskDefinition
@@ -138,21 +164,21 @@ impl Mutation {
         }
     }
 
-    /// Whether a call whose reply was lost is sent again at once.
-    pub(crate) fn asks_again(self, operation: Operation) -> bool {
-        match operation {
-            Operation::RegisterTaskDefinition => self.is(Mutant::RegistersBlindlyAgain),
-            Operation::UpdateService => self.is(Mutant::UpdatesBlindlyAgain),
-            _ => false,
-        }
-    }
-
     /// What is heard instead.
     pub(crate) fn mutate_answer(
         self,
         operation: Operation,
         answer: Result<Value, EcsError>,
     ) -> Result<Value, EcsError> {
+        let blind = match operation {
+            Operation::RegisterTaskDefinition => self.is(Mutant::RegistersBlindlyAgain),
+            Operation::UpdateService => self.is(Mutant::UpdatesBlindlyAgain),
+            _ => false,
+        };
+        let answer = answer.map_err(|error| match error {
+            EcsError::NoAnswer { operation, message } if blind => EcsError::NotSent { operation, message },
+            error => error,
+        });
         let mut answer = answer?;
         let list =
             |answer: &mut Value, name: &str| answer.get_mut(name).and_then(Value::as_array_mut).map(std::mem::take);
@@ -225,6 +251,12 @@ impl Mutation {
     }
 
     fn mutate_item(self, mut item: Item) -> Item {
+        if self.is(Mutant::ForgetsReadLag) {
+            backdates(&mut item.body);
+        }
+        if self.is(Mutant::ForgetsLateCalls) {
+            item.body.shift_remove("unheard");
+        }
         let kind = item.body.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
         let Some(spec) = item.body.get_mut("spec").and_then(Value::as_object_mut) else { return item };
         match (self.0, kind.as_str()) {
@@ -248,6 +280,7 @@ impl Mutation {
         if self.is(Mutant::LosesTrack) {
             page.items.retain(|item| item.body.get("phase").is_none_or(|phase| phase != "Stabilizing"));
         }
+        page.items = page.items.into_iter().map(|item| self.mutate_item(item)).collect();
         page
     }
 
@@ -255,6 +288,16 @@ impl Mutation {
     pub(crate) fn mutate_expect(self, key: &Key, expect: Expect) -> Expect {
         let record = key.partition.ends_with("#rollouts");
         if self.is(Mutant::DropsTheFence) && record { Expect::Any } else { expect }
+    }
+
+    /// On what condition a record is removed instead.
+    pub(crate) fn mutate_removal(self, expect: Expect) -> Expect {
+        if self.is(Mutant::RemovesUnfenced) { Expect::Any } else { expect }
+    }
+
+    /// How seldom what people have stored is read.
+    pub(crate) fn reads_every(self) -> Duration {
+        if self.is(Mutant::GoesByOldConfiguration) { Duration::from_secs(120) } else { Duration::ZERO }
     }
 
     /// What is written instead.
@@ -271,7 +314,7 @@ impl Mutation {
     }
 
     /// Whether a write is acknowledged and not kept.
-    pub(crate) fn forgets(self, key: &Key, body: &Map<String, Value>) -> bool {
+    pub(crate) fn forgets(self, key: &Key, before: Option<&Item>, body: &Map<String, Value>) -> bool {
         let phase = |name: &str| body.get("phase").is_some_and(|phase| phase == name);
         let state = body.get("state").and_then(|state| state.get("phase"));
         match self.0 {
@@ -280,7 +323,33 @@ impl Mutation {
                 key.sort.starts_with("registration#") && state.is_some_and(|phase| phase == "Intended")
             }
             Some(Mutant::ForgetsHolds) => key.sort.starts_with("hold#"),
+            Some(Mutant::TakesOverUnstamped) => before.is_some_and(|before| is_stamped(&before.body, body)),
             _ => false,
         }
+    }
+}
+
+/// Whether a record is written only to bear another epoch.
+fn is_stamped(before: &Map<String, Value>, after: &Map<String, Value>) -> bool {
+    let mut before = before.clone();
+    let epoch = after.get("epoch");
+    epoch.is_some()
+        && before.insert("epoch".to_owned(), epoch.cloned().unwrap_or_default()).as_ref() != epoch
+        && before == *after
+}
+
+/// An intent is shown as older than reads may lag.
+fn backdates(body: &mut Map<String, Value>) {
+    let earlier = |at: &mut Value| {
+        if let Some(was) = at.as_str().and_then(|at| at.parse::<Timestamp>().ok()) {
+            *at = (was - Duration::from_secs(20)).to_string().into();
+        }
+    };
+    for (of, name) in [(None, "intent"), (Some("back"), "intent"), (Some("state"), "at")] {
+        let within = match of {
+            None => Some(&mut *body),
+            Some(of) => body.get_mut(of).and_then(Value::as_object_mut),
+        };
+        within.and_then(|within| within.get_mut(name)).into_iter().for_each(earlier);
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use plimsoll::model::{AlarmState, Resource};
 use plimsoll::ports::Operation;
 use plimsoll::sim::World;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::evidence::short;
 use super::setup::CLUSTERS;
@@ -123,17 +123,25 @@ pub(crate) fn meddles(universe: &Universe, operation: Operation, input: &Value) 
 /// Any service, or this one.
 fn service(universe: &Universe, number: Option<usize>) -> Option<(String, usize, Value)> {
     let number = number.unwrap_or_else(|| universe.state().chance.below(SERVICES));
-    let at = universe.time.now();
-    let mut state = universe.state();
+    let state = universe.state();
     let service = state.service(&json!({ "cluster": CLUSTERS[number % 2], "service": name(number) }));
     let arn = service["serviceArn"].as_str()?.to_owned();
-    (service["status"] == "ACTIVE").then(|| {
-        state.touched.insert(arn.clone(), at);
-        (arn, number, service)
-    })
+    (service["status"] == "ACTIVE").then_some((arn, number, service))
 }
 
-/// A call of somebody else's. What deployment it begins is theirs.
+/// Somebody deploys it, sets something of it, or deletes it.
+fn touches(universe: &Universe, arn: &str) {
+    let at = universe.time.now();
+    universe.state().touched.insert(arn.to_owned(), at);
+}
+
+/// Its tasks become more or fewer, and its deployment is what it was.
+fn disturbs(universe: &Universe, arn: &str) {
+    let at = universe.time.now();
+    universe.state().disturbed.insert(arn.to_owned(), at);
+}
+
+/// A call of somebody else's. What deployment it begins is theirs, and what it registers is not registered by us.
 fn call(universe: &Universe, operation: &str, input: &Value) -> Option<Value> {
     let at = universe.time.now();
     let mut state = universe.state();
@@ -141,6 +149,12 @@ fn call(universe: &Universe, operation: &str, input: &Value) -> Option<Value> {
     let answer = state.world.call(at, operation, input).ok()?;
     if let Some(is) = primary(&answer["service"]).filter(|is| Some(is) != was.as_ref()) {
         state.theirs.insert(is);
+    }
+    if let (Some(arn), "RegisterTaskDefinition") = (answer["taskDefinition"]["taskDefinitionArn"].as_str(), operation) {
+        let team = input["family"].as_str().unwrap_or_default();
+        let who = format!("arn:aws:sts::123456789012:assumed-role/{team}/deploys");
+        state.world.plant(arn, Map::from_iter([("registeredBy".to_owned(), who.into())]));
+        state.keeps(&answer);
     }
     Some(answer)
 }
@@ -157,6 +171,7 @@ fn deploys(universe: &Universe, number: Option<usize>) {
     };
     let revision = &made["taskDefinition"]["taskDefinitionArn"];
     universe.say(format!("a team deploys {} on {}", short(revision.as_str().unwrap_or_default()), short(&arn)));
+    touches(universe, &arn);
     let input = json!({ "cluster": service["clusterArn"], "service": arn, "taskDefinition": revision });
     call(universe, "UpdateService", &input);
 }
@@ -165,6 +180,7 @@ fn scales(universe: &Universe) {
     let Some((arn, _, service)) = service(universe, None) else { return };
     let count = universe.state().chance.below(4);
     universe.say(format!("a team scales {} to {count}", short(&arn)));
+    disturbs(universe, &arn);
     let input = json!({ "cluster": service["clusterArn"], "service": arn, "desiredCount": count });
     call(universe, "UpdateService", &input);
 }
@@ -190,6 +206,7 @@ fn kills(universe: &Universe) {
     let Some(listed) = call(universe, "ListTasks", &input) else { return };
     let Some(task) = listed["taskArns"].get(0).and_then(Value::as_str) else { return };
     universe.say(format!("a Spot task of {} is taken away", short(&arn)));
+    disturbs(universe, &arn);
     universe.state().world.kill_task(task, "SpotInterruption", "Your Spot Task was interrupted.");
 }
 
@@ -199,6 +216,7 @@ fn deletes(universe: &Universe) {
     }
     let Some((arn, _, service)) = service(universe, None) else { return };
     universe.say(format!("a team deletes {}", short(&arn)));
+    touches(universe, &arn);
     call(universe, "DeleteService", &json!({ "cluster": service["clusterArn"], "service": arn, "force": true }));
 }
 
@@ -240,6 +258,7 @@ fn retunes(universe: &Universe) {
         input["deploymentConfiguration"] = json!({ "deploymentCircuitBreaker": { "enable": on, "rollback": on } });
     }
     universe.say(format!("a team sets {} to {input}", short(&arn)));
+    touches(universe, &arn);
     call(universe, "UpdateService", &input);
 }
 
@@ -251,8 +270,7 @@ fn sets_the_cluster(universe: &Universe) {
     let input = json!({ "cluster": cluster, "settings": [{ "name": "containerInsights", "value": value }] });
     if let Some(answer) = call(universe, "UpdateClusterSettings", &input) {
         let arn = answer["cluster"]["clusterArn"].as_str().unwrap_or_default().to_owned();
-        let at = universe.time.now();
-        universe.state().touched.insert(arn, at);
+        touches(universe, &arn);
         universe.say(format!("somebody sets Container Insights of {cluster} to {value}"));
     }
 }

@@ -96,13 +96,6 @@ fn asks(universe: &Universe) {
 
 fn asks_for(universe: &Universe, name: String, request: Request) {
     universe.say(format!("a person asks to {} {name}", request.verb()));
-    let mut state = universe.state();
-    match request {
-        Request::Approve { .. } => *state.approved.entry(name.clone()).or_default() += 1,
-        Request::Retry => drop(state.let_go.insert(name.clone())),
-        _ => {}
-    }
-    drop(state);
     ask(universe, Ask::Rollout { name, request });
 }
 
@@ -113,6 +106,20 @@ fn ask(universe: &Universe, ask: Ask) {
         let mut state = universe.state();
         format!("{:013}-{:08x}", (at + late).as_millis(), state.chance.below(usize::MAX) as u32)
     };
+    let mut state = universe.state();
+    match &ask {
+        Ask::Rollout { name, request: Request::Approve { .. } } => {
+            state.to_approve.insert(id.clone(), name.clone());
+        }
+        Ask::Rollout { name, request: Request::Retry } => {
+            state.let_go.entry(name.clone()).or_default().insert(id.clone());
+        }
+        Ask::Release { resource } => {
+            state.let_go.entry(resource.as_str().to_owned()).or_default().insert(id.clone());
+        }
+        Ask::Rollout { .. } | Ask::Hold { .. } | Ask::Plan { .. } => {}
+    }
+    drop(state);
     let command = Command { id, ask, by: ALEX.to_owned(), at };
     let _ = now(Commands::of(&universe.store, &universe.target).ask(&command));
 }
@@ -142,7 +149,6 @@ fn holds(universe: &Universe) {
 fn releases(universe: &Universe) {
     let Some(resource) = some_resource(universe) else { return };
     universe.say(format!("a person releases what is held off {}", resource.short()));
-    universe.state().let_go.insert(resource.as_str().to_owned());
     ask(universe, Ask::Release { resource });
 }
 

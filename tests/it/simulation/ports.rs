@@ -50,7 +50,7 @@ impl Drop for Sent<'_> {
 impl Wire {
     async fn one(&self, operation: Operation, input: &Value) -> Result<Value, EcsError> {
         let universe = self.universe.as_ref();
-        let saw = universe.sends(self.process, operation, input);
+        let (saw, intent) = universe.sends(self.process, operation, input);
         let mut sent = Sent { universe, operation, input, saw: &saw, arrived: false };
         pause().await;
         others::meddles(universe, operation, input);
@@ -60,7 +60,7 @@ impl Wire {
             Some(Trouble::NotSent) => Err(EcsError::NotSent { operation, message: "connection refused".to_owned() }),
             Some(Trouble::LostReply) => {
                 // Whatever the answer was, nobody hears it.
-                drop(universe.arrives(self.process, operation, input, &saw));
+                drop(universe.arrives(self.process, operation, input, &saw, intent.as_ref()));
                 Err(lost("the connection was closed before the response"))
             }
             Some(late @ (Trouble::Late | Trouble::VeryLate)) => {
@@ -70,12 +70,12 @@ impl Wire {
             }
             Some(Trouble::ServerError) => Err(lost("ServerException: 500")),
             Some(Trouble::Throttled) => Err(EcsError::Throttled { operation, message: "Rate exceeded".to_owned() }),
-            _ => universe.arrives(self.process, operation, input, &saw),
+            _ => universe.arrives(self.process, operation, input, &saw, intent.as_ref()),
         };
         drop(sent);
         match &answer {
             Err(EcsError::NoAnswer { .. }) => universe.goes_unheard(operation, input),
-            Err(_) if operation.writes() => law::when_refused(universe, self.process),
+            Err(_) => universe.is_refused(intent.as_ref()),
             _ => {}
         }
         pause().await;
@@ -92,8 +92,6 @@ impl Ecs for Wire {
                 return Ok(forged);
             }
             let answer = self.one(operation, &input).await;
-            let again = mutant.asks_again(operation) && matches!(answer, Err(EcsError::NoAnswer { .. }));
-            let answer = if again { self.one(operation, &input).await } else { answer };
             mutant.mutate_answer(operation, answer)
         })
     }
@@ -165,8 +163,10 @@ impl Store for Disk {
             if self.universe.trouble_with_store(false).is_some() {
                 return Err(self.unavailable());
             }
-            let found = now(self.universe.store.get(keys))?;
-            self.universe.reads(self.process, &found);
+            let mut found = now(self.universe.store.get(keys))?;
+            if !self.universe.goes_by_old(self.process, keys, &mut found) {
+                self.universe.reads(self.process, &found);
+            }
             pause().await;
             Ok(self.universe.mutant.mutate_items(keys, found))
         })
@@ -184,19 +184,20 @@ impl Store for Disk {
             // Only a conditional write can be refused for its condition.
             let trouble = self.universe.trouble_with_store(true);
             let trouble = trouble.filter(|kind| *kind != Trouble::MadeConflict || expect != Expect::Any);
+            self.universe.state().store_failed[self.process] = trouble.is_some();
             self.refuses(trouble, key, expect)?;
             let expect = self.universe.mutant.mutate_expect(key, expect);
-            if self.universe.mutant.forgets(key, body) {
-                return Ok(self.universe.store.peek(key).map_or(1, |item| item.version));
+            let before = self.universe.store.peek(key);
+            if self.universe.mutant.forgets(key, before.as_ref(), body) {
+                return Ok(before.map_or(1, |item| item.version));
             }
             let body = &self.universe.mutant.mutate_body(key, body);
-            let before = self.universe.store.peek(key);
             let version = now(self.universe.store.put(key, body, expect, expires))?;
             self.universe.wrote(self.process, key, before.as_ref(), body);
             if self.universe.mutant.is(Mutant::LetsHoldsGo) && key.sort.starts_with("hold#") {
                 let held = self.universe.store.peek(key);
                 now(self.universe.store.delete(key, Expect::Any))?;
-                self.universe.removed(key, held.as_ref());
+                law::when_removed(&self.universe, self.process, key, expect, held.as_ref());
             }
             pause().await;
             self.heard(trouble, key, version)
@@ -208,10 +209,12 @@ impl Store for Disk {
             pause().await;
             let trouble = self.universe.trouble_with_store(true);
             let trouble = trouble.filter(|kind| *kind != Trouble::MadeConflict || expect != Expect::Any);
+            self.universe.state().store_failed[self.process] = trouble.is_some();
             self.refuses(trouble, key, expect)?;
             let before = self.universe.store.peek(key);
-            now(self.universe.store.delete(key, self.universe.mutant.mutate_expect(key, expect)))?;
-            self.universe.removed(key, before.as_ref());
+            let expect = self.universe.mutant.mutate_removal(expect);
+            now(self.universe.store.delete(key, expect))?;
+            law::when_removed(&self.universe, self.process, key, expect, before.as_ref());
             pause().await;
             self.heard(trouble, key, ())
         })

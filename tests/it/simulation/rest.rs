@@ -3,12 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use plimsoll::model::{Reason, ReasonCode};
 use plimsoll::plan::PlanOutcome;
+use plimsoll::sim::World;
+use serde_json::Value;
 
-use super::evidence;
+use super::evidence::{self, short};
 use super::run::Process;
-use super::universe::{Universe, phase};
-use super::{law, others, people};
+use super::universe::{Promise, Record, Universe, deployments, phase};
+use super::{law, others, people, witness};
 
 /// Everything comes to rest within this.
 const REST: Duration = Duration::from_secs(4 * 3600);
@@ -63,7 +66,9 @@ pub(crate) fn rest(universe: &Arc<Universe>, processes: &mut [Process]) {
 
 /// Whether anything may still come of what was begun.
 fn is_under_way(universe: &Universe) -> bool {
-    let moving = |name: &str| matches!(name, "Registering" | "Updating" | "Stabilizing" | "Verifying" | "RollingBack");
+    let moving = |name: &str| {
+        matches!(name, "Registering" | "Updating" | "Stabilizing" | "Verifying" | "RollingBack" | "Clobbering")
+    };
     let intended = |body: &serde_json::Value| body["state"]["phase"] == "Intended";
     let going = |name: &str| matches!(name, "Scheduled" | "Progressing" | "Baking" | "RollingBack");
     universe.awaits_calls()
@@ -73,42 +78,137 @@ fn is_under_way(universe: &Universe) -> bool {
         || universe.records("rollout#").iter().any(|rollout| going(&phase(&rollout.body)))
 }
 
-/// Every resource complies, or it is said why not; and what is said to comply does.
+/// Every resource complies, or it is said why not; and what is said is true.
 fn settled(universe: &Universe, processes: &[Process]) {
     let latest = processes.iter().filter_map(Process::report).max_by_key(|(at, _)| *at);
     let Some(plan) = latest.and_then(|(_, report)| report.plan) else {
         return universe.broke("nobody has made a plan since everything is quiet".to_owned());
     };
     let world = &mut evidence::world(universe);
+    let setup = universe.state().setups.last_key_value().map(|(_, setup)| setup.clone());
+    let waived = universe.state().waived.last_key_value().and_then(|(_, service)| service.clone());
     for resource in others::resources(world) {
-        let arn = resource.as_str();
+        let (arn, short) = (resource.as_str(), resource.short());
         let Some(planned) = plan.resources().find(|planned| &*planned.resource == arn) else {
-            universe.broke(format!("nothing is said of {}", resource.short()));
+            universe.broke(format!("nothing is said of {short}"));
             continue;
         };
-        let why = planned.reason.as_ref().map(ToString::to_string);
-        match planned.outcome {
-            PlanOutcome::Compliant => {
-                let broken = evidence::violations(world, arn);
+        let broken = evidence::violations(world, arn);
+        let (cluster, service) =
+            (short.split('/').next().unwrap_or_default(), short.split_once('/').map(|(_, name)| name));
+        let is_waived = |policy: &str| policy == "no-host-pid" && waived.is_some() && waived.as_deref() == service;
+        let asks = |policy: &str| setup.as_ref().is_some_and(|setup| setup.asks(policy, cluster, service));
+        let open: Vec<&str> = broken.iter().copied().filter(|policy| asks(policy) && !is_waived(policy)).collect();
+        let reason = planned.reason.as_ref();
+        match (planned.outcome, reason) {
+            (PlanOutcome::Compliant, _) => {
                 if !broken.is_empty() {
-                    universe.broke(format!("{} is said to comply, and breaks {broken:?}", resource.short()));
+                    universe.broke(format!("{short} is said to comply, and breaks {broken:?}"));
                 }
             }
-            PlanOutcome::Waived | PlanOutcome::Audit => {}
-            PlanOutcome::Blocked | PlanOutcome::Change | PlanOutcome::Deferred if why.is_some() => {}
-            outcome => universe.broke(format!("{} has not come to rest: {outcome:?}, {why:?}", resource.short())),
+            (PlanOutcome::Waived | PlanOutcome::Audit, _) => {
+                if !open.is_empty() {
+                    let outcome = planned.outcome.as_str();
+                    universe.broke(format!("{short} is said to be {outcome}, and breaks {open:?}, which is asked for"));
+                }
+            }
+            (PlanOutcome::Blocked | PlanOutcome::Change | PlanOutcome::Deferred, Some(reason)) => {
+                if let Err(why) = is_true(universe, world, arn, reason) {
+                    universe.broke(format!(
+                        "{short} is {:?}, and what is said is not true: {reason}: {why}",
+                        planned.outcome
+                    ));
+                }
+            }
+            (outcome, reason) => universe.broke(format!("{short} has not come to rest: {outcome:?}, {reason:?}")),
         }
     }
-    for change in universe.changes() {
-        let phase = phase(&change.body);
-        if matches!(phase.as_str(), "Updating" | "Stabilizing" | "Verifying" | "RollingBack") {
-            universe.broke(format!("change {} has not come to rest: {phase}", change.body["name"]));
+    let rollouts = universe.records("rollout#");
+    for change in universe.changes().iter().filter(|change| witness::is_live(&change.body)) {
+        let (name, phase) = (&change.body["name"], phase(&change.body));
+        let resource = change.body["spec"]["resource"].as_str().unwrap_or_default();
+        if !matches!(phase.as_str(), "Pending" | "Registering") {
+            universe.broke(format!("change {name} has not come to rest: {phase}"));
         }
-        // Whatever else it waits for: not for a service that is not there.
-        let service = change.body["spec"]["resource"].as_str().filter(|arn| arn.contains(":service/"));
-        let gone = |arn: &str| evidence::service(world, arn)["status"] != "ACTIVE";
-        if phase == "Registering" && service.is_some_and(gone) {
-            universe.broke(format!("change {} waits for a service that is gone", change.body["name"]));
+        let Some(rollout) = rollouts.iter().find(|of| of.body["name"] == change.body["spec"]["rollout"]) else {
+            continue;
+        };
+        let waits = [&change.body["waiting"], &rollout.body["waiting"], &rollout.body["reason"]];
+        let reasons: Vec<Reason> =
+            waits.into_iter().filter_map(|why| serde_json::from_value(why.clone()).ok()).collect();
+        let stands = super::universe::phase(&rollout.body);
+        // Whatever else it waits for: not for a service that is not there. (What a person is asked about is looked at then.)
+        let gone = resource.contains(":service/") && evidence::service(world, resource)["status"] != "ACTIVE";
+        if gone && (phase == "Registering" || stands == "Progressing") {
+            universe.broke(format!("change {name} is {phase}, and its service is gone"));
         }
+        if reasons.is_empty() {
+            universe.broke(format!("change {name} is {phase}, its rollout is {stands}, and nothing is said of why"));
+        }
+        // One that has not begun may still say why it did not when it was last tried: then its rollout says why now.
+        let found: Vec<_> = reasons.iter().map(|reason| is_true(universe, world, resource, reason)).collect();
+        if !found.is_empty() && found.iter().all(Result::is_err) {
+            universe.broke(format!(
+                "change {name} is {phase} ({stands}), and nothing said is true: {reasons:?}: {found:?}"
+            ));
+        }
+    }
+}
+
+/// Whether a reason is one to stand still for, and true; else what is the case.
+fn is_true(universe: &Universe, world: &mut World, arn: &str, reason: &Reason) -> Result<(), String> {
+    let named = reason.message.split('`').nth(1).unwrap_or_default();
+    let rollouts = universe.records("rollout#");
+    let of_name = |name: &str| rollouts.iter().find(|rollout| rollout.body["name"] == name).map(|of| phase(&of.body));
+    let service = evidence::service(world, arn);
+    let holds = |truth: bool, what: String| if truth { Ok(()) } else { Err(what) };
+    match reason.code {
+        ReasonCode::Held => {
+            let of_resource = universe.records("hold#").iter().any(|hold| hold.body["resource"] == arn);
+            holds(of_resource, "nothing is held off it".to_owned())
+        }
+        // Somebody else's rollout of the same fix, or its own.
+        ReasonCode::FixStopped
+        | ReasonCode::ChangeFailed
+        | ReasonCode::NothingVerified
+        | ReasonCode::PausedByPerson => {
+            let stopped: Vec<&str> = reason.message.split('`').collect();
+            let phases: Vec<_> = stopped.iter().filter_map(|name| of_name(name)).collect();
+            let open = |phase: &String| matches!(phase.as_str(), "Progressing" | "Baking" | "Scheduled" | "Succeeded");
+            holds(phases.is_empty() || !phases.iter().all(open), format!("these are {phases:?}"))
+        }
+        ReasonCode::MutableImage => {
+            let revision = service["taskDefinition"].as_str().unwrap_or_default();
+            let document = evidence::definition(world, revision).map(|made| evidence::input(&made)).unwrap_or_default();
+            let images = document["containerDefinitions"].as_array().cloned().unwrap_or_default();
+            let tagged = |container: &Value| container["image"].as_str().is_some_and(|image| !image.contains('@'));
+            holds(images.iter().any(tagged), format!("{revision} has {images:?}"))
+        }
+        ReasonCode::FamilyAhead => {
+            let runs = service["taskDefinition"].as_str().unwrap_or_default().to_owned();
+            let family = short(&runs).split(':').next().unwrap_or_default().to_owned();
+            let latest = evidence::definition(world, &family).map(|latest| latest.arn.as_str().to_owned());
+            holds(latest.as_ref() != Some(&runs), format!("it runs the latest, {latest:?}"))
+        }
+        ReasonCode::MaxChangesPerDay => {
+            let limited = |promise: &Promise| promise.strategy.per_day.is_some();
+            holds(universe.state().promised.values().any(limited), "no strategy has such a limit".to_owned())
+        }
+        ReasonCode::DeploymentInProgress | ReasonCode::RollbackInProgress => {
+            let moving = deployments(&service).any(|deployment| deployment["rolloutState"] == "IN_PROGRESS");
+            holds(moving, format!("its deployments are {}", service["deployments"]))
+        }
+        ReasonCode::NothingRuns => holds(service["runningCount"] == 0, format!("it runs {}", service["runningCount"])),
+        ReasonCode::OtherRollout | ReasonCode::EarlierWave => {
+            let going = |phase: String| matches!(phase.as_str(), "Paused" | "Proposed" | "Progressing" | "Scheduled");
+            holds(of_name(named).is_none_or(going), format!("it is {:?}", of_name(named)))
+        }
+        ReasonCode::Contested | ReasonCode::ApprovalRequired => {
+            let waits = |rollout: &Record| {
+                phase(&rollout.body) == "Proposed" || rollout.body["waiting"]["code"] == "ApprovalRequired"
+            };
+            holds(rollouts.iter().any(waits), "nothing waits for approval".to_owned())
+        }
+        _ => Err("nobody need wait for that".to_owned()),
     }
 }

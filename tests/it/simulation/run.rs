@@ -19,17 +19,24 @@ use super::ports::{Bells, Disk, Wire};
 use super::rest::rest;
 use super::time::{Chance, ProcessClock, Time, activity, start};
 use super::trouble::Trouble;
-use super::universe::{Read, Universe};
+use super::universe::{Read, Timing, Universe};
 use super::{law, others, people};
 
 /// How many processes hold, or wait for, the lease.
 const PROCESSES: usize = 2;
 
-/// The lease of every process.
-const LEASE: Duration = Duration::from_secs(30);
+/// How long the lease of every process is, and the longest that a call may take. Mostly as shipped; now and then so that a
+/// lease is hardly longer than a call.
+fn timing(chance: &mut Chance, lag: Duration) -> Timing {
+    let (lease, call) = if chance.happens(200) { (12, 8) } else { (30, 2) };
+    Timing { lease: Duration::from_secs(lease), call: Duration::from_secs(call), lag }
+}
 
 /// How long a suspended process stays so: shorter and longer than a lease.
 const SUSPENDED: (usize, usize) = (2, 90);
+
+/// How long one that has died or was stopped is away.
+const AWAY: (usize, usize) = (1, 60);
 
 /// What came of a run.
 pub(crate) struct End {
@@ -52,6 +59,7 @@ pub(crate) struct Process {
     dead_until: Option<Duration>,
     unseen: Arc<Mutex<Duration>>,
     trigger: Trigger,
+    stop: CancellationToken,
     reports: Arc<Mutex<Option<Said>>>,
 }
 
@@ -78,6 +86,7 @@ impl Process {
             dead_until: None,
             unseen: Arc::default(),
             trigger: Trigger::default(),
+            stop: CancellationToken::new(),
             reports: Arc::default(),
         }
     }
@@ -109,8 +118,8 @@ impl Process {
         let settings = Settings {
             target: universe.target.clone(),
             holder,
-            lease: LEASE,
-            call_timeout: Duration::from_secs(2),
+            lease: universe.timing.lease,
+            call_timeout: universe.mutant.mutate_timeout(universe.timing.call),
             resync: Some(Duration::from_secs(60)),
             poll: Duration::from_secs(10),
             allow_edit: vec![],
@@ -118,8 +127,9 @@ impl Process {
         let mut controller = Controller::new(parts, settings);
         self.trigger = controller.trigger();
         let mut watcher = Keeps(self.reports.clone(), universe.time.clone());
+        self.stop = CancellationToken::new();
+        let stop = self.stop.clone();
         self.life = Some(Box::pin(async move {
-            let stop = CancellationToken::new();
             let _ = controller.run(Mode::Forever, &stop, &mut watcher).await;
         }));
     }
@@ -140,8 +150,22 @@ impl Process {
         if life.as_mut().poll(&mut context).is_ready() {
             self.life = None;
             self.dead_until = Some(now);
+            if self.stop.is_cancelled() {
+                self.dead_until = Some(now + universe.seconds(AWAY));
+                law::when_stopped(universe, self.number);
+            }
         }
         activity() != before
+    }
+
+    /// Somebody tells it to stop: it ends what it is at, and comes back later.
+    fn is_told_to_stop(&self, universe: &Universe) {
+        if self.life.is_none() || self.stop.is_cancelled() {
+            return;
+        }
+        universe.say(format!("process {} is told to stop", self.number));
+        universe.meets(Trouble::Stopped);
+        self.stop.cancel();
     }
 
     fn dies(&mut self, universe: &Universe) {
@@ -152,7 +176,7 @@ impl Process {
         universe.meets(Trouble::Crash);
         self.life = None;
         self.suspended_until = None;
-        self.dead_until = Some(universe.time.elapsed() + universe.seconds((1, 60)));
+        self.dead_until = Some(universe.time.elapsed() + universe.seconds(AWAY));
     }
 
     fn is_suspended(&mut self, universe: &Universe) {
@@ -163,7 +187,8 @@ impl Process {
         universe.say(format!("process {} is suspended for {} s", self.number, length.as_secs()));
         universe.meets(Trouble::Suspended);
         self.suspended_until = Some(universe.time.elapsed() + length);
-        if universe.mutant.is(Mutant::DropsTheFence) {
+        universe.state().suspended[self.number] += length;
+        if universe.mutant.is(Mutant::CountsNoSuspension) {
             *self.unseen.lock().unwrap() += length;
         }
     }
@@ -204,7 +229,8 @@ pub(crate) fn run(seed: u64, chaos: u64, mutant: Option<Mutant>) -> End {
         service_deployments: !chance.happens(200),
         ..WorldConfig::default()
     };
-    let universe = Arc::new(Universe::new(World::new(config, start()), chance, Mutation(mutant), PROCESSES));
+    let timing = timing(&mut chance, config.read_lag);
+    let universe = Arc::new(Universe::new(World::new(config, start()), chance, Mutation(mutant), PROCESSES, timing));
     others::fleet(&universe);
     people::begin(&universe);
     universe.time.pass(Duration::from_secs(300));
@@ -235,8 +261,9 @@ fn churn(universe: &Arc<Universe>, processes: &mut [Process]) {
         0..=7 => processes[number].dies(universe),
         8..=15 => processes[number].is_suspended(universe),
         16..=34 => others::act(universe),
-        35..=50 => people::act(universe),
+        35..=48 => people::act(universe),
         51..=52 => universe.storms(),
+        49..=50 => processes[number].is_told_to_stop(universe),
         53..=54 => processes[number].clock_is_set(universe),
         // The same work once more.
         55..=58 => processes[number].trigger.ask(),

@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 
 use plimsoll::ports::Operation;
+use serde_json::Value;
 
 use super::universe::{Universe, phase};
+use super::witness;
 
 /// What may go wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,6 +36,8 @@ pub(crate) enum Trouble {
     Crash,
     /// A process is suspended, for longer than its lease or not.
     Suspended,
+    /// A process is told to stop, and does so in its own time.
+    Stopped,
     /// A wall clock that is set.
     ClockSet,
 }
@@ -57,7 +61,7 @@ impl Universe {
             let storm = storm.filter(|trouble| matches!(trouble, Trouble::ServerError | Trouble::Throttled));
             if let Some(trouble) = storm.filter(|_| state.chance.happens(600)) {
                 trouble
-            } else if !state.chance.happens(if operation.writes() { 120 } else { 15 }) {
+            } else if !state.chance.happens(if operation.writes() { 300 } else { 15 }) {
                 return None;
             } else if operation.writes() {
                 use Trouble::{Late, LostReply, NotSent, ServerError, Throttled, VeryLate};
@@ -122,9 +126,23 @@ impl Universe {
         self.say(format!("a storm of {trouble:?} for {} s", length.as_secs()));
     }
 
-    /// Counts a trouble, and for every phase that a change is in.
+    /// Counts a trouble, and for every phase that a change is in which it can still harm: one that has not ended, of a
+    /// rollout that has not either, or one for which a call may still arrive.
     pub(crate) fn meets(&self, trouble: Trouble) {
-        let phases: BTreeSet<String> = self.changes().iter().map(|change| phase(&change.body)).collect();
+        let rollouts = self.records("rollout#");
+        let ended = ["Succeeded", "Unverified", "RolledBack", "Failed", "Aborted", "Superseded", "Proposed"];
+        let goes_on = |change: &Value| {
+            let mut of = rollouts.iter().filter(|rollout| rollout.body["name"] == change["spec"]["rollout"]);
+            of.any(|rollout| !ended.contains(&phase(&rollout.body).as_str()))
+        };
+        let met = |change: &Value| {
+            let phase = phase(change);
+            if witness::is_live(change) {
+                return (phase != "Pending" || goes_on(change)).then_some(phase);
+            }
+            change["unheard"].as_array().is_some_and(|calls| !calls.is_empty()).then(|| format!("{phase}, late"))
+        };
+        let phases: BTreeSet<String> = self.changes().iter().filter_map(|change| met(&change.body)).collect();
         let mut state = self.state();
         *state.injected.entry(trouble).or_default() += 1;
         for phase in phases {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use plimsoll::model::observed::TaskDefinition;
 use plimsoll::model::{AlarmState, TargetId, Timestamp};
 use plimsoll::ports::store::{Item, Key};
 use plimsoll::ports::{EcsError, Operation};
@@ -31,7 +32,18 @@ pub(crate) struct Universe {
     pub(crate) store: MemoryStore,
     pub(crate) target: TargetId,
     pub(crate) mutant: Mutation,
+    pub(crate) timing: Timing,
     state: Mutex<State>,
+}
+
+/// How long things take by the settings of the processes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Timing {
+    pub(crate) lease: Duration,
+    /// The longest that a call to ECS may take.
+    pub(crate) call: Duration,
+    /// How far reads lag.
+    pub(crate) lag: Duration,
 }
 
 /// What one process has read last.
@@ -40,10 +52,14 @@ pub(crate) struct Read {
     /// The generations of the policies and of the Waivers.
     pub(crate) policies: u64,
     pub(crate) waivers: u64,
+    /// When it last read what people have stored, by the time that it ran.
+    pub(crate) configured: Duration,
     /// How the alarm stood; `None`: it could not be read.
     pub(crate) alarm: Option<AlarmState>,
     /// Each service, as ECS showed it.
     pub(crate) services: BTreeMap<String, Value>,
+    /// As of when it was shown each service and cluster last, reads lagging as they do.
+    pub(crate) looked: BTreeMap<String, Timestamp>,
 }
 
 /// What a rollout was begun under.
@@ -57,8 +73,21 @@ pub(crate) struct Promise {
 #[derive(Debug, Clone)]
 pub(crate) struct Begun {
     pub(crate) at: Timestamp,
+    /// Who recorded it, and the first intent.
+    pub(crate) by: String,
+    pub(crate) intent: Value,
     pub(crate) resource: String,
     pub(crate) ran: Ran,
+}
+
+/// A call that had its effect when it was sent: what it was, and the revision or the deployment that it made.
+#[derive(Debug, Clone)]
+pub(crate) struct Effect {
+    /// The intent, without its time.
+    pub(crate) of: String,
+    pub(crate) operation: Operation,
+    pub(crate) input: Value,
+    pub(crate) made: String,
 }
 
 /// A call that is on its way, and what its sender had seen of the service when it was sent.
@@ -86,8 +115,19 @@ pub(crate) struct State {
     pub(crate) faults: bool,
     /// What goes wrong with most calls for a while.
     pub(crate) storm: Option<(Trouble, Timestamp)>,
-    /// The holder name of each process, by its number, how far its clock is off, and what it has read.
+    /// The holder name of each process, by its number, the epoch of the lease that it has last taken, how far its clock is
+    /// off, and what it has read.
     pub(crate) holders: Vec<String>,
+    pub(crate) epochs: Vec<u64>,
+    /// For how long each process has been suspended, and what a mutant of it has kept of what people have stored.
+    pub(crate) suspended: Vec<Duration>,
+    kept: BTreeMap<(usize, Key), (Duration, Option<Item>)>,
+    /// Whether the store refused each process's last write, or did not answer it.
+    pub(crate) store_failed: Vec<bool>,
+    /// When the lease was last written.
+    pub(crate) renewed: Timestamp,
+    /// Records that a process has made when the lease was somebody else's already.
+    pub(crate) belated: BTreeSet<String>,
     pub(crate) skews: Vec<Arc<AtomicI64>>,
     pub(crate) read: Vec<Read>,
     /// Calls and writes so far: what a step is.
@@ -95,27 +135,34 @@ pub(crate) struct State {
     /// How often which trouble came, and how often it met a change in which phase.
     pub(crate) injected: BTreeMap<Trouble, u64>,
     pub(crate) met: BTreeMap<(Trouble, String), u64>,
-    /// When a person or somebody else last did something to a resource.
+    /// When somebody else last deployed a resource, set something of it or deleted it; and when one last scaled it, or a
+    /// task of it was taken away, which is nobody's deployment.
     pub(crate) touched: BTreeMap<String, Timestamp>,
+    pub(crate) disturbed: BTreeMap<String, Timestamp>,
     /// Since when each Freeze has been stored, with the clusters it covers (none: all).
     pub(crate) freezes: BTreeMap<String, (Timestamp, Option<String>)>,
     /// What was in force from which generation on: policies, and the service that is waived.
     pub(crate) setups: BTreeMap<u64, Setup>,
     pub(crate) waived: BTreeMap<u64, Option<String>>,
-    /// What people have asked: rollouts to be approved, fixes to be let come again.
+    /// What people have asked and nobody has answered: by which Commands a resource's or a rollout's holds are let go, and
+    /// which rollouts are to be approved. How often each was.
+    pub(crate) let_go: BTreeMap<String, BTreeSet<String>>,
+    pub(crate) to_approve: BTreeMap<String, String>,
     pub(crate) approved: BTreeMap<String, usize>,
-    pub(crate) let_go: BTreeSet<String>,
     pub(crate) promised: BTreeMap<String, Promise>,
     pub(crate) begun: BTreeMap<String, Begun>,
     pub(crate) begins: BTreeMap<String, Timestamp>,
     /// Revisions that the controllers registered, with what they were registered from.
     pub(crate) ours: BTreeMap<String, Value>,
+    /// Every revision there ever was, as ECS showed it when it was made.
+    pub(crate) made: BTreeMap<String, TaskDefinition>,
+    /// Calls that have had their effect at once, whatever was heard of them.
+    pub(crate) effects: Vec<Effect>,
     /// What was to be registered by calls of ours that nobody has heard of.
     pub(crate) unheard: Vec<Value>,
     on_their_way: Vec<OnItsWay>,
-    /// The intents for which a call was sent, and each process's last one.
+    /// The intents for which a call was sent that may have had its effect.
     pub(crate) sent: BTreeSet<String>,
-    pub(crate) last_intent: BTreeMap<usize, String>,
     /// What went wrong with a fix on a service, or that a person took it back, until a person lets it come again.
     pub(crate) failed: BTreeMap<(String, String), String>,
     /// Deployments that others began, and those of them that are lost.
@@ -160,6 +207,7 @@ impl State {
                 if let Some(arn) = answer.pointer("/taskDefinition/taskDefinitionArn").and_then(Value::as_str) {
                     self.ours.insert(arn.to_owned(), input.clone());
                 }
+                self.keeps(&answer);
             }
             Operation::UpdateService => {
                 let seen = |id: &String| deployments(saw).any(|deployment| deployment["id"] == id.as_str());
@@ -174,6 +222,42 @@ impl State {
             _ => {}
         }
         Ok(answer)
+    }
+
+    /// What a process learns from an answer.
+    fn is_shown(&mut self, process: usize, operation: Operation, answer: &Value, lag: Duration) {
+        let now = self.world.now();
+        let read = &mut self.read[process];
+        let (several, one) = (answer["services"].as_array(), answer.get("service"));
+        for service in several.into_iter().flatten() {
+            let arn = service["serviceArn"].as_str().unwrap_or_default().to_owned();
+            read.services.insert(arn, service.clone());
+        }
+        let clusters = answer["clusters"].as_array().into_iter().flatten().chain(answer.get("cluster"));
+        let shown = several.into_iter().flatten().chain(one).map(|service| &service["serviceArn"]);
+        let shown = shown.chain(clusters.map(|cluster| &cluster["clusterArn"])).filter_map(Value::as_str);
+        let as_of = if operation.writes() { now } else { now - lag };
+        read.looked.extend(shown.map(|arn| (arn.to_owned(), as_of)));
+    }
+
+    /// A call of ours has had its effect right when it was sent.
+    fn has_its_effect(&mut self, intent: &str, operation: Operation, input: &Value, answer: &Value) {
+        let made = match operation {
+            Operation::RegisterTaskDefinition => {
+                answer["taskDefinition"]["taskDefinitionArn"].as_str().map(str::to_owned)
+            }
+            Operation::UpdateService => primary(&answer["service"]),
+            _ => None,
+        };
+        let of = intent.rsplit_once(' ').map_or(intent, |(of, _)| of).to_owned();
+        self.effects.extend(made.map(|made| Effect { of, operation, input: input.clone(), made }));
+    }
+
+    /// A revision was made: what it is, as long as ECS knows.
+    pub(crate) fn keeps(&mut self, answer: &Value) {
+        if let Ok(made) = plimsoll::model::wire::task_definition(answer) {
+            self.made.insert(made.arn.as_str().to_owned(), made);
+        }
     }
 
     fn deliver(&mut self, now: Timestamp) {
@@ -191,7 +275,7 @@ impl State {
 }
 
 impl Universe {
-    pub(crate) fn new(world: World, chance: Chance, mutant: Mutation, processes: usize) -> Self {
+    pub(crate) fn new(world: World, chance: Chance, mutant: Mutation, processes: usize, timing: Timing) -> Self {
         let target = TargetId { account: world.config().account.clone(), region: world.config().region.clone() };
         let state = State {
             world,
@@ -199,25 +283,34 @@ impl Universe {
             faults: true,
             storm: None,
             holders: vec![String::new(); processes],
+            epochs: vec![0; processes],
+            suspended: vec![Duration::ZERO; processes],
+            kept: BTreeMap::new(),
+            store_failed: vec![false; processes],
+            renewed: start(),
+            belated: BTreeSet::new(),
             skews: (0..processes).map(|_| Arc::default()).collect(),
             read: vec![Read::default(); processes],
             steps: 0,
             injected: BTreeMap::new(),
             met: BTreeMap::new(),
             touched: BTreeMap::new(),
+            disturbed: BTreeMap::new(),
             freezes: BTreeMap::new(),
             setups: BTreeMap::new(),
             waived: BTreeMap::new(),
             approved: BTreeMap::new(),
-            let_go: BTreeSet::new(),
+            let_go: BTreeMap::new(),
+            to_approve: BTreeMap::new(),
             promised: BTreeMap::new(),
             begun: BTreeMap::new(),
             begins: BTreeMap::new(),
             ours: BTreeMap::new(),
+            made: BTreeMap::new(),
+            effects: Vec::new(),
             unheard: Vec::new(),
             on_their_way: Vec::new(),
             sent: BTreeSet::new(),
-            last_intent: BTreeMap::new(),
             failed: BTreeMap::new(),
             theirs: BTreeSet::new(),
             buried: Vec::new(),
@@ -227,7 +320,7 @@ impl Universe {
             broken: Vec::new(),
             trace: Vec::new(),
         };
-        Self { time: Arc::default(), store: MemoryStore::default(), target, mutant, state: Mutex::new(state) }
+        Self { time: Arc::default(), store: MemoryStore::default(), target, mutant, timing, state: Mutex::new(state) }
     }
 
     /// Everything else, for a moment, with the world moved on to now.
@@ -277,15 +370,23 @@ impl Universe {
         Timestamp::from_millis(self.time.now().as_millis() + skew)
     }
 
-    /// A process sends a call. What it had seen of the service goes with it.
-    pub(crate) fn sends(&self, process: usize, operation: Operation, input: &Value) -> Value {
+    /// A process sends a call: what it had seen of the service goes with it, and the intent that it is of.
+    pub(crate) fn sends(&self, process: usize, operation: Operation, input: &Value) -> (Value, Option<String>) {
         self.state().steps += 1;
+        let mut intent = None;
         if operation.writes() {
             self.say(format!("process {process} sends {} {}", operation.as_str(), brief(operation, input)));
-            law::when_sent(self, process, operation, input);
+            intent = law::when_sent(self, process, operation, input);
         }
         let service = input["service"].as_str().unwrap_or_default();
-        self.state().read[process].services.get(service).cloned().unwrap_or_default()
+        (self.state().read[process].services.get(service).cloned().unwrap_or_default(), intent)
+    }
+
+    /// ECS has said that a call had no effect, or it never left: its intent is spent, and another may follow at once.
+    pub(crate) fn is_refused(&self, intent: Option<&String>) {
+        if let Some(intent) = intent {
+            self.state().sent.remove(intent);
+        }
     }
 
     /// It has its effect, and this is the reply.
@@ -295,13 +396,14 @@ impl Universe {
         operation: Operation,
         input: &Value,
         saw: &Value,
+        intent: Option<&String>,
     ) -> Result<Value, EcsError> {
         let mut state = self.state();
         let answer = state.arrives(operation, input, saw).map_err(|error| refused(operation, error));
-        if let (Operation::DescribeServices, Ok(answer)) = (operation, &answer) {
-            for service in answer["services"].as_array().into_iter().flatten() {
-                let arn = service["serviceArn"].as_str().unwrap_or_default().to_owned();
-                state.read[process].services.insert(arn, service.clone());
+        if let Ok(answer) = &answer {
+            state.is_shown(process, operation, answer, self.timing.lag);
+            if let Some(intent) = intent {
+                state.has_its_effect(intent, operation, input, answer);
             }
         }
         drop(state);
@@ -331,9 +433,34 @@ impl Universe {
         !self.state().on_their_way.is_empty()
     }
 
+    /// How long a process has run, suspensions not counted.
+    pub(crate) fn has_run(&self, process: usize) -> Duration {
+        self.time.elapsed().saturating_sub(self.state().suspended[process])
+    }
+
+    /// What a mutant that reads what people have stored too seldom goes by: true where it has read none of it now.
+    pub(crate) fn goes_by_old(&self, process: usize, keys: &[Key], found: &mut [Option<Item>]) -> bool {
+        let (every, now) = (self.mutant.reads_every(), self.time.elapsed());
+        let mut state = self.state();
+        let mut none = !every.is_zero();
+        for (key, item) in keys.iter().zip(found).filter(|(key, _)| !every.is_zero() && key.sort == "head") {
+            let kept = state.kept.entry((process, key.clone())).or_insert_with(|| (now, item.clone()));
+            if kept.0 + every < now {
+                *kept = (now, item.clone());
+            }
+            none &= kept.0 != now;
+            item.clone_from(&kept.1);
+        }
+        none
+    }
+
     /// A process has read items of the store.
     pub(crate) fn reads(&self, process: usize, found: &[Option<Item>]) {
+        let has_run = self.has_run(process);
         let mut state = self.state();
+        if found.iter().flatten().any(|item| item.key.partition == "cfg#policy" && item.key.sort == "head") {
+            state.read[process].configured = has_run;
+        }
         for item in found.iter().flatten().filter(|item| item.key.sort == "head") {
             let generation = item.body.get("generation").and_then(Value::as_u64).unwrap_or(0);
             match item.key.partition.as_str() {
@@ -364,15 +491,6 @@ impl Universe {
             }
         }
         law::when_written(self, process, key, before.as_ref(), after);
-    }
-
-    /// A record was removed.
-    pub(crate) fn removed(&self, key: &Key, before: Option<&Item>) {
-        if key.sort.starts_with("registration#") {
-            // An intent whose call is known not to have been made.
-            self.state().sent.retain(|intent| !intent.starts_with(&key.sort));
-        }
-        law::when_removed(self, key, before);
     }
 
     /// Every Change on record.

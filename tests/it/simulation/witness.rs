@@ -1,0 +1,130 @@
+//! What the laws ask of the records, and of what has happened in a run. Knows the answers, and not what follows from them.
+
+use plimsoll::ports::Operation;
+use serde_json::{Map, Value, json};
+
+use super::evidence::{self, short};
+use super::universe::{Effect, Record, Universe, phase, primary};
+
+/// Whether a change, as recorded, is the intent of this call, there or back: nothing is added and nothing left out. (What
+/// is said of a desired count is a law of its own.)
+pub(crate) fn is_intended(change: &Record, input: &Value) -> bool {
+    let (body, spec) = (&change.body, &change.body["spec"]);
+    let (there, back) = (phase(body) == "Updating", body["back"]["step"] == "Updating");
+    let meant = match spec["kind"].as_str() {
+        Some("revision") => json!({ "taskDefinition": if there { &body["to"] } else { &body["back"]["to"] } }),
+        _ => spec["setting"][if there { "forward" } else { "back" }].clone(),
+    };
+    let members = |of: &Value| -> Map<String, Value> {
+        let says = |(name, value): &(&String, &Value)| {
+            !matches!(name.as_str(), "cluster" | "service" | "desiredCount") && !value.is_null()
+        };
+        let all = of.as_object().into_iter().flatten().filter(says);
+        all.map(|(name, value)| (name.clone(), value.clone())).collect()
+    };
+    (there || back) && input["cluster"] == spec["cluster"] && members(input) == members(&meant)
+}
+
+/// Whether a change was in flight before the process had any part in it: it was told before, or another process had meant
+/// to tell it.
+pub(crate) fn was_in_flight(universe: &Universe, process: usize, change: &Record) -> bool {
+    let state = universe.state();
+    let begun = change.body["name"].as_str().and_then(|name| state.begun.get(name));
+    begun.is_none_or(|begun| begun.by != state.holders[process] || begun.intent != change.body["intent"])
+}
+
+/// Whether what a call did is there still, and on no record: its deployment is the service's, its revision can be used.
+pub(crate) fn is_there(universe: &Universe, effect: &Effect, input: &Value) -> bool {
+    if effect.input != *input {
+        return false;
+    }
+    let world = &mut evidence::world(universe);
+    match effect.operation {
+        Operation::RegisterTaskDefinition => {
+            evidence::definition(world, &effect.made).is_some_and(|made| made.status == "ACTIVE")
+        }
+        _ => {
+            let service = input["service"].as_str().unwrap_or_default();
+            primary(&evidence::service(world, service)).is_some_and(|primary| primary == effect.made)
+        }
+    }
+}
+
+/// Changes that have not ended, of rollouts that are there, and these; and every registration.
+pub(crate) fn open_records(universe: &Universe) -> Vec<Record> {
+    let rollouts = universe.records("rollout#");
+    let of_one =
+        |change: &Record| rollouts.iter().any(|rollout| rollout.body["name"] == change.body["spec"]["rollout"]);
+    let mut open = universe.changes();
+    open.retain(|change| is_live(&change.body) && of_one(change));
+    open.extend(universe.records("registration#"));
+    open
+}
+
+/// Whether a change has begun, or may, and has not ended.
+pub(crate) fn is_live(change: &Value) -> bool {
+    let live = ["Pending", "Registering", "Updating", "Stabilizing", "Verifying", "RollingBack", "Clobbering"];
+    live.contains(&phase(change).as_str())
+}
+
+/// Whether a fix is held off a resource.
+pub(crate) fn holds(universe: &Universe, resource: &str, fix: &str) -> bool {
+    let covers = |hold: &Value| hold["resource"] == resource && (hold["fix"] == fix || hold["fix"] == "*");
+    universe.records("hold#").into_iter().any(|hold| covers(&hold.body))
+}
+
+/// What others have done to a resource since a process looked at it last.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Since {
+    /// Deployed it, set something of it or deleted it.
+    pub(crate) deployed: bool,
+    /// Scaled it; or AWS has taken a task away.
+    pub(crate) disturbed: bool,
+}
+
+pub(crate) fn since_it_looked(universe: &Universe, process: usize, resource: &str) -> Since {
+    let state = universe.state();
+    let looked = state.read[process].looked.get(resource);
+    let after = |at: Option<&_>| matches!((at, looked), (Some(at), Some(looked)) if at >= looked);
+    Since { deployed: after(state.touched.get(resource)), disturbed: after(state.disturbed.get(resource)) }
+}
+
+/// Whether somebody else has deployed the resource, or set something of it, since the change began.
+pub(crate) fn deployed_since(universe: &Universe, change: &Value) -> bool {
+    let state = universe.state();
+    let began = change["name"].as_str().and_then(|name| state.begun.get(name)).map(|begun| begun.at);
+    let at = change["spec"]["resource"].as_str().and_then(|resource| state.touched.get(resource));
+    at.is_some_and(|at| began.is_none_or(|began| *at >= began))
+}
+
+/// How a document differs from the revision that it is made from in more than was planned, if it does: what these policies
+/// forbid is gone, images may be pinned to what their tags stood for, and nothing else is different.
+pub(crate) fn not_planned(
+    universe: &Universe,
+    registration: &Record,
+    made: &Value,
+    policies: &[&str],
+) -> Option<String> {
+    let from = registration.body["from"].as_str().unwrap_or_default();
+    let (source, digests) = {
+        let state = universe.state();
+        (state.made.get(from).cloned(), state.digests.clone())
+    };
+    let Some(source) = source else { return Some(format!("{} was never made", short(from))) };
+    let (mut made, mut source) = (evidence::sorted(made), evidence::input(&source));
+    for (member, policy) in [("pidMode", "no-host-pid"), ("ipcMode", "no-host-ipc")] {
+        if policies.contains(&policy) && made.get(member).is_none() {
+            source.as_object_mut().map(|members| members.shift_remove(member));
+        }
+    }
+    let images = source["containerDefinitions"].as_array().cloned().unwrap_or_default();
+    for container in made["containerDefinitions"].as_array_mut().into_iter().flatten() {
+        let of_same = images.iter().find(|source| source["name"] == container["name"]);
+        if let Some(source) = of_same.filter(|of| evidence::is_pin(&of["image"], &container["image"], &digests)) {
+            container["image"] = source["image"].clone();
+        }
+    }
+    let (made, source) = (evidence::in_any_order(&made), evidence::in_any_order(&source));
+    (made != source)
+        .then(|| format!("{} differs from its source in more than was planned: {made} {source}", short(from)))
+}
