@@ -32,6 +32,9 @@ fn timing(chance: &mut Chance, lag: Duration) -> Timing {
     Timing { lease: Duration::from_secs(lease), call: Duration::from_secs(call), lag }
 }
 
+/// How far reads lag at most.
+const LAG: Duration = Duration::from_secs(12);
+
 /// How long a suspended process stays so: shorter and longer than a lease.
 const SUSPENDED: (usize, usize) = (2, 90);
 
@@ -220,10 +223,13 @@ impl Process {
 /// Runs a seed, with chaos for so many steps.
 pub(crate) fn run(seed: u64, chaos: u64, mutant: Option<Mutant>) -> End {
     let mut chance = Chance::of(seed);
+    // Every tenth loses or delays most writes, under reads that lag as far as they ever do.
+    let lossy = seed % 10 == 5;
+    let lag = if chance.happens(500) { chance.seconds(0, LAG.as_secs() as usize) } else { Duration::ZERO };
     let config = WorldConfig {
         throttle_percent: 0,
         seed,
-        read_lag: if chance.happens(500) { chance.seconds(0, 12) } else { Duration::ZERO },
+        read_lag: if lossy { LAG } else { lag },
         forget_inactive: chance.happens(300),
         reorder: chance.happens(300),
         service_deployments: !chance.happens(200),
@@ -231,6 +237,7 @@ pub(crate) fn run(seed: u64, chaos: u64, mutant: Option<Mutant>) -> End {
     };
     let timing = timing(&mut chance, config.read_lag);
     let universe = Arc::new(Universe::new(World::new(config, start()), chance, Mutation(mutant), PROCESSES, timing));
+    universe.state().lossy = lossy;
     others::fleet(&universe);
     people::begin(&universe);
     universe.time.pass(Duration::from_secs(300));

@@ -61,6 +61,8 @@ impl Universe {
             let storm = storm.filter(|trouble| matches!(trouble, Trouble::ServerError | Trouble::Throttled));
             if let Some(trouble) = storm.filter(|_| state.chance.happens(600)) {
                 trouble
+            } else if state.lossy && operation.writes() && state.chance.happens(600) {
+                state.chance.one(&[Trouble::LostReply, Trouble::LostReply, Trouble::Late, Trouble::VeryLate])
             } else if !state.chance.happens(if operation.writes() { 300 } else { 15 }) {
                 return None;
             } else if operation.writes() {

@@ -111,8 +111,9 @@ pub(crate) struct Buried {
 pub(crate) struct State {
     pub(crate) world: World,
     pub(crate) chance: Chance,
-    /// Whether anything goes wrong.
+    /// Whether anything goes wrong, and whether most writes are lost or delayed.
     pub(crate) faults: bool,
+    pub(crate) lossy: bool,
     /// What goes wrong with most calls for a while.
     pub(crate) storm: Option<(Trouble, Timestamp)>,
     /// The holder name of each process, by its number, the epoch of the lease that it has last taken, how far its clock is
@@ -281,6 +282,7 @@ impl Universe {
             world,
             chance,
             faults: true,
+            lossy: false,
             storm: None,
             holders: vec![String::new(); processes],
             epochs: vec![0; processes],
