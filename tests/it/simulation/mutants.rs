@@ -71,7 +71,7 @@ mutants! {
     /// A registration whose reply was lost is taken for one that was never sent.
     RegistersBlindlyAgain: 9, "has had its effect";
     /// So is an UpdateService.
-    UpdatesBlindlyAgain: 0, "has had its effect";
+    UpdatesBlindlyAgain: 65, "has had its effect";
     /// What a call has done is asked at once, though reads lag.
     ForgetsReadLag: 0, "has had its effect";
     /// Calls that may still arrive are not watched for.
