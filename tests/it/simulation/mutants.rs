@@ -57,7 +57,7 @@ mutants! {
     /// Waivers are not looked at.
     ForgetsWaivers: 4, "is waived";
     /// What a Binding leaves out is not looked at.
-    ForgetsScopes: 7, "where nobody asks for";
+    ForgetsScopes: 18, "where nobody asks for";
     /// Approvals are not waited for.
     ForgetsApprovals: 3, "nobody has approved";
     /// What is only to be proposed is enforced.
@@ -77,7 +77,7 @@ mutants! {
     /// Calls that may still arrive are not watched for.
     ForgetsLateCalls: 0, "and runs it";
     /// What failed, and what a person took back, is not held off.
-    ForgetsHolds: 1, "its fix is not held off";
+    ForgetsHolds: 3, "its fix is not held off";
     /// What ECS says of a deployment and of older tasks is not looked at: begun is taken for landed.
     TrustsStability: 3, "is called succeeded";
     /// A setting that was sent is taken for set.
