@@ -341,6 +341,10 @@ impl Executor<'_> {
                 change.value.spec.ran = images::of_deployment(&facts, before);
             }
             late::heard_of(&mut change.value, &step.state);
+            // Since when it waits is not forgotten by trying: only by what comes of it.
+            if step.action.is_some() && step.state.phase() == change.value.state.phase() {
+                step.reason = step.reason.or_else(|| change.value.waiting.clone());
+            }
             let turns_round = is_forward(&change.value) && matches!(step.state, State::RollingBack { .. });
             self.record(books, change, step.state, step.reason, now).await?;
             let Some(action) = step.action else {
@@ -360,7 +364,10 @@ impl Executor<'_> {
             if !effect.heard {
                 late::not_heard_of(&mut change.value, self.now());
             }
-            self.record(books, change, effect.state, effect.reason, self.now()).await?;
+            // What is looked at for a call may be as unreadable as what it is about.
+            let now = self.now();
+            let came = change::unseen(&change.value, Step::to(effect.state, effect.reason), &health, now);
+            self.record(books, change, came.state, came.reason, now).await?;
             if !go_on {
                 return Ok(());
             }
@@ -434,6 +441,8 @@ impl Executor<'_> {
                 continue;
             }
             let stop = self.stop.clone();
+            // A large wave takes longer to read than a lease lasts.
+            self.gate.hold_on(self.store, self.target, self.clock).await?;
             let facts = unless_stopped(&stop, self.facts(&change.value)).await?;
             let cause = match bake::watch(&change.value, &facts, self.now()) {
                 Watch::Stands => continue,

@@ -80,7 +80,9 @@ pub(super) async fn reconsider(
             let unapproved = wish.proposed && campaign.rollout.value.approved_waves == 0;
             let planned = wish.changes.iter().find(same);
             let other = planned.filter(|planned| !may_be_put_onto(&campaign.rollout.value, spec, planned)).is_some();
-            let still = still && !unapproved && !other;
+            // Where it is held, it begins nowhere: it would keep its place, and its wave, for as long.
+            let held = books.held(&change.value, now);
+            let still = still && !unapproved && !other && held.is_none();
             if let (State::Pending, Some(wanted), true) = (&change.value.state, planned, still) {
                 let documents = keep_documents(store, target, std::slice::from_ref(wanted)).await?;
                 put_onto(books, change, wanted, documents.into_iter().next().flatten(), now).await?;
@@ -90,6 +92,7 @@ pub(super) async fn reconsider(
             }
             let name = change.value.spec.resource.short();
             let message = match wish.outcome {
+                _ if held.is_some() => held.map(|held| held.message).unwrap_or_default(),
                 _ if unapproved => format!("what `{name}` needs is only proposed by now: it waits for approval"),
                 _ if other => {
                     format!("what would be edited in `{name}` is not what was approved any more: it is planned anew")

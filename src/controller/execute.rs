@@ -95,7 +95,8 @@ impl Executor<'_> {
     pub fn not_judged(&self, resource: &Resource) -> Option<Reason> {
         let message =
             || format!("what is stored has changed, and `{}` could not be judged by it yet", resource.short());
-        let doubtful = || self.doubtful.contains(resource).then(|| Reason::of(ReasonCode::NotEvaluated, message()));
+        // Waited for no longer than anything else that cannot be read.
+        let doubtful = || self.doubtful.contains(resource).then(|| Reason::of(ReasonCode::NotObserved, message()));
         self.unjudged.clone().or_else(doubtful)
     }
 

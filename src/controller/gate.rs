@@ -104,7 +104,10 @@ impl Gate {
     }
 
     /// Renews the lease as needed.
-    async fn hold_on(
+    ///
+    /// # Errors
+    /// The store's, and a lost lease.
+    pub(super) async fn hold_on(
         &mut self,
         store: &dyn Store,
         target: &TargetId,

@@ -74,7 +74,11 @@ impl Books {
             let known = self.holds.iter().find(|known| known.value.sort_key() == key);
             // What a person asks for is done as asked; what we hold off by ourselves shortens nobody's hold.
             let lasts = |known: &Hold| by == BY && outlasts(known.until, hold.until);
-            if known.is_some_and(|known| known.value.until == hold.until || lasts(&known.value)) {
+            // A person's undo stands above whatever else it is held off for: `retry` lets only that come again.
+            let undoes = |hold: &Hold| hold.reason.code == ReasonCode::UndoneByPerson;
+            let says_more = |known: &Hold| undoes(&hold) && !undoes(known);
+            let same = |known: &Hold| known.until == hold.until && !says_more(known);
+            if known.is_some_and(|known| same(&known.value) || lasts(&known.value) && !says_more(&known.value)) {
                 return Ok(());
             }
             let version = known.map(|known| known.version);

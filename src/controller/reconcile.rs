@@ -30,8 +30,8 @@ use super::standalone::Looking;
 use super::statuses;
 use crate::model::observed::Fleet;
 use crate::model::spec::Object;
-use crate::model::{Observed, Reason, ReasonCode, Resource, TargetId};
-use crate::plan::{Judgements, Plan};
+use crate::model::{Observed, Reason, ReasonCode, Resource, TargetId, Timestamp};
+use crate::plan::{Judgements, Plan, Planned};
 use crate::policy::PolicySet;
 use crate::ports::{Alarms, Clock, Ecs, Store};
 use crate::records::campaign::Campaign;
@@ -100,6 +100,8 @@ pub struct PassReport {
     pub holds: usize,
     /// How many documents were evaluated: none where nothing has changed that policies read.
     pub evaluations: u64,
+    /// When the fleet is to be looked at again though nobody asks: by then reads have caught up with what was just moved.
+    pub again: Option<Timestamp>,
 }
 
 impl PassReport {
@@ -304,6 +306,7 @@ impl Controller {
         }
         let mut plan = None;
         let mut created = 0;
+        let mut again = None;
         let mut clearing = 0;
         let evaluated_before = self.judgements.memo().evaluated();
         if depth == Depth::Full {
@@ -335,8 +338,11 @@ impl Controller {
             executor.doubtful.clone_from(&self.doubtful);
             reverify(&mut executor, &mut books, &fleet).await?;
             begin::supersede_proposals(&mut books, store.as_ref(), &target, &made, clock.now()).await?;
-            created = executor.obey_plans(&mut books, &obeyed.plans, (&fleet, &made), &mut self.answered).await?;
-            created += begin::begin_campaigns(&mut books, store.as_ref(), &target, &mut made, clock.now()).await?;
+            // What a person has approved, aborted or taken back meanwhile, this plan does not know: the next one does.
+            if meantime.commands == 0 {
+                created = executor.obey_plans(&mut books, &obeyed.plans, (&fleet, &made), &mut self.answered).await?;
+                created += begin::begin_campaigns(&mut books, store.as_ref(), &target, &mut made, clock.now()).await?;
+            }
             if created > 0 || waited {
                 executor.advance(&mut books).await?;
             }
@@ -357,6 +363,10 @@ impl Controller {
             if let Err(error) = store.purge(clock.now()).await {
                 tracing::debug!(%error, "items past their time could not be removed");
             }
+            let lags = |planned: &Arc<Planned>| {
+                planned.reason.as_ref().filter(|reason| reason.code == ReasonCode::OtherRollout)?.until
+            };
+            again = made.services.iter().chain(&made.clusters).filter_map(lags).min();
             plan = Some(made);
         }
         books.sort_out();
@@ -369,6 +379,7 @@ impl Controller {
             created,
             clearing,
             holds: books.holds.len(),
+            again,
             evaluations,
         };
         self.books = Some(books);

@@ -81,6 +81,11 @@ impl Executor<'_> {
                 {
                     Ok(Registered::Settled)
                 }
+                // It is still there, and would be forgotten: what is quarantined makes way first.
+                RegistrationState::Quarantined { arn, .. } if self.is_active(&arn, now).await => {
+                    let message = format!("`{}`, which is quarantined, makes way first", arn.short());
+                    Ok(Registered::Waiting(Reason::of(ReasonCode::NotObserved, message)))
+                }
                 // An earlier rollout's: a person has asked to try again since.
                 RegistrationState::Quarantined { .. }
                 | RegistrationState::Refused { .. }
@@ -150,6 +155,15 @@ impl Executor<'_> {
         }
     }
 
+    /// Whether a revision is ACTIVE, or may be.
+    async fn is_active(&self, arn: &TaskDefinitionArn, now: Timestamp) -> bool {
+        match observe::definition(self.ecs, arn.as_str(), now).await {
+            Observed::Known { value, .. } => value.status == "ACTIVE",
+            Observed::Absent { .. } => false,
+            Observed::Unknown { .. } => true,
+        }
+    }
+
     /// A revision made earlier, perhaps by another rollout: still ACTIVE and still what is wanted?
     async fn still_there(
         &mut self,
@@ -176,7 +190,7 @@ impl Executor<'_> {
             Observed::Known { value, .. } if value.arn == registration.from => {}
             Observed::Known { value, .. } if books.quarantined().contains(&value.arn) => {
                 let message = format!("`{}`, which is quarantined, makes way first", value.arn.short());
-                return Ok(Registered::Waiting(Reason::of(ReasonCode::FamilyMoved, message)));
+                return Ok(Registered::Waiting(Reason::of(ReasonCode::NotObserved, message)));
             }
             // A newer one that equals what we want is adopted, not in the way. It stays its maker's.
             Observed::Known { value, .. }

@@ -128,6 +128,7 @@ impl Controller {
         let mut failures = 0_u32;
         let mut idle = 0_u32;
         let mut asked = false;
+        let mut again: Option<Timestamp> = None;
         let mut telling = Telling::new(self.settings().target.clone());
         let trigger = self.trigger();
         self.stop = stop.clone();
@@ -136,7 +137,7 @@ impl Controller {
             let elapsed = |last: Duration| {
                 self.settings().resync.is_some_and(|resync| clock.monotonic().saturating_sub(last) >= resync)
             };
-            let due = asked || full_pass.is_none_or(elapsed);
+            let due = asked || full_pass.is_none_or(elapsed) || again.is_some_and(|again| again <= clock.now());
             let settling = matches!(mode, Mode::UntilSettled { .. });
             let depth = if due || settling { Depth::Full } else { Depth::InFlight };
             let span = telling.span(depth, std::mem::take(&mut asked), self.last_read());
@@ -155,6 +156,7 @@ impl Controller {
                     failures = 0;
                     if report.plan.is_some() {
                         full_pass = Some(clock.monotonic());
+                        again = report.again;
                     }
                     watcher.passed(&report, clock.now());
                     if let Mode::UntilSettled { timeout } = mode {

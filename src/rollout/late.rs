@@ -236,7 +236,9 @@ fn set(change: &Change, others: &[&Change], facts: &Facts, now: Timestamp) -> Op
         State::Failed { .. } | State::Overtaken { .. } | State::Clobbered { .. } if deploys => {}
         _ => return None,
     }
-    let place = change.unheard.iter().position(|known| known.until > now && !known.back)?;
+    // A call back is where it belongs, unless somebody had deployed before it came.
+    let lost = matches!(change.state, State::Overtaken { .. } | State::Clobbered { .. });
+    let place = change.unheard.iter().position(|known| known.until > now && (!known.back || lost))?;
     let call = change.unheard.get(place)?;
     let same = |other: &&&Change| other.stands() && other.spec.kind == change.spec.kind;
     if others.iter().any(|other| same(&other)) {
@@ -248,13 +250,13 @@ fn set(change: &Change, others: &[&Change], facts: &Facts, now: Timestamp) -> Op
         Observed::Known { .. } | Observed::Unknown { .. } => return None,
         Observed::Absent { .. } => None,
     };
-    if setting::standing(change, document) != Standing::Made {
+    if setting::standing(change, document) != if call.back { Standing::Before } else { Standing::Made } {
         return None;
     }
     if matches!(change.state, State::Failed { .. }) && !primary.is_some_and(|primary| since_given_up(change, primary)) {
         return None;
     }
-    if matches!(change.state, State::Overtaken { .. } | State::Clobbered { .. }) {
+    if lost {
         let primary = primary.filter(|primary| since_given_up(change, primary));
         let primary = primary.filter(|primary| primary.created_at + CLOCK_SLACK >= call.intent)?;
         let message = format!(

@@ -343,13 +343,13 @@ fn what_ends_without_proof_is_replaced_and_the_wave_stays_a_proof() {
     check(&rollout(&sizes), &nobody_left, "Failed (ChangeFailed)");
     let all_gone =
         in_states(&sizes, &[State::Gone { at: at(900) }, State::Gone { at: at(900) }, State::Gone { at: at(900) }]);
-    check(&rollout(&sizes), &all_gone, "Superseded");
+    check(&rollout(&sizes), &all_gone, "Superseded (Superseded)");
 }
 
 #[test]
 fn a_rollout_that_nobody_asks_for_any_more_is_superseded() {
     let dropped = State::Deferred { reason: reason(ReasonCode::Superseded), at: at(900) };
-    check(&rollout(&[2]), &in_states(&[2], &[dropped.clone(), dropped.clone()]), "Superseded");
+    check(&rollout(&[2]), &in_states(&[2], &[dropped.clone(), dropped.clone()]), "Superseded (Superseded)");
     check(&rollout(&[2]), &in_states(&[2], &[succeeded(), dropped]), "Succeeded");
 }
 
@@ -424,7 +424,7 @@ fn no_wave_ends_while_an_alarm_is_on_or_not_known() {
         check(&hearing(baking.clone(), standing.clone()), &done, &format!("Baking 0 ({code})"));
         // Where nothing stands, there is nothing that an alarm could be about.
         let nothing = in_states(&[1], &[State::Gone { at: at(900) }]);
-        check(&hearing(rollout(&[1]), standing), &nothing, "Superseded");
+        check(&hearing(rollout(&[1]), standing), &nothing, "Superseded (Superseded)");
     }
     check(&hearing(baking, Alarms::Quiet), &done, "Progressing 1 begin [1]");
 }

@@ -353,7 +353,12 @@ fn what_goes_over_somebodys_deployment_is_over_when_ecs_is_done_with_it() {
     for scene in [Scene::landed(), Scene::taken_back(), Scene::overtaken()] {
         check_scene(&over(200), &scene, 210, "Clobbered | - | Clobbered");
     }
-    check_scene(&over(200), &Scene::landed().tasks_unknown(), 210, "Clobbering | - | Clobbered");
+    // What cannot be told of it is waited for no longer either.
+    let unseen = || Scene::landed().tasks_unknown();
+    check_scene(&over(200), &unseen(), 210, "Clobbering | - | NotObserved");
+    let mut blind = over(200);
+    blind.waiting = Some(reason(ReasonCode::NotObserved).until(at(210 + TIMEOUT)));
+    check_scene(&blind, &unseen(), 210 + TIMEOUT, "Clobbered | - | NotObserved");
     check_scene(&over(200), &Scene::absent(), 210, "Gone | - | -");
 }
 

@@ -250,3 +250,23 @@ fn a_setting_that_came_after_it_was_taken_back_is_taken_back_again() {
     let other = entered(about(ChangeKind::QuietSetting), State::Succeeded { at: at(OVER), deployment: None }, OVER);
     check(&quiet, &[&other], &shows(false), "-");
 }
+
+#[test]
+fn a_setting_that_was_sent_back_over_somebodys_deployment_is_found() {
+    let mut change = change(ChangeKind::DeployingSetting);
+    change.spec.setting = Some(Setting {
+        forward: json!({ "platformVersion": "LATEST" }).as_object().unwrap().clone(),
+        back: json!({ "platformVersion": "1.3.0" }).as_object().unwrap().clone(),
+    });
+    let sent = Back::Updating { to: None, before: "ours".to_owned(), intent: at(INTENT + 30) };
+    let mut change = entered(change, going_back(Some("ours"), sent), INTENT + 30);
+    not_heard_of(&mut change, at(INTENT + 30));
+    let change = entered(change, overtaken(), OVER);
+    let shows = |version: &str, begun: i64| {
+        let scene = Scene::empty().deployment("late", "PRIMARY", 9, begun, "IN_PROGRESS").tasks(2, 9, "late");
+        scene.edit(|service| service["platformVersion"] = json!(version))
+    };
+    check(&change, &[], &shows("1.3.0", OVER + 100), "Clobbered");
+    check(&change, &[], &shows("LATEST", OVER + 100), "-");
+    check(&change, &[], &shows("1.3.0", INTENT - 60), "-");
+}

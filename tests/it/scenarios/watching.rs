@@ -11,6 +11,7 @@ use plimsoll::embedded::EmbeddedStore;
 use plimsoll::model::{TargetId, Timestamp};
 use plimsoll::ports::store::{Expect, Item, Key, Page};
 use plimsoll::ports::{Clock, Ecs, EcsError, Operation, Store, StoreError};
+use plimsoll::records::campaign::Campaigns;
 use plimsoll::rollout::command::Request;
 use plimsoll::sim::{SimEcs, VirtualClock};
 use serde_json::{Map, Value};
@@ -350,6 +351,30 @@ async fn a_command_is_obeyed_within_seconds_while_the_fleet_is_read() {
         assert_eq!(story.phases("default-1").await.0, "Paused");
     };
     while_it_runs(&mut controller, &passes, person).await;
+}
+
+#[tokio::test]
+async fn what_is_approved_while_the_fleet_is_read_is_not_proposed_again() {
+    let mut story = quiet().await;
+    story.violating_service("prod", "web");
+    let proposed = "apiVersion: plimsoll/v1\nkind: Binding\nmetadata: { name: enforce-no-host-pid }\n\
+                    spec: { policies: [no-host-pid], enforcement: propose }\n";
+    story.apply(proposed).await;
+    story.settle(300);
+    let mut controller = lists_slowly(&story);
+    let passes = Passes::default();
+    let clock = story.clock.clone();
+    let person = async {
+        clock.sleep(Duration::from_secs(700)).await;
+        assert_eq!(story.phases("default-1").await.0, "Proposed");
+        story.ask("default-1", Request::Approve { plan: None }).await;
+        clock.sleep(Duration::from_secs(3000)).await;
+        assert_eq!(story.phases("default-1").await.0, "Succeeded");
+    };
+    while_it_runs(&mut controller, &passes, person).await;
+    let campaigns = Campaigns::of(story.store.as_ref(), &story.controller.settings().target).campaigns().await.unwrap();
+    let names: Vec<&str> = campaigns.iter().map(|campaign| campaign.rollout.value.name.as_str()).collect();
+    assert_eq!(names, ["default-1"]);
 }
 
 #[tokio::test]

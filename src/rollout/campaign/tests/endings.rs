@@ -77,17 +77,26 @@ fn a_rollout_of_what_runs_no_task_has_not_succeeded_before_tasks_have_run() {
 #[test]
 fn a_paused_rollout_of_which_nothing_is_left_ends() {
     let superseded = || State::Deferred { reason: reason(ReasonCode::Superseded), at: at(900) };
-    let paused =
-        |code| with(rollout(&[2]), |rollout| rollout.state = RolloutState::Paused { wave: 0, reason: reason(code) });
+    let paused = |code| {
+        with(rollout(&[2]), |rollout| {
+            rollout.state = RolloutState::Paused { wave: 0, reason: reason(code) };
+            rollout.entered_at = Some(at(900));
+        })
+    };
     let failed = paused(ReasonCode::ChangeFailed);
     check(&failed, &in_states(&[2], &[taken_back(), superseded()]), "Failed (ChangeFailed)");
     // The last one failed: `retry` may still have it tried again.
     check(&failed, &in_states(&[2], &[succeeded(), taken_back()]), "Paused 0 (ChangeFailed)");
     check(&failed, &in_states(&[2], &[taken_back(), State::Pending]), "Paused 0 (ChangeFailed)");
-    let by_person = paused(ReasonCode::PausedByPerson);
-    check(&by_person, &in_states(&[2], &[succeeded(), succeeded()]), "Succeeded");
-    check(&by_person, &in_states(&[2], &[succeeded(), stabilizing()]), "Paused 0 (PausedByPerson)");
-    check(&by_person, &in_states(&[2], &[superseded(), superseded()]), "Superseded");
+    // Dropped before it had stopped.
+    let before = with(failed, |rollout| rollout.entered_at = Some(at(901)));
+    check(&before, &in_states(&[2], &[taken_back(), superseded()]), "Paused 0 (ChangeFailed)");
+    // What a person has paused may have its bake before it; and what could not be told may be told again.
+    for code in [ReasonCode::PausedByPerson, ReasonCode::ProgressTimeout] {
+        let told = format!("Paused 0 ({})", code.as_str());
+        check(&paused(code), &in_states(&[2], &[succeeded(), superseded()]), &told);
+        check(&paused(code), &in_states(&[2], &[superseded(), superseded()]), "Superseded (Superseded)");
+    }
 }
 
 #[test]
