@@ -11,6 +11,12 @@ help: ## Show this list
 demo: ## Show the whole loop on a simulated fleet; needs nothing but Rust
 	$(CARGO) run -- demo
 
+# Seeds that the simulation has not run before: others with each commit, the same each time for one.
+PLIMSOLL_FRESH ?= $(shell revision=$$(git rev-parse --short=8 HEAD 2>/dev/null) && printf %d 0x$$revision)
+ifneq ($(PLIMSOLL_FRESH),)
+export PLIMSOLL_FRESH
+endif
+
 test: peers ## Run all tests; installs the servers they need first
 	$(CARGO) test --locked
 

@@ -11,6 +11,7 @@ use plimsoll::model::AlarmState;
 use plimsoll::plan::compare::same_task_definition;
 use plimsoll::ports::Operation;
 use plimsoll::ports::store::{Expect, Item, Key};
+use plimsoll::rollout::change::READ_LAG;
 use serde_json::Value;
 
 use super::evidence::{self, short};
@@ -93,14 +94,18 @@ fn registered_once_with_its_intent_on_record(universe: &Universe, process: usize
     // Compared by hash, as it is recorded; the mutant that loses a member loses it on the way.
     let hash = plimsoll::model::document::hash(input);
     let loses = universe.mutant.is(Mutant::LosesAMember);
-    let intended = universe.records("registration#").into_iter().find(|item| {
+    let intended = universe.records("registration#").into_iter().filter(|item| {
         item.body["state"]["phase"] == "Intended"
             && (item.body["wanted"] == hash.as_str() || loses && item.body["family"] == family)
     });
-    let Some(intended) = intended else {
+    // Revisions that are equal want the same: what one intent was sent for is not what another is.
+    let name = |item: &Record| format!("{} {}", item.key, item.body["state"]);
+    let mut intended: Vec<Record> = intended.collect();
+    intended.sort_by_key(|item| universe.state().sent.contains(&name(item)));
+    let Some(intended) = intended.into_iter().next() else {
         return broken(universe, format!("RegisterTaskDefinition of `{family}` without its intent on record"));
     };
-    let intent = format!("{} {}", intended.key, intended.body["state"]);
+    let intent = name(&intended);
     let first = universe.state().sent.insert(intent.clone());
     check(universe, first, || format!("RegisterTaskDefinition was sent twice for one intent: {intent}"));
     not_had_its_effect(universe, &intent, input);
@@ -157,11 +162,14 @@ fn told_once_with_its_intent_on_record(
     Some(intent)
 }
 
-/// … no call for the same has had its effect already. What it did is there to be found once reads have caught up.
+/// … no call for the same has had its effect already. What it did is there to be found once reads have caught up; a clock
+/// that is set ahead says so too soon, and then there is one more to be cleared away.
 fn not_had_its_effect(universe: &Universe, intent: &str, input: &Value) {
     let of = intent.rsplit_once(' ').map_or(intent, |(of, _)| of);
     let effects = universe.state().effects.clone();
-    let found = effects.iter().find(|effect| effect.of == of && witness::is_there(universe, effect, input));
+    let now = universe.time.now();
+    let mut caught_up = effects.iter().filter(|effect| effect.at + READ_LAG <= now);
+    let found = caught_up.find(|effect| effect.of == of && witness::is_there(universe, effect, input));
     check(universe, found.is_none(), || format!("{of} is sent again, and has had its effect: {found:?}"));
 }
 
@@ -405,6 +413,14 @@ fn promise(universe: &Universe, process: usize, rollout: &Value) {
     state.promised.insert(rollout_name.to_owned(), Promise { strategy, proposed });
 }
 
+/// Whether a change of that wave of a rollout has ever begun.
+fn began_in(change: &Value, rollout: &str, wave: usize) -> bool {
+    let begins = |entry: &Value| matches!(entry["phase"].as_str(), Some("Registering" | "Updating"));
+    change["spec"]["rollout"] == rollout
+        && change["spec"]["wave"] == wave
+        && change["history"].as_array().is_some_and(|history| history.iter().any(begins))
+}
+
 /// … nothing that a rollout was begun under speaks against beginning:
 fn begins(universe: &Universe, process: usize, after: &Value) {
     let name = after["name"].as_str().unwrap_or_default();
@@ -416,8 +432,13 @@ fn begins(universe: &Universe, process: usize, after: &Value) {
     };
     // … a person has approved what needs approval, each wave of it where each needs it,
     let wave = usize::try_from(after["spec"]["wave"].as_u64().unwrap_or(0)).unwrap_or(0);
-    let needs =
-        if strategy.approval == "eachWave" { wave + 1 } else { usize::from(proposed || strategy.approval != "none") };
+    // (a wave of which nothing could begin is over without one)
+    let began = |before: &usize| universe.changes().iter().any(|other| began_in(&other.body, rollout, *before));
+    let needs = if strategy.approval == "eachWave" {
+        (0..wave).filter(began).count() + 1
+    } else {
+        usize::from(proposed || strategy.approval != "none")
+    };
     check(universe, approvals >= needs, || {
         format!("change {name} begins in wave {wave}, and nobody has approved `{rollout}` more than {approvals} times")
     });

@@ -39,7 +39,7 @@ mutants! {
     /// RegisterTaskDefinition is called without its intent on record.
     SkipsTheRegistration: 1, "without its intent on record";
     /// The lease is counted on a clock that stops while the process is suspended.
-    CountsNoSuspension: 6, "too little of the lease is left";
+    CountsNoSuspension: 9, "too little of the lease is left";
     /// Records are written whoever has written them since.
     DropsTheFence: 11, "is written over";
     /// Records are removed whoever has written them since.
@@ -47,17 +47,17 @@ mutants! {
     /// Who takes the lease does not stamp its epoch on what is open.
     TakesOverUnstamped: 1, "still bears epoch";
     /// A call is made though less of the lease is left than it may take.
-    ForgetsTheMargin: 6, "too little of the lease is left";
+    ForgetsTheMargin: 39, "too little of the lease is left";
     /// What is stored is read once in two minutes.
     GoesByOldConfiguration: 1, "was read last at";
     /// Freezes are not looked at.
-    ForgetsFreezes: 1, "is in force";
+    ForgetsFreezes: 5, "is in force";
     /// Windows are not looked at.
-    ForgetsWindows: 1, "is closed at";
+    ForgetsWindows: 5, "is closed at";
     /// Waivers are not looked at.
-    ForgetsWaivers: 4, "is waived";
+    ForgetsWaivers: 6, "is waived";
     /// What a Binding leaves out is not looked at.
-    ForgetsScopes: 18, "where nobody asks for";
+    ForgetsScopes: 1, "where nobody asks for";
     /// Approvals are not waited for.
     ForgetsApprovals: 3, "nobody has approved";
     /// What is only to be proposed is enforced.
@@ -65,19 +65,19 @@ mutants! {
     /// Any number of changes goes at once.
     ForgetsMaxInFlight: 9, "are in flight";
     /// Any number of changes goes in a day.
-    ForgetsTheDay: 10, "of 24 hours";
+    ForgetsTheDay: 4, "of 24 hours";
     /// Alarms are taken to be OK.
     IgnoresAlarms: 0, "the alarm was last seen";
     /// A registration whose reply was lost is taken for one that was never sent.
     RegistersBlindlyAgain: 9, "has had its effect";
     /// So is an UpdateService.
-    UpdatesBlindlyAgain: 65, "has had its effect";
+    UpdatesBlindlyAgain: 35, "has had its effect";
     /// What a call has done is asked at once, though reads lag.
     ForgetsReadLag: 0, "has had its effect";
     /// Calls that may still arrive are not watched for.
     ForgetsLateCalls: 0, "and runs it";
     /// What failed, and what a person took back, is not held off.
-    ForgetsHolds: 3, "its fix is not held off";
+    ForgetsHolds: 1, "its fix is not held off";
     /// What ECS says of a deployment and of older tasks is not looked at: begun is taken for landed.
     TrustsStability: 3, "is called succeeded";
     /// A setting that was sent is taken for set.
@@ -85,7 +85,7 @@ mutants! {
     /// UpdateService names a desired count.
     SetsTheCount: 1, "with a desired count";
     /// What ECS says of deployments in progress is not looked at.
-    IgnoresDeployments: 3, "UpdateService of";
+    IgnoresDeployments: 11, "UpdateService of";
     /// What our deployment replaces is not looked at.
     IgnoresWhatItReplaces: 0, "nobody has found that";
     /// UpdateService also has all tasks replaced.
@@ -93,17 +93,17 @@ mutants! {
     /// A member that nobody planned to change is lost when a revision is registered.
     LosesAMember: 1, "in more than was planned";
     /// What was taken back is not deregistered.
-    LeavesRevisions: 6, "is left over";
+    LeavesRevisions: 1, "is left over";
     /// Which images ran is not looked at before going back.
     GoesBackByTags: 0, "is called taken back";
     /// A change is lost sight of as soon as ECS replaces tasks.
-    LosesTrack: 3, "has not come to rest";
+    LosesTrack: 1, "has not come to rest";
     /// A change is put back to a step that it had behind it.
     StepsBack: 1, "goes from";
     /// A hold does not last.
-    LetsHoldsGo: 6, "nobody asked";
+    LetsHoldsGo: 1, "nobody asked";
     /// What is deregistered is the family's first revision, whoever made it.
-    DeregistersTheFirst: 6, "it is not ours";
+    DeregistersTheFirst: 1, "it is not ours";
     /// What a document says of the host is not seen.
     LooksAway: 1, "is said to comply";
     /// An event is kept otherwise than it was written.

@@ -20,8 +20,8 @@ const REST: Duration = Duration::from_secs(4 * 3600);
 /// after a takeover.
 const STILL: Duration = Duration::from_secs(20 * 60);
 
-/// The same, where nothing is under way: some whole passes.
-const AT_REST: Duration = Duration::from_secs(4 * 60);
+/// The same, where nothing is under way: some whole passes, and longer than a revision rests before it is taken for a stray.
+const AT_REST: Duration = Duration::from_secs(7 * 60);
 
 /// How often people let go on what waits for them.
 const LET_GO: usize = 3;
@@ -197,6 +197,15 @@ fn is_true(universe: &Universe, world: &mut World, arn: &str, reason: &Reason) -
         ReasonCode::DeploymentInProgress | ReasonCode::RollbackInProgress => {
             let moving = deployments(&service).any(|deployment| deployment["rolloutState"] == "IN_PROGRESS");
             holds(moving, format!("its deployments are {}", service["deployments"]))
+        }
+        ReasonCode::Draining => {
+            holds(deployments(&service).count() > 1, format!("its deployments are {}", service["deployments"]))
+        }
+        // Clocks are minutes apart.
+        ReasonCode::OutsideWindow => {
+            let now = universe.time.now();
+            let closed = reason.until.is_some_and(|until| until + Duration::from_secs(5 * 60) > now);
+            holds(closed, format!("it is {now}"))
         }
         ReasonCode::NothingRuns => holds(service["runningCount"] == 0, format!("it runs {}", service["runningCount"])),
         ReasonCode::OtherRollout | ReasonCode::EarlierWave => {

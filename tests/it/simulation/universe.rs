@@ -88,6 +88,8 @@ pub(crate) struct Effect {
     pub(crate) operation: Operation,
     pub(crate) input: Value,
     pub(crate) made: String,
+    /// When it had its effect.
+    pub(crate) at: Timestamp,
 }
 
 /// A call that is on its way, and what its sender had seen of the service when it was sent.
@@ -242,7 +244,7 @@ impl State {
     }
 
     /// A call of ours has had its effect right when it was sent.
-    fn has_its_effect(&mut self, intent: &str, operation: Operation, input: &Value, answer: &Value) {
+    fn has_its_effect(&mut self, intent: &str, (operation, input): (Operation, &Value), answer: &Value, at: Timestamp) {
         let made = match operation {
             Operation::RegisterTaskDefinition => {
                 answer["taskDefinition"]["taskDefinitionArn"].as_str().map(str::to_owned)
@@ -251,7 +253,7 @@ impl State {
             _ => None,
         };
         let of = intent.rsplit_once(' ').map_or(intent, |(of, _)| of).to_owned();
-        self.effects.extend(made.map(|made| Effect { of, operation, input: input.clone(), made }));
+        self.effects.extend(made.map(|made| Effect { of, operation, input: input.clone(), made, at }));
     }
 
     /// A revision was made: what it is, as long as ECS knows.
@@ -405,7 +407,8 @@ impl Universe {
         if let Ok(answer) = &answer {
             state.is_shown(process, operation, answer, self.timing.lag);
             if let Some(intent) = intent {
-                state.has_its_effect(intent, operation, input, answer);
+                let at = self.time.now();
+                state.has_its_effect(intent, (operation, input), answer, at);
             }
         }
         drop(state);
