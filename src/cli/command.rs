@@ -120,7 +120,7 @@ impl Waiting {
     /// Where no controller shows any sign of life, or a signal comes.
     pub(super) async fn pause(&mut self, session: &Session, store: &dyn Store, target: &TargetId) -> Result<(), Error> {
         const LATER: &str =
-            "the command is stored and waits for a controller; follow it with `plimsoll rollout status -w`";
+            "the command is stored and waits for a controller; see what came of it with `plimsoll events`";
         let version = Leases::of(store, target).read().await?.map(|lease| lease.version);
         match controller(session, store, target).await? {
             Controller::Alive { .. } => self.silent_since = None,

@@ -232,7 +232,10 @@ async fn ask(session: &mut Session, opened: &Opened, asking: Asking, request: Re
     }
     let answer = command::answer(session, store, &target, &command).await?;
     if !answer.done {
-        talk(&format!("refused: {}", answer.message));
+        match session.output.format() {
+            Format::Json | Format::Yaml => session.output.value(&views::answered(&command, &answer))?,
+            _ => talk(&format!("refused: {}", answer.message)),
+        }
         return Ok(Answer::No);
     }
     talk(&answer.message);

@@ -120,6 +120,8 @@ fn start(cli: Cli, color: bool) -> Result<Answer, Error> {
 
 fn log(cli: &Cli, color: bool) -> Result<(), Error> {
     let filter = match (cli.global.verbose, long_running(&cli.verb)) {
+        // It tells all of it itself, on a clock of its own.
+        (0, _) if matches!(cli.verb, Verb::Demo(_)) => "off",
         // What matters to whoever typed the command is said by the command itself.
         (0, false) => "plimsoll=warn",
         (0, true) | (1, false) => "warn,plimsoll=info",

@@ -60,7 +60,7 @@ async fn what_never_lands_is_no_success_it_is_taken_back_held_and_explained() {
         problems.iter().find(|problem| problem.contains(name)).unwrap().as_str()
     };
     assert_eq!(problems.len(), 3, "{problems:#?}");
-    assert!(problem(&first).contains("Held") && problem(&first).contains("2m"), "{problems:#?}");
+    assert!(problem(&first).contains("Held") && problem(&first).contains("6 times"), "{problems:#?}");
     assert!(problem(&second).contains("ChangeFailed"), "the rollout has stopped at the first: {problems:#?}");
     assert!(problem(&stuck).contains("DeploymentInProgress"), "{problems:#?}");
 
