@@ -17,7 +17,7 @@ use serde_json::Value;
 use super::evidence::{self, short};
 use super::mutants::Mutant;
 use super::steps::STEPS;
-use super::universe::{Begun, Buried, Promise, Record, Universe, deployments, phase, primary};
+use super::universe::{Begun, Buried, Effect, Promise, Record, Universe, deployments, phase, primary};
 use super::witness;
 
 /// How long a Freeze may have been stored before it is heeded.
@@ -108,7 +108,7 @@ fn registered_once_with_its_intent_on_record(universe: &Universe, process: usize
     let intent = name(&intended);
     let first = universe.state().sent.insert(intent.clone());
     check(universe, first, || format!("RegisterTaskDefinition was sent twice for one intent: {intent}"));
-    not_had_its_effect(universe, &intent, input);
+    not_had_its_effect(universe, process, &intent, input);
     let of = |name: &str, change: &Record| {
         change.body["spec"]["documents"][name] == intended.body["wanted"]
             && change.body["spec"]["from"] == intended.body["from"]
@@ -146,7 +146,7 @@ fn told_once_with_its_intent_on_record(
         return broken(universe, format!("{} of {name} without its intent on record: {input}", operation.as_str()));
     };
     let intent = once(universe, change);
-    not_had_its_effect(universe, &intent, input);
+    not_had_its_effect(universe, process, &intent, input);
     let forward = phase(&change.body) == "Updating";
     if is_service && change.body["spec"]["kind"] != "quietSetting" {
         on_a_service_at_rest(universe, process, change, input);
@@ -163,12 +163,13 @@ fn told_once_with_its_intent_on_record(
 }
 
 /// … no call for the same has had its effect already. What it did is there to be found once reads have caught up; a clock
-/// that is set ahead says so too soon, and then there is one more to be cleared away.
-fn not_had_its_effect(universe: &Universe, intent: &str, input: &Value) {
+/// that is ahead says so too soon, and then there is one more to be cleared away.
+fn not_had_its_effect(universe: &Universe, process: usize, intent: &str, input: &Value) {
     let of = intent.rsplit_once(' ').map_or(intent, |(of, _)| of);
     let effects = universe.state().effects.clone();
-    let now = universe.time.now();
-    let mut caught_up = effects.iter().filter(|effect| effect.at + READ_LAG <= now);
+    let (now, by_clock) = (universe.time.now(), universe.by_its_clock(process));
+    let misled = |effect: &Effect| effect.at + READ_LAG > now && effect.by_clock + READ_LAG <= by_clock;
+    let mut caught_up = effects.iter().filter(|effect| !misled(effect));
     let found = caught_up.find(|effect| effect.of == of && witness::is_there(universe, effect, input));
     check(universe, found.is_none(), || format!("{of} is sent again, and has had its effect: {found:?}"));
 }

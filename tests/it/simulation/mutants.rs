@@ -67,17 +67,17 @@ mutants! {
     /// Any number of changes goes in a day.
     ForgetsTheDay: 4, "of 24 hours";
     /// Alarms are taken to be OK.
-    IgnoresAlarms: 0, "the alarm was last seen";
-    /// A registration whose reply was lost is taken for one that was never sent.
-    RegistersBlindlyAgain: 9, "has had its effect";
-    /// So is an UpdateService.
+    IgnoresAlarms: 18, "the alarm was last seen";
+    /// A registration whose reply was lost is sent again at once, as SDKs do.
+    RegistersBlindlyAgain: 24, "sent twice for one intent";
+    /// An UpdateService whose reply was lost is taken for one that was never sent.
     UpdatesBlindlyAgain: 35, "has had its effect";
     /// What a call has done is asked at once, though reads lag.
-    ForgetsReadLag: 0, "has had its effect";
+    ForgetsReadLag: 35, "has had its effect";
     /// Calls that may still arrive are not watched for.
     ForgetsLateCalls: 0, "and runs it";
     /// What failed, and what a person took back, is not held off.
-    ForgetsHolds: 1, "its fix is not held off";
+    ForgetsHolds: 9, "its fix is not held off";
     /// What ECS says of a deployment and of older tasks is not looked at: begun is taken for landed.
     TrustsStability: 3, "is called succeeded";
     /// A setting that was sent is taken for set.
@@ -87,7 +87,7 @@ mutants! {
     /// What ECS says of deployments in progress is not looked at.
     IgnoresDeployments: 11, "UpdateService of";
     /// What our deployment replaces is not looked at.
-    IgnoresWhatItReplaces: 0, "nobody has found that";
+    IgnoresWhatItReplaces: 24, "nobody has found that";
     /// UpdateService also has all tasks replaced.
     SendsMore: 1, "without its intent on record";
     /// A member that nobody planned to change is lost when a revision is registered.
@@ -95,9 +95,9 @@ mutants! {
     /// What was taken back is not deregistered.
     LeavesRevisions: 1, "is left over";
     /// Which images ran is not looked at before going back.
-    GoesBackByTags: 0, "is called taken back";
+    GoesBackByTags: 37, "is called taken back";
     /// A change is lost sight of as soon as ECS replaces tasks.
-    LosesTrack: 1, "has not come to rest";
+    LosesTrack: 9, "has not come to rest";
     /// A change is put back to a step that it had behind it.
     StepsBack: 1, "goes from";
     /// A hold does not last.
@@ -170,11 +170,7 @@ impl Mutation {
         operation: Operation,
         answer: Result<Value, EcsError>,
     ) -> Result<Value, EcsError> {
-        let blind = match operation {
-            Operation::RegisterTaskDefinition => self.is(Mutant::RegistersBlindlyAgain),
-            Operation::UpdateService => self.is(Mutant::UpdatesBlindlyAgain),
-            _ => false,
-        };
+        let blind = operation == Operation::UpdateService && self.is(Mutant::UpdatesBlindlyAgain);
         let answer = answer.map_err(|error| match error {
             EcsError::NoAnswer { operation, message } if blind => EcsError::NotSent { operation, message },
             error => error,

@@ -92,6 +92,10 @@ impl Ecs for Wire {
                 return Ok(forged);
             }
             let answer = self.one(operation, &input).await;
+            let again = operation == Operation::RegisterTaskDefinition
+                && mutant.is(Mutant::RegistersBlindlyAgain)
+                && matches!(answer, Err(EcsError::NoAnswer { .. }));
+            let answer = if again { self.one(operation, &input).await } else { answer };
             mutant.mutate_answer(operation, answer)
         })
     }

@@ -88,8 +88,9 @@ pub(crate) struct Effect {
     pub(crate) operation: Operation,
     pub(crate) input: Value,
     pub(crate) made: String,
-    /// When it had its effect.
+    /// When it had its effect, and when that was by the clock of whoever had sent it.
     pub(crate) at: Timestamp,
+    pub(crate) by_clock: Timestamp,
 }
 
 /// A call that is on its way, and what its sender had seen of the service when it was sent.
@@ -244,7 +245,13 @@ impl State {
     }
 
     /// A call of ours has had its effect right when it was sent.
-    fn has_its_effect(&mut self, intent: &str, (operation, input): (Operation, &Value), answer: &Value, at: Timestamp) {
+    fn has_its_effect(
+        &mut self,
+        intent: &str,
+        (operation, input): (Operation, &Value),
+        answer: &Value,
+        (at, by_clock): (Timestamp, Timestamp),
+    ) {
         let made = match operation {
             Operation::RegisterTaskDefinition => {
                 answer["taskDefinition"]["taskDefinitionArn"].as_str().map(str::to_owned)
@@ -253,7 +260,7 @@ impl State {
             _ => None,
         };
         let of = intent.rsplit_once(' ').map_or(intent, |(of, _)| of).to_owned();
-        self.effects.extend(made.map(|made| Effect { of, operation, input: input.clone(), made, at }));
+        self.effects.extend(made.map(|made| Effect { of, operation, input: input.clone(), made, at, by_clock }));
     }
 
     /// A revision was made: what it is, as long as ECS knows.
@@ -402,12 +409,12 @@ impl Universe {
         saw: &Value,
         intent: Option<&String>,
     ) -> Result<Value, EcsError> {
+        let at = (self.time.now(), self.by_its_clock(process));
         let mut state = self.state();
         let answer = state.arrives(operation, input, saw).map_err(|error| refused(operation, error));
         if let Ok(answer) = &answer {
             state.is_shown(process, operation, answer, self.timing.lag);
             if let Some(intent) = intent {
-                let at = self.time.now();
                 state.has_its_effect(intent, (operation, input), answer, at);
             }
         }
