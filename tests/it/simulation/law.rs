@@ -326,7 +326,8 @@ pub(crate) fn when_written(universe: &Universe, process: usize, key: &Key, befor
         universe.state().buried.retain(|buried| buried.service != resource);
     }
     // … what goes wrong, or was written over somebody's deployment, is held off first: a crash must not bring it back.
-    let late = after["cause"]["code"] == "LateCall";
+    // (What came late of one that was back already is taken back for the reason of then, which a person may have let go.)
+    let late = after["cause"]["code"] == "LateCall" || was == "RolledBack";
     if matches!(is.as_str(), "Clobbering" | "Clobbered" | "Quarantined" | "RollingBack") && !late {
         let loose = fixes(spec).find(|fix| !witness::holds(universe, &resource, fix));
         check(universe, loose.is_none(), || format!("change {name} is {is}, and its fix is not held off"));

@@ -139,8 +139,12 @@ fn settled(universe: &Universe, processes: &[Process]) {
         let stands = super::universe::phase(&rollout.body);
         // Whatever else it waits for: not for a service that is not there. (What a person is asked about is looked at then.)
         let gone = resource.contains(":service/") && evidence::service(world, resource)["status"] != "ACTIVE";
-        if gone && (phase == "Registering" || stands == "Progressing") {
-            universe.broke(format!("change {name} is {phase}, and its service is gone"));
+        // … nor for one whose wave has not come, or waits for a person: it is looked at then.
+        let its_turn = rollout.body["wave"] == change.body["spec"]["wave"]
+            && rollout.body["waiting"]["code"] != "ApprovalRequired";
+        if gone && (phase == "Registering" || stands == "Progressing" && its_turn) {
+            let why = &rollout.body["waiting"]["message"];
+            universe.broke(format!("change {name} is {phase}, and its service is gone; its rollout: {why}"));
         }
         if reasons.is_empty() {
             universe.broke(format!("change {name} is {phase}, its rollout is {stands}, and nothing is said of why"));
