@@ -9,13 +9,14 @@ use std::sync::Arc;
 use super::error::ControllerError;
 use super::{entered, entries};
 use crate::model::{Hold, Reason, ReasonCode, Resource, TargetId, TaskDefinitionArn, Timestamp};
+use crate::plan::older::OlderTasks;
 use crate::plan::ownership::{Landing, Landings};
 use crate::ports::Store;
 use crate::records::campaign::{Campaign, CampaignRecord, Campaigns};
 use crate::records::events::{Entry, Event, Events};
 use crate::records::targets::{TargetRecord, Targets};
 use crate::records::{RecordError, Versioned};
-use crate::rollout::{Change, Registration, RegistrationState, Rollout, RolloutState, State, late};
+use crate::rollout::{Change, Registration, RegistrationState, Rollout, RolloutState, State, late, new_tasks};
 
 /// The records of one target.
 pub struct Books {
@@ -33,6 +34,8 @@ pub struct Books {
     pub holds: Vec<Versioned<Hold>>,
     /// Counts looks at the open rollouts. Not kept: it only says who is tried first.
     pub turn: usize,
+    /// Whose older tasks are looked at next. Not kept either.
+    pub(super) next_older: usize,
     /// The target as a whole.
     pub record: TargetRecord,
     record_version: Option<u64>,
@@ -60,6 +63,7 @@ impl Books {
             registrations,
             holds,
             turn: 0,
+            next_older: 0,
             record_read: record.clone(),
             record,
             record_version,
@@ -404,7 +408,10 @@ impl Books {
         }
         let mut landed = Landings::new();
         for change in self.changes() {
-            let State::Succeeded { at, .. } = change.state else { continue };
+            let (State::Succeeded { at, .. } | State::Unverified { at, .. }) = change.state else { continue };
+            if !change.proved() {
+                continue;
+            }
             for fix in &change.spec.fixes {
                 if retried.get(&(&change.spec.resource, fix)).is_some_and(|retried| at <= *retried) {
                     continue;
@@ -422,6 +429,26 @@ impl Books {
             landings.sort_by_key(|landing| landing.at);
         }
         landed
+    }
+
+    /// What changes of ours have set, or set just now, that only new tasks pick up, and that is not known of all that run.
+    #[must_use]
+    pub fn older_tasks(&self) -> OlderTasks {
+        let mut older = OlderTasks::new();
+        for change in self.changes().filter(|change| new_tasks::concerns(change)) {
+            let reason = match &change.state {
+                State::Unverified { reason, .. } => reason.clone(),
+                State::Pending | State::Updating { .. } => {
+                    let message =
+                        format!("rollout `{}` sets it, which older tasks do not pick up", change.spec.rollout);
+                    Reason::of(ReasonCode::OlderTasks, message)
+                }
+                _ => continue,
+            };
+            let known = older.entry(change.spec.resource.clone()).or_default();
+            known.extend(change.spec.policies.iter().map(|policy| (policy.clone(), reason.clone())));
+        }
+        older
     }
 
     /// Resources that an open rollout has, with why each stands where it stands; and those that were just moved, whose

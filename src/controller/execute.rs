@@ -19,6 +19,7 @@ use crate::ports::ecs::{Outcome, Retry};
 use crate::ports::{Alarms, Clock, Ecs, EcsError, Operation, Store};
 use crate::rollout::change::{self, Action};
 use crate::rollout::landing::Facts;
+use crate::rollout::new_tasks;
 use crate::rollout::protection::{Protection, to_ask};
 use crate::rollout::setting::{self, Standing, TAGS};
 use crate::rollout::window;
@@ -204,7 +205,7 @@ impl Executor<'_> {
                 self.update_service(change, members, keys, facts).await
             }
             ChangeKind::QuietSetting => {
-                self.set_quietly(change, Operation::UpdateService, "service", members, keys).await
+                self.set_quietly(change, (Operation::UpdateService, "service"), members, keys, facts).await
             }
             ChangeKind::ClusterSetting => {
                 let operation = if members.contains_key("configuration") {
@@ -212,7 +213,7 @@ impl Executor<'_> {
                 } else {
                     Operation::UpdateClusterSettings
                 };
-                self.set_quietly(change, operation, "cluster", members, keys).await
+                self.set_quietly(change, (operation, "cluster"), members, keys, facts).await
             }
         }
     }
@@ -260,10 +261,10 @@ impl Executor<'_> {
     async fn set_quietly(
         &mut self,
         change: &Change,
-        operation: Operation,
-        of: &str,
+        (operation, of): (Operation, &str),
         members: Map<String, Value>,
         keys: &ScopeKeys,
+        facts: &Facts,
     ) -> Result<Effect, ControllerError> {
         let now = self.now();
         if let Some(reason) = self.closed(operation, keys, direction(change)).await? {
@@ -289,9 +290,9 @@ impl Executor<'_> {
         }
         let state = match &change.state {
             State::RollingBack { cause, .. } => State::RolledBack { cause: cause.clone(), at: now, deployment: None },
-            _ => State::Succeeded { at: now, deployment: None },
+            _ => new_tasks::made(change, &facts.tasks, now),
         };
-        Ok(Effect::stay(state))
+        Ok(Effect { reason: state.why().filter(|_| matches!(state, State::Unverified { .. })), ..Effect::stay(state) })
     }
 
     /// Sends cluster, service and `members`, nothing else: never a desired count.

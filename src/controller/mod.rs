@@ -30,6 +30,7 @@ pub mod reconcile;
 mod recorded;
 pub mod register;
 pub mod report;
+mod reverify;
 pub mod run;
 pub mod side_by_side;
 pub mod standalone;

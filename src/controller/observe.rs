@@ -443,10 +443,7 @@ pub async fn facts(ecs: &dyn Ecs, cluster: &ClusterArn, arn: &ServiceArn, cache:
     let service = described(vec![arn.clone()], answer, now, |_, item| wire::service_of(item)).pop();
     let service = service.map(|(_, observed)| observed);
     let service = service.unwrap_or(Observed::Unknown { since: now, why: "it was not read".to_owned() });
-    let tasks = match tasks(ecs, cluster, arn).await {
-        Ok(value) => Observed::Known { value, at: now },
-        Err(error) => Observed::Unknown { since: now, why: chain(&error) },
-    };
+    let tasks = tasks_of(ecs, cluster, arn, now).await;
     let deployments = deployments(ecs, cluster, arn, cache).await;
     Facts { service, tasks, deployments, cluster: Observed::Absent { at: now }, protection: Protection::default() }
 }
@@ -472,6 +469,19 @@ pub async fn protection(ecs: &dyn Ecs, cluster: &ClusterArn, tasks: &[TaskArn]) 
         }
     }
     protection
+}
+
+/// All tasks of a service that run or lately did, as far as they can be read.
+pub(super) async fn tasks_of(
+    ecs: &dyn Ecs,
+    cluster: &ClusterArn,
+    service: &ServiceArn,
+    now: Timestamp,
+) -> Observed<Vec<Task>> {
+    match tasks(ecs, cluster, service).await {
+        Ok(value) => Observed::Known { value, at: now },
+        Err(error) => Observed::Unknown { since: now, why: chain(&error) },
+    }
 }
 
 /// All tasks of a service that run or lately did: the default filter of ListTasks hides those that drain.

@@ -13,6 +13,7 @@ use crate::model::observed::{Fleet, TaskDefinition};
 use crate::model::packed::{PackedDefinition, PackedService};
 use crate::model::spec::{FreezeSpec, StrategySpec};
 use crate::model::{Hold, Reason, Resource, ServiceArn, TargetId, TaskDefinitionArn, Timestamp};
+use crate::plan::older::OlderTasks;
 use crate::plan::ownership::Landings;
 use crate::plan::{self, Context, Grounds, Judgements, Plan};
 use crate::policy::{PolicySet, TargetContext};
@@ -30,6 +31,7 @@ pub(super) struct Planning<'a> {
     holds: Vec<Hold>,
     taken: BTreeMap<Resource, Reason>,
     landed: Landings,
+    older: OlderTasks,
     ours: BTreeMap<TaskDefinitionArn, TaskDefinitionArn>,
     quarantined: BTreeSet<TaskDefinitionArn>,
     stopped_fixes: BTreeMap<String, String>,
@@ -55,6 +57,7 @@ impl<'a> Planning<'a> {
             holds: books.holds.iter().map(|hold| hold.value.clone()).collect(),
             taken: books.taken(now),
             landed: books.landed(),
+            older: books.older_tasks(),
             ours: books.made(),
             quarantined: books.quarantined(),
             stopped_fixes: books.record.stopped_fixes.clone(),
@@ -70,6 +73,7 @@ impl<'a> Planning<'a> {
             stopped_fixes: &self.stopped_fixes,
             taken: &self.taken,
             landed: &self.landed,
+            older: &self.older,
             ours: &self.ours,
             quarantined: &self.quarantined,
             allow_edit: self.allow_edit,

@@ -25,19 +25,18 @@ use super::meanwhile::Pace;
 use super::observe::Cache;
 use super::planning::Planning;
 use super::report;
+use super::reverify::reverify;
 use super::run::Trigger;
 use super::standalone::Looking;
 use super::statuses;
-use crate::model::observed::Fleet;
 use crate::model::spec::Object;
-use crate::model::{Observed, Reason, ReasonCode, Resource, TargetId, Timestamp};
+use crate::model::{Reason, ReasonCode, Resource, TargetId, Timestamp};
 use crate::plan::{Judgements, Plan, Planned};
 use crate::policy::PolicySet;
 use crate::ports::{Alarms, Clock, Ecs, Store};
 use crate::records::campaign::Campaign;
 use crate::records::configuration::{Configuration, Configurations, Generation};
 use crate::records::targets::Targets;
-use crate::rollout::State;
 
 /// What a controller works with.
 #[derive(Clone)]
@@ -439,39 +438,4 @@ impl Controller {
         self.configuration = Some(compiled(configuration)?);
         Ok(true)
     }
-}
-
-/// Looks again at what was moved while nothing ran that could prove it.
-async fn reverify(executor: &mut Executor<'_>, books: &mut Books, fleet: &Fleet) -> Result<(), ControllerError> {
-    let mut looked_at = Vec::new();
-    for change in books.changes() {
-        let State::Unverified { .. } = change.state else { continue };
-        let Some(service) = change.spec.resource.service() else { continue };
-        let runs = match fleet.services.get(service) {
-            Some(Observed::Known { value, .. }) => value.read().is_ok_and(|service| service.desired_count > 0),
-            Some(Observed::Absent { .. }) => true,
-            Some(Observed::Unknown { .. }) => false,
-            None => fleet.gaps.is_empty(),
-        };
-        if runs {
-            executor.go_on()?;
-            let facts = executor.facts(change).await;
-            if let Some(state) = crate::rollout::landing::verified_since(change, &facts, executor.now()) {
-                looked_at.push((change.clone(), state));
-            }
-        }
-    }
-    let failed = looked_at.iter().any(|(_, state)| matches!(state, State::RollingBack { .. }));
-    for (change, state) in looked_at {
-        let now = executor.now();
-        if let State::RollingBack { cause, .. } = &state {
-            // First: a crash in between must not bring it back.
-            books.hold(&change, cause, now).await?;
-        }
-        books.enter(&change.name, now, |change| change.enter(state, None, now)).await?;
-        books.tell_the_end_anew(&change.spec.rollout, now).await?;
-    }
-    books.sort_out();
-    // What has gone wrong is taken back now, not at the next look.
-    if failed { executor.advance(books).await } else { Ok(()) }
 }

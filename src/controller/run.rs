@@ -231,7 +231,9 @@ fn settling_of(report: &PassReport) -> Settling {
         let what = match planned.outcome {
             PlanOutcome::Compliant | PlanOutcome::Waived | PlanOutcome::Audit => continue,
             PlanOutcome::Deferred => {
-                deferred |= planned.reason.as_ref().is_none_or(|reason| reason.code != ReasonCode::Frozen);
+                // Older tasks are replaced when their team deploys.
+                let stays = |reason: &Reason| matches!(reason.code, ReasonCode::Frozen | ReasonCode::OlderTasks);
+                deferred |= !planned.reason.as_ref().is_some_and(stays);
                 "deferred"
             }
             PlanOutcome::Change => "waiting",

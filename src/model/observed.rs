@@ -306,6 +306,10 @@ pub struct Task {
     pub stopped_reason: Option<String>,
     /// When it stopped.
     pub stopped_at: Option<Timestamp>,
+    /// When it was created.
+    pub created_at: Option<Timestamp>,
+    /// Whether it allows ECS Exec, where that is shown.
+    pub execute_command: Option<bool>,
     /// Container name → image digest.
     pub image_digests: BTreeMap<String, String>,
 }

@@ -404,6 +404,8 @@ pub fn task(value: &Value) -> Result<Task, WireError> {
         stop_code: shape.text("stopCode")?.map(ToOwned::to_owned),
         stopped_reason: shape.text("stoppedReason")?.map(ToOwned::to_owned),
         stopped_at: shape.time("stoppedAt")?,
+        created_at: shape.time("createdAt")?,
+        execute_command: shape.get("enableExecuteCommand").map(|_| shape.flag("enableExecuteCommand")).transpose()?,
         image_digests: shape.digests("containers", "name")?,
     })
 }

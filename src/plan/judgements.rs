@@ -15,13 +15,14 @@ use serde_json::json;
 use super::eligibility::{Touch, eligible};
 use super::judge::Judged;
 use super::make::Context;
+use super::older::OlderTasks;
 use super::planned::{Planned, Smaller};
 use super::report::{PlanOutcome, PlannedResource};
 use super::service::{self, around, scope_keys};
 use crate::model::observed::{Fleet, Service};
 use crate::model::packed::{Digest, PackedService, digest};
 use crate::model::spec::ResourceKind;
-use crate::model::{ClusterArn, ServiceArn, TaskDefinitionArn};
+use crate::model::{ClusterArn, Resource, ServiceArn, TaskDefinitionArn};
 use crate::policy::{Memo, PolicySet, Surroundings, depends_on, depends_on_around};
 
 /// Stored with every judgement: one that an older version made may say something else. Raise it with every change of what
@@ -171,11 +172,13 @@ impl<'a> Grounds<'a> {
     }
 
     /// Whether nothing has a say that is not in the hashes: a Hold, which ends by itself; a newer revision of the family;
-    /// task sets, which name several revisions.
+    /// task sets, which name several revisions; tasks that started before a setting of ours.
     fn may_keep(&self, arn: &ServiceArn, seen: &PackedService) -> bool {
         let Some(revision) = &seen.task_definition else { return false };
         let held = || self.context.holds.iter().any(|hold| hold.resource.service() == Some(arn));
-        !seen.has_task_sets && !self.fleet.latest.contains_key(revision.family()) && !held()
+        let of_older = |older: &OlderTasks| !older.is_empty() && older.contains_key(&Resource::Service(arn.clone()));
+        let older = || of_older(self.context.older);
+        !seen.has_task_sets && !self.fleet.latest.contains_key(revision.family()) && !held() && !older()
     }
 
     fn running(&self, arn: &ServiceArn) -> Digest {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::edits::edits_hash;
 use super::judge::{self, Judged};
 use super::judgements::{Grounds, Judgements};
+use super::older::OlderTasks;
 use super::ownership::Landings;
 use super::planned::Planned;
 use super::report::{Cost, Plan, PlanOutcome, PlannedCampaign, PlannedChange, PlannedDocuments, PlannedResource, Wish};
@@ -40,6 +41,8 @@ pub struct Context<'a> {
     pub taken: &'a BTreeMap<Resource, Reason>,
     /// Each time that a fix has landed on a resource.
     pub landed: &'a Landings,
+    /// What was set that only new tasks pick up.
+    pub older: &'a OlderTasks,
     /// Revisions that our registrations made, and the revision that each was made from.
     pub ours: &'a BTreeMap<TaskDefinitionArn, TaskDefinitionArn>,
     /// Revisions of ours that no service may move to, and that are deregistered.

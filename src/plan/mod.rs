@@ -15,6 +15,7 @@ mod judgements;
 mod make;
 pub mod moves;
 pub mod normalize;
+pub mod older;
 pub mod ownership;
 mod planned;
 mod prospect;

@@ -11,7 +11,7 @@ use super::judge::{Judged, Move, Opinion, blank, decide, strategy_of, unknown};
 use super::make::Context;
 use super::moves::{Fixer, revision_move, setting_moves};
 use super::report::PlanOutcome;
-use super::{images, ownership};
+use super::{images, older, ownership};
 use crate::model::observed::{DeploymentConfiguration, DeploymentController, Fleet, Service, TaskDefinition};
 use crate::model::packed::PackedDefinition;
 use crate::model::spec::{Enforcement, ImagePolicy, ResourceKind};
@@ -152,6 +152,7 @@ pub(super) fn service(
         judged.planned.outcome = PlanOutcome::Deferred;
         judged.planned.reason = Some(reason);
     }
+    older::not_a_pass_yet(&mut judged, said_to_pass, context.older.get(&resource));
     judged.planned.exempt = ownership::exemptions(context.set, &keys);
     judged.planned.put_back = ownership::put_back(&judged.moves, &resource, definition, context.landed);
     if judged.proposed.is_none() && !judged.moves.is_empty() {

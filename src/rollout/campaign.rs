@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::alarm::{self, Alarms};
 use super::going_back::going_back;
 use super::membership::replacements;
+use super::new_tasks;
 use super::record::{Change, Rollout};
 use super::state::{Phase, RolloutState, State};
 use crate::model::spec::{Approval, OnFailure};
@@ -226,7 +227,7 @@ fn wave_proves_nothing(rollout: &Rollout, changes: &[Change], wave: usize) -> Op
     let record = rollout.spec.waves.get(wave)?;
     let members: Vec<&Change> = changes.iter().filter(|change| change.spec.wave == wave).collect();
     let first = members.first()?;
-    let proved = members.iter().any(|change| matches!(change.state, State::Succeeded { .. }) || change.failed());
+    let proved = members.iter().any(|change| change.proved() || change.failed());
     let accepted = members.iter().all(|change| rollout.spec.accepted_failures.contains(&change.name));
     let more = changes.iter().any(|change| change.spec.wave > wave && change.state == State::Pending);
     (!proved && !accepted && more).then(|| {
@@ -445,6 +446,12 @@ fn finish(changes: &[Change], now: Timestamp) -> Decision {
         return superseded(changes, now);
     }
     let proved = |change: &Change| matches!(change.state, State::Succeeded { .. });
+    let older = changes.iter().filter(|change| new_tasks::is_waited_for(change)).count();
+    if failed == 0 && older > 0 {
+        let message = format!("{older} of {} changes were made for new tasks, and older ones run on", changes.len());
+        let reason = Reason::of(ReasonCode::OlderTasks, message);
+        return Decision::stay(RolloutState::Unverified { reason: reason.clone(), at: now }, Some(reason));
+    }
     if failed == 0 && (changes.is_empty() || changes.iter().any(proved)) {
         return Decision::stay(RolloutState::Succeeded { at: now }, None);
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::adoption::{begun, replaced};
 use super::back;
 use super::landing::{Expected, Facts, Landing, judge, rolled_back, started_by_us};
+use super::new_tasks;
 use super::record::{Change, Registration, RegistrationState};
 use super::setting::{self, Standing};
 use super::state::{Back, Progress, State};
@@ -431,7 +432,11 @@ fn already_sent(change: &Change, input: &Input<'_>) -> Option<Step> {
         Ok(Standing::Before) => None,
         // One that deploys is proved by its deployment, which nobody has seen.
         Ok(Standing::Made) if change.spec.kind == ChangeKind::DeployingSetting => None,
-        Ok(Standing::Made) => Some(Step::to(State::Succeeded { at: now, deployment: None }, None)),
+        Ok(Standing::Made) => {
+            let state = new_tasks::made(change, &input.facts.tasks, now);
+            let reason = state.why();
+            Some(Step::to(state, reason))
+        }
         Ok(Standing::Theirs(member)) => {
             let message = format!("somebody changed `{member}` while ours was being sent");
             let reason = Reason::of(ReasonCode::Overtaken, message);

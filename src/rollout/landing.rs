@@ -6,6 +6,7 @@
 use serde_json::Value;
 
 use super::change::READ_LAG;
+use super::new_tasks;
 use super::protection::{self, Protection};
 use super::record::Change;
 use super::state::{Back, State};
@@ -343,6 +344,9 @@ fn last_words(facts: &Facts, deployment: &str) -> String {
 #[must_use]
 pub fn verified_since(change: &Change, facts: &Facts, now: Timestamp) -> Option<State> {
     let State::Unverified { at, deployment, .. } = &change.state else { return None };
+    if new_tasks::concerns(change) {
+        return new_tasks::verified_since(change, facts, now);
+    }
     let expected = Expected {
         created_at: change.spec.created_at,
         to: change.spec.to.as_ref(),

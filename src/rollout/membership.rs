@@ -56,9 +56,7 @@ pub fn replacements(rollout: &Rollout, changes: &[Change], wave: usize) -> Vec<u
 
 /// Nothing of it was proved, nothing failed, and nothing more happens.
 fn came_to_nothing(of: &[(usize, &Change)]) -> bool {
-    of.iter().all(|(_, change)| {
-        change.state.phase().is_final() && !change.failed() && !matches!(change.state, State::Succeeded { .. })
-    })
+    of.iter().all(|(_, change)| change.state.phase().is_final() && !change.failed() && !change.proved())
 }
 
 fn fixes<'a>(resources: impl IntoIterator<Item = &'a Vec<(usize, &'a Change)>>) -> BTreeSet<&'a String> {

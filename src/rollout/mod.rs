@@ -21,6 +21,7 @@ pub mod late;
 mod laws;
 pub mod make;
 pub mod membership;
+pub mod new_tasks;
 pub mod protection;
 pub mod record;
 pub mod setting;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::alarm::AlarmWatch;
 use super::change::READ_LAG;
 use super::late::{LATE_CALLS, Unheard};
+use super::new_tasks;
 use super::state::{Phase, RolloutState, State};
 use crate::model::change::{ChangeKind, Documents, Resource, Setting, WaveRecord};
 use crate::model::spec::StrategySpec;
@@ -279,6 +280,13 @@ impl Change {
     #[must_use]
     pub fn moved_on(&self) -> bool {
         matches!(&self.state, State::Overtaken { reason, .. } if reason.code == ReasonCode::MovedOn)
+    }
+
+    /// Whether it stands, and all is known of it that a wave can wait for: what only new tasks pick up was read back, and
+    /// whoever runs the service replaces its tasks.
+    #[must_use]
+    pub fn proved(&self) -> bool {
+        matches!(self.state, State::Succeeded { .. }) || new_tasks::is_waited_for(self)
     }
 
     /// Whether it has moved its resource and stands.

@@ -168,6 +168,9 @@ pub fn next(rollout: &Rollout, counts: &Counts) -> String {
             )
         }
         RolloutState::Succeeded { .. } => format!("nothing is needed; {undo}"),
+        RolloutState::Unverified { reason, .. } if reason.code == ReasonCode::OlderTasks => format!(
+            "nothing is needed: the next deployment of each service, or `aws ecs update-service --force-new-deployment`, replaces its tasks; {undo}"
+        ),
         RolloutState::Unverified { .. } => format!("nothing is needed: it is looked at again when tasks run; {undo}"),
         RolloutState::Failed { reason, .. } if reason.code == ReasonCode::MovedOn => {
             "nothing was taken back: what was deployed since is left alone; the fix stays off until `plimsoll rollout retry`"
