@@ -36,7 +36,10 @@ pub fn taken(open: &[Campaign], ended: &[Arc<Campaign>], now: Timestamp) -> BTre
         let proposed = matches!(rollout.state, RolloutState::Proposed { .. });
         for change in campaign.changes.iter().filter(|_| !proposed) {
             let change = &change.value;
-            if change.state.phase().is_final() && moved_until(change, now).is_none() {
+            if change.state.phase().is_final() {
+                if let Some(reason) = reads_may_lag(change, now) {
+                    taken.entry(change.spec.resource.clone()).or_insert(reason);
+                }
                 continue;
             }
             // What has not begun says why it did not when it was last tried, which may be long ago.
@@ -64,12 +67,18 @@ pub fn taken(open: &[Campaign], ended: &[Arc<Campaign>], now: Timestamp) -> BTre
         }
     }
     for change in ended.iter().flat_map(|campaign| &campaign.changes).map(|change| &change.value) {
-        if moved_until(change, now).is_some() {
-            let message = format!("rollout `{}` moved it a moment ago; reads may lag", change.spec.rollout);
-            taken.entry(change.spec.resource.clone()).or_insert_with(|| Reason::of(ReasonCode::OtherRollout, message));
+        if let Some(reason) = reads_may_lag(change, now) {
+            taken.entry(change.spec.resource.clone()).or_insert(reason);
         }
     }
     taken
+}
+
+/// Why nobody takes up what a change has just moved, and until when.
+fn reads_may_lag(change: &Change, now: Timestamp) -> Option<Reason> {
+    let until = moved_until(change, now)?;
+    let message = format!("rollout `{}` moved it a moment ago; reads may lag", change.spec.rollout);
+    Some(Reason::of(ReasonCode::OtherRollout, message).until(until))
 }
 
 /// Until when reads may show what a change that has ended moved as it was before; none where they have caught up.
@@ -195,6 +204,9 @@ impl Executor<'_> {
             campaign.changes.iter().filter(|change| change.value.state.phase() == Phase::Registering).count();
         let left = books.left_of_the_day(&campaign.rollout.value, &campaign.changes, now);
         let day_budget = left.saturating_sub(registering);
+        let unseen = campaign::still_unseen(&campaign.rollout.value, &changes);
+        let differs = differs || unseen != campaign.rollout.value.spec.accepted_unseen;
+        campaign.rollout.value.spec.accepted_unseen = unseen;
         let forward = window(&campaign.rollout.value, now).or_else(|| self.unjudged.clone());
         let turn = books.turn;
         let elsewhere = books.places_elsewhere(&campaign.rollout.value);

@@ -10,6 +10,7 @@ use super::error::ControllerError;
 use super::gate::{Direction, Gate};
 use super::observe::{self, Cache};
 use super::register::{Registered, code_of};
+use super::stop;
 use crate::model::change::ChangeKind;
 use crate::model::observed::Service;
 use crate::model::spec::WindowSpec;
@@ -388,7 +389,11 @@ impl Executor<'_> {
         arn: &TaskDefinitionArn,
         now: Timestamp,
     ) -> Result<Option<Effect>, ControllerError> {
-        match observe::definition(self.ecs, arn.as_str(), now).await {
+        let Ok(found) = self.reading(observe::definition(self.ecs, arn.as_str(), now)).await else {
+            // Nothing was called yet: whoever takes over begins there.
+            return Ok(Some(Effect::not_made(change, now, stop::told_to_stop())));
+        };
+        match found {
             Observed::Known { value, .. } if value.status == "ACTIVE" => Ok(None),
             Observed::Known { .. } | Observed::Absent { .. } => {
                 books.forget_restoration(change, arn).await?;

@@ -322,6 +322,7 @@ impl Controller {
             let outside = self.standalone.as_mut().filter(|looking| looking.is_due(clock.now()));
             let planned = planning.plan(&target, &mut self.seen, &mut self.judgements, outside, clock.as_ref());
             let pace = Pace { lease: self.settings.lease, poll: self.settings.poll, read: self.read };
+            let stopped_before = books.record.stopped_fixes.clone();
             let (planned, meantime) = executor.meanwhile(&mut books, &pace, &mut self.answered, planned).await?;
             let (fleet, mut made) = planned?;
             if meantime.edited || meantime.commands > 0 {
@@ -337,8 +338,13 @@ impl Controller {
             executor.doubtful.clone_from(&self.doubtful);
             reverify(&mut executor, &mut books, &fleet).await?;
             begin::supersede_proposals(&mut books, store.as_ref(), &target, &made, clock.now()).await?;
-            // What a person has approved, aborted or taken back meanwhile, this plan does not know: the next one does.
-            if meantime.commands == 0 {
+            // What a person has approved, aborted or taken back meanwhile, and what has stopped on its failures, this plan
+            // does not know: the next one does.
+            let stopped = books.record.stopped_fixes != stopped_before;
+            if stopped {
+                self.trigger.ask();
+            }
+            if meantime.commands == 0 && !stopped {
                 created = executor.obey_plans(&mut books, &obeyed.plans, (&fleet, &made), &mut self.answered).await?;
                 created += begin::begin_campaigns(&mut books, store.as_ref(), &target, &mut made, clock.now()).await?;
             }

@@ -12,6 +12,7 @@ use super::error::ControllerError;
 use super::execute::Executor;
 use super::gate::Direction;
 use super::observe;
+use super::telling::chain;
 use crate::model::document::{self, register_input};
 use crate::model::observed::TaskDefinition;
 use crate::model::{Observed, Reason, ReasonCode, TaskDefinitionArn, Timestamp, wire};
@@ -82,7 +83,7 @@ impl Executor<'_> {
                     Ok(Registered::Settled)
                 }
                 // It is still there, and would be forgotten: what is quarantined makes way first.
-                RegistrationState::Quarantined { arn, .. } if self.is_active(&arn, now).await => {
+                RegistrationState::Quarantined { arn, .. } if self.is_active(&arn, now).await? => {
                     let message = format!("`{}`, which is quarantined, makes way first", arn.short());
                     Ok(Registered::Waiting(Reason::of(ReasonCode::NotObserved, message)))
                 }
@@ -119,7 +120,7 @@ impl Executor<'_> {
             _ => Some(from),
         };
         if let Some(candidate) = candidate {
-            match observe::definition(self.ecs, candidate.as_str(), now).await {
+            match self.reading(observe::definition(self.ecs, candidate.as_str(), now)).await? {
                 Observed::Known { value, .. } if value.status == "ACTIVE" => {
                     if candidate == from {
                         let state = RegistrationState::Registered { arn: from.clone() };
@@ -156,12 +157,12 @@ impl Executor<'_> {
     }
 
     /// Whether a revision is ACTIVE, or may be.
-    async fn is_active(&self, arn: &TaskDefinitionArn, now: Timestamp) -> bool {
-        match observe::definition(self.ecs, arn.as_str(), now).await {
+    async fn is_active(&self, arn: &TaskDefinitionArn, now: Timestamp) -> Result<bool, ControllerError> {
+        Ok(match self.reading(observe::definition(self.ecs, arn.as_str(), now)).await? {
             Observed::Known { value, .. } => value.status == "ACTIVE",
             Observed::Absent { .. } => false,
             Observed::Unknown { .. } => true,
-        }
+        })
     }
 
     /// A revision made earlier, perhaps by another rollout: still ACTIVE and still what is wanted?
@@ -172,7 +173,7 @@ impl Executor<'_> {
         arn: &TaskDefinitionArn,
         order: &Order<'_>,
     ) -> Result<Registered, ControllerError> {
-        match observe::definition(self.ecs, arn.as_str(), order.now).await {
+        match self.reading(observe::definition(self.ecs, arn.as_str(), order.now)).await? {
             Observed::Known { value, .. } if value.status == "ACTIVE" => Ok(Registered::Settled),
             Observed::Known { .. } | Observed::Absent { .. } => self.begin(books, blank, order).await,
             Observed::Unknown { why, .. } => Ok(Registered::Waiting(Reason::of(ReasonCode::NotObserved, why))),
@@ -186,7 +187,7 @@ impl Executor<'_> {
         registration: Registration,
         order: &Order<'_>,
     ) -> Result<Registered, ControllerError> {
-        match observe::latest_of(self.ecs, &registration.family, order.now).await {
+        match self.reading(observe::latest_of(self.ecs, &registration.family, order.now)).await? {
             Observed::Known { value, .. } if value.arn == registration.from => {}
             Observed::Known { value, .. } if books.quarantined().contains(&value.arn) => {
                 let message = format!("`{}`, which is quarantined, makes way first", value.arn.short());
@@ -227,9 +228,9 @@ impl Executor<'_> {
         registration: Registration,
         order: &Order<'_>,
     ) -> Result<Registered, ControllerError> {
-        let last = match observe::last_revision(self.ecs, &registration.family).await {
+        let last = match self.reading(observe::last_revision(self.ecs, &registration.family)).await? {
             Ok(last) => last.max(registration.from.revision().get()),
-            Err(error) => return Ok(Registered::Waiting(Reason::of(ReasonCode::NotObserved, error.to_string()))),
+            Err(error) => return Ok(Registered::Waiting(Reason::of(ReasonCode::NotObserved, chain(&error)))),
         };
         if let Some(reason) = self.closed(Operation::RegisterTaskDefinition, order.keys, order.direction).await? {
             return Ok(Registered::Waiting(reason));
@@ -260,12 +261,12 @@ impl Executor<'_> {
         at: Timestamp,
         order: &Order<'_>,
     ) -> Result<Registered, ControllerError> {
-        let above = match self.may_be_made(&registration, last).await {
+        let above = match self.reading(self.may_be_made(&registration, last)).await? {
             Ok(above) => above,
-            Err(error) => return Ok(Registered::Waiting(Reason::of(ReasonCode::NotObserved, error.to_string()))),
+            Err(error) => return Ok(Registered::Waiting(Reason::of(ReasonCode::NotObserved, chain(&error)))),
         };
         for arn in above {
-            match observe::definition(self.ecs, arn.as_str(), order.now).await {
+            match self.reading(observe::definition(self.ecs, arn.as_str(), order.now)).await? {
                 Observed::Known { value, .. }
                     if register_input(&value).is_ok_and(|input| same_task_definition(&input, order.document)) =>
                 {
@@ -351,7 +352,10 @@ impl Executor<'_> {
             Ok(made) => made.arn,
             Err(error) => return unknown(error.to_string()),
         };
-        match observe::definition(self.ecs, arn.as_str(), order.now).await {
+        // Told to stop, what the answer said is kept all the same: whoever takes over looks.
+        let unread = |_| Observed::Unknown { since: order.now, why: "this controller was told to stop".to_owned() };
+        let found = self.reading(observe::definition(self.ecs, arn.as_str(), order.now)).await.unwrap_or_else(unread);
+        match found {
             Observed::Known { value, .. } => self.judge(books, registration, last, &value, order).await,
             // Reads lag: the intent stays, and the next pass finds it.
             lagging => {

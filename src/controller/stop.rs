@@ -31,10 +31,22 @@ impl Executor<'_> {
         if self.stop.is_cancelled() { Err(ControllerError::Stopped) } else { Ok(()) }
     }
 
+    /// Does some reading between two writes, unless it is asked to stop meanwhile.
+    ///
+    /// # Errors
+    /// [`ControllerError::Stopped`].
+    pub(super) async fn reading<T>(&self, reading: impl Future<Output = T>) -> Result<T, ControllerError> {
+        unless_stopped(&self.stop, reading).await
+    }
+
     /// Waits for the budget of a write. Why it is not made after all: it is to stop.
     pub(super) async fn ready(&self, operation: Operation) -> Option<Reason> {
         let stopped = unless_stopped(&self.stop, self.ecs.ready(operation)).await.is_err();
-        let message = "this controller was told to stop: whoever takes over goes on";
-        stopped.then(|| Reason::of(ReasonCode::OtherRollout, message))
+        stopped.then(told_to_stop)
     }
+}
+
+/// Why a call is not made after all.
+pub(super) fn told_to_stop() -> Reason {
+    Reason::of(ReasonCode::Stopping, "this controller was told to stop: whoever takes over goes on")
 }

@@ -196,6 +196,8 @@ reasons! {
     Superseded => "nothing: the policies ask for something else by now",
     /// Its fix stopped on failures and waits for a person.
     FixStopped => "`rollout status NAME` says why it stopped; `rollout retry NAME` lets the fix come again",
+    /// The controller was told to stop.
+    Stopping => "nothing: whoever takes over goes on from what is recorded",
     /// Another rollout has the service.
     OtherRollout => "nothing: it is planned when that rollout has ended",
     /// ECS asked to slow down.

@@ -165,6 +165,14 @@ fn unseen_for_too_long(rollout: &Rollout, changes: &[Change], wave: usize, now: 
     Some(Decision::stay(RolloutState::Paused { wave, reason: reason.clone() }, Some(reason)))
 }
 
+/// The changes that could not be looked at, over which a person has resumed, and that could not be looked at since: seen
+/// once, what is not seen later is another matter.
+#[must_use]
+pub fn still_unseen(rollout: &Rollout, changes: &[Change]) -> Vec<String> {
+    let unseen = |name: &&String| changes.iter().any(|change| change.name == **name && change.unseen().is_some());
+    rollout.spec.accepted_unseen.iter().filter(unseen).cloned().collect()
+}
+
 /// Paused, it waits for a person. Where policies have been edited since until nothing is left that one could let go on, there
 /// is nothing to wait for, and others of its strategy may begin. What was paused by hand, or because something could not
 /// be told, still has its bake and its gates before it.

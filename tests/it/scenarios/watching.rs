@@ -323,6 +323,15 @@ async fn a_clean_stop_in_the_middle_of_a_long_pass_hands_over_as_soon() {
     }
 }
 
+/// Every read takes four minutes: at most of these moments one of those that a registration needs is waited for.
+#[tokio::test]
+async fn a_clean_stop_hands_over_as_soon_while_a_registration_is_prepared() {
+    for after in (2_280..3_600).step_by(240) {
+        let (took, writes) = handed_over(240, 0, after).await;
+        assert!(took <= Duration::from_secs(5), "after {after} s: {took:?}, with {writes:?} by then");
+    }
+}
+
 /// A controller that needs ten minutes to list services.
 fn lists_slowly(story: &Story) -> Controller {
     let (ecs, clock, reads) = (story.ecs.clone(), story.clock.clone(), Duration::from_secs(600));

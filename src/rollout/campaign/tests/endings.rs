@@ -100,6 +100,25 @@ fn a_paused_rollout_of_which_nothing_is_left_ends() {
 }
 
 #[test]
+fn a_rollout_of_what_only_new_tasks_pick_up_advances_and_ends_unproved() {
+    let older = || State::Unverified { at: at(900), deployment: None, reason: reason(ReasonCode::OlderTasks) };
+    let sizes = [1, 1];
+    let chosen = with(rollout(&sizes), |rollout| rollout.spec.waves[0].selective = true);
+    check(&chosen, &in_states(&sizes, &[older()]), "Progressing 1 begin [1]");
+    check(&rollout(&[2]), &in_states(&[2], &[older(), succeeded()]), "Unverified (OlderTasks)");
+    check(&rollout(&[2]), &in_states(&[2], &[older(), older()]), "Unverified (OlderTasks)");
+    let ended = with(rollout(&[2]), |rollout| {
+        rollout.state = RolloutState::Unverified { reason: reason(ReasonCode::OlderTasks), at: at(900) };
+    });
+    let since =
+        |states: &[State]| ended_otherwise(&ended, &in_states(&[2], states), at(NOW)).map(|state| state.phase());
+    assert_eq!(since(&[older(), succeeded()]), None);
+    assert_eq!(since(&[succeeded(), succeeded()]), Some("Succeeded"));
+    let overtaken = State::Overtaken { reason: reason(ReasonCode::Overtaken), at: at(950) };
+    assert_eq!(since(&[succeeded(), overtaken]), Some("Succeeded"));
+}
+
+#[test]
 fn what_cannot_be_told_for_too_long_pauses_a_rollout_and_keeps_its_place() {
     let unseen = |until: i64| {
         let mut list = in_states(&[3], &[succeeded(), stabilizing()]);
@@ -117,6 +136,12 @@ fn what_cannot_be_told_for_too_long_pauses_a_rollout_and_keeps_its_place() {
     // Whoever goes on accepts that; what cannot be seen may still be deploying, and nothing takes its place.
     carry_out(&mut paused, &mut list, &Request::Resume, "alice", at(NOW)).unwrap();
     check(&paused, &list, "Progressing 0 (Progressing)");
+    assert_eq!(still_unseen(&paused, &list), paused.spec.accepted_unseen);
+    // Seen once, it is another matter when it cannot be seen again.
+    list[1].waiting = Some(reason(ReasonCode::Progressing));
+    paused.spec.accepted_unseen = still_unseen(&paused, &list);
+    list[1].waiting = unseen(NOW)[1].waiting.clone();
+    check(&paused, &list, "Paused 0 (ProgressTimeout)");
 }
 
 #[test]
