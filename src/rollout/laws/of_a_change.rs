@@ -5,10 +5,11 @@ use proptest::sample::select;
 use serde_json::json;
 
 use crate::model::{ChangeKind, ReasonCode};
-use crate::rollout::change::Action;
+use crate::rollout::change::{Action, Step, unseen};
 use crate::rollout::fixture::{
-    Given, INTENT, Scene, at, change, entered, reason, registration, revision, told, unreadable,
+    Given, HEALTH, INTENT, Scene, at, change, entered, reason, registration, revision, told, unreadable,
 };
+use crate::rollout::landing::Facts;
 use crate::rollout::{Back, Change, Progress, RegistrationState, State};
 
 /// Everything that a service was seen to look like. The first ones end by themselves: nobody else is at work there.
@@ -83,11 +84,12 @@ fn state(kind: ChangeKind, number: usize) -> State {
         }
         8 => back(Some("ours"), Back::Updating { to: home, before: "ours".to_owned(), intent: at(INTENT + 60) }),
         9 => back(Some("ours"), Back::Watching { to: home, progress, steady_since: None }),
+        10 => State::Clobbering { reason: reason(ReasonCode::Clobbered), to: target, deployment, intent, progress },
         _ => State::Updating { to: Some(told), before: Some("old".to_owned()), intent },
     }
 }
 
-const STATES: usize = 11;
+const STATES: usize = 12;
 
 /// Those that are being taken back.
 const BACK: std::ops::Range<usize> = 4..10;
@@ -125,7 +127,11 @@ const fn is_forward(change: &Change) -> bool {
 
 /// As the controller does it: the state, and its reason, are recorded.
 fn take(change: &mut Change, given: &Given, second: i64) -> Option<Action> {
-    let step = given.step(change, at(second));
+    let mut step = given.step(change, at(second));
+    // Since when it waits is not forgotten by trying.
+    if step.action.is_some() && step.state.phase() == change.state.phase() {
+        step.reason = step.reason.or_else(|| change.waiting.clone());
+    }
     change.enter(step.state, step.reason.clone(), at(second));
     change.waiting = step.reason;
     change.spec.to = match &change.state {
@@ -198,25 +204,82 @@ proptest! {
 
     #[test]
     fn every_state_comes_to_an_end_once_nothing_more_happens(
-        kind in kinds(), number in 2..STATES,
-        seen in prop::collection::vec((0..SCENES, 1..600i64), 0..8), last in 0..SETTLED
+        kind in kinds(), number in 0..STATES, look in looks(), previous in prop::bool::ANY,
+        seen in prop::collection::vec((0..=SCENES, 1..600i64), 0..8), last in 0..=SETTLED
     ) {
         let (mut change, mut second) = (begun(kind, number), INTENT);
-        let known = |number: usize, second: i64| Given {
-            registration: Some(registration(RegistrationState::Registered { arn: revision(2) })),
-            previous: Some(revision(1)),
-            ..Given::of(scene(number).facts(second))
+        let mut previous = previous.then(|| revision(1));
+        let mut pass = |change: &mut Change, facts: Facts, second: i64| {
+            let registration = look.registration().map(registration);
+            let given = Given { registration, previous: previous.clone(), ..Given::of(facts) };
+            match (take(change, &given, second), look) {
+                // What is looked at for a call may be as unreadable as what it is about.
+                (Some(Action::Register | Action::RestorePrevious), Look::Unread) => {
+                    let why = Some(reason(ReasonCode::NotObserved));
+                    let step = unseen(change, Step::to(change.state.clone(), why), &HEALTH, at(second));
+                    change.enter(step.state, step.reason.clone(), at(second));
+                    change.waiting = step.reason;
+                }
+                (Some(Action::RestorePrevious), Look::Registered) => previous = Some(revision(1)),
+                (Some(Action::RestorePrevious), Look::Quarantined | Look::Refused) => {
+                    let (cause, why) = (reason(ReasonCode::TasksFail), reason(ReasonCode::Refused));
+                    change.enter(State::Failed { cause, reason: why, at: at(second) }, None, at(second));
+                }
+                _ => {}
+            }
         };
         for (number, later) in seen {
             second += later;
-            let _ = take(&mut change, &known(number, second), second);
+            pass(&mut change, seen_at(number, SCENES, second), second);
         }
         let mut passes = 0;
-        while !change.state.phase().is_final() {
+        while !ends_by(&change, second) {
             second += 15;
             passes += 1;
-            let _ = take(&mut change, &known(last, second), second);
-            prop_assert!(passes < 1000, "stuck in {:?} at {}", change.state, last);
+            pass(&mut change, seen_at(last, SETTLED, second), second);
+            prop_assert!(passes < 1000, "stuck in {:?} at {}, {:?}", change.state, last, change.waiting);
         }
     }
+}
+
+/// What a look comes to that a registration needs, or a way back: the same each time.
+#[derive(Debug, Clone, Copy)]
+enum Look {
+    Registered,
+    Quarantined,
+    Refused,
+    Unread,
+}
+
+fn looks() -> impl Strategy<Value = Look> {
+    select(vec![Look::Registered, Look::Quarantined, Look::Refused, Look::Unread])
+}
+
+impl Look {
+    fn registration(self) -> Option<RegistrationState> {
+        match self {
+            Self::Registered => Some(RegistrationState::Registered { arn: revision(2) }),
+            Self::Quarantined => {
+                let reason = reason(ReasonCode::RegisteredDiffers);
+                Some(RegistrationState::Quarantined { arn: revision(2), reason })
+            }
+            Self::Refused => Some(RegistrationState::Refused { reason: reason(ReasonCode::Refused) }),
+            Self::Unread => None,
+        }
+    }
+}
+
+/// The scene of that number; the one after the last is that nothing could be read.
+fn seen_at(number: usize, count: usize, second: i64) -> Facts {
+    if number == count { unreadable(second) } else { scene(number).facts(second) }
+}
+
+/// Whether nothing is waited for any more, or somebody else ends it: the next plan puts what somebody moved before its turn
+/// onto what is there now, and a rollout pauses on what cannot be seen of its way forward.
+fn ends_by(change: &Change, second: i64) -> bool {
+    let waits = |code| change.waiting.as_ref().filter(|reason| reason.code == code);
+    let planned_anew = change.state == State::Pending && waits(ReasonCode::Overtaken).is_some();
+    let paused = change.goes_forward()
+        && waits(ReasonCode::NotObserved).is_some_and(|reason| reason.until.is_some_and(|until| until <= at(second)));
+    change.state.phase().is_final() || planned_anew || paused
 }
