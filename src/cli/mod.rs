@@ -53,6 +53,7 @@ mod target_status;
 mod targets;
 mod test;
 mod tested;
+pub mod texts;
 mod version;
 mod views;
 mod watch;

@@ -2,11 +2,13 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use plimsoll::embedded::EmbeddedStore;
 use plimsoll::manifest;
 use plimsoll::model::spec::Kind;
 use plimsoll::model::{Hold, Reason, ReasonCode, Resource, TargetId, Timestamp};
+use plimsoll::plan::saved::SavedPlan;
 use plimsoll::ports::{Clock, Operation};
 use plimsoll::records::command::{Ask, Command, Commands};
 use plimsoll::records::configuration::{Application, Configurations};
@@ -36,6 +38,10 @@ pub(super) struct People {
     asked: AtomicUsize,
     /// What somebody does right before, or right after, a call of ours arrives: each once, in order.
     around: Mutex<Vec<(Moment, Operation, Line)>>,
+    /// What somebody does while the answer to a call of ours is waited for: how long that takes, and what.
+    during: Mutex<Vec<(Operation, Duration, Line)>>,
+    /// The plan that somebody has kept.
+    pub(super) kept: Mutex<Option<SavedPlan>>,
     /// The controller was killed: none of its calls and writes arrives until another one takes over.
     pub(super) dead: AtomicBool,
 }
@@ -64,6 +70,8 @@ impl People {
             target,
             asked: AtomicUsize::new(0),
             around: Mutex::default(),
+            during: Mutex::default(),
+            kept: Mutex::default(),
             dead: AtomicBool::new(false),
         }
     }
@@ -79,6 +87,14 @@ impl People {
         let (due, later): (Vec<_>, Vec<_>) = std::mem::take(&mut *around).into_iter().partition(is_due);
         *around = later;
         due.into_iter().map(|(_, _, line)| line).collect()
+    }
+
+    /// What somebody does while the answer to this call is on its way, and how long it is.
+    pub(super) fn meanwhile(&self, operation: Operation) -> Option<(Duration, Line)> {
+        let mut during = self.during.lock().unwrap();
+        let place = during.iter().position(|known| known.0 == operation)?;
+        let (_, length, line) = during.remove(place);
+        Some((length, line))
     }
 
     /// A call of somebody's. An error is the script's mistake.
@@ -120,6 +136,14 @@ impl People {
         let mut input = json!({ "cluster": cluster, "service": name });
         merge(&mut input, members);
         self.call("UpdateService", &input);
+    }
+
+    /// Deletes all services of a cluster, as whoever deletes the cluster does first.
+    fn delete_services(&self, cluster: &str) {
+        let listed = self.call("ListServices", &json!({ "cluster": cluster, "maxResults": 100 }));
+        for service in listed["serviceArns"].as_array().unwrap() {
+            self.call("DeleteService", &json!({ "cluster": cluster, "service": service, "force": true }));
+        }
     }
 
     /// Protects all tasks that a service runs from scale-in for so many minutes, or no more.
@@ -211,6 +235,7 @@ impl People {
             }
             ["protect", place, minutes] => self.protect(place, Some(minutes.parse().unwrap())),
             ["unprotect", place] => self.protect(place, None),
+            ["delete", "services", cluster] => self.delete_services(cluster),
             ["delete", "cluster", name] => drop(self.call("DeleteCluster", &json!({ "cluster": name }))),
             ["call", operation] => drop(self.call(operation, &data(some.unwrap()))),
             ["stamp", what] => {
@@ -247,6 +272,10 @@ impl People {
             }
             ["no", "faults"] => self.ecs.clear_faults(),
             ["before", operation, ..] => self.around(Moment::Before, operation, line.rest(2)),
+            ["during", operation, span, ..] => {
+                let during = (of_name(operation), length(span), line.rest(3));
+                self.during.lock().unwrap().push(during);
+            }
             ["after", operation, ..] => self.around(Moment::After, operation, line.rest(2)),
             ["die"] => self.dead.store(true, Ordering::Relaxed),
             ["enforce"] => self.enforce("enforce", some).await,
@@ -293,6 +322,10 @@ impl People {
                 let hold = Hold { resource, fix: all(), policy: all(), reason, rollout: None, created_at, until };
                 self.ask(Ask::Hold { hold }).await;
             }
+            ["ask", "plan"] => {
+                let plan = self.kept.lock().unwrap().clone().unwrap();
+                self.ask(Ask::Plan { plan }).await;
+            }
             ["release", place] => self.ask(Ask::Release { resource: self.resource(place) }).await,
             _ => return false,
         }
@@ -300,8 +333,7 @@ impl People {
     }
 
     fn around(&self, moment: Moment, operation: &str, line: Line) {
-        let operation = *Operation::ALL.iter().find(|known| known.as_str() == operation).unwrap();
-        self.around.lock().unwrap().push((moment, operation, line));
+        self.around.lock().unwrap().push((moment, of_name(operation), line));
     }
 
     fn request(&self, verb: &str, rest: &[&str]) -> Request {
@@ -351,6 +383,10 @@ impl People {
         let input = json!({ "serviceDeploymentArn": arn, "hookId": waiting["hookId"], "action": "CONTINUE" });
         self.call("ContinueServiceDeployment", &input);
     }
+}
+
+fn of_name(operation: &str) -> Operation {
+    *Operation::ALL.iter().find(|known| known.as_str() == operation).unwrap()
 }
 
 fn data(text: &str) -> Value {

@@ -32,29 +32,35 @@ scripts! {
     a_deployment_that_never_ends
     a_failed_canary_stops_the_advance
     a_freeze_that_includes_rollback
+    a_plan_as_if_applied
+    a_plan_is_asked_for
+    a_proposal_of_a_deleted_service_is_replaced
     a_wave_that_proves_nothing
     a_wave_with_a_limit_of_its_own
-    a_proposal_of_a_deleted_service_is_replaced
     a_wave_with_more_in_flight
     a_window_that_allows
     a_window_that_denies
     a_window_when_clocks_change
+    aborted_while_the_fleet_is_read
     an_alarm_takes_its_wave_back
     approval_before
     approval_of_a_proposal
     approval_of_each_wave
     approval_outside_the_window
     approved_before_it_was_judged_again
-    capacity_is_provisioned
     cannot_be_read_in_flight
     cannot_be_read_on_the_way_back
+    capacity_is_provisioned
+    changes_of_a_day_are_counted_through_a_crash
     circuit_breaker_goes_back
     clobbered
     clobbered_and_still_deploying
-    changes_of_a_day_are_counted_through_a_crash
     cluster_deleted
     cluster_setting
     contested
+    contested_until_somebody_retries
+    definitions_denied_on_the_way_back
+    definitions_denied_while_registering
     early_success
     eligibility
     eligibility_during_a_rollback
@@ -63,6 +69,7 @@ scripts! {
     eligibility_of_owners
     eligibility_that_passes_by_itself
     enforcement_turned_to_propose_in_mid_rollout
+    explained
     family_ahead
     first_wave_covers_every_fix
     freeze_by_scope
@@ -110,6 +117,7 @@ scripts! {
     on_failure_continue
     on_failure_rollback
     our_revision_deployed_by_a_person
+    outside_of_services
     overtaken
     paused_and_nothing_is_left
     paused_in_the_last_bake
@@ -127,13 +135,15 @@ scripts! {
     retry_right_after_an_undo
     scaled_to_zero
     services_on_one_revision
-    somebody_registers_in_between
     setting_exec
     setting_platform_version
+    setting_put_back_before_tasks_are_replaced
     setting_tags
     setting_that_deploys
+    somebody_registers_in_between
     steady_for
     stopped_is_stopped_elsewhere_too
+    stopped_while_the_fleet_is_read
     tags_of_which_half_was_set
     tasks_protected_from_scale_in
     undo_after_somebody_deployed
@@ -145,8 +155,8 @@ scripts! {
     undo_stops_at_what_cannot_go_back
     undo_waits_for_protected_tasks
     undo_when_the_previous_is_inactive
-    undo_while_a_later_rollout_brings_it_again
     undo_where_all_had_moved_on
+    undo_while_a_later_rollout_brings_it_again
     unverified_alone_is_no_success
     unverified_and_failing_later
     waived_while_another_fix_is_stopped

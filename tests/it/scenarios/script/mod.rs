@@ -7,6 +7,7 @@ mod all;
 mod drawn;
 mod laws;
 mod line;
+mod listed;
 mod pairs;
 mod run;
 mod transcript;

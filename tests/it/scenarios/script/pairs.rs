@@ -7,6 +7,8 @@ use super::run;
 /// A moment: what has happened before, and how a step is made to happen then.
 struct Moment {
     name: &'static str,
+    /// How long the last wave bakes.
+    last_bake: &'static str,
     /// Steps before it.
     before: &'static str,
     /// What a person's step is prefixed with: right before or after a call of ours, or nothing.
@@ -35,36 +37,93 @@ const ACTIONS: &[(&str, &str, &str)] = &[
     ("undoes", "undo s-1", ""),
     ("undoes one", "undo s-1 prod/a", ""),
     ("holds", "hold prod/a", ""),
+    ("deletes the cluster", "delete services prod", "delete cluster prod\n"),
+    ("pauses for good", "pause s-1", ""),
+    ("asks for the plan", "ask plan", ""),
     ("kills the controller", "die", ""),
 ];
 
 const STAGE: &str = "service prod/a\nservice prod/b\n";
-const STRATEGY: &str = "enforce { waves: [{ name: one, size: 1, bake: 5m }, { name: two, size: rest }], approval: before, health: { steadyFor: 90s } }\nsettle 5m\npass\n";
+/// A person keeps the plan before the controller has seen anything.
+const BEGINNING: &str = "settle 5m\nplan keep\n";
+
+fn strategy(last_bake: &str) -> String {
+    format!(
+        "enforce {{ waves: [{{ name: one, size: 1, bake: 5m }}, {{ name: two, size: rest, bake: {last_bake} }}], approval: before, health: {{ steadyFor: 90s }} }}\n"
+    )
+}
 
 const MOMENTS: &[Moment] = &[
-    Moment { name: "pending", before: "", at: "", then: "approve s-1\n" },
-    Moment { name: "registering", before: "approve s-1\n", at: "before RegisterTaskDefinition ", then: "" },
-    Moment { name: "registered", before: "approve s-1\n", at: "after RegisterTaskDefinition ", then: "" },
-    Moment { name: "updating", before: "approve s-1\n", at: "before UpdateService ", then: "" },
-    Moment { name: "updated", before: "approve s-1\n", at: "after UpdateService ", then: "" },
-    Moment { name: "stabilizing", before: "approve s-1\nfor 30s\n", at: "", then: "" },
-    Moment { name: "verifying", before: "approve s-1\nfor 2m\n", at: "", then: "" },
-    Moment { name: "baking", before: "approve s-1\nfor 5m\n", at: "", then: "" },
     Moment {
+        last_bake: "0s",
+        name: "planning",
+        before: "",
+        at: "during DescribeTaskDefinition 20s ",
+        then: "pass\nfor 1m\napprove s-1\n",
+    },
+    Moment { last_bake: "0s", name: "pending", before: "pass\n", at: "", then: "approve s-1\n" },
+    Moment {
+        last_bake: "0s",
+        name: "registering",
+        before: "pass\napprove s-1\n",
+        at: "before RegisterTaskDefinition ",
+        then: "",
+    },
+    Moment {
+        last_bake: "0s",
+        name: "registered",
+        before: "pass\napprove s-1\n",
+        at: "after RegisterTaskDefinition ",
+        then: "",
+    },
+    Moment { last_bake: "0s", name: "updating", before: "pass\napprove s-1\n", at: "before UpdateService ", then: "" },
+    Moment { last_bake: "0s", name: "updated", before: "pass\napprove s-1\n", at: "after UpdateService ", then: "" },
+    Moment { last_bake: "0s", name: "stabilizing", before: "pass\napprove s-1\nfor 30s\n", at: "", then: "" },
+    Moment {
+        last_bake: "0s",
+        name: "reading",
+        before: "pass\napprove s-1\nfor 45s\n",
+        at: "during DescribeTaskDefinition 20s ",
+        then: "",
+    },
+    Moment { last_bake: "0s", name: "verifying", before: "pass\napprove s-1\nfor 2m\n", at: "", then: "" },
+    Moment { last_bake: "0s", name: "baking", before: "pass\napprove s-1\nfor 5m\n", at: "", then: "" },
+    Moment { last_bake: "10m", name: "last_bake", before: "pass\napprove s-1\nfor 16m every 30s\n", at: "", then: "" },
+    Moment {
+        last_bake: "0s",
         name: "stopping",
-        before: "breaks a crashOnStart\napprove s-1\n",
+        before: "pass\nbreaks a crashOnStart\napprove s-1\n",
         at: "before StopServiceDeployment ",
         then: "",
     },
     Moment {
+        last_bake: "0s",
         name: "stopped",
-        before: "breaks a crashOnStart\napprove s-1\n",
+        before: "pass\nbreaks a crashOnStart\napprove s-1\n",
         at: "after StopServiceDeployment ",
         then: "",
     },
-    Moment { name: "paused", before: "breaks a crashOnStart\napprove s-1\nfor 5m\n", at: "", then: "" },
-    Moment { name: "undoing", before: "approve s-1\nfor 5m\nundo s-1\n", at: "before UpdateService ", then: "" },
-    Moment { name: "undone", before: "approve s-1\nfor 5m\nundo s-1\n", at: "after UpdateService ", then: "" },
+    Moment {
+        last_bake: "0s",
+        name: "paused",
+        before: "pass\nbreaks a crashOnStart\napprove s-1\nfor 5m\n",
+        at: "",
+        then: "",
+    },
+    Moment {
+        last_bake: "0s",
+        name: "undoing",
+        before: "pass\napprove s-1\nfor 5m\nundo s-1\n",
+        at: "before UpdateService ",
+        then: "",
+    },
+    Moment {
+        last_bake: "0s",
+        name: "undone",
+        before: "pass\napprove s-1\nfor 5m\nundo s-1\n",
+        at: "after UpdateService ",
+        then: "",
+    },
 ];
 
 async fn row(name: &str) -> String {
@@ -80,8 +139,10 @@ async fn row(name: &str) -> String {
         let step =
             if *step == "die" && moment.at.is_empty() { String::new() } else { format!("{}{step}\n", moment.at) };
         let script = format!(
-            "{STAGE}{STRATEGY}{}{step}{at_once}{}for 2m\n{crash}for 6m every 30s\n{later}for 16m every 1m\n",
-            moment.before, moment.then
+            "{STAGE}{}{BEGINNING}{}{step}{at_once}{}for 2m\n{crash}for 6m every 30s\n{later}for 16m every 1m\n",
+            strategy(moment.last_bake),
+            moment.before,
+            moment.then
         );
         lines.push_str(&format!("{what}: {}\n", run::outcome(&script, "prod/a").await));
     }
@@ -109,14 +170,17 @@ macro_rules! rows {
 }
 
 rows! {
+    planning
     pending
     registering
     registered
     updating
     updated
     stabilizing
+    reading
     verifying
     baking
+    last_bake
     stopping
     stopped
     paused

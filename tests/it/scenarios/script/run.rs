@@ -6,12 +6,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use plimsoll::cli::texts;
 use plimsoll::controller::reconcile::Depth;
 use plimsoll::controller::{Controller, Parts};
 use plimsoll::embedded::EmbeddedStore;
+use plimsoll::manifest;
+use plimsoll::model::spec::Object;
 use plimsoll::model::{ReasonCode, TargetId, Timestamp};
 use plimsoll::ports::Clock;
 use plimsoll::records::campaign::Campaigns;
+use plimsoll::records::configuration::Configurations;
 use plimsoll::rollout::RolloutState;
 use plimsoll::sim::{SimEcs, VirtualClock, World, WorldConfig};
 
@@ -80,6 +84,25 @@ pub(super) async fn outcome(script: &str, place: &str) -> String {
     parts.join("; ")
 }
 
+/// What is stored, with what a block says besides.
+async fn as_if(people: &People, yaml: &str) -> Vec<Object> {
+    let stored = Configurations::of(people.store.as_ref()).read(None).await.unwrap();
+    let said: Vec<Object> =
+        manifest::parse("script.yaml", yaml).unwrap().into_iter().map(|sourced| sourced.object).collect();
+    let is_said = |object: &Object| {
+        said.iter().any(|said| (said.kind(), &said.metadata.name) == (object.kind(), &object.metadata.name))
+    };
+    let mut all: Vec<Object> =
+        stored.unwrap_or_default().objects.into_iter().filter(|object| !is_said(object)).collect();
+    all.extend(said.iter().cloned());
+    all
+}
+
+/// The names of the files of a folder, sorted.
+fn folder_of(path: &std::path::Path) -> BTreeSet<String> {
+    std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
 pub(super) async fn play(script: &str) -> Stage {
     let start: Timestamp = START.parse().unwrap();
     let config = WorldConfig { throttle_percent: 0, ..WorldConfig::default() };
@@ -127,6 +150,17 @@ impl Stage {
                 let _ = self.controller.pass(Depth::InFlight).await;
                 self.people.clock.advance(Duration::from_secs(31));
             }
+            ["status", rollout] => {
+                let (store, target, now) = (&self.people.store, &self.people.target, self.people.clock.now());
+                let text = texts::rollout_status(store.as_ref(), target, rollout, now).await.unwrap();
+                self.transcript.text(&text);
+            }
+            ["describe", place] => {
+                let (store, clock) = (&self.people.store, self.people.clock.clone());
+                let text = texts::describe_service(store.as_ref(), clock, place).await.unwrap();
+                self.transcript.text(&text);
+            }
+            ["plan", what @ ..] => self.plan(line, what).await,
             ["services"] => self.transcript.services(&self.people),
             ["deployment", place] => self.transcript.deployment(&self.people, place),
             _ => assert!(self.people.act(line).await, "line {}: `{}` means nothing", line.number, line.text),
@@ -138,6 +172,32 @@ impl Stage {
         while self.people.clock.now() < until {
             self.people.clock.advance(step);
             self.pass().await;
+        }
+    }
+
+    /// What a person sees who plans, by what is stored or as if a block were applied too; `keep`: and keeps it; `patches`: and
+    /// what is written for the team's own code.
+    async fn plan(&mut self, line: &Line, what: &[&str]) {
+        let number = self.controllers + 100;
+        let mut person = controller(&self.witness, number).with_standalone(Duration::ZERO, 100);
+        let objects = (!line.block.is_empty()).then(|| as_if(&self.people, &line.block));
+        let objects = match objects {
+            Some(objects) => Some(objects.await),
+            None => None,
+        };
+        let (plan, set) = person.plan(objects).await.unwrap();
+        self.transcript.text(&texts::plan(&plan, set.policies().count()));
+        if what.contains(&"patches") {
+            let folder = tempfile::tempdir().unwrap();
+            texts::patches(folder.path(), &plan).unwrap();
+            for name in folder_of(folder.path()).into_iter().filter(|name| name.ends_with(".patch.json")) {
+                let patch = std::fs::read_to_string(folder.path().join(&name)).unwrap();
+                self.transcript.text(&format!("{name}:\n{patch}"));
+            }
+        }
+        if what.contains(&"keep") {
+            let kept = serde_json::from_value(serde_json::to_value(plan.saved()).unwrap()).unwrap();
+            *self.people.kept.lock().unwrap() = Some(kept);
         }
     }
 

@@ -42,6 +42,13 @@ impl Transcript {
         format!("{days}{hours:02}:{minutes:02}:{seconds:02}")
     }
 
+    /// What a command prints.
+    pub(super) fn text(&mut self, text: &str) {
+        for line in text.lines() {
+            let _ = writeln!(self.text, "{}", format!("    {}", stable(line)).trim_end());
+        }
+    }
+
     fn say(&mut self, at: Timestamp, what: &str) {
         let _ = writeln!(self.text, "  {}  {}", self.at(at), stable(what));
     }

@@ -81,6 +81,12 @@ impl Ecs for Witness {
                 self.saw(Seen::Call { at, operation, input, error });
             }
             self.people_act(Moment::After, operation).await;
+            // ECS has made its answer, and it takes long to come.
+            if let Some((length, line)) = self.people.meanwhile(operation) {
+                self.people.clock.sleep(length / 2).await;
+                assert!(self.people.act(&line).await, "line {}: `{}`", line.number, line.text);
+                self.people.clock.sleep(length / 2).await;
+            }
             answer
         })
     }

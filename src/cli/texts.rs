@@ -1,0 +1,57 @@
+//! What some commands print, as text: for whoever has a store or a plan at hand and no terminal, such as the scenarios.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::arguments::{Global, LogLines};
+use super::connect::StoreUrl;
+use super::error::Error;
+use super::output::{Format, Output};
+use super::run::Session;
+use super::{describe_service, patches, report, status};
+use crate::model::{TargetId, Timestamp};
+use crate::plan::Plan;
+use crate::ports::{Clock, Store};
+use crate::records::campaign::Campaigns;
+
+/// What `rollout status NAME` prints.
+///
+/// # Errors
+/// The store's, and where there is no such rollout.
+pub async fn rollout_status(store: &dyn Store, target: &TargetId, name: &str, now: Timestamp) -> Result<String, Error> {
+    let campaigns = Campaigns::of(store, target).campaigns().await?;
+    let found = campaigns.iter().find(|campaign| campaign.rollout.value.name == name);
+    found.map(|campaign| status::tree(campaign, now)).ok_or_else(|| Error::new(format!("there is no rollout `{name}`")))
+}
+
+/// What `describe service NAME` prints.
+///
+/// # Errors
+/// The store's, and where there is no such service.
+pub async fn describe_service(store: &dyn Store, clock: Arc<dyn Clock>, name: &str) -> Result<String, Error> {
+    let global = Global {
+        // What is asked is the store that was given.
+        store: StoreUrl::File { path: "none".into() },
+        output: Format::Table,
+        target: None,
+        log_format: LogLines::Auto,
+        verbose: 0,
+        no_color: None,
+    };
+    let session = Session { global, output: Output::new(Format::Table, true), clock };
+    describe_service::service(&session, store, name).await.map(|(text, _)| text)
+}
+
+/// What `plan` prints of a plan that so many policies made.
+#[must_use]
+pub fn plan(plan: &Plan, policies: usize) -> String {
+    report::in_full(plan, policies, false)
+}
+
+/// Writes what `plan --patches` writes, and says what it says.
+///
+/// # Errors
+/// Where the folder cannot be written to.
+pub fn patches(folder: &Path, plan: &Plan) -> Result<Vec<String>, Error> {
+    patches::write(folder, plan)
+}
