@@ -35,3 +35,48 @@ pub(super) fn not_a_pass_yet(judged: &mut Judged, said_to_pass: bool, older: Opt
         judged.planned.reason = Some(reason.clone());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{ReasonCode, Severity};
+    use crate::plan::Standing;
+    use crate::plan::judge::blank;
+
+    /// What is said of policies `exec` and `other`, where older tasks are without what `exec` asks.
+    #[track_caller]
+    fn check(outcome: PlanOutcome, exec: Verdict, said_to_pass: bool, expected: (PlanOutcome, Verdict)) {
+        let verdicts = [("exec", exec), ("other", Verdict::Pass)];
+        let mut planned = blank("arn", outcome, None);
+        planned.verdicts = verdicts.map(|(policy, verdict)| (policy.to_owned(), verdict)).to_vec();
+        let standing = |(policy, verdict): (&str, Verdict)| Standing {
+            policy: policy.to_owned(),
+            verdict,
+            bindings: vec![],
+            prospect: None,
+        };
+        planned.standings = Some(verdicts.map(standing).to_vec());
+        let mut judged = Judged::unmoved(planned, Severity::Low);
+        let reason = Reason::of(ReasonCode::OlderTasks, "1 of 2");
+        let older = BTreeMap::from([("exec".to_owned(), reason.clone())]);
+        not_a_pass_yet(&mut judged, said_to_pass, Some(&older));
+        let planned = judged.planned;
+        let standings: Vec<Verdict> = planned.standings.unwrap().into_iter().map(|one| one.verdict).collect();
+        assert_eq!((planned.outcome, standings), (expected.0, vec![expected.1, Verdict::Pass]));
+        assert_eq!(planned.verdicts[0].1, expected.1);
+        let told = expected.0 == PlanOutcome::Deferred;
+        assert_eq!(planned.reason, told.then_some(reason));
+    }
+
+    #[test]
+    fn a_policy_whose_setting_older_tasks_are_without_does_not_pass_whatever_else_is_said() {
+        use PlanOutcome::{Audit, Blocked, Change, Compliant, Deferred};
+        check(Compliant, Verdict::Pass, true, (Deferred, Verdict::Unknown));
+        check(Audit, Verdict::Pass, true, (Deferred, Verdict::Unknown));
+        check(Change, Verdict::Pass, false, (Change, Verdict::Unknown));
+        // Somebody has set it otherwise since: that is told as it is.
+        check(Change, Verdict::Fail, false, (Change, Verdict::Fail));
+        check(Blocked, Verdict::Waived, false, (Blocked, Verdict::Waived));
+        check(Compliant, Verdict::Skip, true, (Compliant, Verdict::Skip));
+    }
+}

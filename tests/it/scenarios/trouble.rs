@@ -7,6 +7,7 @@ use plimsoll::controller::{Mode, RunEnd};
 use plimsoll::model::ReasonCode;
 use plimsoll::model::spec::Kind;
 use plimsoll::plan::PlanOutcome;
+use plimsoll::ports::Clock;
 use plimsoll::rollout::command::Request;
 use plimsoll::sim::{Condition, Effect, Fault, Misbehaviour};
 use serde_json::json;
@@ -156,6 +157,51 @@ spec: { windows: [{ allow: "0 9 * * SUN", for: 1h, timeZone: UTC }] }
     let end = story.controller.run(mode, &CancellationToken::new(), &mut Unwatched).await.unwrap();
     let RunEnd::Settled { problems } = end else { panic!("{end:?}") };
     assert!(problems.iter().any(|problem| problem.contains("OutsideWindow")), "{problems:?}");
+}
+
+/// Older tasks are replaced when their team deploys, perhaps in weeks: nobody waits for that, and it is no pass.
+#[tokio::test]
+async fn a_run_until_settled_does_not_wait_for_older_tasks_and_says_that_they_are_there() {
+    let mut story = Story::begin();
+    story.cluster("prod");
+    story.register(host_pid("web"));
+    story.service("prod", "web", "web:1", json!({ "enableExecuteCommand": true }));
+    story
+        .apply(
+            r#"
+apiVersion: plimsoll/v1
+kind: Policy
+metadata: { name: no-exec }
+spec:
+  title: No ECS Exec
+  severity: medium
+  resource: Service
+  checks:
+    - name: exec
+      require: "!service.?enableExecuteCommand.orValue(false)"
+      message: its tasks allow ECS Exec
+      fix: [{ edits: [{ set: /enableExecuteCommand, value: false }] }]
+---
+apiVersion: plimsoll/v1
+kind: Binding
+metadata: { name: no-exec }
+spec: { policies: [no-exec], enforcement: enforce, strategy: at-once }
+---
+apiVersion: plimsoll/v1
+kind: RolloutStrategy
+metadata: { name: at-once }
+spec: { waves: [{ size: rest }] }
+"#,
+        )
+        .await;
+    story.settle(300);
+    let began = story.clock.now();
+    let mode = Mode::UntilSettled { timeout: Duration::from_secs(3600) };
+    let end = story.controller.run(mode, &CancellationToken::new(), &mut Unwatched).await.unwrap();
+    let RunEnd::Settled { problems } = end else { panic!("{end:?}") };
+    assert!(story.clock.now().since(began) < Duration::from_secs(300), "it ended at {}", story.clock.now());
+    let of_older = |problem: &String| problem.contains("OlderTasks") && problem.contains("2 of 2 running tasks");
+    assert!(problems.iter().any(of_older) && problems.contains(&"unverified: prod/web".to_owned()), "{problems:?}");
 }
 
 #[tokio::test]
