@@ -118,7 +118,7 @@ reasons! {
     Contested => "change it at its source; or approve the rollout, or `rollout retry NAME`",
     /// The service runs no task that could prove the change.
     NothingRuns => "nothing: it is looked at again when a task runs",
-    /// Running tasks started before a setting was made, and are without it until they are replaced.
+    /// Running tasks started before the setting, and are without it until replaced.
     OlderTasks => "nothing, or replace the tasks: the next deployment does, or `aws ecs update-service --force-new-deployment`",
     /// A wave ended, and none of its changes was verified.
     NothingVerified => "`rollout status NAME` says why; `rollout retry NAME` tries them again, `resume` goes on without",
