@@ -58,7 +58,8 @@ pub fn watch(change: &Change, facts: &Facts, now: Timestamp) -> Watch {
     let died = |task: &&Task| {
         task.last_status == "STOPPED"
             && task.stopped_at.is_some_and(|stopped| stopped >= *succeeded)
-            && matches!(task.stop_code.as_deref(), Some("EssentialContainerExited" | "TaskFailedToStart"))
+            && (matches!(task.stop_code.as_deref(), Some("EssentialContainerExited" | "TaskFailedToStart"))
+                || failed_health_checks(task))
     };
     let tell = |what: &str, task: &Task| {
         let words = task.stopped_reason.as_deref().map(|words| format!(": {words}")).unwrap_or_default();
@@ -69,6 +70,13 @@ pub fn watch(change: &Change, facts: &Facts, now: Timestamp) -> Watch {
     }
     let unhealthy = |task: &&Task| task.last_status == "RUNNING" && task.health == "UNHEALTHY";
     ours().find(unhealthy).map_or(Watch::Stands, |task| tell("is unhealthy", task))
+}
+
+/// Whether ECS stopped a task for its health checks: the code is the one of a scale-in, and only its words tell ("Task failed
+/// ELB health checks in …", "Task failed container health checks": ECS Developer Guide, "Stopped tasks error messages").
+fn failed_health_checks(task: &Task) -> bool {
+    let words = task.stopped_reason.as_deref().unwrap_or_default().to_lowercase();
+    words.contains("failed") && words.contains("health check")
 }
 
 #[cfg(test)]
@@ -140,6 +148,23 @@ mod tests {
         }
         check(&Scene::landed().desired(3).facts(400), "Stands");
         check(&Scene::landed().desired(0).facts(400), "Stands");
+    }
+
+    #[test]
+    fn a_task_that_ecs_stopped_for_its_health_checks_is_a_relapse_and_a_scale_in_is_none() {
+        let stopped = |words: &str| {
+            let edit = |task: &mut serde_json::Value| {
+                task["lastStatus"] = json!("STOPPED");
+                task["desiredStatus"] = json!("STOPPED");
+                task["stopCode"] = json!("ServiceSchedulerInitiated");
+                task["stoppedReason"] = json!(words);
+                task["stoppedAt"] = json!(at(350).as_millis() / 1000);
+            };
+            Scene::landed().desired(3).task(2, "ours", edit).facts(400)
+        };
+        check(&stopped("Task failed ELB health checks in (target-group arn:aws:e)"), "Relapsed TasksFail");
+        check(&stopped("Task failed container health checks"), "Relapsed TasksFail");
+        check(&stopped("Scaling activity initiated by deployment ecs-svc/1"), "Stands");
     }
 
     #[test]
