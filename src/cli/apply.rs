@@ -58,13 +58,14 @@ pub(super) async fn run(session: &mut Session, arguments: Arguments) -> Result<A
         return Err(Error::new("there is no object in the files")
             .help("a file holds objects with apiVersion, kind, metadata and spec"));
     }
+    let opened = session.store().await?;
     let application = Application {
         objects: sourced.iter().map(|one| one.object.clone()).collect(),
         set: arguments.set.clone(),
         prune: arguments.prune,
         delete: Vec::new(),
+        by: Some(opened.caller_if_told(session.clock.as_ref()).await),
     };
-    let opened = session.store().await?;
     let store = opened.store.as_ref();
     // Once more after a conflict: what the other has changed is compiled together with ours, unless it is the same.
     let dry_run = arguments.dry_run;

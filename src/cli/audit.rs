@@ -1,6 +1,6 @@
 //! `audit verify`: whether anybody has changed the event log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
@@ -12,8 +12,9 @@ use super::output::Format;
 use super::printed::Printed;
 use super::run::Session;
 use super::targets;
-use crate::model::TargetId;
+use crate::model::{TargetId, counted};
 use crate::ports::Store;
+use crate::records::applications::Applications;
 use crate::records::events::{self, Events};
 
 /// What to do with the event log.
@@ -42,8 +43,9 @@ pub(super) struct AuditReport {
 /// The last event of a chain.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 struct Head {
-    /// Where.
-    target: TargetId,
+    /// Where; not there for what people wrote, which is for every target.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    target: Option<TargetId>,
     /// The event.
     #[serde(flatten)]
     event: events::Head,
@@ -80,29 +82,33 @@ pub(super) async fn run(session: &mut Session, verb: Verb) -> Result<Answer, Err
     Ok(Answer::of(report.is_whole()))
 }
 
+/// The newest events that were seen once, by target.
+type Seen = BTreeMap<Option<TargetId>, Vec<events::Head>>;
+
 /// Checks every chain, also against heads that were exported before.
-pub(super) async fn verified(
-    session: &Session,
-    store: &dyn Store,
-    seen: &BTreeMap<TargetId, Vec<events::Head>>,
-) -> Result<AuditReport, Error> {
+pub(super) async fn verified(session: &Session, store: &dyn Store, seen: &Seen) -> Result<AuditReport, Error> {
     let (targets, now) = (targets::all(session, store).await?, session.now());
     let mut report = AuditReport { events: 0, broken: Vec::new(), heads: Vec::new() };
     // A target whose records are all gone is in nobody's list any more.
-    let all: std::collections::BTreeSet<&TargetId> = targets.iter().chain(seen.keys()).collect();
+    let known = targets.into_iter().map(Some).chain([None]);
+    let all: BTreeSet<Option<TargetId>> = known.chain(seen.keys().cloned()).collect();
     for target in all {
-        let log = Events::of(store, target).list("").await?;
+        let log = match &target {
+            Some(target) => Events::of(store, target).list("").await?,
+            None => Applications::of(store).list().await?,
+        };
         report.events += log.len();
         let mut broken = events::verify_as_of(&log, now);
-        broken.extend(events::against(&log, seen.get(target).map(Vec::as_slice).unwrap_or_default(), now));
-        report.broken.extend(broken.into_iter().map(|one| format!("{target}: {one}")));
+        broken.extend(events::against(&log, seen.get(&target).map(Vec::as_slice).unwrap_or_default(), now));
+        let place = target.as_ref().map_or_else(String::new, |target| format!("{target}: "));
+        report.broken.extend(broken.into_iter().map(|one| format!("{place}{one}")));
         report.heads.extend(events::heads(&log).into_iter().map(|event| Head { target: target.clone(), event }));
     }
     Ok(report)
 }
 
 /// The heads in an export, by target: of each chain the newest.
-fn exported(path: &Path) -> Result<BTreeMap<TargetId, Vec<events::Head>>, Error> {
+fn exported(path: &Path) -> Result<Seen, Error> {
     let unreadable = |why: String| {
         Error::new(format!("`{}` cannot be read as an export of the event log", path.display()))
             .caused_by(why)
@@ -110,7 +116,7 @@ fn exported(path: &Path) -> Result<BTreeMap<TargetId, Vec<events::Head>>, Error>
     };
     let text = std::fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
     let Exported { heads, items } = serde_json::from_str(&text).map_err(|error| unreadable(error.to_string()))?;
-    let mut newest: BTreeMap<(TargetId, String), events::Head> = BTreeMap::new();
+    let mut newest: BTreeMap<(Option<TargetId>, String), events::Head> = BTreeMap::new();
     for Head { target, event } in heads.into_iter().chain(items) {
         let slot = newest.entry((target, event.subject.clone())).or_insert_with(|| event.clone());
         if event.number > slot.number {
@@ -121,7 +127,7 @@ fn exported(path: &Path) -> Result<BTreeMap<TargetId, Vec<events::Head>>, Error>
     if newest.is_empty() {
         return Err(unreadable("it names no event".to_owned()));
     }
-    let mut by_target: BTreeMap<TargetId, Vec<events::Head>> = BTreeMap::new();
+    let mut by_target = Seen::new();
     for ((target, _), head) in newest {
         by_target.entry(target).or_default().push(head);
     }
@@ -131,7 +137,12 @@ fn exported(path: &Path) -> Result<BTreeMap<TargetId, Vec<events::Head>>, Error>
 impl AuditReport {
     /// For people.
     pub(super) fn sentence(&self) -> String {
-        format!("{} events in {} chains, {} broken", self.events, self.heads.len(), self.broken.len())
+        format!(
+            "{} in {}, {} broken",
+            counted(self.events, "event"),
+            counted(self.heads.len(), "chain"),
+            self.broken.len()
+        )
     }
 
     /// Whether nobody has changed anything.

@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::clock::SystemClock;
 use super::environment;
@@ -71,7 +72,20 @@ impl Opened {
             None => Ok(local_caller()),
         }
     }
+
+    /// The same; where AWS does not tell it within three seconds, USER@HOST, for the store may be reached where STS is not,
+    /// and a freeze must get through.
+    pub(super) async fn caller_if_told(&self, clock: &dyn crate::ports::Clock) -> String {
+        let told = tokio::select! {
+            told = self.caller() => told.ok(),
+            () = clock.sleep(NAME_WITHIN) => None,
+        };
+        told.unwrap_or_else(local_caller)
+    }
 }
+
+/// How long a name is waited for where what is asked must get through without one.
+const NAME_WITHIN: Duration = Duration::from_secs(3);
 
 /// Opens a store that exists.
 pub(super) async fn open_store(url: &StoreUrl) -> Result<Opened, Error> {
@@ -97,7 +111,10 @@ pub(super) async fn from_environment(region: Option<&str>, timeouts: Timeouts) -
 
 #[expect(clippy::disallowed_methods, reason = "the command line is where the environment is read")]
 pub(super) fn local_caller() -> String {
-    let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "unknown".to_owned());
+    // A container or a cron job has neither; the number of the user is better than nobody.
+    let named = |name: &str| std::env::var(name).ok().filter(|user| !user.is_empty());
+    let user = named("USER").or_else(|| named("LOGNAME"));
+    let user = user.unwrap_or_else(|| format!("uid-{}", rustix::process::getuid().as_raw()));
     let host =
         std::fs::read_to_string("/proc/sys/kernel/hostname").or_else(|_| std::fs::read_to_string("/etc/hostname"));
     let host = host.map(|host| host.trim().to_owned()).unwrap_or_default();

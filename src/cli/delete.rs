@@ -4,6 +4,7 @@ use clap::Args;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::connect::Opened;
 use super::error::{Answer, Error};
 use super::output::Format;
 use super::printed::Printed;
@@ -48,7 +49,7 @@ pub(super) async fn run(session: &mut Session, arguments: Arguments) -> Result<A
     session.output.only(&[Format::Table, Format::Wide, Format::Json, Format::Yaml, Format::Name])?;
     let kind: Kind = arguments.kind.parse().map_err(explain::unknown_kind)?;
     let opened = session.store().await?;
-    let deleted = delete(session, opened.store.as_ref(), kind, &arguments.names).await?;
+    let deleted = delete(session, &opened, kind, &arguments.names).await?;
     say(session, kind, &deleted)?;
     Ok(Answer::Yes)
 }
@@ -72,12 +73,12 @@ pub(super) fn say(session: &mut Session, kind: Kind, deleted: &[String]) -> Resu
 /// Removes objects, if the others fit together without them. All or nothing.
 pub(super) async fn delete(
     session: &Session,
-    store: &dyn crate::ports::Store,
+    opened: &Opened,
     kind: Kind,
     names: &[String],
 ) -> Result<Vec<String>, Error> {
     const CONSEQUENCE: &str = "nothing was deleted";
-    let configurations = Configurations::of(store);
+    let configurations = Configurations::of(opened.store.as_ref());
     let current = configurations.read(None).await?.unwrap_or_default();
     let missing: Vec<&String> = names.iter().filter(|name| current.find(kind, name).is_none()).collect();
     if let Some(name) = missing.first() {
@@ -85,7 +86,8 @@ pub(super) async fn delete(
             .help(format!("see `plimsoll get {}`", kind.plural())));
     }
     let delete = names.iter().map(|name| (kind, name.clone())).collect();
-    let application = Application { delete, ..Application::default() };
+    let by = Some(opened.caller_if_told(session.clock.as_ref()).await);
+    let application = Application { delete, by, ..Application::default() };
     let now = session.now();
     let expected = configurations.apply(&application, now, true).await?;
     policies::compile(&apply::overlay(&current, &application, &expected).objects, &[], CONSEQUENCE)?;

@@ -77,7 +77,7 @@ pub(super) async fn service(session: &Session, store: &dyn Store, name: &str) ->
         report: report.as_ref().map(|report| Nested(views::service_view(&target, report))),
         changes,
         holds: holds.iter().map(|hold| Nested(views::hold_view(&target, hold))).collect(),
-        events: happened.iter().map(|(target, event)| Nested(views::event_view(target, event))).collect(),
+        events: happened.iter().map(|(target, event)| Nested(views::event_view(target.as_ref(), event))).collect(),
     }
     .to_json();
     let known = Known {

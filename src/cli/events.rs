@@ -12,13 +12,14 @@ use super::watch::Watch;
 use super::{targets, views};
 use crate::model::TargetId;
 use crate::ports::Store;
+use crate::records::applications::Applications;
 use crate::records::campaign::Campaigns;
 use crate::records::events::{Event, Events};
 
 /// Which events.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Only those of: Rollout/NAME, Change/NAME, Service/ARN (or CLUSTER/NAME), Waiver/NAME, Command/ID, …
+    /// Only those of: Rollout/NAME, Change/NAME, Service/ARN (or CLUSTER/NAME), Waiver/NAME (of any kind that people write), Command/ID, …
     #[arg(long = "for", value_name = "KIND/NAME", value_parser = subject)]
     subject: Option<(String, String)>,
     /// Wait for more
@@ -45,7 +46,7 @@ pub(super) async fn run(session: &mut Session, arguments: Arguments) -> Result<A
         }
         match session.output.format() {
             Format::Json | Format::Yaml => {
-                let items: Vec<_> = events.iter().map(|(target, event)| views::event(target, event)).collect();
+                let items: Vec<_> = events.iter().map(|(target, event)| views::event(target.as_ref(), event)).collect();
                 session.output.value(&List { items }.to_json())?;
             }
             format => {
@@ -54,7 +55,7 @@ pub(super) async fn run(session: &mut Session, arguments: Arguments) -> Result<A
                 let text = if format == Format::Name {
                     lines()
                 } else {
-                    table_within(&["AT", "SUBJECT", "WHAT", "MESSAGE", "BY"], &rows, session.output.width(), 3)
+                    table_within(&["AT", "SUBJECT", "WHAT", "BY", "MESSAGE"], &rows, session.output.width(), 4)
                 };
                 session.output.text(&text)?;
             }
@@ -65,12 +66,15 @@ pub(super) async fn run(session: &mut Session, arguments: Arguments) -> Result<A
     let mut told = BTreeSet::new();
     loop {
         for (target, event) in collect(session, store, about).await? {
-            if told.insert((target.to_string(), event.subject.clone(), event.number)) {
+            if told.insert((target.clone(), event.subject.clone(), event.number)) {
                 let line = match session.output.format() {
                     // One a line, for whatever reads along.
-                    Format::Json => views::event(&target, &event).to_string(),
+                    Format::Json => views::event(target.as_ref(), &event).to_string(),
                     Format::Yaml => {
-                        format!("---\n{}", crate::manifest::to_yaml(&views::event(&target, &event)).unwrap_or_default())
+                        format!(
+                            "---\n{}",
+                            crate::manifest::to_yaml(&views::event(target.as_ref(), &event)).unwrap_or_default()
+                        )
                     }
                     Format::Name => event.subject.clone(),
                     _ => crate::model::mask::clean_text(&row(&event).join("  ")),
@@ -89,16 +93,21 @@ fn row(event: &Event) -> Vec<String> {
         Some(reason) if !event.message.contains(&reason.message) => format!("{} ({reason})", event.message),
         _ => event.message.clone(),
     };
-    vec![event.at.to_string(), event.subject.clone(), event.what.clone(), message, event.by.clone()]
+    vec![event.at.to_string(), event.subject.clone(), event.what.clone(), event.by.clone(), message]
 }
 
-/// The events of all targets, or those about one thing, by time.
+/// The events of all targets and of what people wrote, which has no target, or those about one thing, by time.
 pub(super) async fn collect(
     session: &Session,
     store: &dyn Store,
     about: Option<(&str, &str)>,
-) -> Result<Vec<(TargetId, Event)>, Error> {
+) -> Result<Vec<(Option<TargetId>, Event)>, Error> {
     let mut all = Vec::new();
+    let named = about.map(|(kind, name)| format!("{kind}/{name}"));
+    let applied = Applications::of(store).list().await?.into_iter();
+    all.extend(
+        applied.filter(|event| named.as_ref().is_none_or(|name| event.is_about(name))).map(|event| (None, event)),
+    );
     for target in targets::all(session, store).await? {
         let subjects = match about {
             None => None,
@@ -107,13 +116,14 @@ pub(super) async fn collect(
         let events = Events::of(store, &target).list("").await?;
         let wanted = |event: &Event| {
             subjects.as_ref().is_none_or(|subjects| {
-                subjects.iter().any(|subject| match subject.strip_suffix('*') {
-                    Some(prefix) => event.subject.starts_with(prefix),
-                    None => event.subject == *subject,
-                })
+                named.as_ref().is_some_and(|name| event.is_about(name))
+                    || subjects.iter().any(|subject| match subject.strip_suffix('*') {
+                        Some(prefix) => event.subject.starts_with(prefix),
+                        None => event.subject == *subject,
+                    })
             })
         };
-        all.extend(events.into_iter().filter(wanted).map(|event| (target.clone(), event)));
+        all.extend(events.into_iter().filter(wanted).map(|event| (Some(target.clone()), event)));
     }
     all.sort_by(|(_, one), (_, other)| {
         (one.at, &one.subject, one.number).cmp(&(other.at, &other.subject, other.number))

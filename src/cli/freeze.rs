@@ -98,7 +98,8 @@ pub(super) async fn run(session: &mut Session, arguments: Arguments) -> Result<A
     })?;
     let opened = session.store().await?;
     let store = opened.store.as_ref();
-    let application = Application { objects: vec![object], ..Application::default() };
+    let by = Some(opened.caller_if_told(session.clock.as_ref()).await);
+    let application = Application { objects: vec![object], by, ..Application::default() };
     let configurations = Configurations::of(store);
     let applied = match configurations.apply(&application, now, false).await {
         // A freeze must get through: whoever wrote first, this one stands beside it.
@@ -192,8 +193,7 @@ fn scope_keys(target: &TargetId, change: &Change) -> ScopeKeys {
 
 pub(super) async fn lift(session: &mut Session, arguments: UnfreezeArguments) -> Result<Answer, Error> {
     let opened = session.store().await?;
-    let deleted =
-        delete::delete(session, opened.store.as_ref(), Kind::Freeze, std::slice::from_ref(&arguments.name)).await?;
+    let deleted = delete::delete(session, &opened, Kind::Freeze, std::slice::from_ref(&arguments.name)).await?;
     delete::say(session, Kind::Freeze, &deleted)?;
     Ok(Answer::Yes)
 }

@@ -15,9 +15,10 @@ use crate::manifest::{did_you_mean, to_yaml};
 use crate::model::spec::Kind;
 use crate::model::{TargetId, Timestamp};
 use crate::ports::Store;
+use crate::records::applications::Applications;
 use crate::records::campaign::Campaigns;
 use crate::records::configuration::Configurations;
-use crate::records::events::Events;
+use crate::records::events::{Event, Events};
 use crate::records::lease::Leases;
 use crate::records::reports::Reports;
 use crate::records::standalone::StandaloneReports;
@@ -50,7 +51,7 @@ pub(super) enum Listed {
 
 impl Listed {
     /// What one of them is called.
-    const fn one(self) -> &'static str {
+    pub(super) const fn one(self) -> &'static str {
         match self {
             Self::Objects(kind) => kind.as_str(),
             Self::Rollouts => "rollout",
@@ -153,6 +154,9 @@ pub(super) async fn collect(session: &Session, store: &dyn Store, listed: Listed
         return Ok(objects.map(|object| objects::item(object, &statuses, now)).collect());
     }
     let mut items = Vec::new();
+    if listed == Listed::Events {
+        items.extend(Applications::of(store).list().await?.iter().map(|event| of_event(None, event)));
+    }
     for target in targets::all(session, store).await? {
         items.extend(of_target(store, &target, listed).await?);
     }
@@ -217,6 +221,7 @@ async fn of_target(store: &dyn Store, target: &TargetId, listed: Listed) -> Resu
                     hold.policy.clone(),
                     until(hold.until),
                     hold.reason.message.clone(),
+                    hold.by.clone().unwrap_or_default(),
                     hold.rollout.clone().unwrap_or_default(),
                     hold.fix.clone(),
                     target.to_string(),
@@ -257,19 +262,7 @@ async fn of_target(store: &dyn Store, target: &TargetId, listed: Listed) -> Resu
             events.sort_by(|one, other| {
                 (one.at, &one.subject, one.number).cmp(&(other.at, &other.subject, other.number))
             });
-            let item = |event: &crate::records::events::Event| Item {
-                name: event.subject.clone(),
-                cells: vec![
-                    short(event.at),
-                    event.what.clone(),
-                    event.message.clone(),
-                    event.by.clone(),
-                    event.number.to_string(),
-                    target.to_string(),
-                ],
-                json: views::event(target, event),
-            };
-            events.iter().map(item).collect()
+            events.iter().map(|event| of_event(Some(target), event)).collect()
         }
         Listed::Leases => {
             let lease = Leases::of(store, target).read().await?;
@@ -286,6 +279,21 @@ async fn of_target(store: &dyn Store, target: &TargetId, listed: Listed) -> Resu
             lease.map(item).into_iter().collect()
         }
     })
+}
+
+fn of_event(target: Option<&TargetId>, event: &Event) -> Item {
+    Item {
+        name: event.subject.clone(),
+        cells: vec![
+            event.at.to_string(),
+            event.what.clone(),
+            event.by.clone(),
+            event.message.clone(),
+            event.number.to_string(),
+            target.map(ToString::to_string).unwrap_or_default(),
+        ],
+        json: views::event(target, event),
+    }
 }
 
 fn of_report(target: &TargetId, report: &crate::records::reports::ServiceReport) -> Vec<Item> {
@@ -341,22 +349,24 @@ const fn columns(listed: Listed) -> (&'static [&'static str], usize, bool) {
             (&["SEVERITY", "RESOURCE", "FAILING", "WOULD CHANGE", "BLOCKED", "TITLE", "CONTROLS"], 6, true)
         }
         Listed::Objects(Kind::Binding) => (&["ENFORCEMENT", "STRATEGY", "MATCHED", "POLICIES"], 4, true),
-        Listed::Objects(Kind::Waiver) => {
-            (&["STATE", "COVERS", "EXPIRES", "DAYS LEFT", "OWNER", "POLICIES", "REASON", "TICKET"], 6, true)
-        }
+        Listed::Objects(Kind::Waiver) => (
+            &["STATE", "COVERS", "EXPIRES", "DAYS LEFT", "OWNER", "POLICIES", "REASON", "TICKET", "APPLIED BY"],
+            6,
+            true,
+        ),
         Listed::Objects(Kind::RolloutStrategy) => (&["WAVES", "IN FLIGHT", "AFFECTED", "ON FAILURE"], 4, true),
         Listed::Objects(Kind::Target) => (&["ACCOUNT", "REGION", "STATE", "ROLE"], 3, true),
-        Listed::Objects(Kind::Freeze) => (&["STATE", "UNTIL", "REASON"], 3, true),
+        Listed::Objects(Kind::Freeze) => (&["STATE", "UNTIL", "BY", "REASON"], 4, true),
         Listed::Rollouts => (&["PHASE", "WAVE", "DONE", "FAILED", "WAITING", "CREATED", "TARGET", "PLAN"], 6, true),
         Listed::Changes => (&["RESOURCE", "PHASE", "FROM", "TO", "WAVE", "WAITING", "TARGET"], 5, true),
-        Listed::Holds => (&["SERVICE", "POLICY", "UNTIL", "REASON", "ROLLOUT", "FIX", "TARGET"], 4, false),
+        Listed::Holds => (&["SERVICE", "POLICY", "UNTIL", "REASON", "BY", "ROLLOUT", "FIX", "TARGET"], 5, false),
         Listed::Services => {
             (&["SERVICE", "OUTCOME", "FINDINGS", "REASON", "REVISION", "ENFORCEMENT", "TARGET"], 5, false)
         }
         Listed::Findings => {
             (&["SERVICE", "SEVERITY", "POLICY", "MESSAGE", "FIXABLE", "WAIVER", "PATH", "TARGET"], 5, false)
         }
-        Listed::Events => (&["AT", "WHAT", "MESSAGE", "BY", "NUMBER", "TARGET"], 3, true),
+        Listed::Events => (&["AT", "WHAT", "BY", "MESSAGE", "NUMBER", "TARGET"], 4, true),
         Listed::Leases => (&["HOLDER", "EPOCH", "RENEWED", "LENGTH"], 4, true),
     }
 }

@@ -79,10 +79,15 @@ fn of_name<'a, T>(all: &'a ByName<T>, name: &str) -> &'a [InTarget<T>] {
 
 /// An object in a list.
 pub(super) fn item(object: &Object, standing: &Standing, now: Timestamp) -> Item {
+    let by = object.metadata.updated_by.clone().unwrap_or_else(|| NOBODY_LOOKED.to_owned());
     let cells = match &object.spec {
         Spec::Policy(spec) => policy(spec, &standing.policy(&object.metadata)),
         Spec::Binding(spec) => binding(spec, &standing.binding(&object.metadata)),
-        Spec::Waiver(spec) => waiver(spec, &standing.waiver(&object.metadata, spec, now)),
+        Spec::Waiver(spec) => {
+            let mut cells = waiver(spec, &standing.waiver(&object.metadata, spec, now));
+            cells.push(by);
+            cells
+        }
         Spec::RolloutStrategy(spec) => vec![
             spec.waves.len().to_string(),
             spec.max_in_flight.to_string(),
@@ -98,6 +103,7 @@ pub(super) fn item(object: &Object, standing: &Standing, now: Timestamp) -> Item
             vec![
                 if ended { "over" } else { "in force" }.to_owned(),
                 spec.until.map(|until| until.to_string()).unwrap_or_else(|| "for ever".to_owned()),
+                by,
                 spec.reason.clone(),
             ]
         }

@@ -308,6 +308,8 @@ struct HoldSpec {
     fix: String,
     /// Why.
     reason: Reason,
+    /// Who asked for it: a person, or `plimsoll`; null where it was not kept yet.
+    by: Option<String>,
     /// The rollout it comes from, if any.
     rollout: Option<String>,
     /// When it ends by itself.
@@ -335,6 +337,7 @@ pub(super) fn hold_view(target: &TargetId, hold: &Hold) -> HoldView {
             policy: hold.policy.clone(),
             fix: hold.fix.clone(),
             reason: hold.reason.clone(),
+            by: hold.by.clone(),
             rollout: hold.rollout.clone(),
             until: hold.until,
         },
@@ -470,8 +473,9 @@ pub(super) fn findings(target: &TargetId, report: &ServiceReport) -> Vec<Value> 
 /// An entry of the event log.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct EventView {
-    /// Where.
-    target: TargetId,
+    /// Where; not there in events of what people wrote, which is for every target.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<TargetId>,
     #[serde(flatten)]
     event: Event,
 }
@@ -493,12 +497,12 @@ pub(super) fn standalone_finding(target: &TargetId, row: &PlannedStandalone, fou
 }
 
 /// An Event.
-pub(super) fn event(target: &TargetId, event: &Event) -> Value {
+pub(super) fn event(target: Option<&TargetId>, event: &Event) -> Value {
     event_view(target, event).to_json()
 }
 
-pub(super) fn event_view(target: &TargetId, event: &Event) -> EventView {
-    EventView { target: target.clone(), event: event.clone() }
+pub(super) fn event_view(target: Option<&TargetId>, event: &Event) -> EventView {
+    EventView { target: target.cloned(), event: event.clone() }
 }
 
 /// Who may write in a target.

@@ -31,6 +31,7 @@ impl Books {
                 fix: fix.clone(),
                 policy: change.spec.policies.join(","),
                 reason: reason.clone(),
+                by: None,
                 rollout: Some(change.spec.rollout.clone()),
                 created_at: now,
                 until,
@@ -69,6 +70,7 @@ impl Books {
     /// # Errors
     /// The store's.
     pub async fn add_hold(&mut self, hold: Hold, now: Timestamp, by: &str) -> Result<(), ControllerError> {
+        let hold = Hold { by: Some(by.to_owned()), ..hold };
         let key = hold.sort_key();
         for look in 1.. {
             let known = self.holds.iter().find(|known| known.value.sort_key() == key);

@@ -127,7 +127,7 @@ async fn tell(
         reason: None,
         by: "plimsoll".to_owned(),
     };
-    Events::of(store, target).append_once(entry).await?;
+    Events::of(store, target).append_once(entry, Vec::new()).await?;
     Ok(())
 }
 

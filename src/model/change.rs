@@ -171,6 +171,9 @@ pub struct Hold {
     pub policy: String,
     /// Why.
     pub reason: Reason,
+    /// Who asked for it: a person, or `plimsoll`. Not there in what was written before that was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
     /// The rollout it comes from, if any.
     pub rollout: Option<String>,
     /// When it was made.
@@ -200,6 +203,7 @@ mod tests {
             fix: fix.to_owned(),
             policy: "*".to_owned(),
             reason: Reason::of(ReasonCode::Held, "so"),
+            by: None,
             rollout: None,
             created_at: at(0),
             until: until.map(at),

@@ -57,6 +57,19 @@ pub enum Ask {
     },
 }
 
+impl Ask {
+    /// What its events are about besides itself, as subjects.
+    #[must_use]
+    pub fn about(&self) -> Vec<String> {
+        match self {
+            Self::Rollout { name, .. } => vec![format!("Rollout/{name}")],
+            Self::Hold { hold } => vec![format!("Hold/{}", hold.resource.short())],
+            Self::Release { resource } => vec![format!("Hold/{}", resource.short())],
+            Self::Plan { .. } => Vec::new(),
+        }
+    }
+}
+
 /// What became of a Command.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -2,15 +2,17 @@
 //!
 //! Atomic by a head: objects are immutable items named by their hash, written first; one conditional write of the
 //! class's head puts them in force. The head is also the cheap poll and the freeze check. Objects that no head names
-//! any more are left for `collect`.
+//! any more are left for `collect`. Who did it is told by the head itself: see [`applications`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
+use super::applications;
+use super::events::Event;
 use super::items::{self, ItemKind};
 use super::typed::{self, RecordError, Stored, failed, parse};
 use crate::model::Timestamp;
@@ -31,7 +33,8 @@ pub enum Class {
 }
 
 impl Class {
-    const ALL: [Self; 3] = [Self::Freeze, Self::Waiver, Self::Policy];
+    /// All of them, as they are written.
+    pub const ALL: [Self; 3] = [Self::Freeze, Self::Waiver, Self::Policy];
 
     /// Of a kind.
     #[must_use]
@@ -53,29 +56,70 @@ impl Class {
         }
     }
 
-    fn head(self) -> Key {
+    /// What the events of its applications are about.
+    #[must_use]
+    pub const fn subject(self) -> &'static str {
+        match self {
+            Self::Freeze => "Configuration/freeze",
+            Self::Waiver => "Configuration/waiver",
+            Self::Policy => "Configuration/policy",
+        }
+    }
+
+    pub(super) fn head(self) -> Key {
         Key::new(self.partition(), "head")
     }
 }
 
 /// Which objects of a class are in force.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Head {
     /// The shape of this item.
     schema: u32,
     /// Counts its changes.
-    generation: u64,
+    pub(super) generation: u64,
     /// `KIND/NAME` → the object's item and what it was applied with.
     objects: BTreeMap<String, Entry>,
+    /// Who wrote it, and what that did. Not there in what was written before that was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) last: Option<Event>,
 }
 
 impl Stored for Head {
     const ITEM: &'static ItemKind = &items::HEAD;
 }
 
-impl Stored for Object {
+/// An object as an item. Who applied it stands beside its metadata, not in it: an older plimsoll refuses metadata that it
+/// does not know, and leaves out what stands beside.
+pub(super) struct Written(pub(super) Object);
+
+const BY: &str = "appliedBy";
+
+impl Stored for Written {
     const ITEM: &'static ItemKind = &items::OBJECT;
+}
+
+impl Serialize for Written {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut object = self.0.clone();
+        let by = object.metadata.updated_by.take();
+        let mut json = serde_json::to_value(&object).map_err(serde::ser::Error::custom)?;
+        if let (Value::Object(members), Some(by)) = (&mut json, by) {
+            members.insert(BY.to_owned(), Value::String(by));
+        }
+        json.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Written {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let json = Value::deserialize(deserializer)?;
+        let by = json.get(BY).and_then(Value::as_str).map(ToOwned::to_owned);
+        let mut object: Object = serde_json::from_value(json).map_err(serde::de::Error::custom)?;
+        object.metadata.updated_by = by;
+        Ok(Self(object))
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -166,6 +210,8 @@ pub struct Application {
     pub prune: bool,
     /// Removed by name.
     pub delete: Vec<(Kind, String)>,
+    /// Who asks for it: a person's ARN, or USER@HOST.
+    pub by: Option<String>,
 }
 
 /// Reads and writes the configuration.
@@ -235,12 +281,12 @@ impl<'a> Configurations<'a> {
         dry_run: bool,
     ) -> Result<Vec<Applied>, RecordError> {
         let heads = self.heads().await?;
-        let mut report = Vec::new();
+        let mut all = Vec::new();
         for (class, (head, version)) in Class::ALL.into_iter().zip(heads.0) {
             let mut next = head.clone();
-            let mut items = Vec::new();
+            let (mut items, mut report) = (Vec::new(), Vec::new());
             for object in application.objects.iter().filter(|object| Class::of(object.kind()) == class) {
-                let outcome = self.place(class, object, application.set.as_deref(), &mut next, &mut items, now).await?;
+                let outcome = self.place(class, object, application, &mut next, &mut items, now).await?;
                 report.push(Applied { kind: object.kind(), name: object.metadata.name.clone(), outcome });
             }
             for (kind, name) in removed(application, class, &head) {
@@ -249,8 +295,12 @@ impl<'a> Configurations<'a> {
                 }
             }
             if dry_run || next == head {
+                all.append(&mut report);
                 continue;
             }
+            let before = applications::keep(self.store, class, &head).await?;
+            next.last = Some(applications::event(class, application, &report, before.as_ref(), now));
+            all.append(&mut report);
             next.generation += 1;
             next.schema = items::HEAD.schema;
             for (key, object) in &items {
@@ -259,7 +309,7 @@ impl<'a> Configurations<'a> {
             let expect = if version == 0 { Expect::Absent } else { Expect::Version(version) };
             typed::put(self.store, &class.head(), &next, expect).await?;
         }
-        Ok(report)
+        Ok(all)
     }
 
     /// Works out what an object becomes: its metadata filled in from what is in force under its name.
@@ -267,17 +317,17 @@ impl<'a> Configurations<'a> {
         &self,
         class: Class,
         object: &Object,
-        set: Option<&str>,
+        application: &Application,
         head: &mut Head,
-        items: &mut Vec<(Key, Object)>,
+        items: &mut Vec<(Key, Written)>,
         now: Timestamp,
     ) -> Result<Outcome, RecordError> {
-        let name = entry_name(object.kind(), &object.metadata.name);
+        let (name, set) = (entry_name(object.kind(), &object.metadata.name), application.set.as_deref());
         let current = match head.objects.get(&name) {
-            Some(entry) => typed::get::<Object>(self.store, object_key(class, &name, &entry.hash)).await?,
+            Some(entry) => typed::get::<Written>(self.store, object_key(class, &name, &entry.hash)).await?,
             None => None,
         };
-        let current = current.map(|versioned| versioned.value);
+        let current = current.map(|versioned| versioned.value.0);
         if let (Some(current), Some(entry)) = (&current, head.objects.get_mut(&name))
             && says_the_same(current, object)
         {
@@ -291,12 +341,13 @@ impl<'a> Configurations<'a> {
             resource_version: None,
             created_at: Some(current.as_ref().and_then(|current| current.metadata.created_at).unwrap_or(now)),
             updated_at: Some(now),
+            updated_by: application.by.clone(),
             ..object.metadata.clone()
         };
         let placed = Object { metadata, spec: object.spec.clone() };
         let json = serde_json::to_value(&placed).unwrap_or(Value::Null);
         let hash = document::hash(&json);
-        items.push((object_key(class, &name, &hash), placed));
+        items.push((object_key(class, &name, &hash), Written(placed)));
         let set = set.map(ToOwned::to_owned).or_else(|| head.objects.get(&name).and_then(|entry| entry.set.clone()));
         head.objects.insert(name, Entry { hash, set });
         Ok(if current.is_some() { Outcome::Configured } else { Outcome::Created })
@@ -337,7 +388,7 @@ fn object(key: &Key, item: Option<Item>) -> Result<Object, RecordError> {
         let message = "the head names it, but it is not there".to_owned();
         return Err(RecordError::Shape { key: key.clone(), message });
     };
-    let mut object = parse::<Object>(item)?.value;
+    let mut object = parse::<Written>(item)?.value.0;
     // The hash in its key changes with every write of the object: exactly what a resourceVersion is.
     object.metadata.resource_version =
         key.sort.rsplit(':').next().and_then(|hash| hash.get(..12)).map(ToOwned::to_owned);

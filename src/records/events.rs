@@ -36,6 +36,9 @@ pub struct Event {
     pub reason: Option<Reason>,
     /// Who asked: a person's ARN, or `plimsoll`.
     pub by: String,
+    /// What else it is about, as `KIND/NAME`: the objects that were applied or deleted, the rollout that was asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub about: Vec<String>,
     /// The hash of the event before; empty for the first.
     pub previous: String,
     /// When the event before was: whether it may have gone by now. Not there in the first, nor in what was written before
@@ -44,6 +47,14 @@ pub struct Event {
     pub previous_at: Option<Timestamp>,
     /// The hash of this one, without this member.
     pub hash: String,
+}
+
+impl Event {
+    /// Whether it is about `subject`, alone or among others.
+    #[must_use]
+    pub fn is_about(&self, subject: &str) -> bool {
+        self.subject == subject || self.about.iter().any(|about| about.eq_ignore_ascii_case(subject))
+    }
 }
 
 impl Stored for Event {
@@ -147,38 +158,30 @@ impl<'a> Events<'a> {
     /// # Errors
     /// A conflict where somebody else appended at the same time.
     pub async fn append(&self, entry: Entry) -> Result<Event, RecordError> {
+        self.append_about(entry, Vec::new()).await
+    }
+
+    async fn append_about(&self, entry: Entry, about: Vec<String>) -> Result<Event, RecordError> {
         let chain = typed::all::<Event>(self.store, &self.partition(), &format!("{}#", entry.subject)).await?;
         let last = chain.last().map(|(_, event)| &event.value);
-        let mut event = Event {
-            number: last.map_or(1, |last| last.number + 1),
-            previous: last.map(|last| last.hash.clone()).unwrap_or_default(),
-            previous_at: last.map(|last| last.at),
-            hash: String::new(),
-            subject: entry.subject,
-            at: entry.at,
-            what: entry.what,
-            message: entry.message,
-            reason: entry.reason,
-            by: entry.by,
-        };
-        event.hash = hash(&event);
+        let event = following(last, entry, about);
         let (key, expires) = (self.key(&event.subject, event.number), event.at + RETENTION);
         typed::put_until(self.store, &key, &event, Expect::Absent, Some(expires)).await?;
         Ok(event)
     }
 
-    /// Appends, unless the subject's newest event says the same: for what is told once, by a controller that may be
+    /// Appends, with what else it is about, unless the subject's newest event says the same: for what is told once, by a controller that may be
     /// stopped between telling and writing down that it was told.
     ///
     /// # Errors
     /// As [`append`](Self::append).
-    pub async fn append_once(&self, entry: Entry) -> Result<Option<Event>, RecordError> {
+    pub async fn append_once(&self, entry: Entry, about: Vec<String>) -> Result<Option<Event>, RecordError> {
         let chain = typed::all::<Event>(self.store, &self.partition(), &format!("{}#", entry.subject)).await?;
         let same = |event: &Event| event.what == entry.what && event.message == entry.message;
         if chain.last().is_some_and(|(_, last)| same(&last.value)) {
             return Ok(None);
         }
-        self.append(entry).await.map(Some)
+        self.append_about(entry, about).await.map(Some)
     }
 
     /// All events, or those of subjects that start with `prefix`, by subject and number.
@@ -189,6 +192,25 @@ impl<'a> Events<'a> {
         let events = typed::all::<Event>(self.store, &self.partition(), prefix).await?;
         Ok(events.into_iter().map(|(_, event)| event.value).collect())
     }
+}
+
+/// The event that follows the `last` one of its chain.
+pub(super) fn following(last: Option<&Event>, entry: Entry, about: Vec<String>) -> Event {
+    let mut event = Event {
+        number: last.map_or(1, |last| last.number + 1),
+        previous: last.map(|last| last.hash.clone()).unwrap_or_default(),
+        previous_at: last.map(|last| last.at),
+        hash: String::new(),
+        subject: entry.subject,
+        at: entry.at,
+        what: entry.what,
+        message: entry.message,
+        reason: entry.reason,
+        by: entry.by,
+        about,
+    };
+    event.hash = hash(&event);
+    event
 }
 
 /// The hash of an event: of everything it says but the hash itself.

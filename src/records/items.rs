@@ -72,6 +72,7 @@ macro_rules! items {
 items! {
     HEAD = "head" at "cfg#CLASS" / "head", shape 1, 8_000 to MAX_BODY_BYTES;
     OBJECT = "object" at "cfg#CLASS" / "object#KIND#NAME#HASH", shape 1, 4_200 to MAX_BODY_BYTES;
+    APPLICATION = "application" at "cfg#CLASS" / "application#NUMBER", shape 1, 3_500 to MAX_BODY_BYTES;
     COMMAND = "command" at "cmd#ACCOUNT/REGION" / "TIME-RANDOM", shape 1, 300 to MAX_BODY_BYTES;
     ANSWER = "answer" at "rt#ACCOUNT/REGION" / "answer#ID", shape 1, 200 to MAX_BODY_BYTES;
     LEASE = "lease" at "rt#ACCOUNT/REGION" / "lease", shape 1, 150 to 1_000;

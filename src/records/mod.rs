@@ -12,6 +12,7 @@
 //! |---|---|---|---|---|---|
 //! | `head` | `cfg#CLASS` | `head` | 8,000 | 350 KiB | 9 to 351 |
 //! | `object` | `cfg#CLASS` | `object#KIND#NAME#HASH` | 4,200 | 350 KiB | 5 to 351 |
+//! | `application` | `cfg#CLASS` | `application#NUMBER` | 3,500 | 350 KiB | 4 to 351 |
 //! | `command` | `cmd#ACCOUNT/REGION` | `TIME-RANDOM` | 300 | 350 KiB | 1 to 351 |
 //! | `answer` | `rt#ACCOUNT/REGION` | `answer#ID` | 200 | 350 KiB | 1 to 351 |
 //! | `lease` | `rt#ACCOUNT/REGION` | `lease` | 150 | 1,000 | 1 to 2 |
@@ -33,8 +34,9 @@
 //!
 //! | item | what it is | who writes it, and when | why it is kept |
 //! |---|---|---|---|
-//! | `head` | which objects of a class are in force, and a generation | people: the one conditional write of an `apply` | makes configuration atomic; it is the cheap poll and the freeze check |
+//! | `head` | which objects of a class are in force, and a generation | people: the one conditional write of an `apply` | makes configuration atomic, and tells who wrote it; it is the cheap poll and the freeze check |
 //! | `object` | one Policy, Binding, …, immutable | people, before the head | what people want; a rollout in progress is held against it |
+//! | `application` | who applied or deleted what, and when | people, before the head that told of it is replaced; goes after 400 days | who froze, waived or changed a policy, also of what is gone |
 //! | `command` | what a person asks, and who | people; goes after 30 days | it may wait for a controller that is down |
 //! | `answer` | what became of a Command | the lease holder, once; goes 60 days later | so that it is carried out once, whoever dies in between |
 //! | `lease` | who may write here | controllers, each third of its length | without it two of them would move the same services |
@@ -52,7 +54,7 @@
 //! | `event` | one entry of the log, chained to the one before | the lease holder, after what it tells; goes after 400 days | who did what, when and why, verifiably |
 //! | `known-target` | that there is such a target | a controller, at its first pass there | lists begin with it |
 //!
-//! Nothing that decides anything goes by itself: only events past their retention, and Commands that nobody has carried
+//! Nothing that decides anything goes by itself: only events and applications past their retention, and Commands that nobody has carried
 //! out for a month, with their answers.
 //!
 //! # Shapes
@@ -84,6 +86,7 @@
 //! - A Freeze stops every write in its scope but those that take back; lifting it lets the rollout go on.
 //! - What the edit newly asks for becomes a rollout of its own once its strategy has none open.
 
+pub mod applications;
 pub mod campaign;
 pub mod command;
 pub mod configuration;

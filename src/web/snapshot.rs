@@ -12,6 +12,7 @@ use crate::model::spec::Spec;
 use crate::model::{Hold, TargetId, Timestamp};
 use crate::ports::{Clock, Store};
 use crate::records::RecordError;
+use crate::records::applications::Applications;
 use crate::records::campaign::{Campaign, Campaigns};
 use crate::records::configuration::{Configuration, Configurations};
 use crate::records::events::{Event, Events};
@@ -106,13 +107,13 @@ impl TargetSnapshot {
     }
 }
 
-/// The event log of all targets, newest first.
+/// The event log of all targets, and of what people wrote, newest first.
 #[derive(Debug, Clone, Default)]
 pub struct EventLog {
     /// When it was read.
     pub at: Timestamp,
-    /// Its entries.
-    pub events: Vec<(TargetId, Event)>,
+    /// Its entries; those of what people wrote have no target.
+    pub events: Vec<(Option<TargetId>, Event)>,
 }
 
 impl EventLog {
@@ -121,10 +122,11 @@ impl EventLog {
     /// # Errors
     /// The store's.
     pub async fn read(store: &dyn Store, clock: &dyn Clock) -> Result<Self, RecordError> {
-        let mut events = Vec::new();
+        let applied = Applications::of(store).list().await?;
+        let mut events: Vec<_> = applied.into_iter().map(|event| (None, event)).collect();
         for target in Targets::of(store).list().await? {
             let log = Events::of(store, &target).list("").await?;
-            events.extend(log.into_iter().map(|event| (target.clone(), event)));
+            events.extend(log.into_iter().map(|event| (Some(target.clone()), event)));
         }
         events.sort_by(|(_, one), (_, other)| {
             (other.at, &other.subject, other.number).cmp(&(one.at, &one.subject, one.number))

@@ -86,6 +86,7 @@ impl People {
 
     async fn configure(&self, application: Application) -> Result<usize, Error> {
         let configurations = Configurations::of(self.store.as_ref());
+        let application = Application { by: Some(PERSON.to_owned()), ..application };
         let applied = configurations.apply(&application, self.clock.now(), false).await?;
         Ok(applied.len())
     }

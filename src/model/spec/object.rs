@@ -123,6 +123,9 @@ pub struct Metadata {
     /// When its spec, labels or annotations last changed. Set by the store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub updated_at: Option<Timestamp>,
+    /// Who changed it last: a person's ARN, or USER@HOST where the store is a file. Set by the store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub updated_by: Option<String>,
 }
 
 /// An object as people write it and as the store keeps it.

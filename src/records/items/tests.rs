@@ -12,8 +12,9 @@ use crate::plan::{PlannedStandalone, PolicyTally};
 use crate::ports::Store;
 use crate::ports::store::{Expect, Item};
 use crate::records::RecordError;
+use crate::records::applications::Told;
 use crate::records::command::{Answer, Command};
-use crate::records::configuration::Head;
+use crate::records::configuration::{Head, Written};
 use crate::records::documents::{Documents, Kept};
 use crate::records::events::Event;
 use crate::records::history::Days;
@@ -42,7 +43,8 @@ fn readers() -> Vec<(&'static ItemKind, Again, Key)> {
     const STATUS: &str = "rt#123456789012/eu-west-1#status";
     vec![
         of::<Head>("cfg#policy", "head"),
-        of::<crate::model::spec::Object>("cfg#freeze", "object#Freeze#peak#sha256:00"),
+        of::<Written>("cfg#freeze", "object#Freeze#peak#sha256:00"),
+        of::<Told>("cfg#freeze", "application#00000001"),
         of::<Command>("cmd#123456789012/eu-west-1", "2026-11-26T20:31:34.418Z-09f8cfe2"),
         of::<Answer>(TARGET, "answer#2026-11-26T20:31:34.418Z-09f8cfe2"),
         of::<Lease>(TARGET, "lease"),

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use crate::model::Day;
+use crate::model::{Day, counted};
 use crate::records::history::{DayFigure, Days, KEPT};
 
 const WIDTH: usize = 720;
@@ -32,7 +32,7 @@ pub(super) fn compliance(id: &str, title: &str, days: &Days) -> Markup {
     };
     let oldest = newest.before(KEPT - 1);
     let now = figures.last().and_then(compliant).map_or_else(|| "nothing to judge".to_owned(), percent);
-    let described = format!("{now} on {newest}; {} days on record.", figures.len());
+    let described = format!("{now} on {newest}; {} on record.", counted(figures.len(), "day"));
     html! {
         figure {
             div.wide tabindex="0" role="group" aria-label={ (title) ", as a line" } { svg.chart viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } role="img" aria-labelledby={ (id) "-title " (id) "-desc" } {

@@ -15,11 +15,11 @@ const ABOUT: usize = 50;
 
 pub(super) fn middle(shown: &Shown<'_>) -> Middle {
     let query = shown.query;
-    let wanted = |(_, event): &&(TargetId, Event)| {
-        query.get("about").is_none_or(|about| event.subject == about)
+    let wanted = |(_, event): &&(Option<TargetId>, Event)| {
+        query.get("about").is_none_or(|about| event.is_about(about))
             && query.finds(&[&event.subject, &event.what, &event.message, &event.by])
     };
-    let rows: Vec<&(TargetId, Event)> = shown.log.events.iter().filter(wanted).collect();
+    let rows: Vec<&(Option<TargetId>, Event)> = shown.log.events.iter().filter(wanted).collect();
     let slice = Slice::of(rows.len(), ROWS, query);
     let main = html! {
         h1 { "Events" }
@@ -36,8 +36,8 @@ pub(super) fn middle(shown: &Shown<'_>) -> Middle {
 
 /// The events of some subjects, the newest first.
 pub(super) fn about(shown: &Shown<'_>, subjects: &[String]) -> Markup {
-    let wanted = |(_, event): &&(TargetId, Event)| subjects.contains(&event.subject);
-    let rows: Vec<&(TargetId, Event)> = shown.log.events.iter().filter(wanted).take(ABOUT).collect();
+    let wanted = |(_, event): &&(Option<TargetId>, Event)| subjects.contains(&event.subject);
+    let rows: Vec<&(Option<TargetId>, Event)> = shown.log.events.iter().filter(wanted).take(ABOUT).collect();
     html! {
         @if !rows.is_empty() {
             section aria-labelledby="events" {
@@ -48,7 +48,7 @@ pub(super) fn about(shown: &Shown<'_>, subjects: &[String]) -> Markup {
     }
 }
 
-fn table<'a>(caption: &str, rows: impl Iterator<Item = &'a (TargetId, Event)>) -> Markup {
+fn table<'a>(caption: &str, rows: impl Iterator<Item = &'a (Option<TargetId>, Event)>) -> Markup {
     html! {
         div.wide tabindex="0" role="group" aria-label="Events" {
             table {
@@ -58,7 +58,7 @@ fn table<'a>(caption: &str, rows: impl Iterator<Item = &'a (TargetId, Event)>) -
                     @for (target, event) in rows {
                         tr {
                             td { (time(event.at)) }
-                            th scope="row" { (subject(target, &event.subject)) }
+                            th scope="row" { (subject(target.as_ref(), &event.subject)) }
                             td.id { (event.what) }
                             td.text {
                                 (commands(&event.message))
@@ -74,15 +74,15 @@ fn table<'a>(caption: &str, rows: impl Iterator<Item = &'a (TargetId, Event)>) -
 }
 
 /// What an event is about, with a link where there is a page of it.
-fn subject(target: &TargetId, subject: &str) -> Markup {
+fn subject(target: Option<&TargetId>, subject: &str) -> Markup {
     let rollout = match subject.split_once('/') {
         Some(("Rollout", name)) => Some(name),
         Some(("Change", name)) => name.rsplit_once('/').map(|(rollout, _)| rollout),
         _ => None,
     };
     html! {
-        @match rollout {
-            Some(name) => (rollout_link(&target.to_string(), name, subject)),
+        @match rollout.zip(target) {
+            Some((name, target)) => (rollout_link(&target.to_string(), name, subject)),
             None => (subject),
         }
     }

@@ -35,7 +35,7 @@ pub(super) fn middle(shown: &Shown<'_>) -> Middle {
                 table {
                     caption { "Exceptions, the one that ends first first. What they waive is still evaluated." }
                     thead { tr {
-                        th scope="col" { "Waiver" } th scope="col" { "Policies" } th scope="col" { "Owner" } th scope="col" { "Reason" }
+                        th scope="col" { "Waiver" } th scope="col" { "Policies" } th scope="col" { "Owner" } th scope="col" { "Applied by" } th scope="col" { "Reason" }
                         th scope="col" { "Ticket" } th scope="col" { "Ends" } th.number scope="col" { "Days left" } th scope="col" { "State" }
                         th.number scope="col" { "Covers" } th scope="col" { "Needed" }
                     } }
@@ -45,6 +45,7 @@ pub(super) fn middle(shown: &Shown<'_>) -> Middle {
                                 th scope="row" { (metadata.name) }
                                 td { (waiver.policies.join(", ")) }
                                 td { (waiver.owner) }
+                                td { (metadata.updated_by.as_deref().unwrap_or("-")) }
                                 td.text { (waiver.reason) }
                                 td { (waiver.ticket.as_deref().unwrap_or("-")) }
                                 td { (time(waiver.expires_at)) }

@@ -16,7 +16,7 @@ fn what_is_applied_can_be_listed_described_and_deleted() {
     assert_eq!(list["items"][0]["metadata"]["generation"], 1);
     plimsoll.run(&["get", "policy", "no-root", "-o", "name"]).exits(0).prints("policy/no-root\n");
     plimsoll.run(&["get", "policies"]).exits(0).prints("NAME");
-    plimsoll.run(&["describe", "policy", "no-host-pid"]).exits(0).prints("named by 1 bindings: enforce-all");
+    plimsoll.run(&["describe", "policy", "no-host-pid"]).exits(0).prints("named by 1 binding: enforce-all");
     plimsoll.run(&["delete", "policy", "no-root"]).exits(0).prints("policy/no-root deleted");
     plimsoll.run(&["get", "policy", "no-root"]).exits(2).says("there is no policy `no-root`");
     plimsoll.run(&["delete", "policy", "no-root"]).exits(2).says("nothing was deleted");
@@ -79,6 +79,47 @@ fn a_freeze_needs_no_controller() {
     plimsoll.run(&["unfreeze", "peak"]).exits(2);
     plimsoll.run(&["freeze", "Peak_1", "--reason", "x"]).exits(2);
     plimsoll.run(&["freeze", "peak", "--reason", "x", "--until", "2020-01-01T00:00:00Z"]).exits(2).says("has passed");
+}
+
+/// A Freeze of before that was kept is shown without a name.
+#[test]
+fn who_froze_waived_applied_and_deleted_is_told_also_of_what_is_gone() {
+    let plimsoll = Plimsoll::with_store();
+    plimsoll.write("all.yaml", POLICIES);
+    plimsoll.run(&["apply", "-f", "all.yaml"]).exits(0);
+    plimsoll.run(&["freeze", "peak", "--reason", "peak season"]).exits(0);
+    let freeze = plimsoll.run(&["get", "freeze", "peak", "-o", "json"]).exits(0).json();
+    let by = freeze["metadata"]["updatedBy"].as_str().unwrap().to_owned();
+    assert!(by.starts_with("tester"), "{by}");
+    plimsoll.run(&["get", "freezes"]).exits(0).prints(&by);
+    plimsoll.run(&["describe", "freeze", "peak"]).exits(0).prints(&format!("updatedBy: {by}"));
+    let policy = plimsoll.run(&["get", "policy", "no-root", "-o", "json"]).exits(0).json();
+    assert_eq!(policy["metadata"]["updatedBy"], by);
+    plimsoll.run(&["unfreeze", "peak"]).exits(0);
+    let told = plimsoll.run(&["events", "--for", "Freeze/peak", "-o", "json"]).exits(0).json();
+    let told: Vec<_> = told["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| (&event["what"], &event["message"], &event["by"]))
+        .collect();
+    let by = &serde_json::Value::from(by);
+    let (created, deleted) = ("Freeze/peak created: peak season".into(), "Freeze/peak deleted".into());
+    assert_eq!(told, [(&"Created".into(), &created, by), (&"Deleted".into(), &deleted, by)]);
+    plimsoll.run(&["events"]).exits(0).prints("2 policies created").prints("Freeze/peak deleted");
+    plimsoll.run(&["events", "--for", "policy/no-root", "-o", "name"]).exits(0).prints("Configuration/policy");
+    plimsoll.run(&["audit", "verify"]).exits(0).prints("3 events in 2 chains, 0 broken");
+}
+
+#[test]
+fn whoever_has_no_name_has_a_number() {
+    let mut plimsoll = Plimsoll::with_store();
+    plimsoll.set("USER", "");
+    plimsoll.run(&["freeze", "peak", "--reason", "peak season"]).exits(0);
+    let freeze = plimsoll.run(&["get", "freeze", "peak", "-o", "json"]).exits(0).json();
+    let by = freeze["metadata"]["updatedBy"].as_str().unwrap();
+    let number = by.strip_prefix("uid-").unwrap_or_else(|| panic!("{by}"));
+    assert!(number.starts_with(|first: char| first.is_ascii_digit()), "{by}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What every implementation of a port owes, as claims, run against each implementation.
 
 mod alarms;
+mod applied;
 mod connection;
 mod dynamo;
 mod dynamo_faults;

@@ -9,6 +9,8 @@ use plimsoll::ports::StoreError;
 use plimsoll::ports::store::{Expect, Item, Key, MAX_BODY_BYTES, Store};
 use serde_json::{Map, Value, json};
 
+use super::applied::who_applied_and_who_deleted_is_kept;
+
 /// A claim that one implementation is known not to keep, and why that is no fault of ours.
 pub(super) struct Deviation {
     pub(super) claim: &'static str,
@@ -21,7 +23,7 @@ macro_rules! claims {
     ($($name:ident),* $(,)?) => { [$((stringify!($name), (|one, other| Box::pin($name(one, other))) as Claim)),*] };
 }
 
-/// Checks every claim but the known deviations. The store must be empty of partitions that start with `cfg#contract`.
+/// Checks every claim but the known deviations. The store must be empty of partitions that start with `cfg#`.
 pub(super) async fn store_contract(one: &dyn Store, other: &dyn Store, deviations: &[Deviation]) {
     let claims = claims![
         what_was_never_written_is_none,
@@ -55,6 +57,7 @@ pub(super) async fn store_contract(one: &dyn Store, other: &dyn Store, deviation
         an_item_stays_until_it_expires,
         an_expired_item_is_whole_or_gone,
         a_write_without_expiry_takes_the_expiry_away,
+        who_applied_and_who_deleted_is_kept,
     ];
     for deviation in deviations {
         let known = claims.iter().any(|(name, _)| *name == deviation.claim);

@@ -99,6 +99,7 @@ async fn a_hold_that_somebody_wrote_since_it_was_read_is_not_replaced_by_a_short
         fix: change.spec.fixes[0].clone(),
         policy: change.spec.policies.join(","),
         reason: Reason::of(ReasonCode::UndoneByPerson, "alex said so"),
+        by: None,
         rollout: None,
         created_at: story.controller.parts().clock.now(),
         until: None,

@@ -139,6 +139,7 @@ fn holds(universe: &Universe) {
         fix: "*".to_owned(),
         policy: "*".to_owned(),
         reason: Reason::of(ReasonCode::Held, "an incident"),
+        by: None,
         rollout: None,
         created_at: at,
         until: None,

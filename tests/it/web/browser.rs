@@ -111,6 +111,7 @@ async fn what_changes_shows_by_itself_and_pauses_when_asked_and_disturbs_nobody(
             fix: "*".to_owned(),
             policy: policy.to_owned(),
             reason: Reason::of(ReasonCode::Held, format!("written while it was looked at: {policy}")),
+            by: None,
             rollout: None,
             created_at: Timestamp::EPOCH,
             until: None,

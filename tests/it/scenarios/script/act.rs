@@ -319,7 +319,8 @@ impl People {
                 let (resource, created_at) = (self.resource(place), self.clock.now());
                 let reason = Reason::of(ReasonCode::Held, "the team asked for it");
                 let all = || "*".to_owned();
-                let hold = Hold { resource, fix: all(), policy: all(), reason, rollout: None, created_at, until };
+                let hold =
+                    Hold { resource, fix: all(), policy: all(), reason, by: None, rollout: None, created_at, until };
                 self.ask(Ask::Hold { hold }).await;
             }
             ["ask", "plan"] => {
