@@ -12,7 +12,8 @@ use super::output::talk;
 use super::run::Session;
 use super::{files, listen, signals};
 use crate::sim::fleet::{self, Scenario};
-use crate::sim::http;
+use crate::sim::sts::{Accounts, Role};
+use crate::sim::{World, WorldConfig, http};
 
 /// What to simulate.
 #[derive(Debug, Args)]
@@ -35,6 +36,10 @@ pub(super) struct Arguments {
     /// How many times faster than real time
     #[arg(long, value_name = "X", default_value_t = 1.0)]
     speed: f64,
+    /// Another account, with a fleet like this one, that is reached by taking on this role, by its external id where one is
+    /// given; again for more. Every other role is denied
+    #[arg(long, value_name = "ROLE_ARN[=EXTERNAL_ID]")]
+    role: Vec<Role>,
     /// Throttle as ECS does
     #[arg(long)]
     throttle: bool,
@@ -50,21 +55,18 @@ pub(super) async fn run(session: &mut Session, arguments: Arguments) -> Result<A
     };
     // Whoever calls has the machine's clock: a fleet whose deployments are from another year would puzzle it.
     let scenario = Scenario { start: clock.start(), ..scenario };
-    let mut world = scenario.build().map_err(|error| {
-        let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-        Error::new(error.to_string()).caused_by(source).help("correct the fleet file")
-    })?;
-    // The world's own configuration says 0: it was built without.
-    let percent = scenario.config.throttle_percent;
+    let region = scenario.config.region.clone();
+    let mut others = Vec::new();
+    for role in &arguments.role {
+        let config =
+            WorldConfig { account: role.account().to_owned(), caller: role.bearer(), ..scenario.config.clone() };
+        others.push((role.clone(), built(&Scenario { config, ..scenario.clone() }, arguments.throttle)?));
+    }
+    let own = built(&scenario, arguments.throttle)?;
     // A large fleet takes as much memory twice.
     drop(scenario);
-    world.set_throttling(match (arguments.throttle, percent) {
-        (false, _) => 0,
-        // Asked for, and the fleet says nothing else: ECS's own rates.
-        (true, 0) => 100,
-        (true, percent) => percent,
-    });
-    let region = world.config().region.clone();
+    let accounts = Accounts::from(Arc::new(Mutex::new(own)));
+    let accounts = others.into_iter().fold(accounts, |accounts, (role, world)| accounts.with(role, world));
     let failed = |error: std::io::Error| {
         Error::new(format!("failed to listen on {}", arguments.listen))
             .caused_by(error.to_string())
@@ -81,9 +83,24 @@ pub(super) async fn run(session: &mut Session, arguments: Arguments) -> Result<A
          AWS_ENDPOINT_URL_RESOURCE_GROUPS_TAGGING_API=http://{address} AWS_REGION={region} AWS_ACCESS_KEY_ID=sim \
          AWS_SECRET_ACCESS_KEY=sim"
     ));
-    let world = Arc::new(Mutex::new(world));
-    http::serve(listener, world, Arc::new(clock), async move { stop.cancelled().await }).await.map_err(failed)?;
+    http::serve(listener, accounts, Arc::new(clock), async move { stop.cancelled().await }).await.map_err(failed)?;
     Ok(Answer::Yes)
+}
+
+/// The world of an account.
+fn built(scenario: &Scenario, throttle: bool) -> Result<World, Error> {
+    let mut world = scenario.build().map_err(|error| {
+        let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+        Error::new(error.to_string()).caused_by(source).help("correct the fleet file")
+    })?;
+    // The world's own configuration says 0: it was built without.
+    world.set_throttling(match (throttle, scenario.config.throttle_percent) {
+        (false, _) => 0,
+        // Asked for, and the fleet says nothing else: ECS's own rates.
+        (true, 0) => 100,
+        (true, percent) => percent,
+    });
+    Ok(world)
 }
 
 fn from_file(path: &std::path::Path) -> Result<Scenario, Error> {

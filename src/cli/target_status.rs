@@ -11,6 +11,7 @@ use crate::model::{ConditionStatus, Reason, ReasonCode, Timestamp};
 use crate::ports::Store;
 use crate::records::configuration::Configurations;
 use crate::records::lease::{Lease, Leases};
+use crate::records::statuses::{BindingStatus, PolicyStatus, Statuses};
 use crate::records::targets::Targets;
 
 /// The `status` of a Target.
@@ -75,12 +76,18 @@ impl TargetStatus {
         lines
     }
 
-    fn of(lease: Option<Lease>, reasons: &[Reason], now: Timestamp) -> Self {
+    /// `looked`: whether a pass over it has ended, which leaves statuses.
+    fn of(lease: Option<Lease>, reasons: &[Reason], looked: bool, now: Timestamp) -> Self {
         // By the wall clock, which is of no matter but for what is shown.
         let lease = lease.filter(|lease| lease.holder.is_some() && lease.renewed_at + lease.length() > now);
         let mut conditions: Vec<TargetCondition> = reasons.iter().map(TargetCondition::because).collect();
         if conditions.is_empty() {
             conditions.push(match &lease {
+                Some(_) if !looked => TargetCondition::of(
+                    ConditionStatus::Unknown,
+                    "NotYetObserved",
+                    "the first look at it has not ended yet".to_owned(),
+                ),
                 Some(_) => TargetCondition::of(ConditionStatus::True, "Observed", "all of it is observed".to_owned()),
                 None => TargetCondition::of(
                     ConditionStatus::Unknown,
@@ -101,13 +108,17 @@ pub(super) async fn all(store: &dyn Store, now: Timestamp) -> Result<BTreeMap<St
     let mut all = BTreeMap::new();
     for (name, first) in stored.doubles {
         let message = format!("Target `{first}` is the same account and region");
-        all.insert(name, TargetStatus::of(None, &[Reason::of(ReasonCode::SameTarget, message)], now));
+        all.insert(name, TargetStatus::of(None, &[Reason::of(ReasonCode::SameTarget, message)], false, now));
     }
     for wanted in stored.wanted {
         let Some(id) = wanted.id() else { continue };
         let lease = Leases::of(store, &id).read().await?.map(|lease| lease.value);
         let kept = Targets::of(store).read(&id).await?.map(|record| record.value.conditions).unwrap_or_default();
-        all.insert(wanted.name, TargetStatus::of(lease, &kept, now));
+        let statuses = Statuses::of(store, &id);
+        // Those of Bindings are small; who has none has those of policies.
+        let looked =
+            !statuses.list::<BindingStatus>().await?.is_empty() || !statuses.list::<PolicyStatus>().await?.is_empty();
+        all.insert(wanted.name, TargetStatus::of(lease, &kept, looked, now));
     }
     Ok(all)
 }
@@ -129,9 +140,11 @@ mod tests {
             ("watched, in part", Some(held(at(90_000))), vec![denied.clone()], "AccessDenied"),
             ("not reached", None, vec![denied.clone()], "AccessDenied"),
         ] {
-            assert_eq!(TargetStatus::of(lease, &reasons, at(100_000)).state(), state, "{why}");
+            assert_eq!(TargetStatus::of(lease, &reasons, true, at(100_000)).state(), state, "{why}");
         }
-        let told = TargetStatus::of(None, &[denied], at(100_000)).sentences();
+        let first = TargetStatus::of(Some(held(at(90_000))), &[], false, at(100_000));
+        assert_eq!((first.state(), first.conditions[0].status), ("NotYetObserved", ConditionStatus::Unknown));
+        let told = TargetStatus::of(None, &[denied], true, at(100_000)).sentences();
         assert_eq!(
             told,
             [

@@ -63,8 +63,9 @@ impl Calls {
     }
 }
 
-/// STS's one operation: it is no call of ECS's, and has no members here.
+/// STS's operations: they are no calls of ECS's, and have no members here.
 pub(super) const CALLER_IDENTITY: &str = "GetCallerIdentity";
+pub(super) const ASSUME_ROLE: &str = "AssumeRole";
 
 #[cfg(test)]
 mod tests {

@@ -1,8 +1,8 @@
 //! The world as an HTTP endpoint that any AWS SDK or CLI can talk to. Does not check signatures, and knows no operation.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
 use axum::body::Bytes;
@@ -15,10 +15,10 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use super::alarm::is_of_alarms;
-use super::calls::{CALLER_IDENTITY, Calls};
+use super::calls::{ASSUME_ROLE, CALLER_IDENTITY, Calls};
 use super::cbor;
 use super::error::SimError;
-use super::world::World;
+use super::sts::{self, Accounts, Form};
 use crate::ports::Clock;
 
 /// The target prefix of ECS's awsJson 1.1 protocol.
@@ -36,36 +36,36 @@ const CALLS_PATH: &str = "/_plimsoll/calls";
 /// Larger requests are refused: a task definition has at most 64 KiB.
 const MOST_BYTES: usize = 1024 * 1024;
 
-/// Serves `world` on `listener` until `shutdown` completes, then lets open requests end.
+/// Serves `accounts` on `listener` until `shutdown` completes, then lets open requests end.
 ///
-/// ECS is `POST /` with an `X-Amz-Target`; STS's GetCallerIdentity is on the same address, so that who asks can learn in
-/// which account it is, and so are CloudWatch's alarms and the tagging API that finds them. Each call happens at the clock's `now`.
+/// ECS is `POST /` with an `X-Amz-Target`; STS is on the same address, so that who asks can learn in which account it is, and
+/// take on the roles of others, and so are CloudWatch's alarms and the tagging API that finds them. Each call happens at the clock's `now`.
 /// `GET /_plimsoll/calls` counts the calls so far, by operation.
 ///
 /// # Errors
 /// When accepting connections fails for good.
 pub async fn serve(
     listener: TcpListener,
-    world: Arc<Mutex<World>>,
+    accounts: impl Into<Accounts>,
     clock: Arc<dyn Clock>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     // An answer goes out at once, whole or not: otherwise a client waits for its own delayed acknowledgement. Where the
     // option cannot be set, answers only come later.
     let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-    axum::serve(listener, router(world, clock)).with_graceful_shutdown(shutdown).await
+    axum::serve(listener, router(accounts, clock)).with_graceful_shutdown(shutdown).await
 }
 
 /// The endpoint as a router, for whoever has a server already.
-pub fn router(world: Arc<Mutex<World>>, clock: Arc<dyn Clock>) -> Router {
-    let endpoint = Endpoint { world, clock, answered: AtomicU64::new(0), calls: Calls::default() };
+pub fn router(accounts: impl Into<Accounts>, clock: Arc<dyn Clock>) -> Router {
+    let endpoint = Endpoint { accounts: accounts.into(), clock, answered: AtomicU64::new(0), calls: Calls::default() };
     let router =
         Router::new().route("/", post(answer)).route(CBOR_PATH, post(answer_in_cbor)).route(CALLS_PATH, get(counted));
     router.layer(DefaultBodyLimit::max(MOST_BYTES)).with_state(Arc::new(endpoint))
 }
 
 struct Endpoint {
-    world: Arc<Mutex<World>>,
+    accounts: Accounts,
     clock: Arc<dyn Clock>,
     answered: AtomicU64,
     calls: Calls,
@@ -73,12 +73,16 @@ struct Endpoint {
 
 async fn answer(State(endpoint): State<Arc<Endpoint>>, headers: HeaderMap, body: Bytes) -> Response {
     let id = endpoint.next_id();
-    let target = headers.get("x-amz-target").and_then(|value| value.to_str().ok());
+    let (target, by) = (text(&headers, "x-amz-target"), text(&headers, "authorization"));
     let mut response = match target.and_then(|target| target.strip_prefix(TARGET)) {
         Some(operation) if is_of_alarms(operation) => endpoint.count(operation, Err(unknown())),
-        Some(operation) => endpoint.call(operation, &body),
-        None if let Some(operation) = target.and_then(of_alarms) => endpoint.call(operation, &body),
-        None if target.is_none() && is_get_caller_identity(&body) => endpoint.caller_identity(&id),
+        Some(operation) => endpoint.call(by, operation, &body),
+        None if let Some(operation) = target.and_then(of_alarms) => endpoint.call(by, operation, &body),
+        None if target.is_none()
+            && let Some(answer) = endpoint.sts(by, &body, &id) =>
+        {
+            answer
+        }
         // Of another service: counted, so that whoever measures sees that it was asked.
         None => endpoint.count(target.unwrap_or_default(), Err(unknown())),
     };
@@ -86,6 +90,10 @@ async fn answer(State(endpoint): State<Arc<Endpoint>>, headers: HeaderMap, body:
         response.headers_mut().insert(HeaderName::from_static("x-amzn-requestid"), id);
     }
     response
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
 }
 
 /// What was asked so far.
@@ -100,15 +108,20 @@ fn of_alarms(target: &str) -> Option<&str> {
 }
 
 fn unknown() -> SimError {
-    SimError::new("UnknownOperationException", "The simulator has ECS, and of CloudWatch its alarms.")
+    SimError::new("UnknownOperationException", "The simulator has ECS, STS, and of CloudWatch its alarms.")
 }
 
 /// CloudWatch, as AWS's SDKs ask it.
-async fn answer_in_cbor(State(endpoint): State<Arc<Endpoint>>, Path(operation): Path<String>, body: Bytes) -> Response {
+async fn answer_in_cbor(
+    State(endpoint): State<Arc<Endpoint>>,
+    Path(operation): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
     let result = match cbor::read(&body) {
         _ if !is_of_alarms(&operation) => Err(unknown()),
         Err(error) => Err(SimError::new("SerializationException", error)),
-        Ok(input) => endpoint.answer(&operation, &input),
+        Ok(input) => endpoint.answer(text(&headers, "authorization"), &operation, &input),
     };
     let (status, code, answer) = match result {
         Ok(answer) => (StatusCode::OK, None, answer),
@@ -138,11 +151,11 @@ impl Endpoint {
     }
 
     /// A call in awsJson, counted.
-    fn call(&self, operation: &str, body: &[u8]) -> Response {
+    fn call(&self, by: Option<&str>, operation: &str, body: &[u8]) -> Response {
         // An empty body is how some callers write an empty structure.
         let input = if body.is_empty() { Ok(json!({})) } else { serde_json::from_slice(body) };
         let result = input.map_err(|error| SimError::new("SerializationException", error.to_string()));
-        self.count(operation, result.and_then(|input| self.answer(operation, &input)))
+        self.count(operation, result.and_then(|input| self.answer(by, operation, &input)))
     }
 
     /// The answer as awsJson writes it, counted.
@@ -164,33 +177,30 @@ impl Endpoint {
         response
     }
 
-    fn answer(&self, operation: &str, input: &Value) -> Result<Value, SimError> {
+    fn answer(&self, by: Option<&str>, operation: &str, input: &Value) -> Result<Value, SimError> {
         let now = self.clock.now();
-        self.world.lock().unwrap_or_else(PoisonError::into_inner).call(now, operation, input)
+        self.accounts.of(by).call(now, operation, input)
     }
 
-    /// STS's query protocol: a form in, XML out.
-    fn caller_identity(&self, id: &str) -> Response {
-        let world = self.world.lock().unwrap_or_else(PoisonError::into_inner);
-        let config = world.config();
-        let (arn, account) = (escape(&config.caller), escape(&config.account));
-        let xml = format!(
-            "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><GetCallerIdentityResult>\
-             <Arn>{arn}</Arn><UserId>AROASIMULATED:simulated</UserId><Account>{account}</Account>\
-             </GetCallerIdentityResult><ResponseMetadata><RequestId>{id}</RequestId></ResponseMetadata>\
-             </GetCallerIdentityResponse>"
-        );
-        self.calls.count(self.clock.now(), CALLER_IDENTITY, None, xml.len());
-        ([(header::CONTENT_TYPE, "text/xml")], xml).into_response()
+    /// STS, counted; `None` where it is none of its operations that are there.
+    fn sts(&self, by: Option<&str>, body: &[u8], id: &str) -> Option<Response> {
+        let form = Form::of(body);
+        let (now, action) = (self.clock.now(), form.get("Action"));
+        let result = match action {
+            CALLER_IDENTITY => Ok(sts::caller_identity(&self.accounts.of(by))),
+            ASSUME_ROLE => {
+                let caller = self.accounts.of(by).config().caller.clone();
+                self.accounts.assume_role(&form, &caller, now)
+            }
+            _ => return None,
+        };
+        let (status, code, xml) = match result {
+            Ok(result) => (StatusCode::OK, None, sts::answered(action, &result, id)),
+            Err((code, why)) => (StatusCode::FORBIDDEN, Some(code), sts::refused(code, &why, id)),
+        };
+        self.calls.count(now, action, code, xml.len());
+        Some((status, [(header::CONTENT_TYPE, "text/xml")], xml).into_response())
     }
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
-}
-
-fn is_get_caller_identity(body: &[u8]) -> bool {
-    std::str::from_utf8(body).is_ok_and(|form| form.split('&').any(|pair| pair == "Action=GetCallerIdentity"))
 }
 
 #[cfg(test)]

@@ -29,6 +29,7 @@ mod names;
 mod random;
 mod service;
 mod state;
+pub mod sts;
 mod tags;
 mod task;
 mod task_definition;

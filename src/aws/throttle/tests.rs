@@ -162,6 +162,30 @@ async fn one_bucket_does_not_wait_for_another() {
     assert!(before.elapsed() >= Duration::from_millis(1900));
 }
 
+/// As many targets, as many of these: the server that throttles one says nothing about the other's account.
+#[tokio::test(start_paused = true)]
+async fn one_targets_budget_does_not_wait_for_anothers() {
+    let start = Instant::now();
+    let (hard, free) = (Scripted::new(|_, operation| throttled(operation)), Scripted::new(fine));
+    let (slow, fast) = (Budgeted::new(hard.clone(), share(1)), Budgeted::new(free.clone(), share(100)));
+    let throttled = async {
+        for _ in 0..5 {
+            slow.call(READ, json!({})).await.unwrap_err();
+        }
+        start.elapsed()
+    };
+    let full_speed = async {
+        tokio::task::yield_now().await;
+        calls(&fast, READ, 90).await;
+        start.elapsed()
+    };
+    let (slow_took, fast_took) = tokio::join!(throttled, full_speed);
+    // 50 at once, the other 40 at 20 a second.
+    assert!(fast_took <= Duration::from_secs(2), "{fast_took:?}");
+    assert!(slow_took >= Duration::from_secs(60), "{slow_took:?}");
+    assert!(rate_of(&slow, READ) < 0.2 && (rate_of(&fast, READ) - 20.0).abs() < 1e-9);
+}
+
 #[tokio::test(start_paused = true)]
 async fn after_throttling_nobody_calls_for_a_second() {
     let start = Instant::now();

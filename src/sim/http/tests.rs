@@ -1,4 +1,5 @@
 use std::net::SocketAddr;
+use std::sync::Mutex;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -6,16 +7,21 @@ use tokio::sync::oneshot;
 
 use super::*;
 use crate::model::Timestamp;
-use crate::sim::{VirtualClock, WorldConfig};
+use crate::sim::sts::Role;
+use crate::sim::{VirtualClock, World, WorldConfig};
 
 /// A server on a free port of this machine; it ends when the sender is dropped.
 async fn start() -> (SocketAddr, oneshot::Sender<()>) {
+    let world = World::new(WorldConfig::default(), Timestamp::EPOCH);
+    start_with(Accounts::from(Arc::new(Mutex::new(world)))).await
+}
+
+async fn start_with(accounts: Accounts) -> (SocketAddr, oneshot::Sender<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let world = World::new(WorldConfig::default(), Timestamp::EPOCH);
     let clock = Arc::new(VirtualClock::instant(Timestamp::EPOCH));
     let (stop, stopped) = oneshot::channel::<()>();
-    tokio::spawn(serve(listener, Arc::new(Mutex::new(world)), clock, async {
+    tokio::spawn(serve(listener, accounts, clock, async {
         stopped.await.ok();
     }));
     (address, stop)
@@ -77,8 +83,51 @@ async fn whoever_asks_learns_the_account() {
     let (head, body) = post(address, headers, "Action=GetCallerIdentity&Version=2011-06-15").await;
     assert!(head.starts_with("http/1.1 200"), "{head}");
     assert!(body.contains("<Account>123456789012</Account>"), "{body}");
-    let (head, _) = post(address, headers, "Action=AssumeRole&Version=2011-06-15").await;
+    let (head, _) = post(address, headers, "Action=GetSessionToken&Version=2011-06-15").await;
     assert!(head.starts_with("http/1.1 400"), "{head}");
+}
+
+#[tokio::test]
+async fn a_role_is_another_account_for_whoever_names_its_external_id() {
+    let role: Role = "arn:aws:iam::210987654321:role/plimsoll=x & y".parse().unwrap();
+    let member = WorldConfig { account: role.account().to_owned(), caller: role.bearer(), ..WorldConfig::default() };
+    let own = Arc::new(Mutex::new(World::new(WorldConfig::default(), Timestamp::EPOCH)));
+    let (address, _stop) = start_with(Accounts::from(own).with(role, World::new(member, Timestamp::EPOCH))).await;
+    let form = "content-type: application/x-www-form-urlencoded\r\n";
+    let arn = "arn%3Aaws%3Aiam%3A%3A210987654321%3Arole%2Fplimsoll";
+    let ask = |arn: &str, rest: &str| format!("Action=AssumeRole&Version=2011-06-15&RoleArn={arn}{rest}");
+    for (arn, rest) in
+        [(arn, ""), (arn, "&ExternalId=x"), ("arn%3Aaws%3Aiam%3A%3A1%3Arole%2Fother", "&ExternalId=x+%26+y")]
+    {
+        let (head, body) = post(address, form, &ask(arn, rest)).await;
+        assert!(head.starts_with("http/1.1 403"), "{head}");
+        assert!(body.contains("<Code>AccessDenied</Code>") && body.contains("sts:AssumeRole"), "{body}");
+    }
+    let (head, body) = post(address, form, &ask(arn, "&ExternalId=x+%26+y")).await;
+    assert!(head.starts_with("http/1.1 200"), "{head}{body}");
+    let (_, key) = body.split_once("<AccessKeyId>").unwrap();
+    let (key, _) = key.split_once('<').unwrap();
+    let by = format!("authorization: AWS4-HMAC-SHA256 Credential={key}/20261122/eu-west-1/sts/aws4_request\r\n");
+    let (_, body) = post(address, &format!("{form}{by}"), "Action=GetCallerIdentity").await;
+    assert!(body.contains("<Account>210987654321</Account>") && body.contains(":assumed-role/plimsoll/"), "{body}");
+    let create = r#"{"clusterName":"theirs"}"#;
+    let (head, _) = post(address, &format!("{}{by}", target("CreateCluster")), create).await;
+    assert!(head.starts_with("http/1.1 200"), "{head}");
+    let (_, theirs) = post(address, &format!("{}{by}", target("ListClusters")), "{}").await;
+    let (_, ours) = post(address, &target("ListClusters"), "{}").await;
+    assert!(theirs.contains("210987654321:cluster/theirs") && !ours.contains("theirs"), "{theirs} {ours}");
+}
+
+#[test]
+fn a_role_is_an_arn_and_an_external_id() {
+    let role: Role = "arn:aws:iam::210987654321:role/path/reader".parse().unwrap();
+    assert_eq!((role.account(), role.external_id.as_deref()), ("210987654321", None));
+    assert_eq!(role.bearer(), "arn:aws:sts::210987654321:assumed-role/reader/simulated");
+    for wrong in
+        ["plimsoll", "arn:aws:iam::1:role/x", "arn:aws:iam::210987654321:role/", "arn:aws:iam::210987654321:role/x="]
+    {
+        assert!(wrong.parse::<Role>().is_err(), "{wrong}");
+    }
 }
 
 #[tokio::test]

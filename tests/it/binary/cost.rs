@@ -46,7 +46,7 @@ fn a_look_at_a_fleet_takes_the_calls_of_the_formula_and_no_other() {
     let sim = ["sim", "--listen", "127.0.0.1:0", "--services", SERVICES, "--document-bytes", "5300"];
     let mut sim = Process::start(plimsoll.command(&sim));
     let address = address_of(&sim.first_line());
-    let ecs = Ecs(address);
+    let ecs = Ecs(address, "a");
     let (sizes, revisions) = fleet(&ecs);
     let asked_by_us = ecs.counts();
     plimsoll.set("AWS_ENDPOINT_URL", &format!("http://{address}"));
@@ -81,7 +81,7 @@ fn a_look_at_a_fleet_takes_the_calls_of_the_formula_and_no_other() {
 fn an_endpoint_that_throttles_has_ecs_s_buckets() {
     let plimsoll = Plimsoll::with_store();
     let mut sim = Process::start(plimsoll.command(&["sim", "--listen", "127.0.0.1:0", "--throttle"]));
-    let ecs = Ecs(address_of(&sim.first_line()));
+    let ecs = Ecs(address_of(&sim.first_line()), "a");
     let container = json!({ "name": "app", "image": "app:1", "memory": 128 });
     // The smallest bucket of those that plimsoll needs: 20 calls, and one more each second (ecs-facts §4.2).
     for number in 1..=20 {

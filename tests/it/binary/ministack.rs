@@ -11,7 +11,7 @@ use crate::peers::Peer;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fleet_on_ministack_with_its_records_in_dynamodb() {
     let peer = Peer::ministack().await;
-    let ecs = Ecs(address_of(&peer.endpoint()));
+    let ecs = Ecs(address_of(&peer.endpoint()), "a");
     for step in fleet::steps() {
         ecs.call(step["operation"].as_str().unwrap(), step["input"].clone());
     }

@@ -102,13 +102,19 @@ impl Stage {
     }
 
     async fn with(records: Records, scenario: &serde_json::Value) -> Self {
+        Self::of_accounts(records, scenario, &[]).await
+    }
+
+    /// The same, where other accounts have such a fleet, reached by taking on these roles.
+    async fn of_accounts(records: Records, scenario: &serde_json::Value, roles: &[&str]) -> Self {
         let place = PLACES.acquire().await.unwrap();
         let mut plimsoll = Plimsoll::with_store();
         plimsoll.write("fleet.json", &scenario.to_string());
         plimsoll.write("mine.yaml", ENFORCED);
         // Four times as fast as it says: a controller with this machine's clock still knows what is new.
         let sim = ["sim", "--listen", "127.0.0.1:0", "--fleet", "fleet.json", "--speed", "4"];
-        let mut sim = Process::start(plimsoll.command(&sim));
+        let roles: Vec<&str> = roles.iter().flat_map(|role| ["--role", role]).collect();
+        let mut sim = Process::start(plimsoll.command(&[&sim[..], &roles].concat()));
         let server = address_of(&sim.first_line());
         let script: Arc<Mutex<Box<Script>>> = Arc::new(Mutex::new(Box::new(|_| None)));
         let asked = Arc::clone(&script);
@@ -128,7 +134,7 @@ impl Stage {
                 Some(peer)
             }
         };
-        Self { plimsoll, ecs: Ecs(server), proxy, script, _sim: sim, _records: records, _place: place }
+        Self { plimsoll, ecs: Ecs(server, "a"), proxy, script, _sim: sim, _records: records, _place: place }
     }
 
     /// With this repository's policies applied, and two of them enforced.

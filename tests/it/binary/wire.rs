@@ -5,9 +5,9 @@ use std::net::{SocketAddr, TcpStream};
 
 use serde_json::{Value, json};
 
-/// An endpoint.
+/// An endpoint, and the access key that it is asked with.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Ecs(pub(crate) SocketAddr);
+pub(crate) struct Ecs(pub(crate) SocketAddr, pub(crate) &'static str);
 
 impl Ecs {
     /// The answer to one call, which must succeed.
@@ -17,8 +17,9 @@ impl Ecs {
         let headers = format!(
             "content-type: application/x-amz-json-1.1\r\n\
              x-amz-target: AmazonEC2ContainerServiceV20141113.{operation}\r\n\
-             authorization: AWS4-HMAC-SHA256 Credential=a/20261122/us-east-1/ecs/aws4_request, SignedHeaders=host, Signature=0\r\n\
+             authorization: AWS4-HMAC-SHA256 Credential={}/20261122/us-east-1/ecs/aws4_request, SignedHeaders=host, Signature=0\r\n\
              content-length: {}\r\n",
+            self.1,
             body.len()
         );
         self.request("POST /", &headers, &body)

@@ -233,7 +233,7 @@ fn every_command_of_the_guides_does_on_a_simulated_fleet_what_they_say() {
 async fn and_what_they_say_of_aws_does_so_on_servers_that_nobody_here_wrote() {
     // Alarms are not among what they need, and cost ministack time to start.
     let peer = Peer::ministack().await;
-    let ecs = Ecs(address_of(&peer.endpoint()));
+    let ecs = Ecs(address_of(&peer.endpoint()), "a");
     for step in fleet::steps() {
         ecs.call(step["operation"].as_str().unwrap(), step["input"].clone());
     }
