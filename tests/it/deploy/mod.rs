@@ -1,10 +1,10 @@
 //! What is deployed: rights that are what the code asks for and no more, templates as others read them, an image that
 //! starts what we have.
 
+mod alarms;
 mod gate;
 mod iam;
 mod image;
-
 mod permissions;
 mod rights;
 mod templates;

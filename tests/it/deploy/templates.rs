@@ -27,7 +27,7 @@ const OPEN_IN_THE_TEMPLATE: [&str; 12] = [
 
 /// A template without parameters, conditions and functions: with its defaults, and with what only a stack knows.
 #[track_caller]
-fn resolved(file: &str, given: &Value) -> Value {
+pub(super) fn resolved(file: &str, given: &Value) -> Value {
     let mut all = json!({
         "AWS::Partition": "aws", "AWS::Region": "eu-west-1", "AWS::AccountId": "123456789012",
         "Image": IMAGE, "VpcId": "vpc-1", "SubnetIds": ["subnet-1", "subnet-2"],

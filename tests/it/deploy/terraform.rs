@@ -15,20 +15,20 @@ const MODULES: [&str; 2] = ["terraform", "terraform/target-role"];
 
 /// A module's files as one object.
 #[track_caller]
-fn module(folder: &str) -> Value {
+pub(super) fn module(folder: &str) -> Value {
     let paths: Vec<String> = files(folder, ".tf").iter().map(|file| path(file).display().to_string()).collect();
     let arguments: Vec<&str> = ["terraform"].into_iter().chain(paths.iter().map(String::as_str)).collect();
     templates(&arguments, &Value::Null)
 }
 
 /// The blocks of a kind: type or name, and what is in them.
-fn blocks(module: &Value, kind: &str) -> Vec<(String, Value)> {
+pub(super) fn blocks(module: &Value, kind: &str) -> Vec<(String, Value)> {
     let list = module[kind].as_array().cloned().unwrap_or_default();
     list.into_iter().flat_map(|block| block.as_object().unwrap().clone()).collect()
 }
 
 /// Every resource or data source: its type, its name, its arguments.
-fn resources(module: &Value, kind: &str) -> Vec<(String, String, Map<String, Value>)> {
+pub(super) fn resources(module: &Value, kind: &str) -> Vec<(String, String, Map<String, Value>)> {
     let named = |(of, block): (String, Value)| {
         let (name, arguments) = block.as_object().unwrap().iter().next().unwrap();
         (of, name.clone(), arguments.as_object().unwrap().clone())
