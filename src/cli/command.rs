@@ -5,10 +5,10 @@ use std::hash::{BuildHasher, Hasher};
 use std::time::Duration;
 
 use super::connect::Opened;
-use super::error::Error;
-use super::output::talk;
+use super::error::{Answer as Outcome, Error};
+use super::output::{Format, talk};
 use super::run::Session;
-use super::signals;
+use super::{signals, views};
 use crate::model::{Span, TargetId, Timestamp};
 use crate::ports::Store;
 use crate::records::command::{Answer as Answered, Ask, Command, Commands};
@@ -51,6 +51,28 @@ pub(super) async fn controller(session: &Session, store: &dyn Store, target: &Ta
     }
     let ago = Span(Duration::from_secs(ago.as_secs()));
     Ok(Controller::Silent { why: format!("the controller `{holder}` has not renewed its lease on {target} for {ago}") })
+}
+
+/// Whether nothing else is asked of a target: what the records say is what the next Command will find.
+pub(super) async fn nothing_is_open(store: &dyn Store, target: &TargetId) -> Result<bool, Error> {
+    Ok(Commands::of(store, target).open().await?.is_empty())
+}
+
+/// Says of a Command, which is not stored, that it would be refused.
+pub(super) async fn refuse(
+    session: &mut Session,
+    opened: &Opened,
+    ask: Ask,
+    message: String,
+) -> Result<Outcome, Error> {
+    let now = session.now();
+    let command = Command { id: id(now), ask, by: opened.caller().await?, at: now };
+    let answer = Answered { done: false, message, at: now, rollouts: Vec::new() };
+    match session.output.format() {
+        Format::Json | Format::Yaml => session.output.value(&views::answered(&command, &answer))?,
+        _ => talk(&format!("refused: {}; nothing was asked", answer.message)),
+    }
+    Ok(Outcome::No)
 }
 
 /// Stores a Command, says so, and says whether somebody is there to carry it out.

@@ -10,6 +10,7 @@ use super::output::{Format, talk};
 use super::run::Session;
 use super::{targets, views};
 use crate::model::{Hold, Reason, ReasonCode, Resource, Span, TargetId};
+use crate::records::campaign::Campaigns;
 use crate::records::command::Ask;
 
 /// What to do with holds.
@@ -72,17 +73,27 @@ pub(super) async fn run(session: &mut Session, verb: Verb) -> Result<Answer, Err
                 fix: "*".to_owned(),
                 policy: "*".to_owned(),
                 reason: Reason::of(ReasonCode::Held, reason).until(until),
+                by: None,
                 rollout: None,
                 created_at: now,
                 until: Some(until),
             };
-            asked(session, &opened, &target, Ask::Hold { hold }, wait, &format!("hold of {arn} until {until} asked"))
-                .await
+            let told = format!("asked: every fix is to stay off {arn} until {until}");
+            asked(session, &opened, &target, Ask::Hold { hold }, wait, &told).await
         }
         Verb::Release(Release { service, wait }) => {
             let (target, arn) = targets::service(session, store, &service).await?;
-            let told = format!("release of {arn} asked");
-            asked(session, &opened, &target, Ask::Release { resource: Resource::Service(arn) }, wait, &told).await
+            let told = format!("asked: whatever is held off {arn} is to be released");
+            let resource = Resource::Service(arn);
+            let ask = Ask::Release { resource: resource.clone() };
+            let holds = Campaigns::of(store, &target).holds().await?;
+            if !holds.iter().any(|hold| hold.value.resource == resource)
+                && command::nothing_is_open(store, &target).await?
+            {
+                let why = format!("nothing is held off `{}`", resource.short());
+                return command::refuse(session, &opened, ask, why).await;
+            }
+            asked(session, &opened, &target, ask, wait, &told).await
         }
     }
 }

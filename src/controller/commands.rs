@@ -9,7 +9,8 @@ use super::execute::Executor;
 use crate::model::{Hold, ReasonCode, ServiceArn, Timestamp, counted};
 use crate::records::campaign::Campaign;
 use crate::records::command::{Answer, Ask, Command, Commands};
-use crate::rollout::command::{Request, carry_out};
+use crate::records::events::{Entry, Events};
+use crate::rollout::command::{Request, carry_out, retry_of_ended};
 use crate::rollout::{Change, RolloutState, State};
 
 /// What came of the open Commands.
@@ -46,7 +47,7 @@ impl Executor<'_> {
         Ok(Obeyed { carried_out: others.len(), plans })
     }
 
-    /// Answers a Command.
+    /// Answers a Command. A refusal is an event too: whoever did not wait for the answer finds it there.
     ///
     /// # Errors
     /// The store's.
@@ -57,6 +58,21 @@ impl Executor<'_> {
         answered: &mut BTreeSet<String>,
     ) -> Result<(), ControllerError> {
         tracing::info!(target_id = %self.target, command = %command.id, by = %command.by, done = answer.done, answer = %answer.message, "command");
+        if !answer.done {
+            // Before the answer: whoever is stopped in between refuses it anew, and tells it once.
+            let entry = Entry {
+                subject: format!("Command/{}", command.id),
+                at: answer.at,
+                what: "Refused".to_owned(),
+                message: match &command.ask {
+                    Ask::Plan { plan } => format!("plan `{}`: {}", plan.id, answer.message),
+                    _ => answer.message.clone(),
+                },
+                reason: None,
+                by: command.by.clone(),
+            };
+            Events::of(self.store, self.target).append_once(entry, command.ask.about()).await?;
+        }
         Commands::of(self.store, self.target).reply(&command.id, answer).await?;
         answered.insert(command.id.clone());
         Ok(())
@@ -114,7 +130,7 @@ impl Executor<'_> {
             return Ok(Err(format!("there is no rollout `{name}` in {}", self.target)));
         };
         if let (Request::Retry, true) = (request, campaign.rollout.value.state.is_final()) {
-            return self.retry_ended(books, &campaign, by, now).await.map(Ok);
+            return self.retry_ended(books, &campaign, command, now).await;
         }
         let done = format!("{} of rollout `{name}` was carried out", request.verb());
         // Carried out by a controller that ended before it could answer.
@@ -187,27 +203,41 @@ impl Executor<'_> {
         &self,
         books: &mut Books,
         campaign: &Campaign,
-        by: &str,
+        command: &Command,
         now: Timestamp,
-    ) -> Result<String, ControllerError> {
+    ) -> Result<Result<String, String>, ControllerError> {
+        let (name, by) = (&campaign.rollout.value.name, command.by.as_str());
+        let of_it = |hold: &Hold| hold.rollout.as_deref() == Some(name);
+        let stopped = |books: &Books| {
+            campaign.rollout.value.spec.fixes.iter().any(|fix| books.record.stopped_fixes.contains_key(fix))
+        };
+        let (was_stopped, held) = (stopped(books), books.holds.iter().any(|hold| of_it(&hold.value)));
+        let changes: Vec<Change> = campaign.changes.iter().map(|change| change.value.clone()).collect();
+        // One that ended before it could answer may have set free what there was.
+        let again = campaign.rollout.value.carried_out.as_ref() == Some(&command.id);
+        if let (false, Err(refused)) = (again, retry_of_ended(&campaign.rollout.value, &changes, held || was_stopped)) {
+            return Ok(Err(refused.to_string()));
+        }
         let place = books.campaigns.iter().position(|open| open.rollout.value.name == campaign.rollout.value.name);
         if let Some(mut rollout) = place.and_then(|place| books.campaigns.get(place)).map(|open| open.rollout.clone()) {
             let before = rollout.value.state.clone();
             rollout.value.retried_at = Some(now);
+            rollout.value.carried_out = Some(command.id.clone());
             books.write_rollout(&mut rollout, &before, now, by).await?;
             if let Some(open) = place.and_then(|place| books.campaigns.get_mut(place)) {
                 open.rollout = rollout;
             }
         }
         let rollout = &campaign.rollout.value;
-        let released = books.release(|hold| hold.rollout.as_deref() == Some(&rollout.name), now, by).await?;
+        let released = books.release(of_it, now, by).await?;
         books.record.stopped_fixes.retain(|fix, _| !rollout.spec.fixes.contains(fix));
         books.write_record().await?;
-        Ok(format!(
-            "the fixes of rollout `{}` may go on: {} released; the next pass plans them anew",
-            rollout.name,
-            counted(released, "hold")
-        ))
+        let freed = match (released, was_stopped || again) {
+            (1.., _) => format!("{} released", counted(released, "hold")),
+            (0, true) => "none of them is stopped any more".to_owned(),
+            (0, false) => "none was held off; how often they were put back is counted anew".to_owned(),
+        };
+        Ok(Ok(format!("the fixes of rollout `{}` may go on: {freed}; the next pass plans them anew", rollout.name)))
     }
 }
 

@@ -12,6 +12,9 @@ use crate::model::TargetId;
 use crate::plan::Summary;
 use crate::records::configuration::Generation;
 
+/// After so many looks at somebody else's lease, at most five seconds apart, whoever waits is told once more for what.
+const SILENT_LOOKS: u32 = 11;
+
 /// Tells the log of one target's passes.
 pub(super) struct Telling {
     target: TargetId,
@@ -20,8 +23,8 @@ pub(super) struct Telling {
     told: Option<(Summary, usize)>,
     /// Passes in a row that failed.
     failures: u32,
-    /// Who was last told to hold the lease instead of us.
-    holder: Option<String>,
+    /// Who was last told to hold the lease instead of us, and how many looks ago.
+    holder: Option<(String, u32)>,
 }
 
 impl Telling {
@@ -55,12 +58,16 @@ impl Telling {
                 tracing::info!(error = %chain(error), "the record changed under the pass; reading again");
             }
             Err(error @ ControllerError::NotHolder { holder, .. }) => {
-                if self.holder.as_ref() == Some(holder) {
-                    tracing::debug!(error = %chain(error), "standing by");
-                } else {
+                let looks = match &self.holder {
+                    Some((known, looks)) if known == holder && *looks < SILENT_LOOKS => *looks + 1,
+                    _ => 0,
+                };
+                if looks == 0 {
                     tracing::info!(error = %chain(error), "standing by");
+                } else {
+                    tracing::debug!(error = %chain(error), "standing by");
                 }
-                (self.holder, self.told) = (Some(holder.clone()), None);
+                (self.holder, self.told) = (Some((holder.clone(), looks)), None);
             }
             Err(error) => {
                 self.failures += 1;

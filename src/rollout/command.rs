@@ -71,6 +71,12 @@ pub enum RefusedRequest {
         /// The plan that was approved.
         asked: String,
     },
+    /// It has ended, and nothing keeps its fixes from coming again.
+    #[error("nothing of rollout `{rollout}` is held off or stopped: there is nothing to retry")]
+    NothingHeld {
+        /// Which rollout.
+        rollout: String,
+    },
     /// It has no change of that service that stands.
     #[error("rollout `{rollout}` has no change of `{service}` that could be undone")]
     NoSuchChange {
@@ -79,6 +85,22 @@ pub enum RefusedRequest {
         /// Which service.
         service: ServiceArn,
     },
+}
+
+/// Why `retry` of a rollout that has ended has nothing to let come again. `held`: a Hold of its is in force, or one of its
+/// fixes is stopped. What of it has landed counts as put back by somebody, until it is tried again: that is something too.
+///
+/// # Errors
+/// Where there is nothing.
+pub fn retry_of_ended(rollout: &Rollout, changes: &[Change], held: bool) -> Result<(), RefusedRequest> {
+    let counts = |change: &Change| {
+        let since = rollout.retried_at;
+        matches!(change.state, State::Succeeded { at, .. } if since.is_none_or(|since| since < at))
+    };
+    if held || changes.iter().any(counts) {
+        return Ok(());
+    }
+    Err(RefusedRequest::NothingHeld { rollout: rollout.name.clone() })
 }
 
 /// Carries out a request on a rollout and its changes. Both are as they were where it is refused.

@@ -229,3 +229,17 @@ fn an_undo_that_failed_is_tried_again_from_when_the_change_was_made() {
         State::RollingBack { deployment: None, intent, back: Back::Deciding, .. } if intent == at(900)
     ));
 }
+
+#[test]
+fn a_retry_of_what_has_ended_needs_something_that_is_held_stopped_or_counted() {
+    let (mut rollout, mut list) = (rollout(&[1, 1]), changes(&[1, 1]));
+    rollout.state = RolloutState::Aborted { reason: reason(ReasonCode::AbortedByPerson), at: at(1) };
+    let refused = RefusedRequest::NothingHeld { rollout: rollout.name.clone() };
+    assert_eq!(retry_of_ended(&rollout, &list, false), Err(refused.clone()));
+    assert_eq!(retry_of_ended(&rollout, &list, true), Ok(()));
+    // What has landed may have been put back: from a retry on that is counted anew, once.
+    list[0].state = State::Succeeded { at: at(100), deployment: None };
+    assert_eq!(retry_of_ended(&rollout, &list, false), Ok(()));
+    rollout.retried_at = Some(at(100));
+    assert_eq!(retry_of_ended(&rollout, &list, false), Err(refused));
+}

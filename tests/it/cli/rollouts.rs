@@ -167,7 +167,7 @@ async fn events_are_told_by_subject_and_an_edited_log_is_found_out() {
     let (plimsoll, of) = run(plimsoll, &["events", "--for", "Change/careful-1/0002", "-o", "json"]).await;
     assert_eq!(of.exits(0).json()["items"].as_array().unwrap().len(), 0);
     let (plimsoll, whole) = run(plimsoll, &["audit", "verify"]).await;
-    whole.exits(0).prints("2 events in 1 chains, 0 broken");
+    whole.exits(0).prints("2 events in 1 chain, 0 broken");
     use plimsoll::ports::store::{Expect, Key, Store};
     let key = Key::new("rt#123456789012/eu-west-1#events", "Change/careful-1/0001#00000001");
     let mut event = store.get(std::slice::from_ref(&key)).await.unwrap().remove(0).unwrap().body;
@@ -180,9 +180,11 @@ async fn events_are_told_by_subject_and_an_edited_log_is_found_out() {
 #[tokio::test]
 async fn what_is_asked_is_stored_with_who_asked() {
     let (plimsoll, store) = recorded().await;
+    let target = target();
+    let landed = json!({ "phase": "Succeeded", "at": early(), "deployment": null });
+    Campaigns::of(&store, &target).put(&change("0001", WEB, 0, landed), Some(1)).await.unwrap();
     let (plimsoll, asked) = run(plimsoll, &["rollout", "undo", "careful-1", "--service", "prod/web"]).await;
     asked.exits(0).says("asked `one`, the controller of 123456789012/eu-west-1");
-    let target = target();
     let open = Commands::of(&store, &target).open().await.unwrap();
     let request = Request::Undo { service: Some(WEB.parse().unwrap()) };
     assert_eq!(open[0].ask, Ask::Rollout { name: "careful-1".to_owned(), request });
@@ -234,6 +236,11 @@ async fn waiting_ends_with_the_rollout_and_tells_how() {
 #[tokio::test]
 async fn under_each_wave_waiting_for_an_approval_ends_at_the_next_one() {
     let (plimsoll, store) = recorded().await;
+    let target = target();
+    let campaigns = Campaigns::of(&store, &target);
+    let stored = campaigns.campaign("careful-1").await.unwrap().unwrap().rollout;
+    let waits = Rollout { state: RolloutState::Progressing { wave: 0 }, ..stored.value };
+    campaigns.put(&waits, Some(stored.version)).await.unwrap();
     let next = RolloutState::Progressing { wave: 1 };
     let ((_, run), ()) =
         tokio::join!(run(plimsoll, &["rollout", "approve", "careful-1", "--wait"]), obey(&store, true, Some(next)));
@@ -287,6 +294,7 @@ async fn a_service_says_why_it_is_in_its_state() {
         fix: "sha256:f".to_owned(),
         policy: "no-host-pid".to_owned(),
         reason: Reason::of(ReasonCode::TasksFail, "tasks of the deployment fail"),
+        by: None,
         rollout: Some("careful-1".to_owned()),
         created_at: early(),
         until: Some(time("2099-01-01T00:00:00Z")),
@@ -341,6 +349,45 @@ async fn an_undo_that_left_services_alone_and_a_rollout_that_proved_nothing_are_
 async fn a_refused_request_is_a_no() {
     let (plimsoll, store) = recorded().await;
     let ((_, run), ()) =
-        tokio::join!(run(plimsoll, &["rollout", "approve", "careful-1", "--wait"]), obey(&store, false, None));
+        tokio::join!(run(plimsoll, &["rollout", "resume", "careful-1", "--wait"]), obey(&store, false, None));
     run.exits(1).says("refused: so it is");
+}
+
+/// Nobody has to answer, and nothing is left for anybody to carry out later.
+#[tokio::test]
+async fn what_the_records_say_will_be_refused_is_refused_at_once() {
+    let (plimsoll, store) = recorded().await;
+    let (plimsoll, paused) = run(plimsoll, &["rollout", "approve", "careful-1"]).await;
+    paused.exits(1).says("refused: cannot approve rollout `careful-1`: it is Paused; nothing was asked");
+    let (plimsoll, told) = run(plimsoll, &["rollout", "approve", "careful-1", "-o", "json"]).await;
+    let told = told.exits(1).json();
+    assert_eq!((&told["kind"], &told["status"]["done"]), (&"Command".into(), &false.into()), "{told:#}");
+    let (plimsoll, nothing) = run(plimsoll, &["hold", "release", WEB]).await;
+    nothing.exits(1).says("refused: nothing is held off `prod/web`");
+    let target = target();
+    let campaigns = Campaigns::of(&store, &target);
+    let stored = campaigns.campaign("careful-1").await.unwrap().unwrap().rollout;
+    let ended = Rollout { state: RolloutState::Superseded { at: early() }, ..stored.value };
+    campaigns.put(&ended, Some(stored.version)).await.unwrap();
+    let verbs: [&'static [&'static str]; 5] = [
+        &["rollout", "approve", "careful-1"],
+        &["rollout", "pause", "careful-1"],
+        &["rollout", "resume", "careful-1"],
+        &["rollout", "abort", "careful-1"],
+        &["rollout", "undo", "careful-1"],
+    ];
+    let mut plimsoll = plimsoll;
+    for arguments in verbs {
+        let refused;
+        (plimsoll, refused) = run(plimsoll, arguments).await;
+        refused.exits(1).says(&format!("refused: cannot {} rollout `careful-1`: it is Superseded", arguments[1]));
+    }
+    let (plimsoll, retry) = run(plimsoll, &["rollout", "retry", "careful-1"]).await;
+    retry.exits(1).says("refused: nothing of rollout `careful-1` is held off or stopped: there is nothing to retry");
+    assert_eq!(Commands::of(&store, &target).open().await.unwrap(), []);
+    // Behind another Command nobody can tell what it will find.
+    let (plimsoll, hold) = run(plimsoll, &["hold", "add", WEB, "--for", "1h", "--reason", "x"]).await;
+    hold.exits(0).prints("asked: every fix is to stay off");
+    let (_, asked) = run(plimsoll, &["hold", "release", WEB]).await;
+    asked.exits(0).prints("is to be released");
 }

@@ -144,6 +144,8 @@ fn what_offline_commands_print_holds_to_the_schemas() {
         printed(&["explain", "functions"], 0),
         printed(&["explain", "variables"], 0),
         printed(&["explain", "reasons"], 0),
+        printed(&["explain", "metrics"], 0),
+        printed(&["probe", "http://127.0.0.1:1/healthz"], 1),
         plimsoll.run(&["apply", "-f", "bad.yaml", "-o", "json"]).exits(2).error_json(),
         plimsoll.run(&["check", "missing.json", "-o", "json"]).exits(2).error_json(),
     ]);
@@ -171,7 +173,7 @@ fn what_commands_on_a_fleet_print_holds_to_the_schemas() {
         run(&["apply-plan", "plan.json"], &[0]),
     ];
     plimsoll.run(&["controller", "--until-settled", "--poll", "1s", "--settle-timeout", "60s"]).exits(0);
-    outputs.push(run(&["rollout", "pause", "gentle-1"], &[0]));
+    outputs.push(run(&["rollout", "pause", "gentle-1"], &[1]));
     let service = "arn:aws:ecs:eu-west-1:123456789012:service/prod/web";
     for arguments in [
         &["rollout", "list"][..],
