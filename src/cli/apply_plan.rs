@@ -58,7 +58,7 @@ pub(super) async fn run(session: &mut Session, arguments: Arguments) -> Result<A
     let mut ended_well = true;
     for name in &answer.rollouts {
         let campaign = rollout::until_settled(session, &opened, &target, name, &Request::Resume).await?;
-        let text = rollout::rendered(session, &campaign)?;
+        let text = rollout::rendered(session, store, &campaign).await?;
         session.output.text(&text)?;
         ended_well = ended_well && rollout::landed(&campaign, &Request::Resume);
     }

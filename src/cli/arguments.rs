@@ -1,4 +1,6 @@
-//! What can be typed. The only place that reads the environment, through clap.
+//! What can be typed, and what the environment says in place of it.
+
+use std::sync::LazyLock;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -28,15 +30,10 @@ pub(super) struct Cli {
 /// What every verb takes.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Global {
-    /// Where policies and records are kept: dynamodb://TABLE or file:PATH
-    #[arg(
-        long,
-        global = true,
-        env = "PLIMSOLL_STORE",
-        hide_env_values = true,
-        value_name = "URL",
-        default_value = "dynamodb://plimsoll"
-    )]
+    /// Where policies and records are kept: dynamodb://TABLE or file:PATH [env: PLIMSOLL_STORE] [default:
+    /// dynamodb://plimsoll]
+    // Not clap's `env`: what comes from there would stand in the usage of every mistake, as if it had to be given.
+    #[arg(long, global = true, value_name = "URL", default_value = STORE.as_str(), hide_default_value = true)]
     pub(super) store: StoreUrl,
     /// How data looks: table|wide|json|yaml|name; for `check` also sarif|junit|github
     #[arg(short = 'o', long, global = true, value_enum, value_name = "FORMAT", default_value_t = Format::Table, hide_possible_values = true)]
@@ -53,6 +50,14 @@ pub(super) struct Global {
     /// No colours, whatever it says
     #[arg(long, global = true, env = "NO_COLOR", hide = true, num_args = 0..=1, default_missing_value = "1")]
     pub(super) no_color: Option<std::ffi::OsString>,
+}
+
+/// Where it is unless somebody says so.
+static STORE: LazyLock<String> = LazyLock::new(store_of_the_environment);
+
+#[expect(clippy::disallowed_methods, reason = "this is where the environment is read")]
+fn store_of_the_environment() -> String {
+    std::env::var("PLIMSOLL_STORE").unwrap_or_else(|_| "dynamodb://plimsoll".to_owned())
 }
 
 impl Global {

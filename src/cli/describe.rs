@@ -10,8 +10,9 @@ use super::get::{self, Listed};
 use super::objects::{self, Standing};
 use super::output::Format;
 use super::run::Session;
-use super::{describe_service, sentences, status, targets, views};
+use super::{describe_service, rollout, sentences, status, targets, views};
 use crate::manifest::{did_you_mean, to_yaml};
+use crate::model::counted;
 use crate::model::mask::clean_text;
 use crate::model::spec::{Kind, Need, Spec};
 use crate::ports::Store;
@@ -28,7 +29,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn run(session: &mut Session, arguments: Arguments) -> Result<Answer, Error> {
-    session.output.only(&[Format::Table, Format::Wide, Format::Json, Format::Yaml])?;
+    session.output.only(&[Format::Table, Format::Wide, Format::Json, Format::Yaml, Format::Name])?;
     let listed: Listed = arguments.kind.parse()?;
     let opened = session.store().await?;
     let store = opened.store.as_ref();
@@ -37,7 +38,7 @@ pub(super) async fn run(session: &mut Session, arguments: Arguments) -> Result<A
         Listed::Services => describe_service::service(session, store, &arguments.name).await?,
         Listed::Rollouts => {
             let (_, campaign) = targets::rollout(session, store, &arguments.name).await?;
-            (status::tree(&campaign, session.now()), views::rollout(&campaign))
+            (status::tree(&campaign, &rollout::freezes(store).await?, session.now()), views::rollout(&campaign))
         }
         Listed::Changes | Listed::Holds | Listed::Findings | Listed::Events | Listed::Leases => {
             return Err(Error::new(format!("a {} cannot be described", arguments.kind))
@@ -46,6 +47,13 @@ pub(super) async fn run(session: &mut Session, arguments: Arguments) -> Result<A
     };
     match session.output.format() {
         Format::Json | Format::Yaml => session.output.value(&value)?,
+        Format::Name => {
+            let kind = match listed {
+                Listed::Objects(kind) => kind.as_str().to_lowercase(),
+                _ => listed.one().to_owned(),
+            };
+            session.output.text(&format!("{kind}/{}", arguments.name))?;
+        }
         _ => session.output.text(&text)?,
     }
     Ok(Answer::Yes)
@@ -160,14 +168,14 @@ fn around(configuration: &Configuration, spec: &Spec, name: &str) -> Vec<String>
                 &|other| matches!(other, Spec::Waiver(waiver) if waiver.policies.iter().any(|policy| policy == name)),
             );
             vec![
-                format!("named by {} bindings{}", bindings.len(), listed(&bindings)),
-                format!("named by {} waivers{}", waivers.len(), listed(&waivers)),
+                format!("named by {}{}", counted(bindings.len(), "binding"), listed(&bindings)),
+                format!("named by {}{}", counted(waivers.len(), "waiver"), listed(&waivers)),
             ]
         }
         Spec::RolloutStrategy(_) => {
             let bindings =
                 names(&|other| matches!(other, Spec::Binding(binding) if binding.strategy.as_deref() == Some(name)));
-            vec![format!("used by {} bindings{}", bindings.len(), listed(&bindings))]
+            vec![format!("used by {}{}", counted(bindings.len(), "binding"), listed(&bindings))]
         }
         Spec::Binding(_) | Spec::Waiver(_) | Spec::Target(_) | Spec::Freeze(_) => Vec::new(),
     }

@@ -1,5 +1,6 @@
 //! `explain KIND[.field]`, what expressions can name and call, every reason, and the JSON Schemas.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -16,7 +17,7 @@ use crate::model::ReasonCode;
 use crate::model::spec::{Kind, ResourceKind};
 use crate::policy::expression::CATALOGUE;
 use crate::policy::vocabulary;
-use crate::web::metrics::catalogue;
+use crate::web::metrics::catalogue::{self, Label, Metric, Values};
 
 /// What expressions can call, beside the kinds.
 const FUNCTIONS: &str = "functions";
@@ -41,7 +42,7 @@ const METRICS: &str = "metrics";
 /// What to explain.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// A kind or a field of it (Policy, Binding.spec.scope); `variables` and `functions` of expressions; `tests` of policies;
+    /// A kind or a field of it (Policy, Binding.spec.scope; of what is recorded Rollout, Change, Hold, Event, …); `variables` and `functions` of expressions; `tests` of policies;
     /// `reasons`, or one of them (FamilyAhead); `metrics`
     #[arg(value_name = "KIND[.FIELD]", required_unless_present = "schemas")]
     what: Option<String>,
@@ -82,6 +83,42 @@ impl Printed for FunctionView {
     const KIND: &'static str = "Function";
 }
 
+/// A metric of `/metrics`.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct MetricView {
+    /// Its name.
+    name: &'static str,
+    /// `counter`, `gauge` or `histogram`.
+    r#type: &'static str,
+    /// What is counted.
+    unit: &'static str,
+    /// Its labels: each with the values that it can have, or null where the fleet bounds them.
+    labels: BTreeMap<&'static str, Option<&'static [&'static str]>>,
+    /// What it says.
+    help: &'static str,
+}
+
+impl Printed for MetricView {
+    const KIND: &'static str = "Metric";
+}
+
+impl MetricView {
+    fn of(metric: &Metric) -> Self {
+        let values = |label: &Label| match label.values {
+            Values::Closed(values) => Some(values),
+            Values::Bounded(_) => None,
+        };
+        Self {
+            name: metric.name,
+            r#type: metric.kind.as_str(),
+            unit: metric.unit,
+            labels: metric.labels.iter().map(|label| (label.name, values(label))).collect(),
+            help: metric.help,
+        }
+    }
+}
+
 /// A variable of expressions.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct VariableView {
@@ -110,8 +147,13 @@ pub(super) fn run(session: &mut Session, arguments: &Arguments) -> Result<Answer
         TESTS => tests(session),
         REASONS => reasons(session, ReasonCode::ALL),
         METRICS => {
-            session.output.only(&[Format::Table, Format::Wide])?;
-            session.output.text(catalogue::documentation().trim_end())?;
+            match session.output.format() {
+                Format::Json | Format::Yaml => {
+                    let items = catalogue::ALL.iter().map(|metric| MetricView::of(metric).to_json()).collect();
+                    session.output.value(&List { items }.to_json())?;
+                }
+                _ => session.output.text(catalogue::documentation().trim_end())?,
+            }
             Ok(Answer::Yes)
         }
         what => match ReasonCode::ALL.iter().find(|code| code.as_str() == what) {
@@ -123,15 +165,26 @@ pub(super) fn run(session: &mut Session, arguments: &Arguments) -> Result<Answer
 
 fn kind(session: &mut Session, what: &str) -> Result<Answer, Error> {
     let mut steps = what.split('.');
-    let kind: Kind = steps.next().unwrap_or("").parse().map_err(unknown_kind)?;
+    let first = steps.next().unwrap_or("");
     let path: Vec<&str> = steps.collect();
-    let text = manifest::explain(kind, &path).ok_or_else(|| {
+    // What the controller writes has a schema as well: nobody applies it, and everybody reads it.
+    let recorded = schemas::records()
+        .into_iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case(first) || format!("{name}s").eq_ignore_ascii_case(first));
+    let (kind, schema) = match recorded {
+        Some((name, schema)) => (name, schema),
+        None => {
+            let kind: Kind = first.parse().map_err(|_| unknown_to_explain(first))?;
+            (kind.as_str(), manifest::schema(kind))
+        }
+    };
+    let text = manifest::explain(kind, &schema, &path).ok_or_else(|| {
         let around = path.split_last().map_or_else(String::new, |(_, before)| before.join("."));
-        let around = if around.is_empty() { kind.to_string() } else { format!("{kind}.{around}") };
+        let around = if around.is_empty() { kind.to_owned() } else { format!("{kind}.{around}") };
         Error::new(format!("there is no field `{what}`")).help(format!("see `plimsoll explain {around}`"))
     })?;
     match session.output.format() {
-        Format::Json | Format::Yaml if path.is_empty() => session.output.value(&manifest::schema(kind))?,
+        Format::Json | Format::Yaml if path.is_empty() => session.output.value(&schema)?,
         Format::Json | Format::Yaml => {
             return Err(Error::new("only a whole kind can be explained as a schema")
                 .help(format!("use `plimsoll explain {kind} -o json`")));
@@ -235,6 +288,13 @@ fn write_schemas(folder: &Path) -> Result<Answer, Error> {
     }
     talk(&format!("wrote {} schemas to {}", all.len(), folder.display()));
     Ok(Answer::Yes)
+}
+
+fn unknown_to_explain(what: &str) -> Error {
+    Error::new(format!("there is nothing called `{what}` to explain")).help(
+        "the kinds are Policy, Binding, Waiver, RolloutStrategy, Target and Freeze, and of what is recorded Rollout, Change, Hold, \
+         ServiceReport, Finding, Event, Lease and Command; besides them variables, functions, tests, reasons and metrics",
+    )
 }
 
 pub(super) fn unknown_kind(error: impl std::fmt::Display) -> Error {

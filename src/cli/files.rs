@@ -132,6 +132,8 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Error {
     match error.kind() {
         std::io::ErrorKind::NotFound => error_of_file.help("check the path; paths are relative to the current folder"),
         std::io::ErrorKind::PermissionDenied => error_of_file.help("check who may read it"),
+        std::io::ErrorKind::IsADirectory => error_of_file
+            .help("name the files in it, such as `task-definition.json` or `templates/*.yaml`; folders are for -f, which takes policies"),
         _ => error_of_file,
     }
 }

@@ -359,7 +359,7 @@ const fn columns(listed: Listed) -> (&'static [&'static str], usize, bool) {
         Listed::Objects(Kind::Freeze) => (&["STATE", "UNTIL", "BY", "REASON"], 4, true),
         Listed::Rollouts => (&["PHASE", "WAVE", "DONE", "FAILED", "WAITING", "CREATED", "TARGET", "PLAN"], 6, true),
         Listed::Changes => (&["RESOURCE", "PHASE", "FROM", "TO", "WAVE", "WAITING", "TARGET"], 5, true),
-        Listed::Holds => (&["SERVICE", "POLICY", "UNTIL", "REASON", "BY", "ROLLOUT", "FIX", "TARGET"], 5, false),
+        Listed::Holds => (&["SERVICE", "POLICY", "UNTIL", "REASON", "BY", "ROLLOUT", "FIX", "TARGET"], 4, false),
         Listed::Services => {
             (&["SERVICE", "OUTCOME", "FINDINGS", "REASON", "REVISION", "ENFORCEMENT", "TARGET"], 5, false)
         }

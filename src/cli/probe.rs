@@ -4,11 +4,14 @@
 use std::io;
 
 use clap::Args;
+use schemars::JsonSchema;
+use serde::Serialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::error::{Answer, Error};
 use super::output::Format;
+use super::printed::Printed;
 use super::run::Session;
 use crate::model::Span;
 use crate::model::mask::clean_text;
@@ -30,19 +33,36 @@ const MOST_BYTES: u64 = 1024;
 /// Yes where it answers with a status of 200 to 299. Whatever else comes, or nothing, is a no and not an error: ECS and
 /// Docker know healthy and not, and both mean the same to whoever waits for it.
 pub(super) async fn run(session: &mut Session, arguments: &Arguments) -> Result<Answer, Error> {
-    session.output.only(&[Format::Table])?;
+    session.output.only(&[Format::Table, Format::Wide, Format::Json, Format::Yaml])?;
     let place = Place::of(&arguments.url)?;
-    let told = match tokio::time::timeout(arguments.timeout.0, ask(&place)).await {
-        Ok(Ok(status)) if (200..300).contains(&status) => {
-            session.output.text("healthy")?;
-            return Ok(Answer::Yes);
-        }
-        Ok(Ok(status)) => format!("HTTP {status}"),
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => format!("no answer within {}", arguments.timeout),
+    let why = match tokio::time::timeout(arguments.timeout.0, ask(&place)).await {
+        Ok(Ok(status)) if (200..300).contains(&status) => None,
+        Ok(Ok(status)) => Some(format!("HTTP {status}")),
+        Ok(Err(error)) => Some(error.to_string()),
+        Err(_) => Some(format!("no answer within {}", arguments.timeout)),
     };
-    session.output.text(&clean_text(&format!("not healthy: {}: {told}", arguments.url)))?;
-    Ok(Answer::No)
+    let report = ProbeReport { healthy: why.is_none(), url: arguments.url.clone(), why };
+    match (session.output.format(), &report.why) {
+        (Format::Json | Format::Yaml, _) => session.output.value(&report.to_json())?,
+        (_, None) => session.output.text("healthy")?,
+        (_, Some(why)) => session.output.text(&clean_text(&format!("not healthy: {}: {why}", report.url)))?,
+    }
+    Ok(Answer::of(report.healthy))
+}
+
+/// What `probe` says.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct ProbeReport {
+    /// It answered, with a status of 200 to 299.
+    healthy: bool,
+    /// Who was asked.
+    url: String,
+    /// Why it is not healthy; null where it is.
+    why: Option<String>,
+}
+
+impl Printed for ProbeReport {
+    const KIND: &'static str = "ProbeReport";
 }
 
 /// What a URL says.

@@ -13,13 +13,15 @@ use super::watch::Watch;
 use super::{status, targets, views};
 use crate::manifest::to_yaml;
 use crate::model::mask::clean_text;
+use crate::model::spec::{FreezeSpec, Object, Spec};
 use crate::model::{Reason, ReasonCode, ServiceArn, TargetId};
 use crate::ports::Store;
 use crate::records::campaign::{Campaign, Campaigns};
 use crate::records::command::Ask;
+use crate::records::configuration::Configurations;
 use crate::records::targets::Targets;
-use crate::rollout::command::Request;
-use crate::rollout::{Phase, Rollout, RolloutState};
+use crate::rollout::command::{RefusedRequest, Request, carry_out, retry_of_ended};
+use crate::rollout::{Change, Phase, Rollout, RolloutState};
 
 /// What to do with rollouts.
 #[derive(Debug, Subcommand)]
@@ -140,7 +142,7 @@ async fn show(session: &mut Session, opened: &Opened, arguments: Status) -> Resu
         // On a terminal the tree stands and changes, the time that is left too; elsewhere each is told once.
         let in_place = people && watch.is_some() && session.output.width().is_some();
         if key != last || in_place {
-            let mut text = rendered(session, &campaign)?;
+            let mut text = rendered(session, store, &campaign).await?;
             if people {
                 text.push_str(&troubles(store, &target).await?);
             }
@@ -172,13 +174,23 @@ pub(super) async fn troubles(store: &dyn Store, target: &TargetId) -> Result<Str
     Ok(conditions.iter().map(told).collect())
 }
 
-pub(super) fn rendered(session: &Session, campaign: &Campaign) -> Result<String, Error> {
+/// The Freezes that are stored, by name.
+pub(super) async fn freezes(store: &dyn Store) -> Result<Vec<(String, FreezeSpec)>, Error> {
+    let objects = Configurations::of(store).freezes(None).await?.map(|(_, objects)| objects).unwrap_or_default();
+    let freeze = |object: Object| match object.spec {
+        Spec::Freeze(freeze) => Some((object.metadata.name, freeze)),
+        _ => None,
+    };
+    Ok(objects.into_iter().filter_map(freeze).collect())
+}
+
+pub(super) async fn rendered(session: &Session, store: &dyn Store, campaign: &Campaign) -> Result<String, Error> {
     Ok(match session.output.format() {
         Format::Json => serde_json::to_string_pretty(&views::rollout_with_changes(campaign)).unwrap_or_default(),
         Format::Yaml => to_yaml(&views::rollout_with_changes(campaign))
             .map_err(|error| Error::new("failed to write YAML").caused_by(error.to_string()))?,
         Format::Name => format!("rollout/{}", campaign.rollout.value.name),
-        _ => status::tree(campaign, session.now()),
+        _ => status::tree(campaign, &freezes(store).await?, session.now()),
     })
 }
 
@@ -219,9 +231,13 @@ async fn ask(session: &mut Session, opened: &Opened, asking: Asking, request: Re
         return Err(Error::new(format!("rollout `{}` came from plan `{actual}`, not from `{asked}`", asking.name))
             .help(format!("look at it again with `plimsoll rollout status {}`", asking.name)));
     }
-    let command =
-        command::ask(session, opened, &target, Ask::Rollout { name: asking.name.clone(), request: request.clone() })
-            .await?;
+    let ask = Ask::Rollout { name: asking.name.clone(), request: request.clone() };
+    if command::nothing_is_open(store, &target).await?
+        && let Some(refused) = refusal(session, store, &target, &campaign, &request).await?
+    {
+        return command::refuse(session, opened, ask, refused.to_string()).await;
+    }
+    let command = command::ask(session, opened, &target, ask).await?;
     if !asking.wait {
         return match session.output.format() {
             Format::Json | Format::Yaml => session.output.value(&views::command(&command)),
@@ -244,9 +260,29 @@ async fn ask(session: &mut Session, opened: &Opened, asking: Asking, request: Re
         return Ok(Answer::Yes);
     }
     let campaign = until_settled(session, opened, &target, &asking.name, &request).await?;
-    let text = rendered(session, &campaign)?;
+    let text = rendered(session, store, &campaign).await?;
     session.output.text(&text)?;
     Ok(Answer::of(landed(&campaign, &request)))
+}
+
+/// Why the controller will refuse it, as far as the records tell already.
+async fn refusal(
+    session: &Session,
+    store: &dyn Store,
+    target: &TargetId,
+    campaign: &Campaign,
+    request: &Request,
+) -> Result<Option<RefusedRequest>, Error> {
+    let mut rollout = campaign.rollout.value.clone();
+    let mut changes: Vec<Change> = campaign.changes.iter().map(|change| change.value.clone()).collect();
+    if let (Request::Retry, true) = (request, rollout.state.is_final()) {
+        let holds = Campaigns::of(store, target).holds().await?;
+        let held = holds.iter().any(|hold| hold.value.rollout.as_deref() == Some(&rollout.name));
+        let stopped = Targets::of(store).read(target).await?.map(|record| record.value.stopped_fixes);
+        let stopped = stopped.is_some_and(|fixes| rollout.spec.fixes.iter().any(|fix| fixes.contains_key(fix)));
+        return Ok(retry_of_ended(&rollout, &changes, held || stopped).err());
+    }
+    Ok(carry_out(&mut rollout, &mut changes, request, "whoever asks", session.now()).err())
 }
 
 /// Waits until what was asked for has come to its end, or to where a person is needed.

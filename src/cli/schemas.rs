@@ -9,10 +9,11 @@ use super::delete::DeleteReport;
 use super::describe_service::ServiceDescription;
 use super::doctor::DoctorReport;
 use super::error::Error;
-use super::explain::{FunctionView, ReasonView, VariableView};
+use super::explain::{FunctionView, MetricView, ReasonView, VariableView};
 use super::freeze::FreezeReport;
 use super::planned::PlanReport;
 use super::printed::{List, Printed, bare_schema, beside, schema};
+use super::probe::ProbeReport;
 use super::reports::{CheckReport, FixReport};
 use super::store::StoreReport;
 use super::target_status::TargetStatus;
@@ -74,7 +75,7 @@ fn one<T: Printed>() -> Named {
 }
 
 /// What the controller writes, and what it is asked.
-fn records() -> Vec<Named> {
+pub(super) fn records() -> Vec<Named> {
     vec![
         one::<RolloutView>(),
         one::<ChangeView>(),
@@ -89,7 +90,7 @@ fn records() -> Vec<Named> {
 
 /// What `explain` lists.
 fn vocabulary() -> Vec<Named> {
-    vec![one::<FunctionView>(), one::<VariableView>(), one::<ReasonView>()]
+    vec![one::<FunctionView>(), one::<VariableView>(), one::<ReasonView>(), one::<MetricView>()]
 }
 
 fn reports() -> Vec<Named> {
@@ -105,6 +106,7 @@ fn reports() -> Vec<Named> {
         one::<StoreReport>(),
         one::<DoctorReport>(),
         one::<ServiceDescription>(),
+        one::<ProbeReport>(),
         one::<VersionReport>(),
         one::<Error>(),
     ]

@@ -5,17 +5,36 @@ use std::fmt::Write;
 use super::report::difference;
 use super::views::masked;
 use crate::model::mask::clean_text;
-use crate::model::{Reason, Span, Timestamp};
+use crate::model::spec::FreezeSpec;
+use crate::model::{Reason, ReasonCode, Span, Timestamp};
 use crate::records::campaign::Campaign;
 use crate::rollout::told::{Counts, left, next, reason_of, wave_state};
 use crate::rollout::{Change, Phase, Rollout, RolloutState, waits};
 
-/// The tree. Ends with what to do next.
-pub(super) fn tree(campaign: &Campaign, now: Timestamp) -> String {
+/// The tree. Ends with what to do next. `freezes`: those that are stored, by name. The record says what the controller saw
+/// when it last looked; what has been lifted since is said to be.
+pub(super) fn tree(campaign: &Campaign, freezes: &[(String, FreezeSpec)], now: Timestamp) -> String {
     let mut text = String::new();
+    let mut campaign = campaign.clone();
+    let lift = |waiting: &mut Option<Reason>| {
+        if let Some(reason) = waiting.as_mut().filter(|reason| is_lifted(reason, freezes, now)) {
+            reason.message.push_str(" (lifted since: it goes on with the controller's next look)");
+            reason.until = None;
+        }
+    };
+    lift(&mut campaign.rollout.value.waiting);
+    campaign.changes.iter_mut().for_each(|change| lift(&mut change.value.waiting));
+    let campaign = &campaign;
     // Writing into a String does not fail.
     let _ = write(&mut text, campaign, now);
     text
+}
+
+/// Whether no Freeze that is in force could be the one that a reason names.
+fn is_lifted(reason: &Reason, freezes: &[(String, FreezeSpec)], now: Timestamp) -> bool {
+    let named = |name: &str| reason.message.contains(&format!("Freeze `{name}`"));
+    let in_force = |freeze: &FreezeSpec| freeze.until.is_none_or(|until| now < until);
+    reason.code == ReasonCode::Frozen && !freezes.iter().any(|(name, freeze)| named(name) && in_force(freeze))
 }
 
 fn write(text: &mut String, campaign: &Campaign, now: Timestamp) -> std::fmt::Result {
@@ -121,4 +140,32 @@ const fn mark(phase: Phase) -> char {
 fn told(reason: &Reason, now: Timestamp) -> String {
     let until = reason.until.map(|until| left(until, now)).unwrap_or_default();
     clean_text(&format!("{reason}{until}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::spec::Scope;
+
+    #[test]
+    fn a_freeze_is_lifted_once_none_of_its_name_is_in_force() {
+        let (now, reason) =
+            (Timestamp::from_millis(5_000), Reason::of(ReasonCode::Frozen, "Freeze `stop`: an incident"));
+        let freeze = |name: &str, until: Option<i64>| {
+            let until = until.map(Timestamp::from_millis);
+            let scope = Scope::default();
+            (name.to_owned(), FreezeSpec { scope, reason: "an incident".to_owned(), until, include_rollback: false })
+        };
+        for (freezes, lifted) in [
+            (vec![], true),
+            (vec![freeze("stop", None)], false),
+            (vec![freeze("stop", Some(9_000))], false),
+            (vec![freeze("stop", Some(5_000))], true),
+            (vec![freeze("other", None)], true),
+        ] {
+            assert_eq!(is_lifted(&reason, &freezes, now), lifted, "{freezes:?}");
+        }
+        let other = Reason::of(ReasonCode::Baking, "Freeze `stop`");
+        assert!(!is_lifted(&other, &[], now));
+    }
 }

@@ -8,7 +8,7 @@ use super::connect::StoreUrl;
 use super::error::Error;
 use super::output::{Format, Output};
 use super::run::Session;
-use super::{describe_service, patches, report, status};
+use super::{describe_service, patches, report, rollout, status};
 use crate::model::{TargetId, Timestamp};
 use crate::plan::Plan;
 use crate::ports::{Clock, Store};
@@ -21,7 +21,8 @@ use crate::records::campaign::Campaigns;
 pub async fn rollout_status(store: &dyn Store, target: &TargetId, name: &str, now: Timestamp) -> Result<String, Error> {
     let campaigns = Campaigns::of(store, target).campaigns().await?;
     let found = campaigns.iter().find(|campaign| campaign.rollout.value.name == name);
-    found.map(|campaign| status::tree(campaign, now)).ok_or_else(|| Error::new(format!("there is no rollout `{name}`")))
+    let campaign = found.ok_or_else(|| Error::new(format!("there is no rollout `{name}`")))?;
+    Ok(status::tree(campaign, &rollout::freezes(store).await?, now))
 }
 
 /// What `describe service NAME` prints.

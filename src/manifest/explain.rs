@@ -6,17 +6,15 @@ use std::fmt::Write;
 use serde_json::Value;
 
 use super::cases::ONE;
-use super::schema::{Schema, schema};
-use crate::model::spec::Kind;
+use super::schema::Schema;
 
-/// What the field at the end of `path` is: its type, description, values, default, and the fields in it.
+/// What the field at the end of `path` of a kind with this schema is: its type, description, values, default, and the fields in it.
 ///
 /// The path begins below the object (`["spec", "checks", "require"]`); elements of lists and members of maps need no
 /// step of their own. An empty path explains the kind. `None` where there is no such field.
 #[must_use]
-pub fn explain(kind: Kind, path: &[&str]) -> Option<String> {
-    let whole = schema(kind);
-    let mut schema = Schema::of(&whole);
+pub fn explain(kind: &str, whole: &Value, path: &[&str]) -> Option<String> {
+    let mut schema = Schema::of(whole);
     let mut required = false;
     for step in path {
         let inside = element(schema);
@@ -25,7 +23,7 @@ pub fn explain(kind: Kind, path: &[&str]) -> Option<String> {
     }
     let mut text = String::new();
     // Writing into a String does not fail.
-    let _ = describe(&mut text, kind.as_str(), path, schema, required);
+    let _ = describe(&mut text, kind, path, schema, required);
     Some(text)
 }
 
@@ -123,7 +121,12 @@ fn type_of(schema: Schema<'_>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::super::schema::schema;
+    use crate::model::spec::Kind;
+
+    fn explain(kind: Kind, path: &[&str]) -> Option<String> {
+        super::explain(kind.as_str(), &schema(kind), path)
+    }
 
     #[test]
     fn a_field_is_explained_through_lists_maps_and_alternatives() {

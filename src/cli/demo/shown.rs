@@ -22,8 +22,9 @@ pub(super) fn findings(screen: &Screen, plan: &Plan) {
         counts.1 += usize::from(finding.finding.waiver.is_some());
     }
     for ((severity, policy), (all, waived)) in by_policy {
+        let what = if all == 1 { "finding" } else { "findings" };
         let waived = if waived > 0 { format!(", {waived} waived") } else { String::new() };
-        screen.line(&format!("  {:<8} {policy:<22} {all:>3} findings{waived}", severity.0.as_str()));
+        screen.line(&format!("  {:<8} {policy:<22} {all:>3} {what}{waived}", severity.0.as_str()));
     }
 }
 

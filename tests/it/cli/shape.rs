@@ -94,3 +94,49 @@ fn kinds_and_fields_are_explained() {
     plimsoll.run(&["explain"]).exits(2);
     assert_eq!(plimsoll.run(&["explain", "Binding", "-o", "json"]).exits(0).json()["title"], "Binding");
 }
+
+#[test]
+fn what_is_recorded_is_explained_like_what_is_written() {
+    let plimsoll = Plimsoll::new();
+    for (what, said) in [
+        ("rollout", "Rollout <object>"),
+        ("holds", "A fix that stays off a resource."),
+        ("Hold.spec.until", "When it ends by itself."),
+        ("event.by", "Who asked"),
+    ] {
+        plimsoll.run(&["explain", what]).exits(0).prints(said);
+    }
+    plimsoll.run(&["explain", "hold.nothing"]).exits(2).says("there is no field `hold.nothing`");
+    plimsoll
+        .run(&["explain", "boat"])
+        .exits(2)
+        .says("there is nothing called `boat` to explain")
+        .says("Rollout, Change, Hold");
+    assert_eq!(plimsoll.run(&["explain", "hold", "-o", "json"]).exits(0).json()["title"], "Hold");
+    let metrics = plimsoll.run(&["explain", "metrics", "-o", "json"]).exits(0).json();
+    let metrics = metrics["items"].as_array().unwrap().clone();
+    let of = |name: &str| metrics.iter().find(|metric| metric["name"] == name).unwrap().clone();
+    assert!(of("plimsoll_findings")["labels"]["severity"].as_array().unwrap().contains(&"critical".into()));
+    assert_eq!(of("plimsoll_build_info")["type"], "gauge");
+}
+
+/// Every verb that takes `-o name` or `json` by its help has it.
+#[test]
+fn formats_that_are_offered_are_there() {
+    let plimsoll = Plimsoll::with_store();
+    plimsoll.run(&["freeze", "stop", "--reason", "an incident"]).exits(0);
+    assert_eq!(plimsoll.run(&["describe", "freezes", "stop", "-o", "name"]).exits(0).stdout, "freeze/stop\n");
+    let probe = plimsoll.run(&["probe", "http://127.0.0.1:1/healthz", "-o", "json"]).exits(1).json();
+    assert_eq!((&probe["kind"], &probe["healthy"]), (&"ProbeReport".into(), &false.into()));
+    assert!(probe["why"].as_str().unwrap().contains("refused"), "{probe}");
+}
+
+#[test]
+fn a_mistake_is_told_with_what_is_missing_and_nothing_else() {
+    let plimsoll = Plimsoll::new();
+    let missing = plimsoll.run(&["get"]).exits(2).says("<KIND>").says("Usage: plimsoll get <KIND> [NAME]");
+    // The store is named by the environment here, which is no part of what has to be typed.
+    assert!(!missing.stderr.contains("--store"), "{missing:#?}");
+    plimsoll.run(&["get", "policies"]).exits(2).says("there is no store at `file:plimsoll.db`");
+    plimsoll.run(&["check", "."]).exits(2).says("name the files in it").says("folders are for -f");
+}
