@@ -6,11 +6,11 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::error::ControllerError;
+use crate::model::TargetId;
 use crate::model::packed::{Digest, digest};
-use crate::model::{TargetId, document};
 use crate::plan::{Judgements, Plan, PlanOutcome, Planned};
 use crate::ports::Store;
-use crate::records::reports::{Judgement, Reports, ServiceReport};
+use crate::records::reports::{Judgement, ReportItem, Reports, ServiceReport};
 
 /// Reports as last written, by ARN; read from the store once, so that an unchanged fleet writes nothing.
 pub type Written = BTreeMap<Arc<str>, WrittenReport>;
@@ -51,7 +51,7 @@ pub async fn read(
 /// Writes what changed and removes what is gone. Says how many writes it took.
 ///
 /// # Errors
-/// The store's, and [`ControllerError::Stopped`] between two of them.
+/// The store's, and [`ControllerError::Stopped`] between two batches of them.
 pub async fn write(
     store: &dyn Store,
     target: &TargetId,
@@ -61,6 +61,7 @@ pub async fn write(
 ) -> Result<usize, ControllerError> {
     let reports = Reports::of(store, target);
     let mut writes = 0;
+    let mut batch = Batch::default();
     for planned in plan.resources() {
         let known = written.get_mut(&planned.resource);
         let same = |known: &WrittenReport| known.of.as_ref().is_some_and(|of| Arc::ptr_eq(of, planned));
@@ -71,14 +72,18 @@ pub async fn write(
         let (digest, of) = (digest_of(&report), planned.key.map(|_| Arc::clone(planned)));
         match known {
             Some(known) if known.digest == digest => known.of = of,
-            _ if stop.is_cancelled() => return Err(ControllerError::Stopped),
             _ => {
-                reports.write(&report).await?;
-                written.insert(Arc::clone(&planned.resource), WrittenReport { digest, of });
+                let done = (Arc::clone(&planned.resource), WrittenReport { digest, of });
+                batch.items.push(reports.item(&report)?);
+                batch.done.push(done);
                 writes += 1;
             }
         }
+        if batch.items.len() == AT_ONCE {
+            batch.write(&reports, written, stop).await?;
+        }
     }
+    batch.write(&reports, written, stop).await?;
     // Only what was surely looked for and not found is gone.
     if plan.gaps.is_empty() {
         let seen: BTreeSet<&str> = plan.resources().map(|planned| planned.resource.as_ref()).collect();
@@ -98,11 +103,42 @@ pub async fn write(
     Ok(writes)
 }
 
-/// The hash of what a report says, whatever order a store keeps members in.
+/// How many reports are written at once. More would be as much faster as a part of one sync of the disk, and hold up
+/// whoever else writes.
+const AT_ONCE: usize = 64;
+
+/// Reports that are to be written.
+#[derive(Default)]
+struct Batch {
+    items: Vec<ReportItem>,
+    /// What is remembered of them then.
+    done: Vec<(Arc<str>, WrittenReport)>,
+}
+
+impl Batch {
+    async fn write(
+        &mut self,
+        reports: &Reports<'_>,
+        written: &mut Written,
+        stop: &CancellationToken,
+    ) -> Result<(), ControllerError> {
+        if self.items.is_empty() {
+            return Ok(());
+        }
+        if stop.is_cancelled() {
+            return Err(ControllerError::Stopped);
+        }
+        reports.write(&self.items).await?;
+        self.items.clear();
+        written.extend(self.done.drain(..));
+        Ok(())
+    }
+}
+
+/// The hash of what a report says. Stores keep the order of members, and its own are in the order of its type.
 fn digest_of(report: &ServiceReport) -> Digest {
     // What cannot be made JSON of cannot be written either, and says so there.
-    let value = serde_json::to_value(report).unwrap_or_default();
-    digest(document::hash(&value).as_bytes())
+    digest(&serde_json::to_vec(report).unwrap_or_default())
 }
 
 fn report(planned: &Planned, policy_set: &str) -> ServiceReport {

@@ -121,26 +121,19 @@ impl Store for EmbeddedStore {
         expect: Expect,
         expires: Option<Timestamp>,
     ) -> BoxFuture<'a, Result<u64, StoreError>> {
-        let (key, text) = (key.clone(), serde_json::to_string(body));
+        let items = written(std::iter::once((key, body)), expires);
         Box::pin(async move {
-            let text = text.map_err(|error| StoreError::Corrupt { key: key.clone(), message: error.to_string() })?;
-            if text.len() > MAX_BODY_BYTES {
-                return Err(StoreError::TooLarge { key, bytes: text.len() });
-            }
-            self.run(move |connection| {
-                let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-                let version = demand(&transaction, &key, expect)?.unwrap_or(0).saturating_add(1);
-                let stored = i64::try_from(version).unwrap_or(i64::MAX);
-                transaction
-                    .prepare_cached(
-                        "INSERT OR REPLACE INTO items (partition, sort, version, body, expires_at)
-                         VALUES (?1, ?2, ?3, ?4, ?5)",
-                    )?
-                    .execute(params![key.partition, key.sort, stored, text, expires.map(Timestamp::as_millis)])?;
-                transaction.commit()?;
-                Ok(version)
-            })
-            .await
+            let items = items?;
+            self.run(move |connection| put(connection, &items, expect)).await
+        })
+    }
+
+    /// In one transaction: the disk is waited for once.
+    fn put_all<'a>(&'a self, items: &'a [(Key, Map<String, Value>)]) -> BoxFuture<'a, Result<(), StoreError>> {
+        let items = written(items.iter().map(|(key, body)| (key, body)), None);
+        Box::pin(async move {
+            let items = items?;
+            self.run(move |connection| put(connection, &items, Expect::Any)).await.map(|_| ())
         })
     }
 
@@ -188,6 +181,46 @@ impl Store for EmbeddedStore {
 
 fn name_of(path: &Path) -> String {
     format!("file:{}", path.display())
+}
+
+/// An item as a row has it: the text of its body, and until when it is kept.
+struct Written {
+    key: Key,
+    text: String,
+    expires: Option<i64>,
+}
+
+fn written<'a>(
+    items: impl Iterator<Item = (&'a Key, &'a Map<String, Value>)>,
+    expires: Option<Timestamp>,
+) -> Result<Vec<Written>, StoreError> {
+    let write = |(key, body): (&Key, &Map<String, Value>)| {
+        let key = key.clone();
+        match serde_json::to_string(body) {
+            Err(error) => Err(StoreError::Corrupt { key, message: error.to_string() }),
+            Ok(text) if text.len() > MAX_BODY_BYTES => Err(StoreError::TooLarge { key, bytes: text.len() }),
+            Ok(text) => Ok(Written { key, text, expires: expires.map(Timestamp::as_millis) }),
+        }
+    };
+    items.map(write).collect()
+}
+
+/// Writes all of them, or none where `expect` does not hold for one. The version of the last one.
+fn put(connection: &mut Connection, items: &[Written], expect: Expect) -> Result<u64, Failure> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut version = 0;
+    for Written { key, text, expires } in items {
+        version = demand(&transaction, key, expect)?.unwrap_or(0).saturating_add(1);
+        let stored = i64::try_from(version).unwrap_or(i64::MAX);
+        transaction
+            .prepare_cached(
+                "INSERT OR REPLACE INTO items (partition, sort, version, body, expires_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?
+            .execute(params![key.partition, key.sort, stored, text, expires])?;
+    }
+    transaction.commit()?;
+    Ok(version)
 }
 
 /// The version of the item at `key`, if `expect` holds for it.

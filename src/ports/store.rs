@@ -84,6 +84,18 @@ pub trait Store: Send + Sync {
         expires: Option<Timestamp>,
     ) -> BoxFuture<'a, Result<u64, StoreError>>;
 
+    /// Writes each body at its key, whatever is there, as [`put`](Self::put) does, and in any order: for many items that
+    /// nobody else writes. Where it fails, any of them may be there. A store to which one write costs as much as many
+    /// (a sync of the disk, a round trip) does better than one after another.
+    fn put_all<'a>(&'a self, items: &'a [(Key, Map<String, Value>)]) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            for (key, body) in items {
+                self.put(key, body, Expect::Any, None).await?;
+            }
+            Ok(())
+        })
+    }
+
     /// Deletes the item at `key` if `expect` holds. With [`Expect::Any`], deleting nothing is no error.
     fn delete<'a>(&'a self, key: &'a Key, expect: Expect) -> BoxFuture<'a, Result<(), StoreError>>;
 

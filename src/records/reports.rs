@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::items::{self, ItemKind};
 use super::typed::{self, RecordError, Stored};
@@ -88,6 +89,9 @@ impl Stored for ServiceReport {
     const ITEM: &'static ItemKind = &items::REPORT;
 }
 
+/// A report as the store takes it.
+pub type ReportItem = (Key, Map<String, Value>);
+
 /// The reports of one target.
 #[derive(Clone, Copy)]
 pub struct Reports<'a> {
@@ -113,12 +117,22 @@ impl<'a> Reports<'a> {
         Key::new(self.partition(u8::try_from(digit).unwrap_or(0) % SHARDS), arn)
     }
 
-    /// Writes a report.
+    /// A report as an item, to be written with others.
+    ///
+    /// # Errors
+    /// Where it cannot be made JSON of.
+    pub fn item(&self, report: &ServiceReport) -> Result<ReportItem, RecordError> {
+        let key = self.key(&report.resource.resource);
+        let body = typed::body(&key, report)?;
+        Ok((key, body))
+    }
+
+    /// Writes reports. Where it fails, some of them may be written.
     ///
     /// # Errors
     /// The store's.
-    pub async fn write(&self, report: &ServiceReport) -> Result<(), RecordError> {
-        typed::put(self.store, &self.key(&report.resource.resource), report, Expect::Any).await.map(|_| ())
+    pub async fn write(&self, reports: &[ReportItem]) -> Result<(), RecordError> {
+        self.store.put_all(reports).await.map_err(typed::failed("writing reports"))
     }
 
     /// Removes the report of a resource that is gone.

@@ -9,6 +9,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use futures::future::BoxFuture;
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde_json::{Map, Value};
 
 use super::item::{self, Attributes, PARTITION, SORT};
@@ -22,6 +23,10 @@ use crate::ports::store::{Expect, Item, Key, MAX_BODY_BYTES, Page, Store};
 
 /// What BatchGetItem takes at once (DynamoDB API reference).
 const BATCH: usize = 100;
+
+/// How many writes of items that nobody else writes are under way at once. Ten thousand reports one after another would
+/// take as many round trips, a minute; and a table on demand takes some thousand writes a second from the start.
+const WRITES_AT_ONCE: usize = 8;
 
 /// Attempts of one write, and of getting on with unprocessed keys. With the pauses below, 3 s: longer than DynamoDB
 /// takes to split a hot partition's burst, shorter than anybody's patience or lease.
@@ -174,6 +179,13 @@ impl Store for DynamoStore {
             }
             self.put_until_known(&Put::new(key, &text, expect, expires)).await
         })
+    }
+
+    /// Some at a time: BatchWriteItem knows no condition, and no version that counts on.
+    fn put_all<'a>(&'a self, items: &'a [(Key, Map<String, Value>)]) -> BoxFuture<'a, Result<(), StoreError>> {
+        let write = move |(key, body): &'a (Key, Map<String, Value>)| self.put(key, body, Expect::Any, None);
+        let written = stream::iter(items).map(write).buffer_unordered(WRITES_AT_ONCE);
+        Box::pin(written.try_for_each(|_| std::future::ready(Ok(()))))
     }
 
     fn delete<'a>(&'a self, key: &'a Key, expect: Expect) -> BoxFuture<'a, Result<(), StoreError>> {

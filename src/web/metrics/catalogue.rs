@@ -116,7 +116,8 @@ const ALARM_OPERATION: Label = Label { name: "operation", values: Values::Closed
 const ALARM_RESULT: Label =
     Label { name: "result", values: Values::Closed(&["ok", "denied", "throttled", "no_answer"]) };
 const BUCKET: Label = Label { name: "bucket", values: names!(Bucket, Bucket::ALL) };
-const STORE_OPERATION: Label = Label { name: "operation", values: Values::Closed(&["get", "put", "delete", "query"]) };
+const STORE_OPERATION: Label =
+    Label { name: "operation", values: Values::Closed(&["get", "put", "put_all", "delete", "query", "purge"]) };
 const STORE_RESULT: Label = Label {
     name: "result",
     values: Values::Closed(&["ok", "conflict", "missing", "denied", "unavailable", "too_large", "corrupt"]),

@@ -155,6 +155,17 @@ impl Store for ObservedStore {
         })
     }
 
+    /// One call, however many items.
+    fn put_all<'a>(&'a self, items: &'a [(Key, Map<String, Value>)]) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            self.seen("put_all", self.store.put_all(items).await)?;
+            for target in items.iter().filter_map(|(key, _)| event_log(&key.partition)) {
+                self.metrics.event_written(&target);
+            }
+            Ok(())
+        })
+    }
+
     fn delete<'a>(&'a self, key: &'a Key, expect: Expect) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async move { self.seen("delete", self.store.delete(key, expect).await) })
     }
@@ -166,6 +177,10 @@ impl Store for ObservedStore {
         after: Option<&'a str>,
     ) -> BoxFuture<'a, Result<Page, StoreError>> {
         Box::pin(async move { self.seen("query", self.store.query(partition, prefix, after).await) })
+    }
+
+    fn purge(&self, now: Timestamp) -> BoxFuture<'_, Result<usize, StoreError>> {
+        Box::pin(async move { self.seen("purge", self.store.purge(now).await) })
     }
 
     fn describe(&self) -> String {

@@ -85,7 +85,9 @@ async fn recorded() -> (Plimsoll, EmbeddedStore) {
         "findings": [{ "policy": "no-host-pid", "severity": "high", "check": "pid-mode", "path": "/pidMode", "container": null, "message": "the task shares processes", "fixable": true }],
         "diff": [], "wave": null, "verdicts": { "no-host-pid": "fail" }, "policySet": "sha256:p"
     });
-    Reports::of(&store, &target).write(&serde_json::from_value(report).unwrap()).await.unwrap();
+    let reports = Reports::of(&store, &target);
+    let report = reports.item(&serde_json::from_value(report).unwrap()).unwrap();
+    reports.write(&[report]).await.unwrap();
     let reason = Reason::of(ReasonCode::TasksFail, "tasks of the deployment fail");
     let entry = |what: &str| Entry {
         subject: "Change/careful-1/0001".to_owned(),
@@ -288,7 +290,7 @@ async fn a_service_says_why_it_is_in_its_state() {
         }))
         .unwrap(),
     ];
-    reports.write(&report).await.unwrap();
+    reports.write(&[reports.item(&report).unwrap()]).await.unwrap();
     let hold = plimsoll::model::Hold {
         resource: plimsoll::model::Resource::Service(WEB.parse().unwrap()),
         fix: "sha256:f".to_owned(),

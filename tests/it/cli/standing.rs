@@ -77,7 +77,9 @@ async fn answered() -> Plimsoll {
     ];
     for report in reports {
         let reported = serde_json::from_value(report).unwrap();
-        Reports::of(&store, &target("eu-west-1")).write(&reported).await.unwrap();
+        let target = target("eu-west-1");
+        let reports = Reports::of(&store, &target);
+        reports.write(&[reports.item(&reported).unwrap()]).await.unwrap();
     }
     plimsoll
 }

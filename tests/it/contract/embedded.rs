@@ -4,11 +4,14 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
 
 use plimsoll::embedded::{EmbeddedStore, PURGED_AT_ONCE};
 use plimsoll::model::Timestamp;
 use plimsoll::ports::StoreError;
 use plimsoll::ports::store::{Expect, Key, Store};
+use plimsoll::web::metrics::{Metrics, ObservedStore};
 use serde_json::{Map, Value, json};
 
 use super::store::store_contract;
@@ -33,6 +36,24 @@ async fn two_handles_on_one_file_keep_the_contract() {
     let one = EmbeddedStore::create(&path).unwrap();
     let other = EmbeddedStore::open(&path).unwrap();
     store_contract(&one, &other, &[]).await;
+}
+
+#[tokio::test]
+async fn a_store_that_is_watched_keeps_the_contract() {
+    let watched = ObservedStore::new(Arc::new(EmbeddedStore::in_memory().unwrap()), Arc::new(Metrics::new()));
+    store_contract(&watched, &watched, &[]).await;
+}
+
+#[tokio::test]
+async fn a_store_that_is_watched_is_rid_of_what_is_past_its_time() {
+    let metrics = Arc::new(Metrics::new());
+    let store = ObservedStore::new(Arc::new(EmbeddedStore::in_memory().unwrap()), Arc::clone(&metrics));
+    let key = Key::new("rt#1/r#events", "e");
+    store.put(&key, &body(1), Expect::Any, Some(Timestamp::EPOCH)).await.unwrap();
+    assert_eq!(store.purge(Timestamp::EPOCH + Duration::from_secs(60)).await, Ok(1));
+    assert_eq!(store.get(&[key]).await, Ok(vec![None]));
+    let line = "plimsoll_store_operations_total{operation=\"purge\",result=\"ok\"} 1";
+    assert!(metrics.page().contains(line), "{}", metrics.page());
 }
 
 fn body(n: u64) -> Map<String, Value> {

@@ -58,6 +58,7 @@ pub(super) async fn store_contract(one: &dyn Store, other: &dyn Store, deviation
         an_expired_item_is_whole_or_gone,
         a_write_without_expiry_takes_the_expiry_away,
         who_applied_and_who_deleted_is_kept,
+        many_are_written_as_each_would_be,
     ];
     for deviation in deviations {
         let known = claims.iter().any(|(name, _)| *name == deviation.claim);
@@ -478,4 +479,19 @@ async fn a_write_without_expiry_takes_the_expiry_away(one: &dyn Store, _: &dyn S
     assert_eq!(one.put(&key, &number(1), Expect::Absent, Some(LATER)).await, Ok(1));
     assert_eq!(put(one, &key, &number(2), Expect::Version(1)).await, Ok(2));
     assert_eq!(get(one, &key).await, Some(item(&key, 2, number(2))));
+}
+
+async fn many_are_written_as_each_would_be(one: &dyn Store, other: &dyn Store) {
+    let all: Vec<Key> = (0..150).map(|at| key("many", &format!("{at:03}"))).collect();
+    let again = &all[7];
+    create(one, again, 7).await;
+    let items: Vec<(Key, Map<String, Value>)> =
+        all.iter().zip(1000..).map(|(key, n)| (key.clone(), number(n))).collect();
+    one.put_all(&items).await.unwrap();
+    for (key, body) in &items {
+        assert_eq!(get(other, key).await, Some(item(key, if key == again { 2 } else { 1 }, body.clone())));
+    }
+    one.put_all(&[]).await.unwrap();
+    let large = (key("many", "large"), sized(MAX_BODY_BYTES + 1));
+    assert!(matches!(one.put_all(&[large]).await, Err(StoreError::TooLarge { .. })));
 }

@@ -253,7 +253,7 @@ async fn ten_thousand_services_are_read_a_page_at_a_time() {
     for number in before..10_000 {
         let mut report = violating.clone();
         report.resource.resource = format!("arn:aws:ecs:eu-west-1:123456789012:service/huge/service-{number:05}");
-        reports.write(&report).await.unwrap();
+        reports.write(&[reports.item(&report).unwrap()]).await.unwrap();
     }
     assert_eq!(Targets::of(fleet.store.as_ref()).list().await.unwrap().len(), 1);
     let site = Served::of(&fleet).await;
