@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::eligibility::{Touch, eligible};
 use super::judge::Judged;
@@ -172,13 +172,16 @@ impl<'a> Grounds<'a> {
     }
 
     /// Whether nothing has a say that is not in the hashes: a Hold, which ends by itself; a newer revision of the family;
-    /// task sets, which name several revisions; tasks that started before a setting of ours.
+    /// tasks that started before a setting of ours.
     fn may_keep(&self, arn: &ServiceArn, seen: &PackedService) -> bool {
-        let Some(revision) = &seen.task_definition else { return false };
         let held = || self.context.holds.iter().any(|hold| hold.resource.service() == Some(arn));
         let of_older = |older: &OlderTasks| !older.is_empty() && older.contains_key(&Resource::Service(arn.clone()));
         let older = || of_older(self.context.older);
-        !seen.has_task_sets && !self.fleet.latest.contains_key(revision.family()) && !held() && !older()
+        let mut revisions = seen.task_definitions().peekable();
+        revisions.peek().is_some()
+            && revisions.all(|revision| !self.fleet.latest.contains_key(revision.family()))
+            && !held()
+            && !older()
     }
 
     fn running(&self, arn: &ServiceArn) -> Digest {
@@ -199,7 +202,14 @@ impl<'a> Grounds<'a> {
             .subject(&service.document, Some(&service.tags));
         let touched = [Touch::Deploys, Touch::Quiet].map(|touch| format!("{:?}", eligible(service, touch)));
         let runs = format!("{:?}", service::eligible_to_be_called_compliant(service));
-        let revision = json!([service.task_definition, touched, runs]);
+        let mut revision = vec![json!(service.task_definition), json!(touched), json!(runs)];
+        if !service.task_sets.is_empty() {
+            // A service that names none is judged by what its task sets name, and not while one of them names nothing.
+            let of_sets: BTreeSet<Option<&TaskDefinitionArn>> =
+                service.task_sets.iter().map(|set| set.task_definition.as_ref()).collect();
+            revision.push(json!(of_sets));
+        }
+        let revision = Value::Array(revision);
         let set = self.context.set;
         let parts = [
             self.rules,

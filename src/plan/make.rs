@@ -170,16 +170,21 @@ pub fn plan(fleet: &Fleet, context: &Context<'_>, judgements: &mut Judgements) -
             }
             Observed::Absent { .. } => continue,
         };
-        if let Some(planned) = judgements.still(&grounds, arn, seen) {
-            services.push(planned);
+        let still = judgements.still(&grounds, arn, seen);
+        if let Some(planned) = still.as_ref().filter(|_| !seen.has_task_sets) {
+            services.push(Arc::clone(planned));
             continue;
         }
         let (judged, changes, kept) = match seen.read() {
             Ok(service) => {
-                let judged = service::service(fleet, &service, None, context, judgements.memo_mut());
                 let of_sets = service.task_sets.iter();
                 let memo = judgements.memo_mut();
                 task_sets.extend(of_sets.filter_map(|set| audited::task_set(fleet, &service, set, context, memo)));
+                if let Some(planned) = still {
+                    services.push(planned);
+                    continue;
+                }
+                let judged = service::service(fleet, &service, None, context, judgements.memo_mut());
                 let kept = judgements.keep(&grounds, &service, seen, &judged);
                 let changes = planned_changes(&judged, Changed::Service(&service));
                 let changes = group(&mut groups, &judged, &resource, changes, context);

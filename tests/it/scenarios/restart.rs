@@ -119,6 +119,36 @@ async fn of_services_that_are_as_they_were_no_document_is_read_and_nothing_is_wr
 }
 
 #[tokio::test]
+async fn of_services_with_task_sets_no_document_is_read_either() {
+    let mut story = a_fleet().await;
+    let revision = story.register(without_host_pid("shipping"));
+    story.service("prod", "shipping", &revision, json!({ "deploymentController": { "type": "CODE_DEPLOY" } }));
+    for name in ["mesh", "edge"] {
+        let own = json!({ "cluster": "prod", "serviceName": name, "desiredCount": 1, "deploymentController": { "type": "EXTERNAL" } });
+        story.call("CreateService", own);
+    }
+    let revision = story.register(without_host_pid("mesh"));
+    story.call("CreateTaskSet", json!({ "cluster": "prod", "service": "mesh", "taskDefinition": revision }));
+    let of_sets = "kind: Policy\nmetadata: { name: sets }\nspec: { title: t, severity: low, resource: TaskSet, checks: [{ name: c, require: \"false\", message: m }] }";
+    story.apply(&format!("apiVersion: plimsoll/v1\n{of_sets}")).await;
+    story.settle(600);
+    let before = story.pass().await.plan.unwrap();
+    assert!(!before.task_sets.is_empty());
+    let (after, asked) = begins(&mut story, "two").await;
+    assert_eq!(described(&asked), 0, "{asked:?}");
+    assert_eq!(told(&after), told(&before));
+    assert_eq!(told(&after), told(&afresh(&story, 1).await));
+    // The first task set of a service that had none, and so nothing to be judged by.
+    let revision = story.register(without_host_pid("edge"));
+    story.call("CreateTaskSet", json!({ "cluster": "prod", "service": "edge", "taskDefinition": revision }));
+    story.settle(600);
+    let (after, asked) = begins(&mut story, "three").await;
+    assert_eq!(described(&asked), 1, "{asked:?}");
+    assert_eq!(told(&after), told(&afresh(&story, 2).await));
+    assert_eq!(described(&begins(&mut story, "four").await.1), 0);
+}
+
+#[tokio::test]
 async fn of_what_changed_meanwhile_the_document_is_read() {
     let mut story = a_fleet().await;
     story.pass().await;
