@@ -14,6 +14,7 @@
 
 mod handwritten;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
@@ -24,7 +25,7 @@ use plimsoll::model::observed::TaskDefinition;
 use plimsoll::model::packed::{PackedDefinition, Packer};
 use plimsoll::model::spec::{Object, ResourceKind};
 use plimsoll::model::{Timestamp, Verdict};
-use plimsoll::policy::{Memo, PolicyResult, PolicySet, ScopeKeys, Subject, builtin, evaluate};
+use plimsoll::policy::{Memo, PolicyResult, PolicySet, Revision, ScopeKeys, Subject, builtin, evaluate};
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::Value;
 
@@ -122,8 +123,9 @@ fn remembered(set: &PolicySet, parsed: &[Value]) -> f64 {
     let (mut memo, scope) = (Memo::default(), ScopeKeys::default());
     let around = subject(&Value::Null, &scope).surroundings();
     measure(|| {
-        for (name, (packed, revision)) in names.iter().zip(&revisions) {
-            black_box(memo.evaluate_revision(set, name, (packed, revision), &around, Timestamp::EPOCH));
+        for (name, (packed, definition)) in names.iter().zip(&revisions) {
+            let revision = Revision::of(packed, Cow::Borrowed(definition));
+            black_box(memo.evaluate_revision(set, name, &revision, &around, Timestamp::EPOCH));
         }
     })
 }

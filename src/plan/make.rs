@@ -1,5 +1,6 @@
 //! A plan for one target: every service and cluster judged, what may be changed grouped, ordered and priced.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ use crate::model::{
     ChangeKind, Hold, Observed, Reason, ReasonCode, Resource, ServiceArn, TargetId, TaskDefinitionArn, Timestamp,
     Verdict,
 };
-use crate::policy::{Answers, Match, Memo, PolicySet, ScopeKeys, ScopeMatcher, TargetContext};
+use crate::policy::{Answers, Match, Memo, PolicySet, Revision, ScopeKeys, ScopeMatcher, TargetContext};
 
 /// What a plan is made from, besides the fleet.
 #[derive(Debug, Clone, Copy)]
@@ -96,6 +97,7 @@ pub fn judge_ahead(
     grounds: &Grounds<'_>,
     judgements: &mut Judgements,
 ) {
+    let revision = Revision::of(packed, Cow::Borrowed(definition));
     for arn in services {
         let Some(seen) = fleet.services.get(*arn).and_then(Observed::known) else { continue };
         // Whatever cannot be read is told of where the plan is made.
@@ -105,14 +107,13 @@ pub fn judge_ahead(
         }
         let keys = service::scope_keys(fleet, &service);
         let around = service::around(fleet, &service, &keys, context);
-        let revision = (packed, definition);
-        let answers =
-            judgements.memo_mut().evaluate_revision(context.set, arn.as_str(), revision, &around, context.now);
+        let memo = judgements.memo_mut();
+        let answers = memo.evaluate_revision(context.set, arn.as_str(), &revision, &around, context.now);
         // Judged with the latest revision of its family, once that is known.
         if asks_for_change(&answers) {
             continue;
         }
-        let judged = service::service(fleet, &service, Some(revision), context, judgements.memo_mut());
+        let judged = service::service(fleet, &service, Some(&revision), context, judgements.memo_mut());
         judgements.keep(grounds, &service, seen, &judged);
     }
 }
@@ -127,20 +128,17 @@ pub fn families_to_look_up(fleet: &Fleet, context: &Context<'_>, judgements: &mu
     }
     let grounds = Grounds::of(fleet, context);
     for (arn, seen) in fleet.known() {
-        let Some(revision) = &seen.task_definition else { continue };
+        let Some(named) = &seen.task_definition else { continue };
         if judgements.still(&grounds, arn, seen).is_some() {
             continue;
         }
-        let (Ok(service), Ok((packed, definition))) = (seen.read(), service::definition_of(fleet, revision, None))
-        else {
-            continue;
-        };
+        let (Ok(service), Ok(revision)) = (seen.read(), service::revision_of(fleet, named)) else { continue };
         let keys = service::scope_keys(fleet, &service);
         let around = service::around(fleet, &service, &keys, context);
         let memo = judgements.memo_mut();
-        let answers = memo.evaluate_revision(context.set, arn.as_str(), (packed, &definition), &around, context.now);
+        let answers = memo.evaluate_revision(context.set, arn.as_str(), &revision, &around, context.now);
         if asks_for_change(&answers) {
-            families.insert(revision.family().to_owned());
+            families.insert(named.family().to_owned());
         }
     }
     families.into_iter().collect()

@@ -13,10 +13,9 @@ use super::moves::{Fixer, revision_move, setting_moves};
 use super::report::PlanOutcome;
 use super::{images, older, ownership};
 use crate::model::observed::{DeploymentConfiguration, DeploymentController, Fleet, Service, TaskDefinition};
-use crate::model::packed::PackedDefinition;
 use crate::model::spec::{Enforcement, ImagePolicy, ResourceKind};
 use crate::model::{ChangeKind, Observed, Reason, ReasonCode, Resource, Severity, TaskDefinitionArn};
-use crate::policy::{Memo, PlannedFix, PolicyResult, ScopeKey, ScopeKeys, ScopeTags, Surroundings};
+use crate::policy::{Memo, PlannedFix, PolicyResult, Revision, ScopeKey, ScopeKeys, ScopeTags, Surroundings};
 
 /// What scopes see of a service.
 pub(super) fn scope_keys(fleet: &Fleet, service: &Service) -> ScopeKeys {
@@ -52,38 +51,40 @@ pub(super) fn around<'a>(
     }
 }
 
-/// A revision: what it is known by, and what it says.
-pub(super) type Definition<'a> = (&'a Arc<PackedDefinition>, Cow<'a, TaskDefinition>);
-
 /// Judges a service by its own document, its task definition's, and its cluster's. `fresh`: a revision that has just been
 /// described, so that it need not be unpacked.
 pub(super) fn service(
     fleet: &Fleet,
     service: &Service,
-    fresh: Option<(&Arc<PackedDefinition>, &TaskDefinition)>,
+    fresh: Option<&Revision<'_>>,
     context: &Context<'_>,
     memo: &mut Memo,
 ) -> Judged {
     let arn = service.arn.as_str();
     let keys = scope_keys(fleet, service);
-    let definition = match &service.task_definition {
-        None => None,
-        Some(revision) => match definition_of(fleet, revision, fresh) {
-            Ok(definition) => Some(definition),
+    let read;
+    let revision = match (&service.task_definition, fresh) {
+        (None, _) => None,
+        (Some(named), Some(fresh)) if fresh.definition.arn == *named => Some(fresh),
+        (Some(named), _) => match revision_of(fleet, named) {
+            Ok(revision) => {
+                read = revision;
+                Some(&read)
+            }
             Err(why) => return unknown(arn, why),
         },
     };
     // With a controller of its own, a service's task sets name what runs.
     let mut of_task_sets = Vec::new();
-    if definition.is_none() {
+    if revision.is_none() {
         let revisions: BTreeSet<&TaskDefinitionArn> = service.task_definitions().collect();
         let unsaid = service.task_sets.iter().any(|set| set.task_definition.is_none());
         if revisions.is_empty() || unsaid {
             return names_nothing(service);
         }
         for revision in revisions {
-            match definition_of(fleet, revision, None) {
-                Ok(definition) => of_task_sets.push(definition),
+            match revision_of(fleet, revision) {
+                Ok(revision) => of_task_sets.push(revision),
                 Err(why) => return unknown(arn, why),
             }
         }
@@ -92,11 +93,11 @@ pub(super) fn service(
     let of_service = Surroundings { kind: ResourceKind::Service, running: None, ..around }
         .subject(&service.document, Some(&service.tags));
     let mut of_revision: Vec<Arc<PolicyResult>> = Vec::new();
-    for (packed, definition) in definition.iter().chain(&of_task_sets) {
-        let answers = memo.evaluate_revision(context.set, arn, (packed, definition), &around, context.now);
+    for revision in revision.into_iter().chain(&of_task_sets) {
+        let answers = memo.evaluate_revision(context.set, arn, revision, &around, context.now);
         of_revision.extend(answers.iter().cloned());
     }
-    let definition: Option<&TaskDefinition> = definition.as_ref().map(|(_, definition)| definition.as_ref());
+    let definition: Option<&TaskDefinition> = revision.map(|revision| revision.definition.as_ref());
     let of_setting = memo.evaluate(context.set, arn, &of_service, context.now);
     let memo = RefCell::new(memo);
     let is_revision = |fix: &PlannedFix| of_revision.iter().any(|result| result.policy == fix.policy);
@@ -104,20 +105,21 @@ pub(super) fn service(
     let resource = Resource::Service(service.arn.clone());
     let batch = |reason| Err(Ineligible::Blocked(reason));
     let mut judged = decide(arn, Some(&resource), &keys, &opinion, context, |fixes, strategy| {
-        let (revision, setting): (Vec<_>, Vec<_>) = fixes.iter().partition(|fix| is_revision(fix));
+        let (of_document, setting): (Vec<_>, Vec<_>) = fixes.iter().partition(|fix| is_revision(fix));
         let mut memo = memo.borrow_mut();
         let mut moves = Vec::new();
-        if definition.is_none() && !revision.is_empty() {
+        if revision.is_none() && !of_document.is_empty() {
             // Only its own controller makes task sets.
             may_touch(service, Touch::Deploys)?;
         }
-        if let (false, Some(definition)) = (revision.is_empty(), definition) {
+        if let (false, Some(revision)) = (of_document.is_empty(), revision) {
+            let definition = revision.definition.as_ref();
             ownership::owned_by_batch(definition, Some(service.cluster.name())).map_or(Ok(()), batch)?;
             may_touch(service, Touch::Deploys)?;
-            let (document, tags) = (definition.document_with_tags(), definition.tags_by_key());
-            let subject = around.subject(&document, Some(&tags));
+            let (document, tags) = revision.seen();
+            let subject = around.subject(document, Some(tags));
             let mut fixer = Fixer { name: arn, subject: &subject, before: &of_revision, context, memo: &mut memo };
-            moves.push(revision_move(fleet, service, definition, &mut fixer, &revision, strategy)?);
+            moves.push(revision_move(fleet, service, definition, &mut fixer, &of_document, strategy)?);
         }
         if !setting.is_empty() {
             let mut fixer = Fixer { name: arn, subject: &of_service, before: &of_setting, context, memo: &mut memo };
@@ -163,22 +165,16 @@ pub(super) fn service(
     judged
 }
 
-/// The task definition of a revision.
+/// A revision that was described.
 ///
 /// # Errors
 /// Why it is not known, in a sentence.
-pub(super) fn definition_of<'a>(
-    fleet: &'a Fleet,
-    revision: &TaskDefinitionArn,
-    fresh: Option<(&'a Arc<PackedDefinition>, &'a TaskDefinition)>,
-) -> Result<Definition<'a>, String> {
-    if let Some((packed, definition)) = fresh.filter(|(_, definition)| &definition.arn == revision) {
-        return Ok((packed, Cow::Borrowed(definition)));
-    }
+pub(super) fn revision_of<'a>(fleet: &'a Fleet, revision: &TaskDefinitionArn) -> Result<Revision<'a>, String> {
     let unread = |why: String| format!("task definition `{}` could not be read: {why}", revision.short());
     match fleet.task_definitions.get(revision) {
         Some(Observed::Known { value, .. }) => {
-            value.read().map(|read| (value, Cow::Owned(read))).map_err(|error| unread(error.to_string()))
+            let read = value.read().map_err(|error| unread(error.to_string()))?;
+            Ok(Revision::of(value, Cow::Owned(read)))
         }
         Some(Observed::Unknown { why, .. }) => Err(unread(why.clone())),
         Some(Observed::Absent { .. }) => Err(format!("task definition `{}` is gone", revision.short())),

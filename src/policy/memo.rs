@@ -7,8 +7,12 @@
 //!
 //! It grows with services and clusters, not with revisions: what no pass has asked for lately is forgotten.
 
+use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use serde_json::Value;
 
 use super::evaluate::evaluate;
 use super::fingerprint::{Fingerprint, of_subject, of_surroundings};
@@ -49,6 +53,31 @@ struct Entry {
     /// The last pass that asked for it.
     used: u64,
     answers: Answers,
+}
+
+/// A revision that is judged.
+pub struct Revision<'a> {
+    /// What it is known by.
+    pub packed: &'a Arc<PackedDefinition>,
+    /// What it says.
+    pub definition: Cow<'a, TaskDefinition>,
+    /// As policies see it. Made where it is asked for, and once: it is a copy of the whole document.
+    seen: OnceCell<(Value, BTreeMap<String, String>)>,
+}
+
+impl<'a> Revision<'a> {
+    /// What is known by `packed` and says `definition`.
+    #[must_use]
+    pub const fn of(packed: &'a Arc<PackedDefinition>, definition: Cow<'a, TaskDefinition>) -> Self {
+        Self { packed, definition, seen: OnceCell::new() }
+    }
+
+    /// Its document, with its tags among the members, and its tags by key.
+    pub fn seen(&self) -> (&Value, &BTreeMap<String, String>) {
+        let (document, tags) =
+            self.seen.get_or_init(|| (self.definition.document_with_tags(), self.definition.tags_by_key()));
+        (document, tags)
+    }
 }
 
 /// What is asked.
@@ -105,21 +134,20 @@ impl Memo {
 
     /// What [`evaluate`] says of a revision, judged for what is around it; `name` as for [`evaluate`](Self::evaluate).
     ///
-    /// A revision never changes but for its status and tags, so it is known without looking into it: `revision` is what
-    /// it is known by, and `definition` what it says.
+    /// A revision never changes but for its status and tags, so it is known without looking into it.
     pub fn evaluate_revision(
         &mut self,
         set: &PolicySet,
         name: &str,
-        (revision, definition): (&Arc<PackedDefinition>, &TaskDefinition),
+        revision: &Revision<'_>,
         around: &Surroundings<'_>,
         now: Timestamp,
     ) -> Answers {
         let of = of_surroundings(set.reads(around.kind), set.scope_tags(), around);
-        let question = Question { kind: around.kind, name, of, revision: Some(revision) };
+        let question = Question { kind: around.kind, name, of, revision: Some(revision.packed) };
         self.answer(set, &question, around.scope, now, |now| {
-            let tags = definition.tags_by_key();
-            evaluate(set, &around.subject(&definition.document_with_tags(), Some(&tags)), now)
+            let (document, tags) = revision.seen();
+            evaluate(set, &around.subject(document, Some(tags)), now)
         })
     }
 

@@ -1,5 +1,6 @@
 //! What is remembered is what would be said: the law, and what it saves.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
@@ -267,7 +268,9 @@ impl Seen {
         for subject in subjects {
             let remembered = match subject.kind {
                 ResourceKind::TaskDefinition => {
-                    memo.evaluate_revision(set, "web", (&self.packed(), &self.definition), &subject.surroundings(), now)
+                    let packed = self.packed();
+                    let revision = Revision::of(&packed, Cow::Borrowed(&self.definition));
+                    memo.evaluate_revision(set, "web", &revision, &subject.surroundings(), now)
                 }
                 _ => memo.evaluate(set, "web", &subject, now),
             };
@@ -343,7 +346,9 @@ fn days_that_pass_are_told_without_evaluating() {
     let mut days = |before: i64| {
         let now = Timestamp::from_millis(END - before * 24 * 60 * 60 * 1000);
         let around = seen.around(ResourceKind::TaskDefinition);
-        let answers = memo.evaluate_revision(&set, "web", (&seen.packed(), &seen.definition), &around, now);
+        let packed = seen.packed();
+        let revision = Revision::of(&packed, Cow::Borrowed(&seen.definition));
+        let answers = memo.evaluate_revision(&set, "web", &revision, &around, now);
         assert_eq!(memo.evaluated(), 1);
         let waived = answers.iter().find(|result| result.verdict == Verdict::Waived).unwrap();
         waived.waiver.as_ref().unwrap().days_left

@@ -45,7 +45,7 @@ pub use examples::{ExampleOutcome, Problem, run_example, run_examples};
 pub use fingerprint::{depends_on, depends_on_around};
 pub use fix::{FixError, Fixed, apply_fixes};
 pub use guard::{AllowError, allows, guarded_members};
-pub use memo::Memo;
+pub use memo::{Memo, Revision};
 pub use result::{Answers, AppliedWaiver, FixId, PlannedEdit, PlannedFix, PolicyResult};
 pub use scope::{GlobError, Match, ScopeMatcher};
 pub use set::{PolicyError, PolicySet};
