@@ -12,7 +12,7 @@ use super::ahead::Ahead;
 use super::asked::{Asked, capacity_providers, describe_revisions, running};
 use super::error::{ControllerError, ecs as ecs_failed, wire as wire_failed};
 use crate::model::observed::{Cluster, Fleet, Latest, ServiceRevision, Task, TaskDefinition};
-use crate::model::packed::{PackedDefinition, PackedService, Packer, digest};
+use crate::model::packed::{PackedDefinition, PackedService, Packer, digest, text_of};
 use crate::model::{ClusterArn, Observed, ServiceArn, TargetId, TaskArn, TaskDefinitionArn, Timestamp, wire};
 use crate::ports::{Ecs, EcsError, Operation};
 use crate::rollout::landing::{Facts, KnownDeployment, ServiceDeployments};
@@ -319,10 +319,10 @@ fn packed_services(
         if let (false, Some(members)) = (events, item.as_object_mut()) {
             members.shift_remove("events");
         }
-        let text = item.to_string();
+        let text = text_of(&item);
         match cache.services.get(arn) {
-            Some(known) if known.digest == digest(text.as_bytes()) => Ok(Arc::clone(known)),
-            _ => PackedService::pack(item, text.as_bytes(), &mut cache.of_services).map(Arc::new),
+            Some(known) if known.digest == digest(&text) => Ok(Arc::clone(known)),
+            _ => PackedService::pack(item, &text, &mut cache.of_services).map(Arc::new),
         }
     });
     seen.retain(|(arn, _)| !inactive.contains(arn));

@@ -61,18 +61,42 @@ pub struct UnknownMembers {
 /// # Errors
 /// [`UnknownMembers`], where a top-level member is neither output-only nor known input.
 pub fn register_input(definition: &TaskDefinition) -> Result<Map<String, Value>, UnknownMembers> {
+    no_unknown(&definition.document)?;
+    let taken = |(name, value): &(&String, &Value)| is_input(name, value);
+    let members = definition.document.iter().filter(taken);
+    let input = members.map(|(name, value)| (name.clone(), value.clone())).collect();
+    Ok(with_tags(input, definition.tags.clone()))
+}
+
+/// The same of a document of one's own, with the tags beside it.
+///
+/// # Errors
+/// As [`register_input`].
+pub fn register_input_of(
+    mut document: Map<String, Value>,
+    tags: Vec<Value>,
+) -> Result<Map<String, Value>, UnknownMembers> {
+    no_unknown(&document)?;
+    document.retain(|name, value| is_input(name, value));
+    Ok(with_tags(document, tags))
+}
+
+fn no_unknown(document: &Map<String, Value>) -> Result<(), UnknownMembers> {
     let known = |name: &str| OUTPUT_ONLY.contains(&name) || SHARED.contains(&name);
-    let members: Vec<String> = definition.document.keys().filter(|name| !known(name)).cloned().collect();
-    if !members.is_empty() {
-        return Err(UnknownMembers { members });
-    }
-    let mut input = definition.document.clone();
-    input.retain(|name, value| !OUTPUT_ONLY.contains(&name.as_str()) && !value.is_null());
-    let tags: Vec<Value> = definition.tags.iter().filter(|tag| !is_reserved(tag)).cloned().collect();
+    let members: Vec<String> = document.keys().filter(|name| !known(name)).cloned().collect();
+    if members.is_empty() { Ok(()) } else { Err(UnknownMembers { members }) }
+}
+
+fn is_input(name: &str, value: &Value) -> bool {
+    !OUTPUT_ONLY.contains(&name) && !value.is_null()
+}
+
+fn with_tags(mut input: Map<String, Value>, mut tags: Vec<Value>) -> Map<String, Value> {
+    tags.retain(|tag| !is_reserved(tag));
     if !tags.is_empty() {
         input.insert("tags".to_owned(), Value::Array(tags));
     }
-    Ok(input)
+    input
 }
 
 /// Keys that begin with `aws:` in any case are AWS's own: they can be read, never set.

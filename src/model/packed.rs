@@ -29,6 +29,13 @@ pub fn digest(text: &[u8]) -> Digest {
     Sha256::digest(text).into()
 }
 
+/// JSON as bytes: `to_string` goes through a formatter, in twice the time.
+#[must_use]
+pub fn text_of(value: &Value) -> Vec<u8> {
+    // A value has nothing in it that is no JSON.
+    serde_json::to_vec(value).unwrap_or_default()
+}
+
 /// What was packed and cannot be read any more: the machine's memory, or a mistake of ours.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("what was kept of it cannot be read any more: {why}")]
@@ -113,7 +120,7 @@ impl PackedDefinition {
     /// # Errors
     /// Where it is not the answer that it should be.
     pub fn pack(answer: Value, packer: &mut Packer) -> Result<(TaskDefinition, Self), WireError> {
-        let packed = Self(packer.pack(answer.to_string().as_bytes()));
+        let packed = Self(packer.pack(&text_of(&answer)));
         Ok((wire::task_definition_of(answer)?, packed))
     }
 
@@ -121,7 +128,7 @@ impl PackedDefinition {
     #[must_use]
     pub fn of(definition: &TaskDefinition, packer: &mut Packer) -> Self {
         let answer = json!({ "taskDefinition": definition.document, "tags": definition.tags });
-        Self(packer.pack(answer.to_string().as_bytes()))
+        Self(packer.pack(&text_of(&answer)))
     }
 
     /// Reads it.
@@ -194,7 +201,7 @@ impl PackedService {
             has_task_sets: !service.task_sets.is_empty(),
             deployed: deployed.into(),
             digest: digest(text),
-            steady: digest(document.to_string().as_bytes()),
+            steady: digest(&text_of(&document)),
             packed,
             cluster: service.cluster,
             task_definition: service.task_definition,

@@ -12,7 +12,7 @@ use super::make::Context;
 use super::ownership::registered;
 use super::report::WantedDocuments;
 use super::{images, settings};
-use crate::model::document::register_input;
+use crate::model::document::{register_input, register_input_of};
 use crate::model::observed::{Fleet, Service, TaskDefinition};
 use crate::model::spec::{ImagePolicy, StrategySpec};
 use crate::model::{ChangeKind, Observed, Reason, ReasonCode, Registered, TaskDefinitionArn};
@@ -68,8 +68,8 @@ pub(super) fn revision_move(
         Some(Value::Array(tags)) => tags,
         _ => Vec::new(),
     };
-    let wanted = register_input(&TaskDefinition { document, tags, ..definition.clone() })
-        .map_err(|unknown| blocked(ReasonCode::UnknownMember, unknown.to_string()))?;
+    let wanted =
+        register_input_of(document, tags).map_err(|unknown| blocked(ReasonCode::UnknownMember, unknown.to_string()))?;
     // A fix may be what pins an image, so it is the new document that is looked at.
     images::check(&wanted, strategy.images).map_err(Ineligible::Blocked)?;
     family_is_not_ahead(fleet, &definition.arn, &wanted, fixer.context)?;
