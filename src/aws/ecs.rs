@@ -4,7 +4,7 @@
 
 use aws_config::SdkConfig;
 use aws_sdk_ecs::Client;
-use aws_sdk_ecs::config::Builder;
+use aws_sdk_ecs::config::{Builder, StalledStreamProtectionConfig};
 use aws_sdk_ecs::operation as typed;
 use aws_smithy_runtime_api::client::interceptors::context::Output;
 use futures::future::BoxFuture;
@@ -22,35 +22,31 @@ use crate::ports::ecs::{Ecs, EcsError, Operation};
 /// answered at once so that a budget can learn from it ([`super::Budgeted`]); writes are sent once.
 #[derive(Debug, Clone)]
 pub struct AwsEcs {
-    client: Client,
-    timeouts: Timeouts,
+    /// For operations that read.
+    reading: Client,
+    /// For those that write. A client of their own: settings that differ from call to call are put together anew for each.
+    writing: Client,
 }
 
 impl AwsEcs {
     pub(super) fn new(config: &SdkConfig, timeouts: Timeouts) -> Self {
-        Self { client: Client::new(config), timeouts }
-    }
-
-    /// What differs from the client's settings for this operation.
-    fn settings(&self, operation: Operation) -> Builder {
-        let settings = Builder::default().retry_classifier(LeaveThrottlingToTheBudget);
-        if operation.writes() {
-            settings.retry_config(one_attempt()).timeout_config(write_timeouts(&self.timeouts))
-        } else {
-            settings
-        }
+        // What stalls is ended by the timeout of its attempt, which is shorter than what the SDK would watch it for.
+        let settings = Builder::from(config)
+            .retry_classifier(LeaveThrottlingToTheBudget)
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+        let writing = settings.clone().retry_config(one_attempt()).timeout_config(write_timeouts(&timeouts));
+        Self { reading: Client::from_conf(settings.build()), writing: Client::from_conf(writing.build()) }
     }
 
     /// Sends `wire`'s bytes as `operation`. The SDK's own reading of the answer does not matter: it may fail on what
     /// is new to it.
     async fn send(&self, operation: Operation, wire: &Wire) -> Result<(), Failure> {
-        let settings = self.settings(operation);
+        let client = if operation.writes() { &self.writing } else { &self.reading };
         macro_rules! send {
             ($builder:ident, $output:ident) => {
-                self.client
+                client
                     .$builder()
                     .customize()
-                    .config_override(settings)
                     .interceptor(wire.clone().unread(|| Output::erase(typed::$builder::$output::builder().build())))
                     .send()
                     .await
