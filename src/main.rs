@@ -2,6 +2,11 @@
 
 use std::process::ExitCode;
 
+/// What a pass does most is to make and drop small strings of JSON, on several threads: a quarter of its CPU went to
+/// glibc's allocator (`benches/README.md`).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     plimsoll::cli::main()
 }
