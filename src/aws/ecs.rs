@@ -2,6 +2,8 @@
 //!
 //! Knows the operations by name only; what is in the documents is nobody's business here.
 
+use std::sync::Arc;
+
 use aws_config::SdkConfig;
 use aws_sdk_ecs::Client;
 use aws_sdk_ecs::config::{Builder, StalledStreamProtectionConfig};
@@ -13,19 +15,22 @@ use serde_json::{Map, Value};
 use super::Timeouts;
 use super::connection::{one_attempt, write_timeouts};
 use super::failure::Failure;
+use super::served_at;
 use super::wire::{LeaveThrottlingToTheBudget, RawAnswer, Wire, error_in, is_throttling};
+use crate::ports::ServedClock;
 use crate::ports::ecs::{Ecs, EcsError, Operation};
 
 /// Amazon ECS of one account and region.
 ///
 /// Guarantees: those of the port. Reads are tried up to three times by the SDK, but not after throttling, which is
 /// answered at once so that a budget can learn from it ([`super::Budgeted`]); writes are sent once.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct AwsEcs {
     /// For operations that read.
     reading: Client,
     /// For those that write. A client of their own: settings that differ from call to call are put together anew for each.
     writing: Client,
+    clock: Option<Arc<ServedClock>>,
 }
 
 impl AwsEcs {
@@ -35,7 +40,13 @@ impl AwsEcs {
             .retry_classifier(LeaveThrottlingToTheBudget)
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
         let writing = settings.clone().retry_config(one_attempt()).timeout_config(write_timeouts(&timeouts));
-        Self { reading: Client::from_conf(settings.build()), writing: Client::from_conf(writing.build()) }
+        Self { reading: Client::from_conf(settings.build()), writing: Client::from_conf(writing.build()), clock: None }
+    }
+
+    /// Tells this clock what time it is, with every answer.
+    #[must_use]
+    pub fn setting(self, clock: Arc<ServedClock>) -> Self {
+        Self { clock: Some(clock), ..self }
     }
 
     /// Sends `wire`'s bytes as `operation`. The SDK's own reading of the answer does not matter: it may fail on what
@@ -91,7 +102,13 @@ impl Ecs for AwsEcs {
             let wire = Wire::new(input.to_string().into_bytes());
             let sent = self.send(operation, &wire).await;
             match (wire.answer(), sent) {
-                (Some(answer), _) => read(operation, &answer),
+                (Some(answer), _) => {
+                    let date = answer.date.as_deref().and_then(served_at::read);
+                    if let (Some(clock), Some(date)) = (&self.clock, date) {
+                        clock.hears(date);
+                    }
+                    read(operation, &answer)
+                }
                 (None, Ok(())) => Err(no_answer(operation, "the answer could not be kept".to_owned())),
                 (None, Err(failure)) => Err(unanswered(operation, &failure, wire.sent())),
             }
@@ -147,7 +164,7 @@ mod tests {
     const OPERATION: Operation = Operation::UpdateService;
 
     fn answer(status: u16, body: &str) -> Result<Value, EcsError> {
-        read(OPERATION, &RawAnswer { status, error_type: None, body: body.as_bytes().to_vec() })
+        read(OPERATION, &RawAnswer { status, error_type: None, date: None, body: body.as_bytes().to_vec() })
     }
 
     fn refused(code: &str, message: &str) -> Result<Value, EcsError> {

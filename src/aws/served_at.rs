@@ -39,7 +39,8 @@ impl Intercept for ServedAt {
     }
 }
 
-fn read(date: &str) -> Option<Timestamp> {
+/// A `Date` as HTTP writes it.
+pub(super) fn read(date: &str) -> Option<Timestamp> {
     DateTime::from_str(date, Format::HttpDate).ok()?.to_millis().ok().map(Timestamp::from_millis)
 }
 

@@ -42,6 +42,8 @@ pub(super) struct RawAnswer {
     pub(super) status: u16,
     /// `x-amzn-errortype`, which some services and gateways use instead of `__type`.
     pub(super) error_type: Option<String>,
+    /// `date`: when it was made, by the clock of whoever made it.
+    pub(super) date: Option<String>,
     pub(super) body: Vec<u8>,
 }
 
@@ -128,6 +130,7 @@ impl Intercept for Wire {
         self.seen().answer = response.body().bytes().map(|body| RawAnswer {
             status: response.status().as_u16(),
             error_type: response.headers().get("x-amzn-errortype").map(str::to_owned),
+            date: response.headers().get("date").map(str::to_owned),
             body: body.to_vec(),
         });
         Ok(())
@@ -234,7 +237,7 @@ mod tests {
     #[test]
     fn bodies_do_not_show_in_debug_output() {
         let wire = Wire::new(br#"{"password":"hunter2"}"#.to_vec());
-        wire.seen().answer = Some(RawAnswer { status: 200, error_type: None, body: b"hunter2".to_vec() });
+        wire.seen().answer = Some(RawAnswer { status: 200, error_type: None, date: None, body: b"hunter2".to_vec() });
         assert!(!format!("{wire:?}").contains("hunter2"));
     }
 }

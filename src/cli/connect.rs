@@ -15,7 +15,7 @@ use crate::aws::{AwsError, Budgeted, Connection, Role, Share, Timeouts};
 use crate::controller::targets::{Stored, Wanted};
 use crate::embedded::EmbeddedStore;
 use crate::model::{ReasonCode, TargetId};
-use crate::ports::{Alarms, Clock as _, Ecs, Store};
+use crate::ports::{Alarms, Clock as _, Ecs, ServedClock, Store};
 use crate::records::configuration::Configuration;
 
 /// Where policies and records are kept.
@@ -133,6 +133,8 @@ pub struct Aws {
     pub labels: BTreeMap<String, String>,
     /// The caller's ARN.
     pub caller: String,
+    /// The time, by ECS.
+    pub clock: Arc<ServedClock>,
     /// The connection, for what is not ECS.
     pub connection: Connection,
     /// ECS, kept within the budget.
@@ -227,7 +229,12 @@ impl Aws {
         (labels, budget): (BTreeMap<String, String>, Option<u8>),
         observe: &Observe<'_>,
     ) -> Result<Self, ReachError> {
-        let identity = connection.identity().await.map_err(|error| ReachError::of(error, role))?;
+        let (identity, served_at) = connection.identity_and_time().await;
+        let identity = identity.map_err(|error| ReachError::of(error, role))?;
+        let clock = Arc::new(ServedClock::new(Arc::new(SystemClock)));
+        if let Some(served_at) = served_at {
+            clock.hears(served_at);
+        }
         let target = TargetId { account: identity.account, region: connection.region().to_owned() };
         let share = match budget {
             None => Share::default(),
@@ -235,11 +242,11 @@ impl Aws {
                 Error::new(format!("a budget of {percent} percent is not possible")).help("use 1 to 100")
             })?,
         };
-        let observed = observe(Arc::new(connection.ecs()), &target);
+        let observed = observe(Arc::new(connection.ecs().setting(Arc::clone(&clock))), &target);
         let budget = Arc::new(Budgeted::new(Arc::clone(&observed), share));
         let alarms = Arc::new(connection.alarms(share));
         let ecs: Arc<dyn Ecs> = if budget_is_off()? { observed } else { budget.clone() };
-        Ok(Self { target, labels, caller: identity.arn, connection, ecs, budget, alarms })
+        Ok(Self { target, labels, caller: identity.arn, clock, connection, ecs, budget, alarms })
     }
 }
 

@@ -153,7 +153,6 @@ pub(super) async fn run(session: &mut Session, arguments: ControllerArguments) -
         mode,
         claims,
         store: Arc::clone(&store),
-        clock: Arc::clone(&clock),
         metrics,
         watched,
         triggers: triggers.clone(),
@@ -235,9 +234,10 @@ fn call_timeouts(lease: Span) -> Timeouts {
     Timeouts { write: write_timeout(lease), ..Timeouts::default() }
 }
 
-pub(super) fn settings(arguments: &ControllerArguments, target: &TargetId, holder: &str) -> Settings {
+pub(super) fn settings(arguments: &ControllerArguments, target: &TargetId, caller: &str, holder: &str) -> Settings {
     Settings {
         target: target.clone(),
+        caller: caller.to_owned(),
         holder: holder.to_owned(),
         lease: arguments.lease.0,
         call_timeout: write_timeout(arguments.lease),

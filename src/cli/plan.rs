@@ -137,14 +137,13 @@ pub(super) async fn observe_and_plan(
 ) -> Result<Vec<Planned>, Error> {
     let mut planned = Vec::new();
     for aws in Aws::targets(configuration, session.global.target.as_ref(), None, Timeouts::default()).await? {
-        planned.push(plan_target(session, &aws, configuration, store.clone(), (allow_edit, standalone)).await?);
+        planned.push(plan_target(&aws, configuration, store.clone(), (allow_edit, standalone)).await?);
     }
     Ok(planned)
 }
 
 /// Observes one target, and plans as its controller would.
 async fn plan_target(
-    session: &Session,
     aws: &Aws,
     configuration: &Configuration,
     store: Option<Arc<dyn Store>>,
@@ -157,6 +156,7 @@ async fn plan_target(
     };
     let settings = Settings {
         target: aws.target.clone(),
+        caller: aws.caller.clone(),
         holder: String::new(),
         lease: Duration::from_secs(30),
         call_timeout: Duration::from_secs(2),
@@ -165,7 +165,7 @@ async fn plan_target(
         allow_edit: allow_edit.to_vec(),
     };
     let (ecs, alarms) = (Arc::clone(&aws.ecs), Arc::clone(&aws.alarms));
-    let parts = Parts { ecs, alarms, store, clock: Arc::clone(&session.clock) };
+    let parts = Parts { ecs, alarms, store, clock: aws.clock.clone() };
     let mut controller = Controller::new(parts, settings);
     if standalone {
         // Whoever asks waits for all of it.

@@ -16,7 +16,7 @@ use crate::controller::side_by_side::{Broken, Reach};
 use crate::controller::targets::Wanted;
 use crate::controller::{Controller, Mode, Parts, RunEnd, Trigger};
 use crate::model::{Reason, TargetId};
-use crate::ports::{Clock, Ecs, Store};
+use crate::ports::{Ecs, Store};
 use crate::web::health::{Watched, WatchedTargets};
 use crate::web::metrics::{Counting, Metrics, ObservedAlarms, ObservedEcs};
 
@@ -28,7 +28,6 @@ pub(super) struct Reaching {
     pub(super) mode: Mode,
     pub(super) claims: Option<Claims>,
     pub(super) store: Arc<dyn Store>,
-    pub(super) clock: Arc<dyn Clock>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) watched: WatchedTargets,
     pub(super) triggers: Triggers,
@@ -80,9 +79,10 @@ impl Reaching {
                 Arc::clone(&self.metrics),
             )),
             store: Arc::clone(&self.store),
-            clock: Arc::clone(&self.clock),
+            clock: reached.clock,
         };
-        let mut controller = Controller::new(parts, settings(&self.arguments, &target, &holder));
+        let settings = settings(&self.arguments, &target, &reached.caller, &holder);
+        let mut controller = Controller::new(parts, settings);
         if !self.arguments.standalone.0.is_zero() {
             controller = controller.with_standalone(self.arguments.standalone.0, FAMILIES_A_LOOK);
         }

@@ -42,6 +42,12 @@ pub(super) async fn clear_away(
             // Its own revision is looked at below, and so is a stray that is ACTIVE still.
             if known.done.is_none() && registration.state.revision() != Some(&known.arn) {
                 executor.find_out_whether_deregistered(books, &registration, &known.arn).await?;
+                // Told once, it is told until it is done: by then nobody may look for strays any more.
+                let open = books.registration_at(&registration.sort_key());
+                let open = open.and_then(|open| open.deregistration(&known.arn).cloned());
+                if open.is_some_and(|open| open.done.is_none()) && !is_used(executor, fleet, &known.arn).await {
+                    executor.deregister(books, &registration, &known.arn).await?;
+                }
             }
         }
         clear_strays(executor, books, fleet, &registration).await?;
@@ -113,7 +119,8 @@ async fn find_abandoned(
     for arn in above {
         match observe::definition(executor.ecs, arn.as_str(), now).await {
             Observed::Known { value, .. }
-                if register_input(&value).is_ok_and(|input| same_task_definition(&input, &document)) =>
+                if (registration.heard.as_ref() == Some(&arn) || executor.is_by_us(&value))
+                    && register_input(&value).is_ok_and(|input| same_task_definition(&input, &document)) =>
             {
                 let used = is_used(executor, fleet, &arn).await;
                 if !used || found.is_none() {
@@ -130,8 +137,7 @@ async fn find_abandoned(
     match found {
         Some(made) => {
             let state = RegistrationState::Registered { arn: made.arn.clone() };
-            let registered_by = made.registered_by.clone();
-            books.write_registration(Registration { state, registered_by, heard: None, ..registration }).await
+            books.write_registration(Registration { state, heard: None, ..registration }).await
         }
         None if intended + LATE_CALLS <= now => books.remove_registration(&registration).await,
         None => Ok(()),
@@ -162,7 +168,6 @@ async fn clear_strays(
 ) -> Result<(), ControllerError> {
     let now = executor.now();
     let Some(stray) = registration.stray.as_ref().filter(|stray| stray.until + UNUSED_FOR > now) else { return Ok(()) };
-    let Some(us) = &registration.registered_by else { return Ok(()) };
     let Some(document) = document_of(executor, registration).await? else { return Ok(()) };
     let Ok(above) = observe::revisions_above(executor.ecs, &registration.family, stray.above).await else {
         return Ok(());
@@ -177,7 +182,7 @@ async fn clear_strays(
         let Observed::Known { value: found, .. } = observe::definition(executor.ecs, arn.as_str(), now).await else {
             continue;
         };
-        let is_ours = found.registered_by.as_ref() == Some(us)
+        let is_ours = executor.is_by_us(&found)
             && register_input(&found).is_ok_and(|input| same_task_definition(&input, &document));
         let rests = found.registered_at.is_some_and(|at| at + UNUSED_FOR <= now);
         if is_ours && rests && !is_used(executor, fleet, &arn).await {

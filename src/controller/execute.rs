@@ -38,6 +38,8 @@ pub struct Executor<'a> {
     pub clock: &'a dyn Clock,
     /// Where.
     pub target: &'a TargetId,
+    /// Who we are to AWS.
+    pub caller: &'a str,
     /// The last look before every write.
     pub gate: &'a mut Gate,
     /// Task definitions seen before.

@@ -56,6 +56,8 @@ pub struct Parts {
 pub struct Settings {
     /// Where: as GetCallerIdentity tells it.
     pub target: TargetId,
+    /// Who it is to AWS, an ARN, as GetCallerIdentity tells it: `registeredBy` of what it registers.
+    pub caller: String,
     /// This controller's unique name.
     pub holder: String,
     /// How long its leases are.
@@ -286,6 +288,7 @@ impl Controller {
             store: store.as_ref(),
             clock: clock.as_ref(),
             target: &target,
+            caller: &self.settings.caller,
             gate: &mut self.gate,
             cache: &mut self.cache,
             unjudged: self.unjudged.then(|| begin::not_judged(configured.as_ref().err())),

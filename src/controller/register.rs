@@ -18,6 +18,7 @@ use crate::model::observed::TaskDefinition;
 use crate::model::{Observed, Reason, ReasonCode, TaskDefinitionArn, Timestamp, wire};
 use crate::plan::compare::{same_task_definition, task_definition_diff};
 use crate::plan::moves::same_origin;
+use crate::plan::ownership::same_principal;
 use crate::policy::ScopeKeys;
 use crate::ports::ecs::{Outcome, Retry};
 use crate::ports::{EcsError, Operation};
@@ -352,6 +353,7 @@ impl Executor<'_> {
             Ok(made) => made.arn,
             Err(error) => return unknown(error.to_string()),
         };
+        let registration = Registration { heard: Some(arn.clone()), ..registration };
         // Told to stop, what the answer said is kept all the same: whoever takes over looks.
         let unread = |_| Observed::Unknown { since: order.now, why: "this controller was told to stop".to_owned() };
         let found = self.reading(observe::definition(self.ecs, arn.as_str(), order.now)).await.unwrap_or_else(unread);
@@ -363,10 +365,15 @@ impl Executor<'_> {
                     Observed::Unknown { why, .. } => why,
                     _ => format!("`{}` was made and cannot be read yet", arn.short()),
                 };
-                books.write_registration(Registration { heard: Some(arn), ..registration }).await?;
+                books.write_registration(registration).await?;
                 unknown(why)
             }
         }
+    }
+
+    /// Whether a revision was registered by us, as ECS tells it. Where it does not, it was not.
+    pub(super) fn is_by_us(&self, made: &TaskDefinition) -> bool {
+        made.registered_by.as_deref().is_some_and(|by| same_principal(by, self.caller))
     }
 
     /// Is what ECS made what was asked for, and nobody's revision in between?
@@ -392,8 +399,12 @@ impl Executor<'_> {
             }
             Ok(()) => RegistrationState::Registered { arn },
         };
-        let registered_by = made.registered_by.clone();
-        books.write_registration(Registration { state, registered_by, heard: None, ..registration }).await?;
+        // Where nobody heard of the call, what is equal may be somebody else's.
+        let adopted = registration.heard.as_ref() != Some(&made.arn) && !self.is_by_us(made);
+        // Then what ours made, or makes yet, is beside it.
+        let beside = adopted.then(|| Stray { above: first, until: self.now() + LATE_CALLS });
+        let stray = beside.or_else(|| registration.stray.clone());
+        books.write_registration(Registration { state, adopted, stray, heard: None, ..registration }).await?;
         Ok(Registered::Settled)
     }
 }
@@ -412,7 +423,6 @@ fn blank(books: &Books, change: &Change, from: &TaskDefinitionArn, document: &st
         adopted: false,
         state: RegistrationState::Intended { last: 0, at: now },
         heard: None,
-        registered_by: None,
         epoch: books.epoch,
         stray: None,
         deregistered,

@@ -116,6 +116,19 @@ pub(super) fn managed_by_stack(
     Some(Reason::of(ReasonCode::ManagedByStack, message))
 }
 
+/// Whether two ARNs, as GetCallerIdentity and `registeredBy` tell them, are the same principal: sessions of one role are
+/// (`arn:aws:sts::ACCOUNT:assumed-role/ROLE/SESSION`, IAM User Guide, "IAM identifiers"), for a process that is
+/// started again may have another.
+#[must_use]
+pub fn same_principal(one: &str, other: &str) -> bool {
+    let role = |arn: &str| {
+        let (account, session) = arn.split_once(":assumed-role/")?;
+        let (role, _) = session.rsplit_once('/')?;
+        Some(format!("{account}:assumed-role/{role}"))
+    };
+    one == other || role(one).is_some_and(|one| Some(one) == role(other))
+}
+
 /// Task definitions that AWS Batch makes, for its jobs: told by the role that it acts in, by its tags, or by the
 /// clusters it makes (`*_Batch_*`: AWS's managed policy `BatchServiceRolePolicy` names them so). A fixed copy would run
 /// nowhere; the job definition is what has to change (ECS.17's page says so of host networking).

@@ -1,5 +1,6 @@
 //! The clock, as an argument.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -16,4 +17,148 @@ pub trait Clock: Send + Sync {
 
     /// Completes after `length`. Cancellation: drop the future.
     fn sleep(&self, length: Duration) -> BoxFuture<'_, ()>;
+}
+
+/// A machine's clock, put right by the answers of a server.
+///
+/// What a controller records is compared with times that ECS tells and with what other machines have recorded, and a
+/// machine's wall clock may be minutes off, or be set. So the wall clock counts only until the first answer; from then on
+/// the time is the server's, to the second that HTTP's `Date` has (RFC 9110 §6.6.1), carried on by the monotonic clock.
+pub struct ServedClock {
+    clock: Arc<dyn Clock>,
+    heard: Mutex<Option<Heard>>,
+}
+
+/// What the server's clock showed, by our monotonic one.
+#[derive(Debug, Clone, Copy)]
+struct Heard {
+    monotonic: Duration,
+    time: Timestamp,
+    /// By how much, since when, we have been ahead of every answer.
+    ahead: (Duration, Duration),
+}
+
+/// For how long we must have been ahead of every answer before we go back: one that was long on its way says little.
+const AHEAD: Duration = Duration::from_secs(10 * 60);
+
+/// How much later than its `Date` an answer was made, at most.
+const SECOND: Duration = Duration::from_secs(1);
+
+impl ServedClock {
+    /// By this clock, until the server has said what time it is.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, heard: Mutex::new(None) }
+    }
+
+    /// An answer came whose `Date` is `served`: it is that late at least.
+    pub fn hears(&self, served: Timestamp) {
+        let monotonic = self.clock.monotonic();
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let time = heard.map(|heard| heard.at(monotonic)).filter(|time| *time >= served);
+        let (Some(time), Some(known)) = (time, *heard) else {
+            *heard = Some(Heard { monotonic, time: served, ahead: (Duration::MAX, monotonic) });
+            return;
+        };
+        let (least, since) = known.ahead;
+        let least = least.min(time.since(served));
+        let ahead = (least, since);
+        *heard = Some(match monotonic.saturating_sub(since) >= AHEAD {
+            false => Heard { ahead, ..known },
+            true if least <= SECOND => Heard { ahead: (Duration::MAX, monotonic), ..known },
+            true => Heard { monotonic, time: served + (time.since(served) - least), ahead: (Duration::MAX, monotonic) },
+        });
+    }
+}
+
+impl Heard {
+    fn at(&self, monotonic: Duration) -> Timestamp {
+        self.time + monotonic.saturating_sub(self.monotonic)
+    }
+}
+
+impl Clock for ServedClock {
+    fn now(&self) -> Timestamp {
+        let heard = *self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.map_or_else(|| self.clock.now(), |heard| heard.at(self.clock.monotonic()))
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.clock.monotonic()
+    }
+
+    fn sleep(&self, length: Duration) -> BoxFuture<'_, ()> {
+        self.clock.sleep(length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+    use super::*;
+
+    /// A machine: what its wall clock and its monotonic clock show, in milliseconds.
+    #[derive(Default)]
+    struct Machine {
+        wall: AtomicI64,
+        monotonic: AtomicU64,
+    }
+
+    impl Clock for Machine {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_millis(self.wall.load(Ordering::Relaxed))
+        }
+
+        fn monotonic(&self) -> Duration {
+            Duration::from_millis(self.monotonic.load(Ordering::Relaxed))
+        }
+
+        fn sleep(&self, _: Duration) -> BoxFuture<'_, ()> {
+            Box::pin(async {})
+        }
+    }
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_millis(millis)
+    }
+
+    #[test]
+    fn the_wall_clock_counts_only_until_the_first_answer() {
+        let machine = Arc::new(Machine::default());
+        let clock = ServedClock::new(machine.clone());
+        machine.wall.store(90_000, Ordering::Relaxed);
+        assert_eq!(clock.now(), at(90_000));
+        clock.hears(at(7_000));
+        assert_eq!(clock.now(), at(7_000));
+        // Somebody sets the wall clock, and half a second passes.
+        machine.wall.store(-500_000, Ordering::Relaxed);
+        machine.monotonic.store(500, Ordering::Relaxed);
+        assert_eq!(clock.now(), at(7_500));
+    }
+
+    #[test]
+    fn an_answer_that_was_long_on_its_way_does_not_set_the_clock_back_and_one_from_later_sets_it_forward() {
+        let machine = Arc::new(Machine::default());
+        let clock = ServedClock::new(machine.clone());
+        clock.hears(at(7_000));
+        machine.monotonic.store(20_000, Ordering::Relaxed);
+        clock.hears(at(9_000));
+        assert_eq!(clock.now(), at(27_000));
+        clock.hears(at(28_000));
+        assert_eq!(clock.now(), at(28_000));
+    }
+
+    #[test]
+    fn a_clock_that_runs_ahead_of_every_answer_for_ten_minutes_is_put_back() {
+        let machine = Arc::new(Machine::default());
+        let clock = ServedClock::new(machine.clone());
+        clock.hears(at(5_000));
+        for second in (0..=11 * 60).step_by(30) {
+            machine.monotonic.store(second * 1_000, Ordering::Relaxed);
+            clock.hears(at(i64::try_from(second * 1_000).unwrap()));
+            let ahead = clock.now().as_millis() - i64::try_from(second * 1_000).unwrap();
+            assert_eq!(ahead, if second < 10 * 60 { 5_000 } else { 0 }, "after {second} s");
+        }
+    }
 }

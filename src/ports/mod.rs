@@ -9,6 +9,6 @@ pub mod ecs;
 pub mod store;
 
 pub use alarms::{Alarms, AlarmsError};
-pub use clock::Clock;
+pub use clock::{Clock, ServedClock};
 pub use ecs::{Ecs, EcsError, Operation};
 pub use store::{Store, StoreError};

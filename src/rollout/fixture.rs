@@ -296,6 +296,7 @@ pub(super) fn numbered(number: usize, kind: ChangeKind, wave: usize) -> Change {
         waiting: None,
         history: vec![HistoryEntry { at: at(0), phase: State::Pending.phase(), reason: None }],
         unheard: vec![],
+        stood: None,
         told: 0,
     }
 }
@@ -323,7 +324,6 @@ pub(super) fn registration(state: RegistrationState) -> Registration {
         state,
         epoch: 1,
         heard: None,
-        registered_by: None,
         stray: None,
         deregistered: vec![],
     }

@@ -105,6 +105,7 @@ fn change(planned: &PlannedChange, documents: Option<Documents>, number: usize, 
         waiting: None,
         history: vec![HistoryEntry { at: making.now, phase: Phase::Pending, reason: None }],
         unheard: vec![],
+        stood: None,
         told: 0,
     }
 }

@@ -100,6 +100,9 @@ pub struct Change {
     /// Calls for it that may still arrive.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unheard: Vec<Unheard>,
+    /// The deployment that stood on the service when the change was given up: one that is there later began since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stood: Option<String>,
     /// How often ECS was told, in the phase that it is in.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub told: u32,
@@ -318,9 +321,6 @@ pub struct Registration {
     /// have registered the very same right before, which a look at the family cannot tell from ours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heard: Option<TaskDefinitionArn>,
-    /// As whom ECS knows whoever made it, once it is there: what tells strays of ours from other people's revisions.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub registered_by: Option<String>,
     /// The lease epoch under which it was last written.
     pub epoch: u64,
     /// What calls may still make that nobody heard of, and that were made again since.

@@ -29,7 +29,7 @@ use crate::records::campaign::{Campaign, Campaigns};
 use crate::rollout::command::Request;
 use crate::rollout::{Change, Phase, RolloutState, State, waits};
 use crate::sim::fleet::{self, special};
-use crate::sim::{SimEcs, VirtualClock};
+use crate::sim::{SimEcs, VirtualClock, WorldConfig};
 use crate::web::health::{Watched, WatchedTargets};
 use crate::web::metrics::{Counting, Metrics, ObservedEcs, ObservedStore};
 use crate::web::server::Site;
@@ -418,6 +418,7 @@ fn parts(
 fn settings(target: &TargetId, holder: &str) -> Settings {
     Settings {
         target: target.clone(),
+        caller: WorldConfig::default().caller,
         holder: holder.to_owned(),
         lease: Duration::from_secs(60),
         call_timeout: Duration::from_secs(2),

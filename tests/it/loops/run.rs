@@ -17,7 +17,7 @@ use plimsoll::ports::{Alarms, AlarmsError, Clock, Store};
 use plimsoll::records::campaign::{Campaign, Campaigns};
 use plimsoll::records::configuration::{Application, Configurations};
 use plimsoll::records::events::{self, Events};
-use plimsoll::sim::TokioClock;
+use plimsoll::sim::{TokioClock, WorldConfig};
 use serde_json::Value;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -169,6 +169,7 @@ fn controller(
     let parts = Parts { ecs: ecs.clone(), alarms: Arc::new(NobodysAlarms), store: store.clone(), clock: clock.clone() };
     let settings = Settings {
         target: target.clone(),
+        caller: WorldConfig::default().caller,
         holder: holder.to_owned(),
         lease,
         call_timeout: Duration::from_secs(2),

@@ -37,6 +37,7 @@ impl Interrupted {
         let store = Arc::new(Self { inner: story.store.clone(), dies: Mutex::new(None), overtaken: Mutex::new(None) });
         let settings = Settings {
             target: target(),
+            caller: WorldConfig::default().caller,
             holder: "interrupted".to_owned(),
             lease: Duration::from_secs(30),
             call_timeout: Duration::from_secs(2),

@@ -189,6 +189,7 @@ impl Story {
 pub(crate) fn settings(target: &TargetId, holder: &str) -> Settings {
     Settings {
         target: target.clone(),
+        caller: WorldConfig::default().caller,
         holder: holder.to_owned(),
         lease: Duration::from_secs(30),
         call_timeout: Duration::from_secs(2),

@@ -19,7 +19,7 @@ use plimsoll::records::history::Days;
 use plimsoll::records::statuses::{PolicyStatus, Statuses};
 use plimsoll::rollout::{RolloutState, State};
 use plimsoll::sim::fleet::{self, demo_fleet};
-use plimsoll::sim::{SimEcs, VirtualClock};
+use plimsoll::sim::{SimEcs, VirtualClock, WorldConfig};
 use plimsoll::web::health::{Watched, WatchedTargets};
 use plimsoll::web::metrics::{Metrics, ObservedAlarms, ObservedEcs, ObservedStore};
 use plimsoll::web::server::{self, Site};
@@ -55,6 +55,7 @@ impl Fleet {
         };
         let settings = Settings {
             target: target.clone(),
+            caller: WorldConfig::default().caller,
             holder: "one".to_owned(),
             lease: Duration::from_secs(60),
             call_timeout: Duration::from_secs(2),
