@@ -7,6 +7,7 @@ use super::books::Books;
 use super::error::ControllerError;
 use super::execute::{Executor, direction, previous};
 use super::gate::Direction;
+use super::late::came_late;
 use super::recorded::say_what_it_goes_back_to;
 use super::stop::unless_stopped;
 use crate::model::change::{ChangeKind, Documents};
@@ -306,13 +307,21 @@ impl Executor<'_> {
             let full = full.filter(|_| matches!(change.value.state, State::Registering { .. }));
             let stop = self.stop.clone();
             let facts = unless_stopped(&stop, self.facts(&change.value)).await?;
-            let keys = scope_keys(self, &change.value, &facts);
             let now = self.now();
+            let late = campaign.changes.get(place).and_then(|change| {
+                let all = campaign.changes.iter().map(|change| &change.value).chain(books.changes());
+                let of_same = |other: &&Change| {
+                    other.spec.resource == change.value.spec.resource && other.name != change.value.name
+                };
+                came_late(&change.value, &all.filter(of_same).collect::<Vec<_>>(), &facts, books, now)
+            });
+            let Some(change) = campaign.changes.get_mut(place) else { return Ok(()) };
+            let keys = scope_keys(self, &change.value, &facts);
             // What has touched its resource finishes; what has not waits while the rollout is stopped, while its fix is
             // held off, and until it was judged by what is stored now.
             let stopped = campaign::stopped(&campaign.rollout.value).cloned();
             let held = || books.held(&change.value, now).or_else(|| books.stopped_elsewhere(&change.value));
-            let stopped = stopped.or_else(held).or_else(|| self.not_judged(&change.value.spec.resource));
+            let stopped = stopped.or_else(held).or_else(|| self.not_judged(&change.value.spec.resource)).or(late);
             let stopped = stopped.filter(|_| !change.value.state.phase().is_in_flight());
             let forward = self
                 .gate
@@ -353,6 +362,7 @@ impl Executor<'_> {
                 change.value.spec.ran = images::of_deployment(&facts, before);
             }
             late::heard_of(&mut change.value, &step.state);
+            late::gives_up(&mut change.value, &step.state, &facts);
             // Since when it waits is not forgotten by trying: only by what comes of it.
             if step.action.is_some() && step.state.phase() == change.value.state.phase() {
                 step.reason = step.reason.or_else(|| change.value.waiting.clone());
@@ -379,6 +389,7 @@ impl Executor<'_> {
             // What is looked at for a call may be as unreadable as what it is about.
             let now = self.now();
             let came = change::unseen(&change.value, Step::to(effect.state, effect.reason), &health, now);
+            late::gives_up(&mut change.value, &came.state, &facts);
             self.record(books, change, came.state, came.reason, now).await?;
             if !go_on {
                 return Ok(());

@@ -5,7 +5,27 @@ use super::books::Books;
 use super::error::ControllerError;
 use super::execute::{Executor, previous};
 use super::stop::unless_stopped;
+use crate::model::{Reason, ReasonCode, Timestamp};
+use crate::rollout::landing::Facts;
 use crate::rollout::{Change, State, late};
+
+/// Why nothing is begun with what a change is about: a call for another change has just been seen to come late, and what it
+/// did is looked after first.
+pub(super) fn came_late(
+    change: &Change,
+    others: &[&Change],
+    facts: &Facts,
+    books: &Books,
+    now: Timestamp,
+) -> Option<Reason> {
+    let late = |other: &&&Change| {
+        let rest: Vec<&Change> = others.iter().copied().filter(|one| one.name != other.name).chain([change]).collect();
+        late::arrived(other, &rest, facts, previous(books, other), now).is_some()
+    };
+    let other = others.iter().find(late)?;
+    let message = format!("a call for `{}` came late, and what it did is looked after first", other.name);
+    Some(Reason::of(ReasonCode::LateCall, message))
+}
 
 impl Executor<'_> {
     /// Finds what came late. What follows is recorded here, and done where open campaigns are moved on.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::adoption::{is_of, overwritten, sources};
 use super::change::{Action, Input, READ_LAG, Step, clobbering};
 use super::landing::{CLOCK_SLACK, Expected, Facts, KnownDeployment, Landing, ServiceDeployments};
-use super::landing::{judge, native_wait_back, rolled_back, started_by_us};
+use super::landing::{judge, native_wait_back, record_lags, rolled_back, started_by_us};
 use super::record::Change;
 use super::setting::{self, Standing};
 use super::state::{Back, Progress, State};
@@ -106,7 +106,9 @@ impl Going<'_> {
         let timeout = self.input.health.progress_timeout.0;
         let patient = self.change.entered().is_some_and(|entered| entered + timeout > self.input.now);
         let quiet = matches!(self.change.spec.kind, ChangeKind::QuietSetting | ChangeKind::ClusterSetting);
-        self.input.facts.records_unread().filter(|_| patient && !quiet)
+        let facts = self.input.facts;
+        let lags = || record_lags(facts, facts.service.known()?.primary()?);
+        facts.records_unread().or_else(lags).filter(|_| patient && !quiet)
     }
 
     fn done(&self) -> Step {

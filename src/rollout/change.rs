@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::adoption::{begun, replaced};
 use super::back;
-use super::landing::{Expected, Facts, Landing, judge, rolled_back, started_by_us};
+use super::landing::{Expected, Facts, Landing, judge, record_lags, rolled_back, started_by_us};
 use super::new_tasks;
 use super::record::{Change, Registration, RegistrationState};
 use super::setting::{self, Standing};
@@ -396,6 +396,9 @@ fn updating(
         return wait(reason);
     }
     if let Some(ours) = begun(service, change.spec.kind, to, before, intent) {
+        if let Some(reason) = record_lags(input.facts, ours) {
+            return wait(reason);
+        }
         if let Some(reason) = replaced(change, service, input.facts, ours, before, intent) {
             return Step::to(clobbering(moves_to, &ours.id, intent, &reason, now), Some(reason));
         }
@@ -510,7 +513,9 @@ fn moving(change: &Change, input: &Input<'_>, moving: &Moving<'_>) -> Step {
             let since = moving.steady_since.unwrap_or(now);
             let until = since + input.health.steady_for.0;
             if until <= now {
-                return Step::to(State::Succeeded { at: now, deployment: Some(moving.deployment.to_owned()) }, None);
+                let done = State::Succeeded { at: now, deployment: Some(moving.deployment.to_owned()) };
+                let changed = setting::changed_since(change, input.facts, now);
+                return changed.map_or_else(|| Step::to(done, None), |(state, reason)| Step::to(state, reason));
             }
             let message =
                 format!("{}, all on the new side; watched for {}", counted(moved, "task"), input.health.steady_for);

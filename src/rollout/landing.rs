@@ -56,6 +56,23 @@ impl Facts {
     }
 }
 
+/// Why it cannot be told yet what a deployment replaced: the service shows it, and ECS's records, which are read after it,
+/// do not. Reads lag, each by itself. A deployment that has no record by then has none (ECS keeps them since 2024-10-25).
+#[must_use]
+pub fn record_lags(facts: &Facts, deployment: &Deployment) -> Option<Reason> {
+    let (ServiceDeployments::Known(list), Observed::Known { at, .. }) = (&facts.deployments, &facts.service) else {
+        return None;
+    };
+    let of_it = |known: &KnownDeployment| {
+        let (one, other) = (known.deployment.created_at, deployment.created_at);
+        known.task_definition.as_ref() == Some(&deployment.task_definition)
+            && one.since(other).max(other.since(one)) <= CLOCK_SLACK
+    };
+    let until = deployment.created_at + READ_LAG;
+    let message = format!("ECS's record of deployment `{}` is not listed yet", deployment.id);
+    (until > *at && !list.iter().any(of_it)).then(|| Reason::of(ReasonCode::NotObserved, message).until(until))
+}
+
 /// One service deployment and what it brings.
 #[derive(Debug, Clone, PartialEq)]
 pub struct KnownDeployment {

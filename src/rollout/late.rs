@@ -18,7 +18,7 @@ use super::landing::{CLOCK_SLACK, Facts, started_by_us};
 use super::record::Change;
 use super::setting::{self, Standing};
 use super::state::{Back, Phase, State};
-use crate::model::observed::Deployment;
+use crate::model::observed::{Deployment, Service};
 use crate::model::{ChangeKind, Observed, Reason, ReasonCode, TaskDefinitionArn, Timestamp};
 
 /// How long a call that nobody heard of is waited for: AWS refuses a signature that is more than five minutes old, and
@@ -98,6 +98,14 @@ fn one_less(change: &mut Change, place: Option<usize>) {
         known.calls = known.calls.saturating_sub(1);
     }
     change.unheard.retain(|known| known.calls > 0);
+}
+
+/// The change is about to go to `next` by what was seen of its resource. Where it is given up, what stands there by then is
+/// not what a call does that comes later.
+pub fn gives_up(change: &mut Change, next: &State, facts: &Facts) {
+    if matches!(next, State::Failed { .. } | State::Clobbered { .. }) {
+        change.stood = facts.service.known().and_then(Service::primary).map(|primary| primary.id.clone());
+    }
 }
 
 /// A call that arrived, and what follows.
@@ -204,7 +212,8 @@ fn moved(
 /// which is what has been told.
 fn since_given_up(change: &Change, primary: &Deployment) -> bool {
     let given_up = matches!(change.state, State::Failed { .. } | State::Clobbered { .. });
-    !given_up || change.entered().is_some_and(|entered| primary.created_at + CLOCK_SLACK >= entered)
+    let since = || change.entered().is_some_and(|entered| primary.created_at + CLOCK_SLACK >= entered);
+    !given_up || change.stood.as_ref().map_or_else(since, |stood| stood != &primary.id)
 }
 
 /// Whether the deployment is one that the records tell of, or that a call of ours cannot have begun.

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::landing::Facts;
 use super::record::Change;
 use super::state::State;
-use crate::model::{ChangeKind, Observed, Reason, ReasonCode};
+use crate::model::{ChangeKind, Observed, Reason, ReasonCode, Timestamp};
 
 /// How the members of a setting stand.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,6 +113,25 @@ fn shown<'a>(document: &'a Value, name: &str, forward: Option<&Value>) -> Option
 pub fn irremovable(change: &Change) -> Option<&str> {
     let setting = change.spec.setting.as_ref()?;
     setting.back.iter().find(|(_, value)| value.is_null()).map(|(name, _)| name.as_str())
+}
+
+/// What has become of a setting whose deployment has landed, where it is not as that made it: somebody may have changed it
+/// since without another deployment.
+#[must_use]
+pub fn changed_since(change: &Change, facts: &Facts, now: Timestamp) -> Option<(State, Option<Reason>)> {
+    if change.spec.kind != ChangeKind::DeployingSetting {
+        return None;
+    }
+    let member = match document(change, facts).map(|document| standing(change, document)) {
+        Ok(Standing::Made) => return None,
+        Ok(Standing::Before) => "what it sets".to_owned(),
+        Ok(Standing::Theirs(member)) => format!("`{member}`"),
+        Err(Some(reason)) => return Some((change.state.clone(), Some(reason))),
+        Err(None) => return Some((State::Gone { at: now }, None)),
+    };
+    let message = format!("somebody changed {member} while tasks of ours were watched");
+    let reason = Reason::of(ReasonCode::Overtaken, message);
+    Some((State::Overtaken { reason: reason.clone(), at: now }, Some(reason)))
 }
 
 /// Whether `shown` has everything of `wanted`. Members that ECS adds to objects are its own; elements of lists are not.
