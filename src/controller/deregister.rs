@@ -100,6 +100,8 @@ impl Executor<'_> {
         arn: &TaskDefinitionArn,
     ) -> Result<(), ControllerError> {
         let now = self.now();
+        // Another of its revisions may have been told of since.
+        let Some(known) = &books.registration_at(&known.sort_key()) else { return Ok(()) };
         let intent = known.deregistration(arn).map_or(now, |known| known.intent);
         let mut done = with(known, arn, Some(Deregistration { arn: arn.clone(), intent, done: Some(now) }));
         if known.state.revision() == Some(arn) {

@@ -10,6 +10,7 @@ use super::advance::BY;
 use super::books::Books;
 use super::deregister::of_deregistration;
 use super::error::ControllerError;
+use super::holds::of_hold;
 use crate::model::{Timestamp, counted};
 use crate::records::campaign::Campaign;
 use crate::records::events::{Entry, Event, RETENTION};
@@ -18,6 +19,9 @@ use crate::rollout::{Change, Rollout};
 /// How much older than the newest record one may be whose event is missing: only the very last write of whoever ended may
 /// be without, and wall clocks are not quite the same.
 const LAST_WRITES: Duration = Duration::from_secs(60 * 60);
+
+/// A hold that a person asked for bears the time of their machine.
+const CLOCKS_APART: Duration = Duration::from_secs(5 * 60);
 
 /// Of a rollout that was made with so many changes.
 pub(super) fn made(rollout: &Rollout, changes: usize, now: Timestamp, by: &str) -> Entry {
@@ -100,7 +104,8 @@ impl Books {
     /// The store's.
     pub(super) async fn tell_what_was_not(&self, now: Timestamp) -> Result<usize, ControllerError> {
         let done = self.registrations.iter().flat_map(|known| &known.value.deregistered).filter_map(|known| known.done);
-        let newest = self.all().map(last_told).chain(done).max();
+        let held = self.holds.iter().map(|hold| hold.value.created_at);
+        let newest = self.all().map(last_told).chain(done).chain(held).max();
         let open = self.campaigns.len();
         let lately = |campaign: &Campaign| newest.is_some_and(|newest| last_told(campaign) + LAST_WRITES >= newest);
         let mut told = 0;
@@ -132,6 +137,17 @@ impl Books {
                     self.event(afterwards(entry)).await?;
                     told += 1;
                 }
+            }
+        }
+        // A hold is the first thing that is written of a failure. One that was released leaves nothing to tell by, but the
+        // Command that a person asked it with.
+        for hold in self.holds.iter().map(|known| &known.value).filter(|hold| lately(hold.created_at)) {
+            let entry = of_hold(hold, now, BY);
+            let events = self.events_of(&format!("{}#", entry.subject)).await?;
+            let of_it = |event: &Event| event.what == entry.what && event.message.starts_with(&entry.message);
+            if !events.iter().any(|event| of_it(event) && event.at + CLOCKS_APART >= hold.created_at) {
+                self.event(afterwards(entry)).await?;
+                told += 1;
             }
         }
         Ok(told)

@@ -99,15 +99,7 @@ impl Books {
                 Err(error) => return Err(error.into()),
             }
         }
-        let entry = Entry {
-            subject: format!("Hold/{}", hold.resource.short()),
-            at: now,
-            what: "Held".to_owned(),
-            message: format!("the fix of `{}` is held off `{}`", hold.policy, hold.resource.short()),
-            reason: Some(hold.reason.clone()),
-            by: by.to_owned(),
-        };
-        self.event(entry).await
+        self.event(of_hold(&hold, now, by)).await
     }
 
     /// Releases the holds that `which` chooses, and says how many there were.
@@ -140,6 +132,18 @@ impl Books {
             self.event(entry).await?;
         }
         Ok(gone.len())
+    }
+}
+
+/// Of a hold that was added.
+pub(super) fn of_hold(hold: &Hold, now: Timestamp, by: &str) -> Entry {
+    Entry {
+        subject: format!("Hold/{}", hold.resource.short()),
+        at: now,
+        what: "Held".to_owned(),
+        message: format!("the fix of `{}` is held off `{}`", hold.policy, hold.resource.short()),
+        reason: Some(hold.reason.clone()),
+        by: by.to_owned(),
     }
 }
 

@@ -11,6 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::error::ControllerError;
 use crate::model::TargetId;
 use crate::ports::{Clock, Store};
+use crate::records::RecordError;
 use crate::records::lease::{Lease, Leases};
 
 /// How we stand to the lease.
@@ -194,14 +195,24 @@ impl Keeper {
 
     /// Gives the lease up, so that another controller takes over at once. Best effort.
     pub async fn release(&mut self, store: &dyn Store, target: &TargetId, clock: &dyn Clock) {
-        if let Standing::Holding { version, epoch, .. } = self.standing {
-            let lease = Lease { holder: None, ..self.lease(epoch, clock) };
-            if let Err(error) = Leases::of(store, target).write(&lease, Some(version)).await {
-                tracing::warn!(%target, %error, "the lease could not be given up; it runs out by itself");
-            }
-            self.standing = Standing::Unknown;
+        if !matches!(self.standing, Standing::Watching { .. })
+            && let Err(error) = self.give_up(&Leases::of(store, target), clock).await
+        {
+            tracing::warn!(%target, %error, "the lease could not be given up; it runs out by itself");
         }
+        self.standing = Standing::Unknown;
         self.claim = None;
+    }
+
+    /// Read before: it may bear our name though we no longer know that we hold it, as the answer to a write was lost.
+    async fn give_up(&self, leases: &Leases<'_>, clock: &dyn Clock) -> Result<(), RecordError> {
+        match leases.read().await? {
+            Some(found) if found.value.holder.as_deref() == Some(&self.holder) => {
+                let lease = Lease { holder: None, ..self.lease(found.value.epoch, clock) };
+                leases.write(&lease, Some(found.version)).await.map(drop)
+            }
+            _ => Ok(()),
+        }
     }
 
     fn lease(&self, epoch: u64, clock: &dyn Clock) -> Lease {

@@ -17,7 +17,7 @@ use plimsoll::rollout::{Change, Registration, RegistrationState, State};
 use plimsoll::sim::{Condition, Effect, Fault, Misbehaviour};
 use serde_json::{Map, Value, json};
 
-use super::world::{NO_HOST_PID, Story};
+use super::world::{NO_HOST_PID, Story, host_pid};
 
 async fn two_services() -> Story {
     let story = Story::begin();
@@ -135,6 +135,8 @@ async fn a_change_that_somebody_else_wrote_is_not_replaced_by_one_of_the_same_na
 /// A store in which one write of an event never happens: whoever made it ends there.
 struct Ends {
     store: Arc<EmbeddedStore>,
+    /// Whether it is one of a hold, or of anything else.
+    holds: bool,
     /// Events until then.
     left: AtomicUsize,
 }
@@ -150,7 +152,7 @@ impl Store for Ends {
         expect: Expect,
         expires: Option<Timestamp>,
     ) -> BoxFuture<'a, Result<u64, StoreError>> {
-        let counts = key.partition.ends_with("#events") && !key.sort.starts_with("Hold/");
+        let counts = key.partition.ends_with("#events") && key.sort.starts_with("Hold/") == self.holds;
         if counts && self.left.fetch_sub(1, Ordering::Relaxed) == 1 {
             let ended = StoreError::Unavailable { store: self.describe(), message: "it ended".to_owned() };
             return Box::pin(std::future::ready(Err(ended)));
@@ -177,7 +179,7 @@ impl Store for Ends {
 /// Whether there was such an event.
 async fn told_all_the_same(number: usize) -> bool {
     let mut story = two_services().await;
-    let ends = Arc::new(Ends { store: story.store.clone(), left: AtomicUsize::new(number) });
+    let ends = Arc::new(Ends { store: story.store.clone(), holds: false, left: AtomicUsize::new(number) });
     let parts = Parts { store: ends.clone(), ..story.controller.parts().clone() };
     let settings = story.controller.settings().clone();
     story.controller = Controller::new(parts.clone(), settings.clone());
@@ -218,6 +220,90 @@ async fn an_event_that_was_not_written_is_recorded_after_a_restart() {
         events += 1;
     }
     assert!(events >= 12, "{events}");
+}
+
+#[tokio::test]
+async fn the_event_of_a_hold_that_was_not_written_is_recorded_after_a_restart() {
+    let mut story = fails().await;
+    let ends = Arc::new(Ends { store: story.store.clone(), holds: true, left: AtomicUsize::new(1) });
+    let parts = Parts { store: ends, ..story.controller.parts().clone() };
+    story.controller = Controller::new(parts, story.controller.settings().clone());
+    let mut failed = 0;
+    for _ in 0..80 {
+        failed += usize::from(story.controller.pass(Depth::Full).await.is_err());
+        story.clock.advance(Duration::from_secs(15));
+    }
+    assert_eq!(failed, 1);
+    let events = story.events().await;
+    let held = events.iter().filter(|event| event.subject.starts_with("Hold/") && event.what == "Held");
+    let mut told: Vec<_> =
+        held.map(|event| (event.subject.as_str(), event.message.contains("after a restart"))).collect();
+    told.sort_unstable();
+    assert_eq!(told.len(), 1, "the other one's fix is the same rollout's, which stops: {told:?}");
+    assert!(told[0].1, "{told:?}");
+}
+
+/// A revision of a family, as another one's role made it, or as ours did.
+fn made_by(story: &Story, document: Value, who: Option<&str>) -> String {
+    let arn = story.register(document);
+    if let Some(who) = who {
+        let by = Map::from_iter([("registeredBy".to_owned(), format!("arn:aws:sts::123456789012:{who}").into())]);
+        story.ecs.world().plant(&arn, by);
+    }
+    arn
+}
+
+#[tokio::test]
+async fn a_revision_that_equals_what_a_lost_call_asked_for_is_deregistered_only_if_we_made_it() {
+    for (who, stays) in [
+        (None, false),
+        (Some("assumed-role/plimsoll/of-another-process"), false),
+        (Some("assumed-role/api-team/deploys"), true),
+    ] {
+        let mut story = two_services().await;
+        story
+            .ecs
+            .set_faults(|call| (call.operation == Operation::RegisterTaskDefinition).then_some(Fault::ServerError));
+        story.pass().await;
+        story.ask("default-1", Request::Abort).await;
+        story.pass().await;
+        story.ecs.set_faults(|_| None);
+        let mut document = host_pid("api");
+        document.as_object_mut().unwrap().remove("pidMode");
+        let arn = made_by(&story, document, who);
+        story.passes_for(20 * 60).await;
+        let status = if stays { "ACTIVE" } else { "INACTIVE" };
+        assert_eq!(story.status_of(&arn), status, "{who:?}");
+    }
+}
+
+#[tokio::test]
+async fn deregistrations_that_were_lost_long_ago_are_sent_again_and_each_is_told() {
+    let mut story = fails().await;
+    story.passes_for(40 * 60).await;
+    let mut strays = vec![];
+    for cpu in ["256", "512"] {
+        let mut document = host_pid("api");
+        document.as_object_mut().unwrap().insert("cpu".to_owned(), cpu.into());
+        strays.push(made_by(&story, document, None));
+    }
+    let key = registration_of(&story, "api").await.sort_key();
+    let key = rollouts(&story, &key);
+    let item = story.store.get(std::slice::from_ref(&key)).await.unwrap().remove(0).unwrap();
+    let mut body = item.body.clone();
+    let known = body["deregistered"].as_array_mut().unwrap();
+    known.extend(strays.iter().map(|arn| json!({ "arn": arn, "intent": "2026-01-05T09:00:00Z", "done": null })));
+    story.store.put(&key, &body, Expect::Version(item.version), None).await.unwrap();
+    // One of them is INACTIVE though nobody heard of it.
+    story.call("DeregisterTaskDefinition", json!({ "taskDefinition": strays[0] }));
+    let settings = Settings { holder: "two".to_owned(), ..story.controller.settings().clone() };
+    story.controller = Controller::new(story.controller.parts().clone(), settings);
+    assert!(story.controller.pass(Depth::Full).await.is_err(), "the lease is watched for its length");
+    story.settle(31);
+    story.passes_for(5 * 60).await;
+    let known = registration_of(&story, "api").await.deregistered;
+    assert!(known.len() == 3 && known.iter().all(|known| known.done.is_some()), "{known:?}");
+    assert_eq!([0, 1].map(|at: usize| story.status_of(&strays[at])), ["INACTIVE", "INACTIVE"]);
 }
 
 /// Two changes that fail and are taken back, so that what was registered for them is deregistered.
