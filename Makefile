@@ -52,7 +52,7 @@ $(BENCH_PEERS_STAMP):
 SEEDS ?= 100
 .PHONY: simulate
 simulate: ## Try to break the controller: SEEDS=1000 runs of several controllers under every fault
-	PLIMSOLL_SEEDS=$(SEEDS) $(CARGO) test --locked --test it simulation::many -- --ignored --nocapture
+	PLIMSOLL_SEEDS=$(SEEDS) $(CARGO) test --locked --profile simulate --test it simulation::many -- --ignored --nocapture
 
 lint: ## Check format and lints
 	$(CARGO) fmt --check

@@ -322,7 +322,9 @@ pub(crate) fn when_written(universe: &Universe, process: usize, key: &Key, befor
     check(universe, follows, || format!("change {name} goes from {was} to {is}"));
     let spec = &after["spec"];
     let resource = spec["resource"].as_str().unwrap_or_default().to_owned();
-    if matches!(is.as_str(), "Clobbering" | "Clobbered") {
+    // (Where ECS can be told to bring theirs back, it is taken back as what came late.)
+    let came_late = after["history"].as_array().and_then(|all| all.last()).map(|last| &last["reason"]["code"]);
+    if matches!(is.as_str(), "Clobbering" | "Clobbered") || came_late.is_some_and(|code| code == "LateCall") {
         universe.state().buried.retain(|buried| buried.service != resource);
     }
     // … what goes wrong, or was written over somebody's deployment, is held off first: a crash must not bring it back.

@@ -76,6 +76,8 @@ mutants! {
     ForgetsReadLag: 35, "has had its effect";
     /// Calls that may still arrive are not watched for.
     ForgetsLateCalls: 0, "and runs it";
+    /// The machine's own clock is gone by, minutes off as it is.
+    TrustsItsClock: 0, "nobody has found that";
     /// What failed, and what a person took back, is not held off.
     ForgetsHolds: 9, "its fix is not held off";
     /// What ECS says of a deployment and of older tasks is not looked at: begun is taken for landed.

@@ -78,6 +78,9 @@ impl Wire {
             Err(_) => universe.is_refused(intent.as_ref()),
             _ => {}
         }
+        if !matches!(answer, Err(EcsError::NoAnswer { .. } | EcsError::NotSent { .. })) {
+            universe.is_dated(self.process);
+        }
         pause().await;
         answer
     }
@@ -164,7 +167,9 @@ impl Store for Disk {
     fn get<'a>(&'a self, keys: &'a [Key]) -> BoxFuture<'a, Result<Vec<Option<Item>>, StoreError>> {
         Box::pin(async move {
             pause().await;
-            if self.universe.trouble_with_store(false).is_some() {
+            let trouble = self.universe.trouble_with_store(false).is_some();
+            self.universe.state().store_failed[self.process] = trouble;
+            if trouble {
                 return Err(self.unavailable());
             }
             let mut found = now(self.universe.store.get(keys))?;

@@ -139,9 +139,9 @@ fn settled(universe: &Universe, processes: &[Process]) {
         let stands = super::universe::phase(&rollout.body);
         // Whatever else it waits for: not for a service that is not there. (What a person is asked about is looked at then.)
         let gone = resource.contains(":service/") && evidence::service(world, resource)["status"] != "ACTIVE";
-        // … nor for one whose wave has not come, or waits for a person: it is looked at then.
+        // … nor for one whose wave has not come, or waits for a person or for tomorrow: it is looked at then.
         let its_turn = rollout.body["wave"] == change.body["spec"]["wave"]
-            && rollout.body["waiting"]["code"] != "ApprovalRequired";
+            && !["ApprovalRequired", "MaxChangesPerDay"].map(Value::from).contains(&rollout.body["waiting"]["code"]);
         if gone && (phase == "Registering" || stands == "Progressing" && its_turn) {
             let why = &rollout.body["waiting"]["message"];
             universe.broke(format!("change {name} is {phase}, and its service is gone; its rollout: {why}"));
@@ -221,6 +221,26 @@ fn is_true(universe: &Universe, world: &mut World, arn: &str, reason: &Reason) -
                 phase(&rollout.body) == "Proposed" || rollout.body["waiting"]["code"] == "ApprovalRequired"
             };
             holds(rollouts.iter().any(waits), "nothing waits for approval".to_owned())
+        }
+        // Another change of its rollout goes first.
+        ReasonCode::Progressing => {
+            let changes = universe.changes();
+            let of_it = |change: &&Record| change.body["spec"]["resource"] == arn && witness::is_live(&change.body);
+            let rollouts: Vec<&Value> =
+                changes.iter().filter(of_it).map(|change| &change.body["spec"]["rollout"]).collect();
+            let in_flight = |change: &Record| {
+                rollouts.contains(&&change.body["spec"]["rollout"])
+                    && witness::is_live(&change.body)
+                    && phase(&change.body) != "Pending"
+            };
+            holds(changes.iter().any(in_flight), "nothing of its rollout is in flight".to_owned())
+        }
+        ReasonCode::BindingConflict => {
+            let (cluster, service) =
+                short(arn).split_once('/').map_or((short(arn), None), |(of, name)| (of, Some(name)));
+            let setup = universe.state().setups.last_key_value().map(|(_, setup)| setup.clone());
+            let true_of = setup.is_some_and(|setup| setup.contradicts_itself(cluster, service));
+            holds(true_of, "no two Bindings contradict each other there".to_owned())
         }
         _ => Err("nobody need wait for that".to_owned()),
     }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use plimsoll::controller::run::{Trigger, Watcher};
 use plimsoll::controller::{Controller, Mode, Parts, PassReport, Settings};
 use plimsoll::model::Timestamp;
+use plimsoll::ports::ServedClock;
 use plimsoll::sim::{World, WorldConfig};
 use tokio_util::sync::CancellationToken;
 
@@ -111,15 +112,20 @@ impl Process {
         universe.say(format!("{holder} starts, its clock {} ms off", skew.load(Ordering::Relaxed)));
         self.unseen = Arc::default();
         let clock = ProcessClock { time: universe.time.clone(), skew, unseen: self.unseen.clone() };
+        // It has asked who it is.
+        let clock = Arc::new(ServedClock::new(Arc::new(clock)));
+        universe.state().clocks[self.number] = Some(clock.clone());
+        universe.is_dated(self.number);
         let (shared, process) = (|| universe.clone(), self.number);
         let parts = Parts {
             ecs: Arc::new(Wire { universe: shared(), process }),
             alarms: Arc::new(Bells { universe: shared(), process }),
             store: Arc::new(Disk { universe: shared(), process }),
-            clock: Arc::new(clock),
+            clock,
         };
         let settings = Settings {
             target: universe.target.clone(),
+            caller: WorldConfig::default().caller,
             holder,
             lease: universe.timing.lease,
             call_timeout: universe.mutant.mutate_timeout(universe.timing.call),

@@ -1,6 +1,7 @@
 //! What people have in force: policies, Bindings and strategies, as they are applied and as the laws know them. The laws
 //! ask here, and not the records: a controller that reads something else than what is in force has a bug.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use plimsoll::model::Timestamp;
@@ -233,6 +234,16 @@ impl Setup {
                 && matches!(binding.enforcement, "enforce" | "propose")
                 && (binding.but.is_none() || binding.but.as_deref() != service)
         })
+    }
+
+    /// Whether Bindings give a service, or a cluster, two strategies.
+    pub(crate) fn contradicts_itself(&self, cluster: &str, service: Option<&str>) -> bool {
+        let of_it = self.bindings.iter().filter(|binding| {
+            binding.policies.iter().any(|policy| self.asks(policy, cluster, service))
+                && binding.cluster == cluster
+                && (binding.but.is_none() || binding.but.as_deref() != service)
+        });
+        of_it.map(|binding| binding.strategy).collect::<BTreeSet<_>>().len() > 1
     }
 
     /// Whether everybody who wants one of `policies` there leaves it to a person.

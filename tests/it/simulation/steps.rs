@@ -32,6 +32,6 @@ pub(crate) const STEPS: &[(&str, &[&str])] = &[
     ("Deferred", &["Pending"]),
     ("Overtaken", &["Pending", "RollingBack", "Clobbered"]),
     ("Clobbering", &["Clobbered", "Gone"]),
-    ("Clobbered", &["Pending"]),
+    ("Clobbered", &["Pending", "RollingBack"]),
     ("Gone", &["Pending"]),
 ];

@@ -1,14 +1,14 @@
 //! All there is in one run: the ECS model, the store, time, chance; what was done, and what of it broke a law.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use plimsoll::model::observed::TaskDefinition;
 use plimsoll::model::{AlarmState, TargetId, Timestamp};
 use plimsoll::ports::store::{Item, Key};
-use plimsoll::ports::{EcsError, Operation};
+use plimsoll::ports::{Clock as _, EcsError, Operation, ServedClock};
 use plimsoll::sim::{SimError, World};
 use serde_json::{Map, Value, json};
 
@@ -133,6 +133,8 @@ pub(crate) struct State {
     /// Records that a process has made when the lease was somebody else's already.
     pub(crate) belated: BTreeSet<String>,
     pub(crate) skews: Vec<Arc<AtomicI64>>,
+    /// What each process takes for the time.
+    pub(crate) clocks: Vec<Option<Arc<ServedClock>>>,
     pub(crate) read: Vec<Read>,
     /// Calls and writes so far: what a step is.
     pub(crate) steps: u64,
@@ -220,7 +222,11 @@ impl State {
                 {
                     let service = input["service"].as_str().unwrap_or_default().to_owned();
                     self.say(now, &format!("        and replaces {theirs}, which nobody of us had seen"));
-                    self.buried.push(Buried { service, at: now, theirs });
+                    // Where ECS keeps no record of deployments, one that never ran a task leaves no trace.
+                    let shown = deployments(&answer["service"]).any(|deployment| deployment["id"] == theirs.as_str());
+                    if shown || answer["service"].get("currentServiceDeployment").is_some() {
+                        self.buried.push(Buried { service, at: now, theirs });
+                    }
                 }
             }
             _ => {}
@@ -301,6 +307,7 @@ impl Universe {
             renewed: start(),
             belated: BTreeSet::new(),
             skews: (0..processes).map(|_| Arc::default()).collect(),
+            clocks: vec![None; processes],
             read: vec![Read::default(); processes],
             steps: 0,
             injected: BTreeMap::new(),
@@ -377,8 +384,16 @@ impl Universe {
 
     /// The time by a process's own clock.
     pub(crate) fn by_its_clock(&self, process: usize) -> Timestamp {
-        let skew = self.state().skews[process].load(Ordering::Relaxed);
-        Timestamp::from_millis(self.time.now().as_millis() + skew)
+        let clock = self.state().clocks[process].clone();
+        clock.map_or_else(|| self.time.now(), |clock| clock.now())
+    }
+
+    /// An answer reaches a process, dated by ECS's clock, to the second.
+    pub(crate) fn is_dated(&self, process: usize) {
+        let clock = self.state().clocks[process].clone();
+        if let Some(clock) = clock.filter(|_| !self.mutant.is(Mutant::TrustsItsClock)) {
+            clock.hears(Timestamp::from_millis(self.time.now().as_millis() / 1_000 * 1_000));
+        }
     }
 
     /// A process sends a call: what it had seen of the service goes with it, and the intent that it is of.

@@ -45,8 +45,21 @@ pub(crate) fn is_there(universe: &Universe, effect: &Effect, input: &Value) -> b
         }
         _ => {
             let service = input["service"].as_str().unwrap_or_default();
-            primary(&evidence::service(world, service)).is_some_and(|primary| primary == effect.made)
+            let service = evidence::service(world, service);
+            // A setting may start no deployment, and have been set to something else since.
+            primary(&service).is_some_and(|primary| primary == effect.made) && shows(&service, input)
         }
+    }
+}
+
+/// Whether a service is as a call asked.
+fn shows(service: &Value, input: &Value) -> bool {
+    match (service, input) {
+        (Value::Object(shown), Value::Object(asked)) => asked
+            .iter()
+            .filter(|(name, _)| !matches!(name.as_str(), "cluster" | "service"))
+            .all(|(name, asked)| shown.get(name).is_some_and(|shown| shows(shown, asked))),
+        _ => service == input,
     }
 }
 
