@@ -219,7 +219,11 @@ fn somebody_who_deploys_while_ours_is_being_started_is_left_alone() {
 fn a_setting_adopts_only_a_deployment_that_keeps_the_revision() {
     let setting = entered(change(ChangeKind::DeployingSetting), intent_of(Some(1)), INTENT);
     let begun = |number: u32, created: i64| Scene::empty().deployment("new", "PRIMARY", number, created, "IN_PROGRESS");
-    check_scene(&setting, &begun(1, INTENT + 1), INTENT + 3, "Stabilizing | - | -");
+    let listed = begun(1, INTENT + 1).record("IN_PROGRESS", 1, INTENT + 1);
+    check_scene(&setting, &listed, INTENT + 3, "Stabilizing | - | -");
+    // Whether it replaced somebody's, ECS's record tells, which may be listed later; a service may have none.
+    check_scene(&setting, &begun(1, INTENT + 1), INTENT + 3, "Updating | - | NotObserved");
+    check_scene(&setting, &begun(1, INTENT + 1), INTENT + 21, "Stabilizing | - | -");
     check_scene(&setting, &begun(9, INTENT + 1), INTENT + 3, "Overtaken | - | Overtaken");
     check_scene(&setting, &Scene::before(), INTENT + 20, "Updating | Set | -");
     let back = Scene::before().record("ROLLBACK_SUCCESSFUL", 1, INTENT + 1);
