@@ -281,7 +281,15 @@ pub(super) async fn supersede_proposals(
                 matches!(wish.outcome, PlanOutcome::Deferred | PlanOutcome::Unknown)
             })
         };
-        if campaign.changes.iter().any(unsure) {
+        // Unless another of its changes, which could be, is not asked for any more: who approves the rest would approve it too.
+        let asked_for = |change: &Versioned<Change>| {
+            let spec = &change.value.spec;
+            let same = |planned: &PlannedChange| {
+                planned.kind == spec.kind && planned.fixes == spec.fixes && spec.edits.as_ref() == Some(&planned.edits)
+            };
+            plan.wish(&spec.resource).is_some_and(|wish| wish.changes.iter().any(same))
+        };
+        if campaign.changes.iter().any(unsure) && campaign.changes.iter().all(|one| unsure(one) || asked_for(one)) {
             continue;
         }
         let planned = planned.map(|planned| of_what_was_asked(planned, &campaign));

@@ -45,6 +45,7 @@ scripts! {
     an_alarm_takes_its_wave_back
     approval_before
     approval_of_a_proposal
+    approval_of_a_proposal_of_which_one_is_waived
     approval_of_each_wave
     approval_outside_the_window
     approved_before_it_was_judged_again
