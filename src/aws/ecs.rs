@@ -103,11 +103,13 @@ impl Ecs for AwsEcs {
             let sent = self.send(operation, &wire).await;
             match (wire.answer(), sent) {
                 (Some(answer), _) => {
-                    let date = answer.date.as_deref().and_then(served_at::read);
+                    let read = read(operation, &answer);
+                    // What a proxy, or a portal, answers is no time of ECS's.
+                    let date = answer.date.as_deref().filter(|_| read.is_ok()).and_then(served_at::read);
                     if let (Some(clock), Some(date)) = (&self.clock, date) {
                         clock.hears(date);
                     }
-                    read(operation, &answer)
+                    read
                 }
                 (None, Ok(())) => Err(no_answer(operation, "the answer could not be kept".to_owned())),
                 (None, Err(failure)) => Err(unanswered(operation, &failure, wire.sent())),

@@ -36,7 +36,15 @@ struct Heard {
     time: Timestamp,
     /// By how much, since when, we have been ahead of every answer.
     ahead: (Duration, Duration),
+    /// An answer, and when it came, that is far ahead of all before it.
+    far: Option<(Duration, Timestamp)>,
 }
+
+/// How far ahead of all before it an answer must be for another one to be asked first.
+const FAR: Duration = Duration::from_secs(60);
+
+/// How much later that other one must come, at least.
+const APART: Duration = Duration::from_secs(5);
 
 /// For how long we must have been ahead of every answer before we go back: one that was long on its way says little.
 const AHEAD: Duration = Duration::from_secs(10 * 60);
@@ -57,7 +65,14 @@ impl ServedClock {
         let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         let time = heard.map(|heard| heard.at(monotonic)).filter(|time| *time >= served);
         let (Some(time), Some(known)) = (time, *heard) else {
-            *heard = Some(Heard { monotonic, time: served, ahead: (Duration::MAX, monotonic) });
+            *heard = Some(match *heard {
+                // One answer alone moves no time by minutes: Waivers would end, and what is past its time would go.
+                Some(known) if known.at(monotonic) + FAR < served && !known.agrees(monotonic, served) => Heard {
+                    far: known.far.filter(|far| monotonic < far.0 + APART).or(Some((monotonic, served))),
+                    ..known
+                },
+                _ => Heard::from(monotonic, served),
+            });
             return;
         };
         let (least, since) = known.ahead;
@@ -66,12 +81,24 @@ impl ServedClock {
         *heard = Some(match monotonic.saturating_sub(since) >= AHEAD {
             false => Heard { ahead, ..known },
             true if least <= SECOND => Heard { ahead: (Duration::MAX, monotonic), ..known },
-            true => Heard { monotonic, time: served + (time.since(served) - least), ahead: (Duration::MAX, monotonic) },
+            true => Heard::from(monotonic, served + (time.since(served) - least)),
         });
     }
 }
 
 impl Heard {
+    const fn from(monotonic: Duration, time: Timestamp) -> Self {
+        Self { monotonic, time, ahead: (Duration::MAX, monotonic), far: None }
+    }
+
+    /// Whether an answer says what one some seconds before it said.
+    fn agrees(&self, monotonic: Duration, served: Timestamp) -> bool {
+        self.far.is_some_and(|(when, said)| {
+            let expected = said + monotonic.saturating_sub(when);
+            monotonic >= when + APART && served.since(expected).max(expected.since(served)) <= SECOND + SECOND
+        })
+    }
+
     fn at(&self, monotonic: Duration) -> Timestamp {
         self.time + monotonic.saturating_sub(self.monotonic)
     }
@@ -147,6 +174,22 @@ mod tests {
         assert_eq!(clock.now(), at(27_000));
         clock.hears(at(28_000));
         assert_eq!(clock.now(), at(28_000));
+    }
+
+    #[test]
+    fn one_answer_from_far_ahead_is_believed_only_when_a_later_one_says_the_same() {
+        let machine = Arc::new(Machine::default());
+        let clock = ServedClock::new(machine.clone());
+        clock.hears(at(7_000));
+        clock.hears(at(400_000));
+        machine.monotonic.store(6_000, Ordering::Relaxed);
+        assert_eq!(clock.now(), at(13_000));
+        clock.hears(at(13_000));
+        clock.hears(at(900_000));
+        assert_eq!(clock.now(), at(13_000), "it says something else");
+        machine.monotonic.store(12_000, Ordering::Relaxed);
+        clock.hears(at(906_000));
+        assert_eq!(clock.now(), at(906_000));
     }
 
     #[test]
