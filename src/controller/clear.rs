@@ -45,7 +45,9 @@ pub(super) async fn clear_away(
                 // Told once, it is told until it is done: by then nobody may look for strays any more.
                 let open = books.registration_at(&registration.sort_key());
                 let open = open.and_then(|open| open.deregistration(&known.arn).cloned());
-                if open.is_some_and(|open| open.done.is_none()) && !is_used(executor, fleet, &known.arn).await {
+                let made = books.registrations.iter().any(|other| other.value.state.revision() == Some(&known.arn));
+                if open.is_some_and(|open| open.done.is_none()) && !made && !is_used(executor, fleet, &known.arn).await
+                {
                     executor.deregister(books, &registration, &known.arn).await?;
                 }
             }

@@ -142,7 +142,7 @@ impl Books {
         // A hold is the first thing that is written of a failure. One that was released leaves nothing to tell by, but the
         // Command that a person asked it with.
         for hold in self.holds.iter().map(|known| &known.value).filter(|hold| lately(hold.created_at)) {
-            let entry = of_hold(hold, now, BY);
+            let entry = of_hold(hold, now, hold.by.as_deref().unwrap_or(BY));
             let events = self.events_of(&format!("{}#", entry.subject)).await?;
             let of_it = |event: &Event| event.what == entry.what && event.message.starts_with(&entry.message);
             if !events.iter().any(|event| of_it(event) && event.at + CLOCKS_APART >= hold.created_at) {

@@ -50,7 +50,12 @@ impl Executor<'_> {
                 // First: a crash in between must not bring it back.
                 books.hold(change, reason, now).await?;
             }
-            books.enter(&change.name, now, |change| late::enter(change, arrived, now)).await?;
+            books
+                .enter(&change.name, now, |change| {
+                    late::gives_up(change, &arrived.state, &facts);
+                    late::enter(change, arrived, now);
+                })
+                .await?;
         }
         books.sort_out();
         Ok(())

@@ -386,11 +386,13 @@ impl Executor<'_> {
         order: &Order<'_>,
     ) -> Result<Registered, ControllerError> {
         let (arn, first) = (made.arn.clone(), first_above(&registration, last));
+        // Where nobody heard of the call, what is equal may be somebody else's: then it hides nobody's newer code.
+        let adopted = registration.heard.as_ref() != Some(&made.arn) && !self.is_by_us(made);
         let next_to = |stood: u32| arn.revision().get().checked_sub(1) == Some(stood);
         let state = match differences(order.document, made) {
             Err(reason) => RegistrationState::Quarantined { arn, reason },
             // What a service is brought back to has run before: somebody's newer revision is no reason not to.
-            Ok(()) if order.direction == Direction::Forward && !next_to(last) && !next_to(first) => {
+            Ok(()) if order.direction == Direction::Forward && !adopted && !next_to(last) && !next_to(first) => {
                 let message = format!(
                     "`{}` was made, but the family stood at {last} right before: somebody registered in between; no service moves to it",
                     arn.short()
@@ -399,8 +401,6 @@ impl Executor<'_> {
             }
             Ok(()) => RegistrationState::Registered { arn },
         };
-        // Where nobody heard of the call, what is equal may be somebody else's.
-        let adopted = registration.heard.as_ref() != Some(&made.arn) && !self.is_by_us(made);
         // Then what ours made, or makes yet, is beside it.
         let beside = adopted.then(|| Stray { above: first, until: self.now() + LATE_CALLS });
         let stray = beside.or_else(|| registration.stray.clone());

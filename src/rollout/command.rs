@@ -95,7 +95,8 @@ pub enum RefusedRequest {
 pub fn retry_of_ended(rollout: &Rollout, changes: &[Change], held: bool) -> Result<(), RefusedRequest> {
     let counts = |change: &Change| {
         let since = rollout.retried_at;
-        matches!(change.state, State::Succeeded { at, .. } if since.is_none_or(|since| since < at))
+        let (State::Succeeded { at, .. } | State::Unverified { at, .. }) = change.state else { return false };
+        change.proved() && since.is_none_or(|since| since < at)
     };
     if held || changes.iter().any(counts) {
         return Ok(());

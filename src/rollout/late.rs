@@ -103,7 +103,7 @@ fn one_less(change: &mut Change, place: Option<usize>) {
 /// The change is about to go to `next` by what was seen of its resource. Where it is given up, what stands there by then is
 /// not what a call does that comes later.
 pub fn gives_up(change: &mut Change, next: &State, facts: &Facts) {
-    if matches!(next, State::Failed { .. } | State::Clobbered { .. }) {
+    if matches!(next, State::Failed { .. } | State::Clobbered { .. } | State::Overtaken { .. }) {
         change.stood = facts.service.known().and_then(Service::primary).map(|primary| primary.id.clone());
     }
 }
@@ -211,7 +211,7 @@ fn moved(
 /// Whether a deployment may have begun after the change was given up, where it was: its own may stand on the service still,
 /// which is what has been told.
 fn since_given_up(change: &Change, primary: &Deployment) -> bool {
-    let given_up = matches!(change.state, State::Failed { .. } | State::Clobbered { .. });
+    let given_up = matches!(change.state, State::Failed { .. } | State::Clobbered { .. } | State::Overtaken { .. });
     let since = || change.entered().is_some_and(|entered| primary.created_at + CLOCK_SLACK >= entered);
     !given_up || change.stood.as_ref().map_or_else(since, |stood| stood != &primary.id)
 }

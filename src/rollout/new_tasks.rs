@@ -54,17 +54,17 @@ pub fn made(change: &Change, tasks: &Observed<Vec<Task>>, now: Timestamp) -> Sta
 pub fn verified_since(change: &Change, facts: &Facts, now: Timestamp) -> Option<State> {
     let State::Unverified { at, reason: told, .. } = &change.state else { return None };
     let gone = || Some(State::Gone { at: now });
-    let service = match &facts.service {
-        Observed::Known { value, .. } if value.created_at == change.spec.created_at && value.status == "ACTIVE" => {
-            value
+    let (service, seen) = match &facts.service {
+        Observed::Known { value, at } if value.created_at == change.spec.created_at && value.status == "ACTIVE" => {
+            (value, *at)
         }
         Observed::Known { .. } | Observed::Absent { .. } => return gone(),
         Observed::Unknown { .. } => return None,
     };
     match setting::standing(change, &service.document) {
         Standing::Made => {}
-        // ECS may still show what it was.
-        Standing::Before if *at + super::change::READ_LAG > now => return None,
+        // ECS may still show what it was, and reading a large fleet takes long: it may have been read before.
+        Standing::Before if *at + super::change::READ_LAG > seen => return None,
         Standing::Before | Standing::Theirs(_) => {
             let members: Vec<&str> = at_start(change).map(|(name, _)| name.as_str()).collect();
             let message = format!("somebody changed {} since, before all tasks had it", quoted(&members));

@@ -122,10 +122,15 @@ pub fn changed_since(change: &Change, facts: &Facts, now: Timestamp) -> Option<(
     if change.spec.kind != ChangeKind::DeployingSetting {
         return None;
     }
-    let member = match document(change, facts).map(|document| standing(change, document)) {
-        Ok(Standing::Made) => return None,
-        Ok(Standing::Before) => "what it sets".to_owned(),
-        Ok(Standing::Theirs(member)) => format!("`{member}`"),
+    // ECS shows some members only on the deployment: of those nothing can be told here.
+    let told = |document: &Value| {
+        let mut members = change.spec.setting.iter().flat_map(|setting| setting.forward.keys());
+        members.all(|name| shown(document, name, None).is_some())
+    };
+    let member = match document(change, facts).map(|document| (told(document), standing(change, document))) {
+        Ok((false, _)) | Ok((_, Standing::Made)) => return None,
+        Ok((true, Standing::Before)) => "what it sets".to_owned(),
+        Ok((true, Standing::Theirs(member))) => format!("`{member}`"),
         Err(Some(reason)) => return Some((change.state.clone(), Some(reason))),
         Err(None) => return Some((State::Gone { at: now }, None)),
     };

@@ -269,4 +269,7 @@ fn a_setting_that_was_sent_back_over_somebodys_deployment_is_found() {
     check(&change, &[], &shows("1.3.0", OVER + 100), "Clobbered");
     check(&change, &[], &shows("LATEST", OVER + 100), "-");
     check(&change, &[], &shows("1.3.0", INTENT - 60), "-");
+    // It was there when the change was given up: theirs, with the setting as it had been.
+    let stood = Change { stood: Some("late".to_owned()), ..change };
+    check(&stood, &[], &shows("1.3.0", OVER + 100), "-");
 }

@@ -112,3 +112,15 @@ fn tasks_that_cannot_be_read_prove_nothing() {
     let gone = Facts { service: Observed::Absent { at: at(400) }, ..facts(none) };
     assert_eq!(since(&change, &gone), Some("Gone"));
 }
+
+#[test]
+fn what_was_read_before_the_setting_was_made_does_not_tell_of_it() {
+    let mut change = sets(&json!({ "propagateTags": "SERVICE" }));
+    let reason = Reason::of(ReasonCode::OlderTasks, "2 of 2");
+    change.state = State::Unverified { at: at(300), deployment: None, reason };
+    let service = Scene::before();
+    // A fleet takes minutes to read, and its services are as of when that began.
+    assert_eq!(verified_since(&change, &service.facts(310), at(600)), None);
+    let found = verified_since(&change, &service.facts(400), at(600));
+    assert!(matches!(found, Some(State::Overtaken { .. })), "{found:?}");
+}
