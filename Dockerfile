@@ -7,8 +7,7 @@ ARG RUST=1.95.0
 FROM rust:${RUST}-bookworm AS build
 WORKDIR /src
 
-# Linked statically against glibc, with which tests run too. (musl was not chosen: its allocator is slow with several
-# threads.) With a target named, the flags are not those of build scripts and procedural macros, which cannot be static.
+# Linked statically against glibc, with which tests run too. With a target named, the flags are not those of build scripts and procedural macros, which cannot be static.
 ENV RUSTFLAGS="-C target-feature=+crt-static" \
     CARGO_TERM_COLOR=never
 

@@ -34,7 +34,7 @@ pub struct ParseRoleError(String);
 impl FromStr for Role {
     type Err = ParseRoleError;
     fn from_str(text: &str) -> Result<Self, ParseRoleError> {
-        // No ARN has one: role names are letters, digits and `+=,.@-_`, but for paths; the first is taken for the end.
+        // The first ends the ARN: a role whose name has one (letters, digits and `+=,.@-_`) cannot be given.
         let (arn, external_id) = match text.split_once('=') {
             Some((arn, id)) => (arn, Some(id.to_owned())),
             None => (text, None),

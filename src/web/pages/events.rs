@@ -36,7 +36,7 @@ pub(super) fn middle(shown: &Shown<'_>) -> Middle {
 
 /// The events of some subjects, the newest first.
 pub(super) fn about(shown: &Shown<'_>, subjects: &[String]) -> Markup {
-    let wanted = |(_, event): &&(Option<TargetId>, Event)| subjects.contains(&event.subject);
+    let wanted = |(_, event): &&(Option<TargetId>, Event)| subjects.iter().any(|subject| event.is_about(subject));
     let rows: Vec<&(Option<TargetId>, Event)> = shown.log.events.iter().filter(wanted).take(ABOUT).collect();
     html! {
         @if !rows.is_empty() {

@@ -122,7 +122,8 @@ fn counts(pattern: &str, line: &Value) -> bool {
     line[&found[1]] == found[2]
 }
 
-/// As it runs there: what the task definition starts, with stderr going to no terminal, and a store that is not there.
+/// What the task definition starts, with its verb alone, which logs as JSON where nobody watches: stderr going to no
+/// terminal, and a store that is not there.
 #[test]
 fn what_the_log_filter_counts_is_what_the_binary_writes() {
     let plimsoll = Plimsoll::new();
