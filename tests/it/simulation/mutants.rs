@@ -39,13 +39,13 @@ mutants! {
     /// RegisterTaskDefinition is called without its intent on record.
     SkipsTheRegistration: 1, "without its intent on record";
     /// The lease is counted on a clock that stops while the process is suspended.
-    CountsNoSuspension: 9, "too little of the lease is left";
+    CountsNoSuspension: 19, "too little of the lease is left";
     /// Records are written whoever has written them since.
     DropsTheFence: 11, "is written over";
     /// Records are removed whoever has written them since.
     RemovesUnfenced: 1, "is removed whatever it says";
     /// Who takes the lease does not stamp its epoch on what is open.
-    TakesOverUnstamped: 1, "still bears epoch";
+    TakesOverUnstamped: 4, "still bears epoch";
     /// A call is made though less of the lease is left than it may take.
     ForgetsTheMargin: 39, "too little of the lease is left";
     /// What is stored is read once in two minutes.
@@ -53,11 +53,11 @@ mutants! {
     /// Freezes are not looked at.
     ForgetsFreezes: 5, "is in force";
     /// Windows are not looked at.
-    ForgetsWindows: 5, "is closed at";
+    ForgetsWindows: 6, "is closed at";
     /// Waivers are not looked at.
-    ForgetsWaivers: 6, "is waived";
+    ForgetsWaivers: 7, "is waived";
     /// What a Binding leaves out is not looked at.
-    ForgetsScopes: 1, "where nobody asks for";
+    ForgetsScopes: 5, "where nobody asks for";
     /// Approvals are not waited for.
     ForgetsApprovals: 3, "nobody has approved";
     /// What is only to be proposed is enforced.
@@ -65,15 +65,15 @@ mutants! {
     /// Any number of changes goes at once.
     ForgetsMaxInFlight: 9, "are in flight";
     /// Any number of changes goes in a day.
-    ForgetsTheDay: 4, "of 24 hours";
+    ForgetsTheDay: 21, "of 24 hours";
     /// Alarms are taken to be OK.
-    IgnoresAlarms: 18, "the alarm was last seen";
+    IgnoresAlarms: 7, "the alarm was last seen";
     /// A registration whose reply was lost is sent again at once, as SDKs do.
-    RegistersBlindlyAgain: 24, "sent twice for one intent";
+    RegistersBlindlyAgain: 5, "sent twice for one intent";
     /// An UpdateService whose reply was lost is taken for one that was never sent.
-    UpdatesBlindlyAgain: 35, "has had its effect";
+    UpdatesBlindlyAgain: 55, "has had its effect";
     /// What a call has done is asked at once, though reads lag.
-    ForgetsReadLag: 35, "has had its effect";
+    ForgetsReadLag: 0, "has had its effect";
     /// Calls that may still arrive are not watched for.
     ForgetsLateCalls: 0, "and runs it";
     /// The machine's own clock is gone by, minutes off as it is.
@@ -83,13 +83,13 @@ mutants! {
     /// What ECS says of a deployment and of older tasks is not looked at: begun is taken for landed.
     TrustsStability: 3, "is called succeeded";
     /// A setting that was sent is taken for set.
-    TrustsSettings: 2, "is called succeeded";
+    TrustsSettings: 1, "is called succeeded";
     /// UpdateService names a desired count.
     SetsTheCount: 1, "with a desired count";
     /// What ECS says of deployments in progress is not looked at.
     IgnoresDeployments: 11, "UpdateService of";
     /// What our deployment replaces is not looked at.
-    IgnoresWhatItReplaces: 24, "nobody has found that";
+    IgnoresWhatItReplaces: 5, "nobody has found that";
     /// UpdateService also has all tasks replaced.
     SendsMore: 1, "without its intent on record";
     /// A member that nobody planned to change is lost when a revision is registered.
@@ -97,7 +97,7 @@ mutants! {
     /// What was taken back is not deregistered.
     LeavesRevisions: 1, "is left over";
     /// Which images ran is not looked at before going back.
-    GoesBackByTags: 37, "is called taken back";
+    GoesBackByTags: 64, "is called taken back";
     /// A change is lost sight of as soon as ECS replaces tasks.
     LosesTrack: 9, "has not come to rest";
     /// A change is put back to a step that it had behind it.
