@@ -5,6 +5,7 @@
 
 use super::landing::{CLOCK_SLACK, Facts, ServiceDeployments, started_by_us};
 use super::record::Change;
+use super::setting::{self, Standing};
 use crate::model::ChangeKind;
 use crate::model::observed::{Deployment, Service, ServiceDeployment};
 use crate::model::{Reason, ReasonCode, TaskDefinitionArn, Timestamp};
@@ -69,6 +70,49 @@ pub fn replaced(
             || had.is_some_and(|had| &had.task_definition == *found)
     };
     sources.iter().find(|found| !known(found)).map(|found| told(found, ""))
+}
+
+/// The deployment that a setting may have begun over somebody's: a setting keeps the revision, so that ours brings what they
+/// had just deployed, with our setting.
+///
+/// Where ours has begun before, on `to`, theirs was deployed over it, and whoever began the same again was not the call.
+#[must_use]
+pub fn begun_on_theirs<'a>(
+    change: &Change,
+    service: &'a Service,
+    facts: &Facts,
+    to: Option<&TaskDefinitionArn>,
+    before: Option<&str>,
+    intent: Timestamp,
+) -> Option<&'a Deployment> {
+    let since = |at: Timestamp| at + CLOCK_SLACK >= intent;
+    let ours = service.primary().filter(|primary| Some(primary.id.as_str()) != before && since(primary.created_at))?;
+    let made = setting::document(change, facts).is_ok_and(|found| setting::standing(change, found) == Standing::Made);
+    let of_setting = change.spec.kind == ChangeKind::DeployingSetting && made;
+    let began_before = started_by_us(facts, to, intent).is_some();
+    (of_setting && !began_before && Some(&ours.task_definition) != to).then_some(ours)
+}
+
+/// Why a deployment replaced somebody's of the very same revision, if it did: as only a setting does, or who forces one.
+#[must_use]
+pub fn replaced_the_same(service: &Service, facts: &Facts, ours: &Deployment) -> Option<Reason> {
+    let brings = Some(&ours.task_definition);
+    let theirs = service.deployments.iter().any(|deployment| {
+        deployment.status == "ACTIVE"
+            && deployment.id != ours.id
+            && Some(&deployment.task_definition) == brings
+            && deployment.created_at <= ours.created_at
+    });
+    let record = started_by_us(facts, brings, ours.created_at).and_then(|record| sources(facts, record));
+    // What theirs was about to replace may be among the sources too.
+    let replaced = record.is_some_and(|found| found.iter().any(|found| Some(found) == brings));
+    let message = || {
+        format!(
+            "somebody deployed `{}` between our last look and our call, and ours begins it again with our setting",
+            ours.task_definition.short()
+        )
+    };
+    (theirs || replaced).then(|| Reason::of(ReasonCode::Clobbered, message()))
 }
 
 /// The task definitions of the service revisions that a service deployment replaced, of those that could be read.

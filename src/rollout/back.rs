@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::adoption::{is_of, overwritten, sources};
+use super::adoption::{is_of, overwritten, replaced_the_same, sources};
 use super::change::{Action, Input, READ_LAG, Step, clobbering};
 use super::landing::{CLOCK_SLACK, Expected, Facts, KnownDeployment, Landing, ServiceDeployments};
 use super::landing::{judge, native_wait_back, record_lags, rolled_back, started_by_us};
@@ -385,6 +385,9 @@ impl Going<'_> {
 
     fn updating(&self, primary: &Deployment, to: Option<&TaskDefinitionArn>, before: &str, intent: Timestamp) -> Step {
         let made_since = primary.id != before;
+        if let Some(step) = self.went_over_somebody(primary, intent).filter(|_| made_since) {
+            return step;
+        }
         if made_since && (Some(&primary.task_definition) == to || self.is_home(primary)) {
             return self.watch(primary);
         }
@@ -395,6 +398,34 @@ impl Going<'_> {
             return self.wait(unknown_until(intent + READ_LAG));
         }
         self.again()
+    }
+
+    /// Nobody heard of the call back, and what has been made since brings what it was to bring: over somebody's deployment, if
+    /// ECS has it so.
+    fn went_over_somebody(&self, primary: &Deployment, intent: Timestamp) -> Option<Step> {
+        let (change, facts) = (self.change, self.input.facts);
+        let service = facts.service.known().filter(|_| primary.created_at + CLOCK_SLACK >= intent)?;
+        let home = self.is_home(primary);
+        let unset =
+            || setting::document(change, facts).is_ok_and(|found| setting::standing(change, found) == Standing::Before);
+        let to = match change.spec.kind {
+            ChangeKind::Revision if home => Some(&primary.task_definition),
+            // It keeps the revision: theirs, where they had deployed.
+            ChangeKind::DeployingSetting if !home && unset() => None,
+            _ => return None,
+        };
+        if let Some(reason) = self.untold() {
+            return Some(self.wait(reason));
+        }
+        let reason = match to {
+            None => replaced_the_same(service, facts, primary)?,
+            Some(_) => {
+                let theirs = overwritten(change, service, facts, primary, self.input.previous)?;
+                let message = format!("ours went back over `{}`, which somebody had deployed", theirs.short());
+                Reason::of(ReasonCode::Clobbered, message)
+            }
+        };
+        Some(Step::to(clobbering(to, &primary.id, intent, &reason, self.input.now), Some(reason)))
     }
 
     /// The move that brings the service back, as `judge` looks for it: by whatever deployment is the primary one now.

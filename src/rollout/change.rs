@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::adoption::{begun, replaced};
+use super::adoption::{begun, begun_on_theirs, replaced, replaced_the_same};
 use super::back;
 use super::landing::{Expected, Facts, Landing, judge, record_lags, rolled_back, started_by_us};
 use super::new_tasks;
@@ -405,6 +405,14 @@ fn updating(
         return Step::to(stabilizing(moves_to.cloned(), &ours.id, intent, now), None);
     }
     let Some(primary) = service.primary() else { return wait(unknown()) };
+    if let Some(ours) = begun_on_theirs(change, service, input.facts, to, before, intent) {
+        if let Some(reason) = record_lags(input.facts, ours) {
+            return wait(reason);
+        }
+        if let Some(reason) = replaced_the_same(service, input.facts, ours) {
+            return Step::to(clobbering(None, &ours.id, intent, &reason, now), Some(reason));
+        }
+    }
     // It may have been made, and taken back by ECS, before anybody looked.
     let record =
         started_by_us(input.facts, moves_to, intent).filter(|record| moves_to.is_some() || record.created_at >= intent);

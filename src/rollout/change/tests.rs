@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::model::change::Documents;
+use crate::model::change::{Documents, Setting};
 use crate::rollout::ChangeSpec;
 use crate::rollout::fixture::{
     Given, HEALTH, INTENT, Scene, at, change, entered, reason, registration, revision, told, unreadable,
@@ -228,6 +228,34 @@ fn a_setting_adopts_only_a_deployment_that_keeps_the_revision() {
     check_scene(&setting, &Scene::before(), INTENT + 20, "Updating | Set | -");
     let back = Scene::before().record("ROLLBACK_SUCCESSFUL", 1, INTENT + 1);
     check_scene(&setting, &back, INTENT + 60, "RollingBack | - | RolledBackByEcs");
+}
+
+#[test]
+fn a_setting_that_goes_over_somebodys_deployment_brings_what_they_deployed() {
+    let mut setting = entered(change(ChangeKind::DeployingSetting), intent_of(Some(1)), INTENT);
+    setting.spec.setting = Some(Setting {
+        forward: json!({ "platformVersion": "LATEST" }).as_object().unwrap().clone(),
+        back: json!({ "platformVersion": "1.3.0" }).as_object().unwrap().clone(),
+    });
+    let shows = |scene: Scene, version: &str| scene.edit(|service| service["platformVersion"] = json!(version));
+    let ours = || shows(Scene::empty().deployment("ours", "PRIMARY", 9, INTENT + 2, "IN_PROGRESS"), "LATEST");
+    let theirs = || ours().deployment("theirs", "ACTIVE", 9, INTENT + 1, "IN_PROGRESS");
+    let from = |scene: Scene, number: u32| {
+        scene.record_with("IN_PROGRESS", 9, INTENT + 2, |record| record["sources"] = json!([number]))
+    };
+    // Their deployment drains still, or ECS's record says what ours came from.
+    check_scene(&setting, &theirs().records_unavailable(), INTENT + 3, "Clobbering | - | Clobbered");
+    check_scene(&setting, &from(ours(), 9), INTENT + 3, "Clobbering | - | Clobbered");
+    let both = ours().record_with("IN_PROGRESS", 9, INTENT + 2, |record| record["sources"] = json!([1, 9]));
+    check_scene(&setting, &both, INTENT + 3, "Clobbering | - | Clobbered");
+    // That is not listed yet.
+    check_scene(&setting, &ours(), INTENT + 3, "Updating | - | NotObserved");
+    // What came from another revision is theirs, and so is what does not show the setting.
+    check_scene(&setting, &from(ours(), 1), INTENT + 3, "Overtaken | - | Overtaken");
+    check_scene(&setting, &shows(from(ours(), 9), "1.3.0"), INTENT + 3, "Overtaken | - | Overtaken");
+    // Ours had begun before they deployed over it; they have only begun the same again since.
+    let before = from(ours(), 9).record("STOPPED", 1, INTENT + 1);
+    check_scene(&setting, &before, INTENT + 3, "Overtaken | - | Overtaken");
 }
 
 #[test]
