@@ -85,13 +85,28 @@ pub(super) async fn clear_away(
             continue;
         }
         // What a change goes back to was registered for no change to move to.
-        let moved_to = all().next().is_some();
+        let moved_to = all().next().is_some() || is_given_up(books, &registration);
         if needed || !moved_to || is_used(executor, fleet, arn).await {
             continue;
         }
         executor.deregister(books, &registration, arn).await?;
     }
     Ok(waiting)
+}
+
+/// Whether a revision was made to go back to, and who wanted it goes back to its document with the digests that ran
+/// instead: a tag was found to have moved only then.
+fn is_given_up(books: &Books, registration: &Registration) -> bool {
+    let of_same = books.changes().filter(|change| change.spec.from.as_ref() == Some(&registration.from));
+    let mut given_up = false;
+    for change in of_same {
+        let Some(documents) = &change.spec.documents else { continue };
+        if documents.previous == registration.wanted {
+            return false;
+        }
+        given_up |= documents.recorded && change.spec.rollout == registration.rollout;
+    }
+    given_up
 }
 
 /// Whether any service names a revision, or any task runs it.

@@ -78,6 +78,7 @@ scripts! {
     freezes_do_not_starve_the_rest
     going_back_is_exempt
     going_back_with_a_moved_tag
+    going_back_with_a_tag_that_moves_meanwhile
     going_back_with_a_tag_that_stayed
     gone
     gone_while_held
