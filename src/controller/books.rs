@@ -152,7 +152,7 @@ impl Books {
     ) -> Result<(), ControllerError> {
         change.value.epoch = self.epoch;
         change.version = self.kept().put(&change.value, Some(change.version)).await?;
-        if before.phase() != change.value.state.phase() {
+        if change.value.state.is_entered_from(before) {
             let reason = change.value.history.last().and_then(|entry| entry.reason.clone());
             entered::change(&self.target, &change.value, reason.as_ref());
             self.event(entries::of_change(&change.value, now, by)).await?;

@@ -174,7 +174,7 @@ impl Change {
     /// Moves to `state`, and says so in the history if it is another phase.
     pub fn enter(&mut self, state: State, reason: Option<Reason>, now: Timestamp) {
         let (phase, reason) = (state.phase(), reason.or_else(|| state.why()));
-        if phase != self.state.phase() {
+        if state.is_entered_from(&self.state) {
             self.history.push(HistoryEntry { at: now, phase, reason });
             self.waiting = None;
             self.told = 0;

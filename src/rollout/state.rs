@@ -165,6 +165,14 @@ impl State {
         }
     }
 
+    /// Whether coming from `before` is worth telling: it is another phase, or somebody's deployment was gone over once more.
+    #[must_use]
+    pub fn is_entered_from(&self, before: &Self) -> bool {
+        let once_more =
+            matches!((before, self), (Self::Clobbered { at: was, .. }, Self::Clobbered { at, .. }) if was != at);
+        self.phase() != before.phase() || once_more
+    }
+
     /// Why it is what it is, where that needs a reason.
     #[must_use]
     pub fn why(&self) -> Option<Reason> {

@@ -269,6 +269,14 @@ fn a_setting_that_was_sent_back_over_somebodys_deployment_is_found() {
     check(&change, &[], &shows("1.3.0", OVER + 100), "Clobbered");
     check(&change, &[], &shows("LATEST", OVER + 100), "-");
     check(&change, &[], &shows("1.3.0", INTENT - 60), "-");
+    // Once more, and that is told once more.
+    let mut again =
+        entered(change.clone(), State::Clobbered { reason: reason(ReasonCode::Clobbered), at: at(OVER) }, OVER);
+    check(&again, &[], &shows("1.3.0", OVER + 100), "Clobbered");
+    let told = again.history.len();
+    let arrived = arrived(&again, &[], &shows("1.3.0", OVER + 100).facts(OVER + 100), None, at(OVER + 100)).unwrap();
+    enter(&mut again, arrived, at(OVER + 100));
+    assert_eq!(again.history.len(), told + 1);
     // It was there when the change was given up: theirs, with the setting as it had been.
     let stood = Change { stood: Some("late".to_owned()), ..change };
     check(&stood, &[], &shows("1.3.0", OVER + 100), "-");
