@@ -314,24 +314,32 @@ pub(crate) fn when_written(universe: &Universe, process: usize, key: &Key, befor
     }
     let (was, is) = (before.map(phase).unwrap_or_default(), phase(after));
     let name = after["name"].as_str().unwrap_or_default();
+    let spec = &after["spec"];
+    let resource = spec["resource"].as_str().unwrap_or_default().to_owned();
+    // (Where ECS can be told to bring theirs back, it is taken back as what came late. Twice over somebody's is found twice.)
+    let last = after["history"].as_array().and_then(|all| all.last());
+    let came_late = last.is_some_and(|last| last["reason"]["code"] == "LateCall");
+    let anew = was != is || before.is_some_and(|before| before["at"] != after["at"]);
+    if anew && (came_late || matches!(is.as_str(), "Clobbering" | "Clobbered")) {
+        universe.state().buried.retain(|buried| buried.service != resource);
+    }
     if was == is || was.is_empty() {
         return;
     }
     // … the step follows from the one before.
     let follows = STEPS.iter().any(|(from, to)| *from == was && to.contains(&is.as_str()));
     check(universe, follows, || format!("change {name} goes from {was} to {is}"));
-    let spec = &after["spec"];
-    let resource = spec["resource"].as_str().unwrap_or_default().to_owned();
-    // (Where ECS can be told to bring theirs back, it is taken back as what came late.)
-    let came_late = after["history"].as_array().and_then(|all| all.last()).map(|last| &last["reason"]["code"]);
-    if matches!(is.as_str(), "Clobbering" | "Clobbered") || came_late.is_some_and(|code| code == "LateCall") {
-        universe.state().buried.retain(|buried| buried.service != resource);
-    }
     // … what goes wrong, or was written over somebody's deployment, is held off first: a crash must not bring it back.
     // (What came late of one that was back already is taken back for the reason of then, which a person may have let go.)
     let late = after["cause"]["code"] == "LateCall" || was == "RolledBack";
     if matches!(is.as_str(), "Clobbering" | "Clobbered" | "Quarantined" | "RollingBack") && !late {
-        let loose = fixes(spec).find(|fix| !witness::holds(universe, &resource, fix));
+        // (Nor what a person has let come again since the change began.)
+        let let_go = |fix: &&str| {
+            let state = universe.state();
+            let at = state.released.get(&(resource.clone(), (*fix).to_owned()));
+            at.is_some_and(|at| state.begun.get(name).is_some_and(|begun| begun.at <= *at))
+        };
+        let loose = fixes(spec).find(|fix| !witness::holds(universe, &resource, fix) && !let_go(fix));
         check(universe, loose.is_none(), || format!("change {name} is {is}, and its fix is not held off"));
     }
     // Known not to have been called: that was no move.
@@ -362,6 +370,15 @@ pub(crate) fn when_written(universe: &Universe, process: usize, key: &Key, befor
         }
         "Succeeded" => proved(universe, process, after),
         "RolledBack" => identical(universe, process, after),
+        // … nobody is said to have come between who has left it alone.
+        "Overtaken" => {
+            let touched = universe.state().touched.contains_key(&resource);
+            let of_ours =
+                universe.changes().iter().filter(|other| other.body["spec"]["resource"] == resource.as_str()).count();
+            check(universe, touched || of_ours > 1, || {
+                format!("change {name} is Overtaken, and nobody has touched it")
+            });
+        }
         _ => {}
     }
 }
@@ -595,7 +612,9 @@ pub(crate) fn when_removed(universe: &Universe, process: usize, key: &Key, expec
     let (resource, fix) = (text("resource"), text("fix"));
     let mut state = universe.state();
     let asked = state.let_go.contains_key(&resource) || state.let_go.contains_key(&text("rollout"));
-    state.failed.remove(&(resource.clone(), fix));
+    state.failed.remove(&(resource.clone(), fix.clone()));
+    let now = universe.time.now();
+    state.released.insert((resource.clone(), fix), now);
     drop(state);
     check(universe, asked, || format!("a hold of {} was released, and nobody asked", short(&resource)));
 }
@@ -611,7 +630,7 @@ pub(crate) fn as_time_passes(universe: &Universe) {
         due
     };
     // … whatever was written over somebody's deployment is found and held.
-    for Buried { service, at, theirs } in due {
+    for Buried { service, at, theirs, .. } in due.into_iter().filter(|buried| buried.traced) {
         let touched = universe.state().touched.get(&service).is_some_and(|touched| *touched > at);
         let gone = evidence::service(&mut evidence::world(universe), &service)["status"] != "ACTIVE";
         check(universe, touched || gone, || {

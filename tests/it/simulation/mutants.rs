@@ -6,9 +6,9 @@
 
 use std::time::Duration;
 
-use plimsoll::model::Timestamp;
 use plimsoll::ports::store::{Expect, Item, Key, Page};
 use plimsoll::ports::{EcsError, Operation};
+use plimsoll::rollout::change::READ_LAG;
 use serde_json::{Map, Value, json};
 
 macro_rules! mutants {
@@ -72,12 +72,12 @@ mutants! {
     RegistersBlindlyAgain: 5, "sent twice for one intent";
     /// An UpdateService whose reply was lost is taken for one that was never sent.
     UpdatesBlindlyAgain: 55, "has had its effect";
-    /// What a call has done is asked at once, though reads lag.
+    /// What a call has done is asked before reads have caught up: they lag for longer than is allowed for.
     ForgetsReadLag: 0, "has had its effect";
     /// Calls that may still arrive are not watched for.
     ForgetsLateCalls: 0, "and runs it";
     /// The machine's own clock is gone by, minutes off as it is.
-    TrustsItsClock: 0, "nobody has found that";
+    TrustsItsClock: 0, "and nobody has touched it";
     /// What failed, and what a person took back, is not held off.
     ForgetsHolds: 9, "its fix is not held off";
     /// What ECS says of a deployment and of older tasks is not looked at: begun is taken for landed.
@@ -124,6 +124,11 @@ impl Mutation {
     /// How long a call may take, as the process is told.
     pub(crate) fn mutate_timeout(self, timeout: Duration) -> Duration {
         if self.is(Mutant::ForgetsTheMargin) { Duration::ZERO } else { timeout }
+    }
+
+    /// How far reads lag.
+    pub(crate) fn mutate_lag(self, lag: Duration) -> Duration {
+        if self.is(Mutant::ForgetsReadLag) { lag + READ_LAG } else { lag }
     }
 
     /// What is sent instead.
@@ -249,9 +254,6 @@ impl Mutation {
     }
 
     fn mutate_item(self, mut item: Item) -> Item {
-        if self.is(Mutant::ForgetsReadLag) {
-            backdates(&mut item.body);
-        }
         if self.is(Mutant::ForgetsLateCalls) {
             item.body.shift_remove("unheard");
         }
@@ -334,20 +336,4 @@ fn is_stamped(before: &Map<String, Value>, after: &Map<String, Value>) -> bool {
     epoch.is_some()
         && before.insert("epoch".to_owned(), epoch.cloned().unwrap_or_default()).as_ref() != epoch
         && before == *after
-}
-
-/// An intent is shown as older than reads may lag.
-fn backdates(body: &mut Map<String, Value>) {
-    let earlier = |at: &mut Value| {
-        if let Some(was) = at.as_str().and_then(|at| at.parse::<Timestamp>().ok()) {
-            *at = (was - Duration::from_secs(20)).to_string().into();
-        }
-    };
-    for (of, name) in [(None, "intent"), (Some("back"), "intent"), (Some("state"), "at")] {
-        let within = match of {
-            None => Some(&mut *body),
-            Some(of) => body.get_mut(of).and_then(Value::as_object_mut),
-        };
-        within.and_then(|within| within.get_mut(name)).into_iter().for_each(earlier);
-    }
 }

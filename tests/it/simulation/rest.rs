@@ -139,9 +139,11 @@ fn settled(universe: &Universe, processes: &[Process]) {
         let stands = super::universe::phase(&rollout.body);
         // Whatever else it waits for: not for a service that is not there. (What a person is asked about is looked at then.)
         let gone = resource.contains(":service/") && evidence::service(world, resource)["status"] != "ACTIVE";
-        // … nor for one whose wave has not come, or waits for a person or for tomorrow: it is looked at then.
+        // … nor for one whose wave has not come, or waits for a person, a window or tomorrow: it is looked at then.
         let its_turn = rollout.body["wave"] == change.body["spec"]["wave"]
-            && !["ApprovalRequired", "MaxChangesPerDay"].map(Value::from).contains(&rollout.body["waiting"]["code"]);
+            && !["ApprovalRequired", "MaxChangesPerDay", "OutsideWindow"]
+                .map(Value::from)
+                .contains(&rollout.body["waiting"]["code"]);
         if gone && (phase == "Registering" || stands == "Progressing" && its_turn) {
             let why = &rollout.body["waiting"]["message"];
             universe.broke(format!("change {name} is {phase}, and its service is gone; its rollout: {why}"));

@@ -232,17 +232,18 @@ pub(crate) fn run(seed: u64, chaos: u64, mutant: Option<Mutant>) -> End {
     // Every tenth loses or delays most writes, under reads that lag as far as they ever do.
     let lossy = seed % 10 == 5;
     let lag = if chance.happens(500) { chance.seconds(0, LAG.as_secs() as usize) } else { Duration::ZERO };
+    let mutation = Mutation(mutant);
     let config = WorldConfig {
         throttle_percent: 0,
         seed,
-        read_lag: if lossy { LAG } else { lag },
+        read_lag: mutation.mutate_lag(if lossy { LAG } else { lag }),
         forget_inactive: chance.happens(300),
         reorder: chance.happens(300),
         service_deployments: !chance.happens(200),
         ..WorldConfig::default()
     };
     let timing = timing(&mut chance, config.read_lag);
-    let universe = Arc::new(Universe::new(World::new(config, start()), chance, Mutation(mutant), PROCESSES, timing));
+    let universe = Arc::new(Universe::new(World::new(config, start()), chance, mutation, PROCESSES, timing));
     universe.state().lossy = lossy;
     others::fleet(&universe);
     people::begin(&universe);

@@ -108,6 +108,8 @@ pub(crate) struct Buried {
     pub(crate) service: String,
     pub(crate) at: Timestamp,
     pub(crate) theirs: String,
+    /// Whether anything tells of it.
+    pub(crate) traced: bool,
 }
 
 /// What changes under one lock. Nothing waits while it is held.
@@ -169,6 +171,8 @@ pub(crate) struct State {
     on_their_way: Vec<OnItsWay>,
     /// The intents for which a call was sent that may have had its effect.
     pub(crate) sent: BTreeSet<String>,
+    /// When a person has let a fix come again to a resource that it was held off.
+    pub(crate) released: BTreeMap<(String, String), Timestamp>,
     /// What went wrong with a fix on a service, or that a person took it back, until a person lets it come again.
     pub(crate) failed: BTreeMap<(String, String), String>,
     /// Deployments that others began, and those of them that are lost.
@@ -222,11 +226,10 @@ impl State {
                 {
                     let service = input["service"].as_str().unwrap_or_default().to_owned();
                     self.say(now, &format!("        and replaces {theirs}, which nobody of us had seen"));
-                    // Where ECS keeps no record of deployments, one that never ran a task leaves no trace.
-                    let shown = deployments(&answer["service"]).any(|deployment| deployment["id"] == theirs.as_str());
-                    if shown || answer["service"].get("currentServiceDeployment").is_some() {
-                        self.buried.push(Buried { service, at: now, theirs });
-                    }
+                    // Where ECS keeps no record of deployments, one that never ran a task leaves no trace but in a reply,
+                    // and what a reply said may be lost with the write of it.
+                    let traced = answer["service"].get("currentServiceDeployment").is_some();
+                    self.buried.push(Buried { service, at: now, theirs, traced });
                 }
             }
             _ => {}
@@ -241,6 +244,9 @@ impl State {
         let (several, one) = (answer["services"].as_array(), answer.get("service"));
         for service in several.into_iter().flatten() {
             let arn = service["serviceArn"].as_str().unwrap_or_default().to_owned();
+            for buried in self.buried.iter_mut().filter(|buried| buried.service == arn && !operation.writes()) {
+                buried.traced |= deployments(service).any(|deployment| deployment["id"] == buried.theirs.as_str());
+            }
             read.services.insert(arn, service.clone());
         }
         let clusters = answer["clusters"].as_array().into_iter().flatten().chain(answer.get("cluster"));
@@ -330,6 +336,7 @@ impl Universe {
             on_their_way: Vec::new(),
             sent: BTreeSet::new(),
             failed: BTreeMap::new(),
+            released: BTreeMap::new(),
             theirs: BTreeSet::new(),
             buried: Vec::new(),
             digests: BTreeSet::new(),
