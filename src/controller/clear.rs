@@ -46,7 +46,9 @@ pub(super) async fn clear_away(
                 let open = books.registration_at(&registration.sort_key());
                 let open = open.and_then(|open| open.deregistration(&known.arn).cloned());
                 let made = books.registrations.iter().any(|other| other.value.state.revision() == Some(&known.arn));
-                if open.is_some_and(|open| open.done.is_none()) && !made && !is_used(executor, fleet, &known.arn).await
+                if open.is_some_and(|open| open.done.is_none())
+                    && !made
+                    && !is_used(executor, fleet, &known.arn).await?
                 {
                     executor.deregister(books, &registration, &known.arn).await?;
                 }
@@ -86,7 +88,7 @@ pub(super) async fn clear_away(
         }
         // What a change goes back to was registered for no change to move to.
         let moved_to = all().next().is_some() || is_given_up(books, &registration);
-        if needed || !moved_to || is_used(executor, fleet, arn).await {
+        if needed || !moved_to || is_used(executor, fleet, arn).await? {
             continue;
         }
         executor.deregister(books, &registration, arn).await?;
@@ -110,12 +112,16 @@ fn is_given_up(books: &Books, registration: &Registration) -> bool {
 }
 
 /// Whether any service names a revision, or any task runs it.
-async fn is_used(executor: &Executor<'_>, fleet: &Fleet, arn: &TaskDefinitionArn) -> bool {
-    let mut runs = fleet.known().any(|(_, service)| service.names(arn));
-    for cluster in fleet.clusters.keys() {
-        runs = runs || observe::runs(executor.ecs, cluster, arn).await.unwrap_or(true);
+async fn is_used(executor: &Executor<'_>, fleet: &Fleet, arn: &TaskDefinitionArn) -> Result<bool, ControllerError> {
+    if fleet.known().any(|(_, service)| service.names(arn)) {
+        return Ok(true);
     }
-    runs
+    for cluster in fleet.clusters.keys() {
+        if executor.reading(observe::runs(executor.ecs, cluster, arn)).await?.unwrap_or(true) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// A call was intended, and nothing waits for what it makes any more. What it made is found, so that it can be cleared
@@ -131,15 +137,15 @@ async fn find_abandoned(
     let now = executor.now();
     let Some(document) = document_of(executor, &registration).await? else { return Ok(()) };
     // What cannot be read now is looked for at the next pass.
-    let Ok(above) = executor.may_be_made(&registration, last).await else { return Ok(()) };
+    let Ok(above) = executor.reading(executor.may_be_made(&registration, last)).await? else { return Ok(()) };
     let mut found = None;
     for arn in above {
-        match observe::definition(executor.ecs, arn.as_str(), now).await {
+        match executor.reading(observe::definition(executor.ecs, arn.as_str(), now)).await? {
             Observed::Known { value, .. }
                 if (registration.heard.as_ref() == Some(&arn) || executor.is_by_us(&value))
                     && register_input(&value).is_ok_and(|input| same_task_definition(&input, &document)) =>
             {
-                let used = is_used(executor, fleet, &arn).await;
+                let used = is_used(executor, fleet, &arn).await?;
                 if !used || found.is_none() {
                     found = Some(value);
                 }
@@ -186,7 +192,8 @@ async fn clear_strays(
     let now = executor.now();
     let Some(stray) = registration.stray.as_ref().filter(|stray| stray.until + UNUSED_FOR > now) else { return Ok(()) };
     let Some(document) = document_of(executor, registration).await? else { return Ok(()) };
-    let Ok(above) = observe::revisions_above(executor.ecs, &registration.family, stray.above).await else {
+    let above = observe::revisions_above(executor.ecs, &registration.family, stray.above);
+    let Ok(above) = executor.reading(above).await? else {
         return Ok(());
     };
     for arn in above {
@@ -196,13 +203,12 @@ async fn clear_strays(
         if gone || books.registrations.iter().any(known) {
             continue;
         }
-        let Observed::Known { value: found, .. } = observe::definition(executor.ecs, arn.as_str(), now).await else {
-            continue;
-        };
+        let found = executor.reading(observe::definition(executor.ecs, arn.as_str(), now)).await?;
+        let Observed::Known { value: found, .. } = found else { continue };
         let is_ours = executor.is_by_us(&found)
             && register_input(&found).is_ok_and(|input| same_task_definition(&input, &document));
         let rests = found.registered_at.is_some_and(|at| at + UNUSED_FOR <= now);
-        if is_ours && rests && !is_used(executor, fleet, &arn).await {
+        if is_ours && rests && !is_used(executor, fleet, &arn).await? {
             executor.deregister(books, registration, &arn).await?;
         }
     }

@@ -33,7 +33,7 @@ impl Executor<'_> {
         let Some(known) = books.registration_at(&registration.sort_key()) else { return Ok(()) };
         let before = known.deregistration(arn).cloned();
         if let Some(before) = before.as_ref().filter(|before| before.done.is_none()) {
-            match observe::definition(self.ecs, arn.as_str(), self.now()).await {
+            match self.reading(observe::definition(self.ecs, arn.as_str(), self.now())).await? {
                 Observed::Known { value, .. } if value.status == "ACTIVE" => {}
                 Observed::Known { .. } | Observed::Absent { .. } => return self.deregistered(books, &known, arn).await,
                 Observed::Unknown { .. } => return Ok(()),
@@ -76,7 +76,7 @@ impl Executor<'_> {
         registration: &Registration,
         arn: &TaskDefinitionArn,
     ) -> Result<(), ControllerError> {
-        match observe::definition(self.ecs, arn.as_str(), self.now()).await {
+        match self.reading(observe::definition(self.ecs, arn.as_str(), self.now())).await? {
             Observed::Known { value, .. } if value.status == "ACTIVE" => Ok(()),
             Observed::Known { .. } | Observed::Absent { .. } => self.deregistered(books, registration, arn).await,
             Observed::Unknown { .. } => Ok(()),
