@@ -27,6 +27,7 @@ pub mod record;
 pub mod setting;
 pub mod state;
 pub mod told;
+pub mod turn;
 pub mod waits;
 pub mod window;
 
