@@ -20,7 +20,7 @@ macro_rules! mutants {
         impl Mutant {
             pub(crate) const ALL: &[Self] = &[$(Self::$name),*];
 
-            /// A seed that has found it; 0: none is known yet.
+            /// A seed that has found it.
             pub(crate) const fn found_before(self) -> u64 {
                 match self { $(Self::$name => $seed),* }
             }
@@ -73,11 +73,11 @@ mutants! {
     /// An UpdateService whose reply was lost is taken for one that was never sent.
     UpdatesBlindlyAgain: 55, "has had its effect";
     /// What a call has done is asked before reads have caught up: they lag for longer than is allowed for.
-    ForgetsReadLag: 0, "has had its effect";
+    ForgetsReadLag: 35, "has had its effect";
     /// Calls that may still arrive are not watched for.
-    ForgetsLateCalls: 0, "and runs it";
+    ForgetsLateCalls: 305, "nobody has found that";
     /// The machine's own clock is gone by, minutes off as it is.
-    TrustsItsClock: 0, "and nobody has touched it";
+    TrustsItsClock: 475, "nobody has found that";
     /// What failed, and what a person took back, is not held off.
     ForgetsHolds: 9, "its fix is not held off";
     /// What ECS says of a deployment and of older tasks is not looked at: begun is taken for landed.
