@@ -82,7 +82,9 @@ pub fn heard_of(change: &mut Change, next: &State) {
         }
         (
             State::RollingBack { back: Back::Updating { intent, .. }, .. },
-            State::RollingBack { back: Back::Watching { .. }, .. } | State::RolledBack { .. },
+            State::RollingBack { back: Back::Watching { .. }, .. }
+            | State::RolledBack { .. }
+            | State::Clobbering { .. },
         ) => Some((true, *intent)),
         _ => None,
     }) else {

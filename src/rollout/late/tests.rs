@@ -129,6 +129,11 @@ fn an_effect_that_is_seen_is_that_of_one_call_unless_a_later_one_was_answered() 
     assert_eq!(calls(&waits), [(false, 1)]);
     let mut back = over_back(overtaken());
     back.state = going_back(Some("ours"), sending_back(INTENT + 30));
+    let mut over = back.clone();
+    let (deployment, progress) = ("late".to_owned(), Progress::start(at(0)));
+    let clobbered = reason(ReasonCode::Clobbered);
+    heard_of(&mut over, &State::Clobbering { reason: clobbered, to: None, deployment, intent: at(0), progress });
+    assert_eq!(calls(&over), []);
     heard_of(
         &mut back,
         &going_back(Some("ours"), Back::Watching { to: None, progress: Progress::start(at(0)), steady_since: None }),
