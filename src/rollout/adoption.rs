@@ -5,7 +5,7 @@
 
 use super::landing::{CLOCK_SLACK, Facts, ServiceDeployments, started_by_us};
 use super::record::Change;
-use super::setting::{self, Standing};
+use super::setting;
 use crate::model::ChangeKind;
 use crate::model::observed::{Deployment, Service, ServiceDeployment};
 use crate::model::{Reason, ReasonCode, TaskDefinitionArn, Timestamp};
@@ -13,20 +13,23 @@ use crate::model::{Reason, ReasonCode, TaskDefinitionArn, Timestamp};
 /// The deployment that the call began, if the service shows it: the primary one, or one that ECS took back since.
 #[must_use]
 pub fn begun<'a>(
+    change: &Change,
     service: &'a Service,
-    kind: ChangeKind,
+    facts: &Facts,
     to: Option<&TaskDefinitionArn>,
     before: Option<&str>,
     intent: Timestamp,
 ) -> Option<&'a Deployment> {
-    // A new revision is enough to tell ours by. A setting keeps the revision: then only time can tell.
-    let told = |deployment: &Deployment| kind == ChangeKind::Revision && deployment.status == "PRIMARY";
+    let of_revision = change.spec.kind == ChangeKind::Revision;
+    // A new revision is enough to tell ours by. A setting keeps the revision: then time tells, and what the service shows,
+    // for anybody may have its tasks replaced by others of the same.
+    let told = |deployment: &Deployment| of_revision && deployment.status == "PRIMARY";
     let ours = |deployment: &&Deployment| {
         Some(&deployment.task_definition) == to
             && Some(deployment.id.as_str()) != before
             && (told(deployment) || deployment.created_at + CLOCK_SLACK >= intent)
     };
-    service.deployments.iter().find(ours)
+    service.deployments.iter().find(ours).filter(|_| of_revision || setting::shows_made(change, facts))
 }
 
 /// Why `ours`, which brings `to`, replaced somebody's deployment, where that can be seen: an ACTIVE one that was not
@@ -87,8 +90,8 @@ pub fn begun_on_theirs<'a>(
 ) -> Option<&'a Deployment> {
     let since = |at: Timestamp| at + CLOCK_SLACK >= intent;
     let ours = service.primary().filter(|primary| Some(primary.id.as_str()) != before && since(primary.created_at))?;
-    let made = setting::document(change, facts).is_ok_and(|found| setting::standing(change, found) == Standing::Made);
-    let of_setting = change.spec.kind == ChangeKind::DeployingSetting && made;
+    let of_setting = change.spec.setting.is_some() && change.spec.kind == ChangeKind::DeployingSetting;
+    let of_setting = of_setting && setting::shows_made(change, facts);
     let began_before = started_by_us(facts, to, intent).is_some();
     (of_setting && !began_before && Some(&ours.task_definition) != to).then_some(ours)
 }

@@ -206,10 +206,24 @@ impl Going<'_> {
                 spec.to.as_ref() == Some(&deployment.task_definition)
                     && (deployment.status == "PRIMARY" || deployment.created_at + CLOCK_SLACK >= intent)
             }
-            // Without slack: somebody's deployment from right before must not be taken for ours.
-            _ => Some(&deployment.task_definition) == spec.from.as_ref() && deployment.created_at >= intent,
+            // Without slack: somebody's deployment from right before must not be taken for ours. Nor one that does not show
+            // what we set.
+            _ => {
+                Some(&deployment.task_definition) == spec.from.as_ref()
+                    && deployment.created_at >= intent
+                    && setting::shows_made(self.change, self.input.facts)
+            }
         };
         service.deployments.iter().find(ours)
+    }
+
+    /// Whether the service shows what it had before our setting: an earlier attempt has set it back, or somebody has. What it
+    /// shows by nothing tells nothing.
+    fn is_unset(&self) -> bool {
+        let shows = |found| setting::standing(self.change, found) == Standing::Before;
+        self.change.spec.setting.is_some()
+            && setting::irremovable(self.change).is_none()
+            && setting::document(self.change, self.input.facts).is_ok_and(shows)
     }
 
     /// The service took our revision's name, and no deployment of it ever showed (moto stores the name and does
@@ -357,6 +371,7 @@ impl Going<'_> {
         let went_back = self.change.spec.kind == ChangeKind::Revision
             || primary.created_at + CLOCK_SLACK < self.taking.intent
             || self.taking.cause.code == ReasonCode::RolledBackByEcs
+            || self.is_unset()
             || self.record().is_some_and(|record| rolled_back(record).is_some());
         if went_back { self.watch(primary) } else { self.moved_on(primary) }
     }
@@ -406,12 +421,10 @@ impl Going<'_> {
         let (change, facts) = (self.change, self.input.facts);
         let service = facts.service.known().filter(|_| primary.created_at + CLOCK_SLACK >= intent)?;
         let home = self.is_home(primary);
-        let unset =
-            || setting::document(change, facts).is_ok_and(|found| setting::standing(change, found) == Standing::Before);
         let to = match change.spec.kind {
             ChangeKind::Revision if home => Some(&primary.task_definition),
             // It keeps the revision: theirs, where they had deployed.
-            ChangeKind::DeployingSetting if !home && unset() => None,
+            ChangeKind::DeployingSetting if !home && self.is_unset() => None,
             _ => return None,
         };
         if let Some(reason) = self.untold() {

@@ -284,7 +284,7 @@ fn updating(
     if let Some(reason) = input.facts.records_unread().filter(|_| intent + timeout.0 > now) {
         return wait(reason);
     }
-    if let Some(ours) = begun(service, change.spec.kind, to, before, intent) {
+    if let Some(ours) = begun(change, service, input.facts, to, before, intent) {
         if let Some(reason) = record_lags(input.facts, ours) {
             return wait(reason);
         }

@@ -9,7 +9,7 @@ use super::change::READ_LAG;
 use super::new_tasks;
 use super::protection::{self, Protection};
 use super::record::Change;
-use super::state::{Back, State};
+use super::state::{Back, Phase, State};
 use crate::model::observed::{Deployment, Service, ServiceDeployment, Task};
 use crate::model::spec::LaunchType;
 use crate::model::{Observed, Reason, ReasonCode, TaskDefinitionArn, Timestamp, counted};
@@ -369,7 +369,8 @@ pub fn verified_since(change: &Change, facts: &Facts, now: Timestamp) -> Option<
         to: change.spec.to.as_ref(),
         from: change.spec.from.as_ref(),
         deployment: deployment.as_deref().unwrap_or_default(),
-        intent: *at,
+        // When ours began, and not when it was seen to run nothing: whose record is nearest to that is another's.
+        intent: began(facts, deployment.as_deref()).or_else(|| change.last_entered(Phase::Updating)).unwrap_or(*at),
     };
     match judge(facts, &expected) {
         Landing::Landed { .. } => Some(State::Succeeded { at: now, deployment: deployment.clone() }),
@@ -381,6 +382,11 @@ pub fn verified_since(change: &Change, facts: &Facts, now: Timestamp) -> Option<
         }
         Landing::NothingRuns(_) | Landing::Underway { .. } | Landing::Unknown(_) => None,
     }
+}
+
+fn began(facts: &Facts, deployment: Option<&str>) -> Option<Timestamp> {
+    let mut shown = facts.service.known()?.deployments.iter();
+    shown.find(|shown| Some(shown.id.as_str()) == deployment).map(|shown| shown.created_at)
 }
 
 #[cfg(test)]

@@ -89,6 +89,13 @@ pub fn standing(change: &Change, document: &Value) -> Standing {
     Standing::Theirs(theirs.or_else(mixed).map(|(name, _)| name.clone()).unwrap_or_default())
 }
 
+/// Whether the resource shows what the change has made of it. A change without members shows nothing else.
+#[must_use]
+pub fn shows_made(change: &Change, facts: &Facts) -> bool {
+    change.spec.setting.is_none()
+        || document(change, facts).is_ok_and(|document| standing(change, document) == Standing::Made)
+}
+
 /// The member of a setting that is no member of UpdateService or UpdateCluster: tags by key, null for one that is not
 /// there.
 pub const TAGS: &str = "tags";

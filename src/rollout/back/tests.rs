@@ -388,6 +388,16 @@ fn a_call_back_that_went_over_somebodys_deployment_is_told_as_such() {
 }
 
 #[test]
+fn a_setting_that_an_earlier_attempt_has_set_back_is_watched_and_not_sent_again() {
+    let members = |value: serde_json::Value| value.as_object().unwrap().clone();
+    let mut setting = going(ChangeKind::DeployingSetting, ReasonCode::UndoneByPerson, None, Back::Deciding);
+    setting.spec.setting = Some(Setting { forward: members(json!({ "m": 1 })), back: members(json!({ "m": 0 })) });
+    let shown = |value: u32| setting_during().no_records().edit(|service| service["m"] = json!(value));
+    check(&setting, &shown(0), "RollingBack Watching | - | -");
+    check(&setting, &shown(1), "RollingBack Deciding | - | -");
+}
+
+#[test]
 fn a_setting_that_was_not_there_before_cannot_be_taken_back() {
     for kind in [ChangeKind::QuietSetting, ChangeKind::DeployingSetting] {
         let mut change = going(kind, ReasonCode::UndoneByPerson, Some("ours"), Back::Deciding);

@@ -250,6 +250,13 @@ fn a_setting_that_goes_over_somebodys_deployment_brings_what_they_deployed() {
     check_scene(&setting, &both, INTENT + 3, "Clobbering | - | Clobbered");
     // That is not listed yet.
     check_scene(&setting, &ours(), INTENT + 3, "Updating | - | NotObserved");
+    // Somebody has tasks replaced by others of the same: what does not show the setting is theirs.
+    let forced = |version: &str| {
+        let scene = Scene::empty().deployment("forced", "PRIMARY", 1, INTENT + 500, "IN_PROGRESS");
+        shows(scene.record("IN_PROGRESS", 1, INTENT + 500), version)
+    };
+    check_scene(&setting, &forced("1.3.0"), INTENT + 510, "Overtaken | - | Overtaken");
+    check_scene(&setting, &forced("LATEST"), INTENT + 510, "Stabilizing | - | -");
     // What came from another revision is theirs, and so is what does not show the setting.
     check_scene(&setting, &from(ours(), 1), INTENT + 3, "Overtaken | - | Overtaken");
     check_scene(&setting, &shows(from(ours(), 9), "1.3.0"), INTENT + 3, "Overtaken | - | Overtaken");

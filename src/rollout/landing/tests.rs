@@ -1,7 +1,8 @@
 use serde_json::json;
 
 use super::*;
-use crate::rollout::fixture::{INTENT, Scene, at, revision, unreadable};
+use crate::model::ChangeKind;
+use crate::rollout::fixture::{INTENT, Scene, at, change, entered, reason, revision, unreadable};
 
 /// The verdict in a word: what it is, why, and for a move under way how many tasks are on either side.
 fn word(landing: &Landing) -> String {
@@ -319,4 +320,24 @@ fn protection_that_cannot_be_read_is_said_and_excuses_nothing() {
     let Landing::Underway { reason, .. } = revision_move(&stays.facts(INTENT + 300)) else { panic!() };
     assert!(reason.message.ends_with("; whether they are protected from scale-in could not be read: no answer"));
     check(&stays.protected(0, Some(INTENT + 900)), "Underway TaskProtection 2/2 native");
+}
+
+#[test]
+fn what_ecs_took_back_of_somebody_else_is_no_failure_of_a_setting_that_ran_nothing() {
+    let mut setting = change(ChangeKind::DeployingSetting);
+    setting = entered(setting, State::Updating { to: Some(revision(1)), before: None, intent: at(INTENT) }, INTENT);
+    let unverified = |deployment: &str| State::Unverified {
+        at: at(INTENT + 60),
+        deployment: Some(deployment.to_owned()),
+        reason: reason(ReasonCode::NothingRuns),
+    };
+    let setting = entered(setting, unverified("ours"), INTENT + 60);
+    // Ours is the primary one again, for ECS went back from theirs.
+    let scene = Scene::empty()
+        .deployment("ours", "PRIMARY", 1, INTENT + 1, "COMPLETED")
+        .record("SUCCESSFUL", 1, INTENT + 1)
+        .record("ROLLBACK_SUCCESSFUL", 9, INTENT + 100)
+        .tasks(2, 1, "ours");
+    let found = verified_since(&setting, &scene.facts(INTENT + 200), at(INTENT + 200));
+    assert!(matches!(found, Some(State::Succeeded { .. })), "{found:?}");
 }
