@@ -342,11 +342,6 @@ pub(crate) fn when_written(universe: &Universe, process: usize, key: &Key, befor
         let loose = fixes(spec).find(|fix| !witness::holds(universe, &resource, fix) && !let_go(fix));
         check(universe, loose.is_none(), || format!("change {name} is {is}, and its fix is not held off"));
     }
-    // It was over, and is taken back once more: what an earlier call back had done then was not enough.
-    if is == "RollingBack" && was == "Failed" {
-        let of = format!("{} {is}", after["name"]);
-        universe.state().effects.retain(|effect| effect.of != of);
-    }
     // Known not to have been called: that was no move.
     if was == "Updating" && matches!(is.as_str(), "Pending" | "Registering") {
         universe.state().begins.remove(name);
