@@ -1,9 +1,9 @@
-//! A deployment that the reply never told of: is it ours, and did it replace somebody's?
+//! A deployment that a reply told of, or never did: is it ours, and did it replace somebody's?
 //!
 //! UpdateService has no condition: what began between our last look and our call is seen only afterwards, by what ours
 //! replaces.
 
-use super::landing::{CLOCK_SLACK, Facts, ServiceDeployments, started_by_us};
+use super::landing::{CLOCK_SLACK, Facts, ServiceDeployments, record_lags, started_by_us};
 use super::record::Change;
 use super::setting;
 use crate::model::ChangeKind;
@@ -45,13 +45,6 @@ pub fn replaced(
     before: Option<&str>,
     intent: Timestamp,
 ) -> Option<Reason> {
-    let told = |found: &TaskDefinitionArn, what: &str| {
-        let message = format!(
-            "somebody deployed `{}`{what} between our last look and our call, and ours replaces it",
-            found.short()
-        );
-        Reason::of(ReasonCode::Clobbered, message)
-    };
     let had = service.deployments.iter().find(|deployment| Some(deployment.id.as_str()) == before);
     let theirs = service.deployments.iter().find(|deployment| {
         deployment.status == "ACTIVE"
@@ -61,18 +54,60 @@ pub fn replaced(
             && deployment.created_at <= ours.created_at
     });
     if let Some(theirs) = theirs {
-        return Some(told(&theirs.task_definition, &format!(" (deployment `{}`)", theirs.id)));
+        return Some(over(&theirs.task_definition, &format!(" (deployment `{}`)", theirs.id)));
     }
+    came_from(change, facts, ours, started_by_us(facts, Some(&ours.task_definition), intent)?, had)
+}
+
+/// Why our deployment, of which the answer told, replaced somebody's all the same: what that answer did not show, ECS's
+/// record of the deployment tells.
+#[must_use]
+pub fn wrote_over(change: &Change, facts: &Facts, deployment: &str) -> Option<Reason> {
+    let ours = shown(facts, deployment)?;
+    came_from(change, facts, ours, record_of(facts, ours)?, None)
+}
+
+/// ECS's record of a deployment: where it is the primary one the service names it, else it brings the same at the same time.
+fn record_of<'a>(facts: &'a Facts, ours: &Deployment) -> Option<&'a ServiceDeployment> {
     let ServiceDeployments::Known(records) = &facts.deployments else { return None };
+    let current = facts.service.known()?.current_deployment.as_ref().filter(|_| ours.status == "PRIMARY");
+    match current {
+        Some(arn) => records.iter().map(|known| &known.deployment).find(|record| record.arn == *arn),
+        None => started_by_us(facts, Some(&ours.task_definition), ours.created_at),
+    }
+}
+
+/// Why it cannot be told yet whether our deployment replaced somebody's.
+#[must_use]
+pub fn untold(facts: &Facts, deployment: &str) -> Option<Reason> {
+    record_lags(facts, shown(facts, deployment)?)
+}
+
+fn shown<'a>(facts: &'a Facts, id: &str) -> Option<&'a Deployment> {
+    facts.service.known()?.deployments.iter().find(|deployment| deployment.id == id)
+}
+
+/// A source in ECS's record of `ours` that is neither what the change came from nor what it moves to.
+fn came_from(
+    change: &Change,
+    facts: &Facts,
+    ours: &Deployment,
+    record: &ServiceDeployment,
+    had: Option<&Deployment>,
+) -> Option<Reason> {
     let to = Some(&ours.task_definition);
-    let record = started_by_us(facts, to, intent)?;
-    let sources = &records.iter().find(|known| known.deployment.arn == record.arn)?.source_definitions;
     let known = |found: &&TaskDefinitionArn| {
         Some(*found) == change.spec.from.as_ref()
             || Some(*found) == to
             || had.is_some_and(|had| &had.task_definition == *found)
     };
-    sources.iter().find(|found| !known(found)).map(|found| told(found, ""))
+    sources(facts, record)?.iter().find(|found| !known(found)).map(|found| over(found, ""))
+}
+
+fn over(found: &TaskDefinitionArn, what: &str) -> Reason {
+    let message =
+        format!("somebody deployed `{}`{what} between our last look and our call, and ours replaces it", found.short());
+    Reason::of(ReasonCode::Clobbered, message)
 }
 
 /// The deployment that a setting may have begun over somebody's: a setting keeps the revision, so that ours brings what they

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::adoption::{begun, begun_on_theirs, replaced, replaced_the_same};
+use super::adoption::{begun, begun_on_theirs, replaced, replaced_the_same, untold, wrote_over};
 use super::back;
 use super::landing::{Expected, Facts, Landing, judge, record_lags, rolled_back, started_by_us};
 use super::new_tasks;
@@ -404,11 +404,17 @@ fn moving(change: &Change, input: &Input<'_>, moving: &Moving<'_>) -> Step {
         intent: moving.intent,
     };
     let timeout = input.health.progress_timeout.0;
+    if let Some(reason) = wrote_over(change, input.facts, moving.deployment) {
+        return Step::to(clobbering(moving.to, moving.deployment, moving.intent, &reason, now), Some(reason));
+    }
     match judge(input.facts, &expected) {
         Landing::Landed { moved } => {
             let progress = moving.progress.seen(moved, 0, now);
             let since = moving.steady_since.unwrap_or(now);
             let until = since + input.health.steady_for.0;
+            if let Some(reason) = untold(input.facts, moving.deployment).filter(|_| until <= now) {
+                return Step::to(moving.verifying(progress, since), Some(reason));
+            }
             if until <= now {
                 let done = State::Succeeded { at: now, deployment: Some(moving.deployment.to_owned()) };
                 let changed = setting::changed_since(change, input.facts, now);

@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::*;
 use crate::model::change::{Documents, Setting};
@@ -439,6 +439,70 @@ fn an_adopted_deployment_that_replaced_somebodys_is_a_clobber() {
     };
     check_scene(&updating(), &from(1), INTENT + 3, "Stabilizing | - | -");
     check_scene(&updating(), &from(9), INTENT + 3, "Clobbering | - | Clobbered");
+}
+
+#[test]
+fn what_the_answer_did_not_show_is_told_by_the_record_of_what_ours_replaced() {
+    let from = |scene: Scene, status: &str, number: u32| {
+        scene.no_records().record_with(status, 2, INTENT + 1, |record| record["sources"] = json!([number]))
+    };
+    let moving = || stabilizing_since(progress(0, 2, INTENT));
+    for number in [1, 2] {
+        check_scene(
+            &moving(),
+            &from(Scene::during(), "IN_PROGRESS", number),
+            INTENT + 60,
+            "Stabilizing | - | Progressing",
+        );
+        check_scene(&verifying_since(200), &from(Scene::landed(), "SUCCESSFUL", number), 260, "Succeeded | - | -");
+    }
+    for change in [moving(), verifying_since(200)] {
+        check_scene(&change, &from(Scene::during(), "IN_PROGRESS", 9), 260, "Clobbering | - | Clobbered");
+        check_scene(&change, &from(Scene::landed(), "SUCCESSFUL", 9), 260, "Clobbering | - | Clobbered");
+    }
+    // Also where nothing runs, and where it fails: what it came from is not what the service had.
+    let zero = from(Scene::landed().desired(0), "SUCCESSFUL", 9);
+    check_scene(&moving(), &zero, 260, "Clobbering | - | Clobbered");
+    let failing = from(Scene::during(), "IN_PROGRESS", 9).primary(|primary| primary["failedTasks"] = json!(3));
+    check_scene(&moving(), &failing, 260, "Clobbering | - | Clobbered");
+    // A setting keeps its revision, and so did whatever it replaced.
+    let setting = |state: State| {
+        let mut change = change(ChangeKind::DeployingSetting);
+        let members = |value: u32| Map::from_iter([("m".to_owned(), json!(value))]);
+        change.spec.setting = Some(Setting { forward: members(1), back: members(0) });
+        entered(change, state, 200)
+    };
+    let kept = |number: u32| {
+        let scene = Scene::empty().deployment("ours", "PRIMARY", 1, INTENT + 1, "COMPLETED").tasks(2, 1, "ours");
+        let scene = scene.edit(|service| service["m"] = json!(1));
+        scene.record_with("SUCCESSFUL", 1, INTENT + 1, |record| record["sources"] = json!([number]))
+    };
+    let verifying = || setting(verifying_since(200).state);
+    check_scene(&verifying(), &kept(1), 260, "Succeeded | - | -");
+    check_scene(&verifying(), &kept(9), 260, "Clobbering | - | Clobbered");
+}
+
+#[test]
+fn the_record_that_the_service_names_is_ours_and_not_one_of_a_moment_before() {
+    // Somebody brought back what the setting keeps, right before it began.
+    let scene = Scene::empty()
+        .deployment("ours", "PRIMARY", 2, INTENT + 1, "COMPLETED")
+        .record_with("SUCCESSFUL", 2, INTENT, |record| record["sources"] = json!([9]))
+        .tasks(2, 2, "ours");
+    let named = |number: usize| {
+        let arn = format!("arn:aws:ecs:eu-west-1:1:service-deployment/prod/web/d{number}");
+        scene.clone().edit(|service| service["currentServiceDeployment"] = json!(arn))
+    };
+    check_scene(&verifying_since(200), &named(0), 260, "Clobbering | - | Clobbered");
+    check_scene(&verifying_since(200), &named(1), 260, "Succeeded | - | -");
+}
+
+#[test]
+fn a_change_does_not_stand_before_its_record_can_have_been_listed() {
+    let scene = Scene::empty().deployment("ours", "PRIMARY", 2, 250, "COMPLETED").tasks(2, 2, "ours");
+    check_scene(&verifying_since(200), &scene, 260, "Verifying | - | NotObserved");
+    check_scene(&verifying_since(200), &scene, 270, "Succeeded | - | -");
+    check_scene(&verifying_since(200), &scene.records_unavailable(), 260, "Succeeded | - | -");
 }
 
 #[test]

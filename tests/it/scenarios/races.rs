@@ -1,13 +1,13 @@
 //! Calls whose answers are lost, people who deploy at the same moment, and waves that nobody can watch.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 use plimsoll::controller::reconcile::Depth;
 use plimsoll::controller::{Controller, Parts};
 use plimsoll::model::ReasonCode;
-use plimsoll::ports::{Ecs, EcsError, Operation};
+use plimsoll::ports::{Clock, Ecs, EcsError, Operation};
 use plimsoll::rollout::command::Request;
 use plimsoll::sim::{Condition, Effect, Fault, Misbehaviour, SimEcs, VirtualClock};
 use serde_json::{Value, json};
@@ -54,6 +54,48 @@ async fn a_lost_reply_does_not_hide_that_ours_replaced_somebodys_deployment() {
     });
     story.passes_for(20 * 60).await;
     assert_eq!(story.phases("default-1").await.1, [("prod/web".to_owned(), "Clobbered".to_owned())]);
+}
+
+/// ECS whose answer to our first UpdateService does not show whom that replaced: reads lag, also its own.
+struct Terse {
+    ecs: Arc<SimEcs>,
+    clock: Arc<VirtualClock>,
+    /// What somebody moves the service to right before that call; once.
+    theirs: Mutex<Option<String>>,
+}
+
+impl Ecs for Terse {
+    fn call<'a>(&'a self, operation: Operation, input: Value) -> BoxFuture<'a, Result<Value, EcsError>> {
+        Box::pin(async move {
+            let theirs = if operation == Operation::UpdateService { self.theirs.lock().unwrap().take() } else { None };
+            let Some(theirs) = theirs else { return self.ecs.call(operation, input).await };
+            let moved = json!({ "cluster": "prod", "service": "web", "taskDefinition": theirs });
+            self.ecs.world().call(self.clock.now(), "UpdateService", &moved).unwrap();
+            let mut answer = self.ecs.call(operation, input).await?;
+            answer["service"]["deployments"].as_array_mut().unwrap().truncate(1);
+            Ok(answer)
+        })
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_does_not_show_whom_ours_replaced_does_not_hide_it() {
+    let mut story = Story::begin();
+    story.cluster("prod");
+    story.violating_service("prod", "web");
+    story.apply(NO_HOST_PID).await;
+    story.settle(300);
+    let theirs = Mutex::new(Some(story.register(host_pid("web-next"))));
+    let terse = Arc::new(Terse { ecs: story.ecs.clone(), clock: story.clock.clone(), theirs });
+    let parts = Parts { ecs: terse, ..story.controller.parts().clone() };
+    story.controller = Controller::new(parts, story.controller.settings().clone());
+    story.pass().await;
+    assert_eq!(story.phases("default-1").await.1, [("prod/web".to_owned(), "Stabilizing".to_owned())]);
+    story.passes_for(20 * 60).await;
+    assert_eq!(story.phases("default-1").await.1, [("prod/web".to_owned(), "Clobbered".to_owned())]);
+    let change = &story.campaign("default-1").await.changes[0].value;
+    let reason = change.history.last().and_then(|entry| entry.reason.clone()).unwrap();
+    assert!(reason.message.contains("somebody deployed `web-next:1`"), "{reason:?}");
 }
 
 #[tokio::test]
