@@ -9,6 +9,7 @@ use super::change::READ_LAG;
 use super::new_tasks;
 use super::protection::{self, Protection};
 use super::record::Change;
+use super::setting;
 use super::state::{Back, Phase, State};
 use crate::model::observed::{Deployment, Service, ServiceDeployment, Task};
 use crate::model::spec::LaunchType;
@@ -373,7 +374,11 @@ pub fn verified_since(change: &Change, facts: &Facts, now: Timestamp) -> Option<
         intent: began(facts, deployment.as_deref()).or_else(|| change.last_entered(Phase::Updating)).unwrap_or(*at),
     };
     match judge(facts, &expected) {
-        Landing::Landed { .. } => Some(State::Succeeded { at: now, deployment: deployment.clone() }),
+        // Somebody may have put back meanwhile what starts no deployment.
+        Landing::Landed { .. } => match setting::changed_since(change, facts, now) {
+            Some((state, _)) => Some(state).filter(|state| *state != change.state),
+            None => Some(State::Succeeded { at: now, deployment: deployment.clone() }),
+        },
         Landing::Gone => Some(State::Gone { at: now }),
         Landing::Overtaken(reason) => Some(State::Overtaken { reason, at: now }),
         Landing::Failed(cause) => {

@@ -129,7 +129,7 @@ pub fn changed_since(change: &Change, facts: &Facts, now: Timestamp) -> Option<(
     if change.spec.kind != ChangeKind::DeployingSetting {
         return None;
     }
-    // ECS shows some members only on the deployment: of those nothing can be told here.
+    // ECS need not show a member that was emptied: of what it does not show nothing can be told here.
     let told = |document: &Value| {
         let mut members = change.spec.setting.iter().flat_map(|setting| setting.forward.keys());
         members.all(|name| shown(document, name, None).is_some())
@@ -141,7 +141,7 @@ pub fn changed_since(change: &Change, facts: &Facts, now: Timestamp) -> Option<(
         Err(Some(reason)) => return Some((change.state.clone(), Some(reason))),
         Err(None) => return Some((State::Gone { at: now }, None)),
     };
-    let message = format!("somebody changed {member} while tasks of ours were watched");
+    let message = format!("somebody changed {member} since, before it was verified");
     let reason = Reason::of(ReasonCode::Overtaken, message);
     Some((State::Overtaken { reason: reason.clone(), at: now }, Some(reason)))
 }

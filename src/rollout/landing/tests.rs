@@ -2,6 +2,7 @@ use serde_json::json;
 
 use super::*;
 use crate::model::ChangeKind;
+use crate::model::change::Setting;
 use crate::rollout::fixture::{INTENT, Scene, at, change, entered, reason, revision, unreadable};
 
 /// The verdict in a word: what it is, why, and for a move under way how many tasks are on either side.
@@ -340,4 +341,32 @@ fn what_ecs_took_back_of_somebody_else_is_no_failure_of_a_setting_that_ran_nothi
         .tasks(2, 1, "ours");
     let found = verified_since(&setting, &scene.facts(INTENT + 200), at(INTENT + 200));
     assert!(matches!(found, Some(State::Succeeded { .. })), "{found:?}");
+}
+
+#[test]
+fn a_setting_that_was_put_back_before_a_task_ran_has_not_landed() {
+    let forward = json!({ "platformVersion": "1.4.0", "enableExecuteCommand": false });
+    let back = json!({ "platformVersion": "1.3.0", "enableExecuteCommand": true });
+    let members = |value: Value| value.as_object().unwrap().clone();
+    let mut mixed = change(ChangeKind::DeployingSetting);
+    mixed.spec.setting = Some(Setting { forward: members(forward), back: members(back) });
+    let reason = Reason::of(ReasonCode::NothingRuns, "no task");
+    let mixed = entered(
+        mixed,
+        State::Unverified { at: at(INTENT + 30), deployment: Some("ours".to_owned()), reason },
+        INTENT + 30,
+    );
+    let shows = |version: &str, exec: bool| {
+        let scene = Scene::empty().deployment("ours", "PRIMARY", 1, INTENT + 1, "COMPLETED").tasks(2, 1, "ours");
+        let scene = scene.record("SUCCESSFUL", 1, INTENT + 1);
+        let scene = scene.edit(|service| {
+            service["platformVersion"] = json!(version);
+            service["enableExecuteCommand"] = json!(exec);
+        });
+        verified_since(&mixed, &scene.facts(INTENT + 300), at(INTENT + 300)).map(|state| state.phase().as_str())
+    };
+    assert_eq!(shows("1.4.0", false), Some("Succeeded"));
+    // Somebody turned it on again: that starts no deployment, and ours is the primary one still.
+    assert_eq!(shows("1.4.0", true), Some("Overtaken"));
+    assert_eq!(shows("1.3.0", true), Some("Overtaken"));
 }
