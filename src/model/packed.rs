@@ -187,6 +187,7 @@ impl PackedService {
     pub fn pack(mut document: Value, text: &[u8], packer: &mut Packer) -> Result<Self, WireError> {
         let service = wire::service_without_document(&document)?;
         let packed = packer.pack(text);
+        wire::show_members_of_deployments(&mut document);
         if let Some(members) = document.as_object_mut() {
             members.retain(|name, _| !UNSTEADY.contains(&name.as_str()));
         }
@@ -303,6 +304,11 @@ mod tests {
         assert_eq!(at_first.steady, scaled.steady);
         let exec = service(|value| value["enableExecuteCommand"] = json!(true));
         assert_ne!(at_first.steady, exec.steady);
+        let connected = |namespace: &str| {
+            let connect = json!({ "enabled": true, "namespace": namespace });
+            service(|value| value["deployments"][0]["serviceConnectConfiguration"] = connect)
+        };
+        assert_ne!(connected("a").steady, connected("b").steady, "what only the deployment shows is the service's own");
     }
 
     #[test]

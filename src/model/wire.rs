@@ -212,9 +212,30 @@ pub fn service(value: &Value) -> Result<Service, WireError> {
 ///
 /// # Errors
 /// As [`service`].
-pub fn service_of(value: Value) -> Result<Service, WireError> {
+pub fn service_of(mut value: Value) -> Result<Service, WireError> {
     let read = service_without_document(&value)?;
+    show_members_of_deployments(&mut value);
     Ok(Service { document: Arc::new(value), ..read })
+}
+
+/// Members of CreateService and UpdateService that ECS shows on a service's deployments only (botocore ecs/2014-11-13:
+/// `Deployment` has them, `Service` does not).
+pub const OF_DEPLOYMENTS: [&str; 3] =
+    ["serviceConnectConfiguration", "volumeConfigurations", "vpcLatticeConfigurations"];
+
+/// Puts what only the primary deployment shows where the calls take it, and templates have it: a policy that looks for it
+/// on the service would else find none and pass, and a change of a part of it would lose the rest.
+pub(super) fn show_members_of_deployments(service: &mut Value) {
+    let primary = |one: &&Value| one.get("status").is_some_and(|status| status == "PRIMARY");
+    let deployments = service.get("deployments").and_then(Value::as_array);
+    let primary = deployments.and_then(|list| list.iter().find(primary));
+    let shown = OF_DEPLOYMENTS.iter().filter_map(|name| Some((*name, primary?.get(*name)?.clone())));
+    let shown: Vec<(&str, Value)> = shown.collect();
+    if let Some(members) = service.as_object_mut() {
+        for (name, value) in shown {
+            members.entry(name).or_insert(value);
+        }
+    }
 }
 
 /// The same without the document.

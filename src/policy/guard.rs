@@ -81,6 +81,7 @@ const SERVICE: &[(&str, Guard)] = &[
     ("/serviceRegistries", Any),
     ("/serviceConnectConfiguration", Any),
     ("/volumeConfigurations", Any),
+    ("/vpcLatticeConfigurations", Any),
     ("/deploymentConfiguration/lifecycleHooks", Any),
 ];
 

@@ -12,6 +12,7 @@ use super::expression::{Expression, Shape, Structures, UnknownMember};
 use super::set::PolicyError;
 use super::template::ValueTemplate;
 use crate::model::spec::{Kind, ResourceKind};
+use crate::model::wire::OF_DEPLOYMENTS;
 
 /// The members of each structure.
 type Known = BTreeMap<&'static str, BTreeMap<&'static str, Shape>>;
@@ -49,7 +50,10 @@ struct Ecs;
 
 impl Structures for Ecs {
     fn member(&self, structure: &'static str, member: &str) -> Option<Shape> {
-        known().get(structure)?.get(member).cloned()
+        let of = |structure| known().get(structure)?.get(member).cloned();
+        // What only its deployment shows stands on the service too.
+        let deployed = || of("Deployment").filter(|_| structure == "Service" && OF_DEPLOYMENTS.contains(&member));
+        of(structure).or_else(deployed)
     }
 }
 

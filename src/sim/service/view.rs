@@ -7,6 +7,9 @@ use super::super::state::epoch;
 use super::super::task::LastStatus;
 use super::state::{Controller, Service};
 
+/// Members that a deployment shows and the service does not (botocore ecs/2014-11-13 `Deployment`, `Service`, `TaskSet`).
+const OF_DEPLOYMENTS: [&str; 3] = ["serviceConnectConfiguration", "volumeConfigurations", "vpcLatticeConfigurations"];
+
 impl Service {
     pub(super) fn describe(&self, instances: usize, recorded: bool) -> Map<String, Value> {
         let desired = self.desired(instances);
@@ -22,7 +25,7 @@ impl Service {
         put("status", json!(self.status.as_str()));
         put("runningCount", json!(total("RUNNING")));
         put("pendingCount", json!(total("PENDING")));
-        for (name, value) in &self.members {
+        for (name, value) in self.members.iter().filter(|(name, _)| !OF_DEPLOYMENTS.contains(&name.as_str())) {
             put(name, value.clone());
         }
         put("desiredCount", json!(desired));
@@ -105,7 +108,7 @@ impl Service {
         view.insert("runningCount".into(), json!(running));
         view.insert("createdAt".into(), epoch(one.created_at));
         view.insert("updatedAt".into(), epoch(one.updated_at));
-        for (name, value) in &one.revision.members {
+        for (name, value) in one.revision.members.iter().filter(|(name, _)| !OF_DEPLOYMENTS.contains(&name.as_str())) {
             view.insert(name.clone(), value.clone());
         }
         view.insert("scale".into(), json!({ "value": 100.0, "unit": "PERCENT" }));

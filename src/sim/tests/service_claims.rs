@@ -280,3 +280,22 @@ fn propagated_and_managed_tags_reach_the_tasks() {
         ])
     );
 }
+
+#[test]
+fn what_only_a_deployment_shows_the_service_does_not() {
+    for (member, value) in [
+        ("serviceConnectConfiguration", json!({ "enabled": true, "namespace": "internal" })),
+        ("volumeConfigurations", json!([{ "name": "data", "managedEBSVolume": { "sizeInGiB": 8, "roleArn": "r" } }])),
+        ("vpcLatticeConfigurations", json!([{ "roleArn": "r", "targetGroupArn": "t", "portName": "http" }])),
+    ] {
+        let mut stage = fargate();
+        let mut input = json!({ "cluster": "prod", "service": "web" });
+        input[member] = value.clone();
+        let answer = stage.ok("UpdateService", input);
+        for shown in [&answer["service"], &stage.service()] {
+            assert_eq!(shown.get(member), None, "{member}");
+            assert_eq!(shown["deployments"][0][member], value);
+            assert_eq!(shown["deployments"][1].get(member), None, "the one before had none");
+        }
+    }
+}

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::future::BoxFuture;
-use plimsoll::controller::{Controller, Parts};
+use plimsoll::controller::{Controller, Parts, Settings};
 use plimsoll::ports::ecs::{Ecs, EcsError, Operation};
 use plimsoll::rollout::command::Request;
 use plimsoll::sim::SimEcs;
@@ -227,4 +227,34 @@ async fn a_quiet_setting_that_ecs_never_shows_has_failed() {
     story.passes_for(60 * 60).await;
     assert_eq!(changed_by(&story, "default-1").await, "RolledBack");
     assert_eq!(story.phases("default-1").await.0, "Paused");
+}
+
+#[tokio::test]
+async fn what_only_the_deployment_shows_is_judged_sent_whole_and_taken_back() {
+    let connect = |namespace: &str| {
+        let services = json!([{ "portName": "http", "discoveryName": "web" }]);
+        json!({ "serviceConnectConfiguration": { "enabled": true, "namespace": namespace, "services": services } })
+    };
+    let mut story = Story::begin();
+    story.cluster("prod");
+    for (name, namespace) in [("web", "public"), ("api", "internal")] {
+        let revision = story.register(host_pid(name));
+        story.service("prod", name, &revision, connect(namespace));
+    }
+    let settings = story.controller.settings().clone();
+    let settings = Settings { allow_edit: vec!["/serviceConnectConfiguration".to_owned()], ..settings };
+    story.controller = Controller::new(story.controller.parts().clone(), settings);
+    let require = r#""service.?serviceConnectConfiguration.?namespace.orValue('') != 'public'""#;
+    let edits = "{ set: /serviceConnectConfiguration/namespace, value: internal }";
+    story.apply(&policy("Service", require, edits, "enforce")).await;
+    story.settle(300);
+    assert!(service(&story).get("serviceConnectConfiguration").is_none(), "as ECS shows a service");
+    let shown = |story: &Story| service(story)["deployments"][0]["serviceConnectConfiguration"].clone();
+    story.passes_for(20 * 60).await;
+    assert_eq!(story.phases("default-1").await.1, [("prod/web".to_owned(), "Succeeded".to_owned())]);
+    assert_eq!(shown(&story), connect("internal")["serviceConnectConfiguration"]);
+    story.ask("default-1", Request::Undo { service: None }).await;
+    story.passes_for(20 * 60).await;
+    assert_eq!(changed_by(&story, "default-1").await, "RolledBack");
+    assert_eq!(shown(&story), connect("public")["serviceConnectConfiguration"]);
 }
