@@ -116,7 +116,7 @@ impl Going<'_> {
             return self.wait(reason);
         }
         // What it had before is back, and what ours replaced is not.
-        if let Some(step) = self.overwrote(None) {
+        if let Some(step) = self.overwrote(None).or_else(|| self.set_again()) {
             return step;
         }
         let cause = self.taking.cause.clone();
@@ -145,6 +145,21 @@ impl Going<'_> {
             None => State::Clobbered { reason: reason.clone(), at: now },
         };
         Some(Step::to(state, Some(reason)))
+    }
+
+    /// A setting's deployments cannot be told apart by what they bring: the one that was watched may be somebody's who has set
+    /// it again.
+    fn set_again(&self) -> Option<Step> {
+        let change = self.change;
+        if change.spec.kind != ChangeKind::DeployingSetting || change.spec.setting.is_none() {
+            return None;
+        }
+        let document = setting::document(change, self.input.facts).ok()?;
+        if setting::standing(change, document) != Standing::Made {
+            return None;
+        }
+        let reason = Reason::of(ReasonCode::MovedOn, "somebody set it again since; it is left alone");
+        Some(Step::to(State::Overtaken { reason: reason.clone(), at: self.input.now }, Some(reason)))
     }
 
     fn failed(&self, reason: Reason) -> Step {

@@ -408,3 +408,18 @@ fn a_setting_that_was_not_there_before_cannot_be_taken_back() {
         check(&change, &scene, "Failed | - | NotFixable");
     }
 }
+
+#[test]
+fn a_setting_that_somebody_set_again_is_not_told_as_taken_back() {
+    let members = |value: serde_json::Value| value.as_object().unwrap().clone();
+    let mut change = setting_going(steady(NOW - 90));
+    change.spec.setting =
+        Some(Setting { forward: members(json!({ "m": { "a": 1 } })), back: members(json!({ "m": { "a": 0 } })) });
+    let home = |value: serde_json::Value| {
+        Scene::before().record("ROLLBACK_SUCCESSFUL", 1, INTENT + 1).edit(|service| service["m"] = value)
+    };
+    check(&change, &home(json!({ "a": 0 })), "RolledBack | - | TasksFail");
+    check(&change, &home(json!({ "a": 1 })), "Overtaken | - | MovedOn");
+    // What goes with it is somebody's now, and what we had set is gone.
+    check(&change, &home(json!({ "a": 2 })), "RolledBack | - | TasksFail");
+}
