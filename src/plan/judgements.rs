@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::eligibility::{Touch, eligible};
 use super::judge::Judged;
 use super::make::Context;
-use super::older::OlderTasks;
+use super::older::{Earlier, OlderTasks};
 use super::planned::{Planned, Smaller};
 use super::report::{PlanOutcome, PlannedResource};
 use super::service::{self, around, scope_keys};
@@ -202,7 +202,8 @@ impl<'a> Grounds<'a> {
             .subject(&service.document, Some(&service.tags));
         let touched = [Touch::Deploys, Touch::Quiet].map(|touch| format!("{:?}", eligible(service, touch)));
         let runs = format!("{:?}", service::eligible_to_be_called_compliant(service));
-        let mut revision = vec![json!(service.task_definition), json!(touched), json!(runs)];
+        let earlier = format!("{:?}", Earlier::of(service));
+        let mut revision = vec![json!(service.task_definition), json!(touched), json!(runs), json!(earlier)];
         if !service.task_sets.is_empty() {
             // A service that names none is judged by what its task sets name, and not while one of them names nothing.
             let of_sets: BTreeSet<Option<&TaskDefinitionArn>> =

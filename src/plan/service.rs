@@ -10,8 +10,9 @@ use super::eligibility::{Ineligible, Touch, eligible};
 use super::judge::{Judged, Move, Opinion, blank, decide, strategy_of, unknown};
 use super::make::Context;
 use super::moves::{Fixer, revision_move, setting_moves};
+use super::older::{self, Earlier};
 use super::report::PlanOutcome;
-use super::{images, older, ownership};
+use super::{images, ownership};
 use crate::model::observed::{DeploymentConfiguration, DeploymentController, Fleet, Service, TaskDefinition};
 use crate::model::spec::{Enforcement, ImagePolicy, ResourceKind};
 use crate::model::{ChangeKind, Observed, Reason, ReasonCode, Resource, Severity, TaskDefinitionArn};
@@ -154,6 +155,10 @@ pub(super) fn service(
         judged.planned.outcome = PlanOutcome::Deferred;
         judged.planned.reason = Some(reason);
     }
+    // Whatever comes of the service as a whole: what its earlier tasks run, or were started with, nothing was asked of.
+    let earlier = Earlier::of(service);
+    let of_earlier = |policy: &str| if of_policy(&of_setting, policy) { earlier.settings } else { earlier.revision };
+    older::take_back(&mut judged, of_earlier);
     older::not_a_pass_yet(&mut judged, said_to_pass, context.older.get(&resource));
     judged.planned.exempt = ownership::exemptions(context.set, &keys);
     judged.planned.put_back = ownership::put_back(&judged.moves, &resource, definition, context.landed);
@@ -163,6 +168,10 @@ pub(super) fn service(
             .or_else(|| ownership::contested(&judged.moves, &resource, put_back, strategy, context.landed));
     }
     judged
+}
+
+fn of_policy(results: &[Arc<PolicyResult>], policy: &str) -> bool {
+    results.iter().any(|result| result.policy == policy)
 }
 
 /// A revision that was described.
