@@ -164,7 +164,10 @@ fn waves(text: &mut String, plan: &Plan) -> std::fmt::Result {
 /// What does not comply outside of services: nothing that a rollout could change.
 fn standalone(text: &mut String, found: &StandaloneReport, wide: bool) -> std::fmt::Result {
     let hint = if wide || found.rows.is_empty() { "" } else { "; -o wide lists them" };
-    writeln!(text, "\noutside of services: {} that do not comply{hint}", found.rows.len())?;
+    let (managed, judged): (Vec<_>, Vec<_>) = found.rows.iter().partition(|row| row.outcome == PlanOutcome::Blocked);
+    let managed =
+        if managed.is_empty() { String::new() } else { format!(", {} that ECS itself manages", managed.len()) };
+    writeln!(text, "\noutside of services: {} that do not comply{managed}{hint}", judged.len())?;
     for row in found.rows.iter().filter(|_| wide) {
         let revision = row.resource.rsplit('/').next().unwrap_or(&row.resource);
         writeln!(text, "  {}  {}", clean_text(revision), row.outcome.as_str())?;

@@ -16,7 +16,7 @@ use super::observe::{self, Cache};
 use crate::model::observed::{Fleet, TaskDefinition};
 use crate::model::packed::{PackedDefinition, Packer};
 use crate::model::spec::LaunchType;
-use crate::model::standalone::{Standalone, StandaloneTasks};
+use crate::model::standalone::{DaemonTasks, Standalone, StandaloneTasks};
 use crate::model::{ClusterArn, Observed, TargetId, TaskDefinitionArn, Timestamp, wire};
 use crate::plan::{StandaloneReport, revisions_named};
 use crate::ports::{Ecs, Operation, Store};
@@ -26,6 +26,10 @@ use crate::records::standalone::{StandaloneReports, Written};
 /// The group that ECS gives to a service's tasks: `service:NAME` (botocore ecs/2014-11-13, `Task.group`, and
 /// `Service`'s placement groups).
 const OF_A_SERVICE: &str = "service:";
+
+/// What stands in the ARN of a daemon task definition where another has `:task-definition/` (botocore ecs/2014-11-13,
+/// `DaemonTaskDefinition.daemonTaskDefinitionArn`).
+const OF_A_DAEMON: &str = ":daemon-task-definition/";
 
 /// How many calls are under way at once.
 const CONCURRENT: usize = 8;
@@ -106,7 +110,10 @@ async fn look(
     let mut found = Standalone::default();
     for cluster in fleet.clusters.keys() {
         match tasks(ecs, cluster).await {
-            Ok(tasks) => found.tasks.extend(tasks),
+            Ok((tasks, daemons)) => {
+                found.tasks.extend(tasks);
+                found.daemons.extend(daemons);
+            }
             Err(error) => {
                 let name = cluster.name();
                 found.gaps.push(format!("the tasks of cluster `{name}` could not be read: {}", chain(&error)));
@@ -120,11 +127,15 @@ async fn look(
     found
 }
 
-/// The running tasks of a cluster that no service started, by revision.
-async fn tasks(ecs: &dyn Ecs, cluster: &ClusterArn) -> Result<Vec<StandaloneTasks>, ControllerError> {
+/// The running tasks of a cluster that no service started, by revision, and those of ECS's managed daemons.
+async fn tasks(
+    ecs: &dyn Ecs,
+    cluster: &ClusterArn,
+) -> Result<(Vec<StandaloneTasks>, Vec<DaemonTasks>), ControllerError> {
     let input = json!({ "cluster": cluster, "maxResults": 100 });
     let arns: Vec<String> = observe::list(ecs, Operation::ListTasks, input, "taskArns").await?;
     let mut found: BTreeMap<TaskDefinitionArn, StandaloneTasks> = BTreeMap::new();
+    let mut daemons: BTreeMap<String, DaemonTasks> = BTreeMap::new();
     for batch in arns.chunks(100) {
         let action = || format!("describing tasks of cluster `{}`", cluster.name());
         let input = json!({ "cluster": cluster, "tasks": batch });
@@ -134,12 +145,19 @@ async fn tasks(ecs: &dyn Ecs, cluster: &ClusterArn) -> Result<Vec<StandaloneTask
             if group.starts_with(OF_A_SERVICE) {
                 continue;
             }
+            let runs = item.get("taskDefinitionArn").and_then(Value::as_str);
+            if let Some(definition) = runs.filter(|arn| arn.contains(OF_A_DAEMON)) {
+                let (cluster, definition) = (cluster.clone(), definition.to_owned());
+                let none = || DaemonTasks { cluster, definition: definition.clone(), tasks: 0 };
+                daemons.entry(definition.clone()).or_insert_with(none).tasks += 1;
+                continue;
+            }
             let task = wire::task(item).map_err(wire_failed(action()))?;
             let launch_type = item.get("launchType").cloned().and_then(|text| serde_json::from_value(text).ok());
             add(&mut found, cluster, group, task, launch_type);
         }
     }
-    Ok(found.into_values().collect())
+    Ok((found.into_values().collect(), daemons.into_values().collect()))
 }
 
 fn add(

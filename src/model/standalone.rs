@@ -24,11 +24,25 @@ pub struct StandaloneTasks {
     pub launch_type: Option<LaunchType>,
 }
 
+/// Running tasks of one of ECS's managed daemons in one cluster. What they run is no task definition, but one of its own kind
+/// (botocore ecs/2014-11-13 `DaemonTaskDefinition`): nothing of it can be judged or changed here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DaemonTasks {
+    /// Where they run.
+    pub cluster: ClusterArn,
+    /// The ARN of the daemon task definition that they run.
+    pub definition: String,
+    /// How many there are.
+    pub tasks: usize,
+}
+
 /// All that was found outside of services.
 #[derive(Debug, Clone, Default)]
 pub struct Standalone {
     /// By cluster and revision.
     pub tasks: Vec<StandaloneTasks>,
+    /// By cluster and daemon task definition.
+    pub daemons: Vec<DaemonTasks>,
     /// Of every revision that those tasks run.
     pub definitions: BTreeMap<TaskDefinitionArn, Observed<Arc<PackedDefinition>>>,
     /// The latest ACTIVE revision of families that neither a service nor any of those tasks uses.

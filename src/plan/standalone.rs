@@ -10,21 +10,22 @@ use super::report::{PlanOutcome, PlannedFinding};
 use crate::model::observed::{Fleet, TaskDefinition};
 use crate::model::packed::PackedDefinition;
 use crate::model::spec::{Enforcement, LaunchType, ResourceKind};
-use crate::model::standalone::{Standalone, StandaloneTasks};
-use crate::model::{ClusterArn, Observed, Reason, ReasonCode, Verdict};
+use crate::model::standalone::{DaemonTasks, Standalone, StandaloneTasks};
+use crate::model::{ClusterArn, Observed, Reason, ReasonCode, Verdict, counted};
 use crate::policy::{ScopeKey, ScopeKeys, ScopeTags, Subject, evaluate};
 
 /// A revision outside of services that does not comply, or of which that cannot be told.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PlannedStandalone {
-    /// The revision's ARN; a family's name where its latest revision could not be read.
+    /// The revision's ARN, or the ARN of a daemon task definition; a family's name where its latest revision could not be
+    /// read.
     pub resource: String,
     /// Where its tasks run; none for a family that nobody runs.
     pub cluster: Option<ClusterArn>,
     /// How many tasks run it.
     pub tasks: usize,
-    /// `audit`, `waived` or `unknown`.
+    /// `audit`, `waived` or `unknown`; `blocked` for what ECS itself manages.
     pub outcome: PlanOutcome,
     /// Whose it is.
     pub reason: Reason,
@@ -54,6 +55,7 @@ pub fn standalone(fleet: &Fleet, found: &Standalone, context: &Context<'_>) -> S
         let definition = found.definitions.get(&tasks.revision);
         rows.extend(row(fleet, tasks.revision.as_str(), definition, &place, reason, context));
     }
+    rows.extend(found.daemons.iter().map(of_daemon));
     for (family, latest) in &found.families {
         let place = Place { cluster: None, launch_type: None, tasks: 0 };
         let message = format!("no service uses family `{family}`; whoever runs it by that name gets this revision");
@@ -63,9 +65,26 @@ pub fn standalone(fleet: &Fleet, found: &Standalone, context: &Context<'_>) -> S
     StandaloneReport { rows, gaps: found.gaps.clone() }
 }
 
+/// ECS's managed daemons are no services, and nothing is asked of what they run: that is said of each.
+fn of_daemon(daemon: &DaemonTasks) -> PlannedStandalone {
+    let (name, cluster) = (daemon.definition.rsplit('/').next().unwrap_or_default(), daemon.cluster.name());
+    let number = counted(daemon.tasks, "task");
+    let message =
+        format!("ECS itself manages the daemon of `{name}`, {number} in cluster `{cluster}`; nothing of it is judged");
+    PlannedStandalone {
+        resource: daemon.definition.clone(),
+        cluster: Some(daemon.cluster.clone()),
+        tasks: daemon.tasks,
+        outcome: PlanOutcome::Blocked,
+        reason: Reason::of(ReasonCode::ManagedByEcs, message),
+        policies: Vec::new(),
+        findings: Vec::new(),
+    }
+}
+
 fn of_tasks(tasks: &StandaloneTasks) -> Reason {
     let by = tasks.started_by.as_ref().map_or_else(String::new, |by| format!(", started by `{by}`"));
-    let number = if tasks.tasks == 1 { "1 task".to_owned() } else { format!("{} tasks", tasks.tasks) };
+    let number = counted(tasks.tasks, "task");
     let message = format!(
         "{number} of group `{}` in cluster `{}` that no service started{by}",
         tasks.group,

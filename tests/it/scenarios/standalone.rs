@@ -1,12 +1,17 @@
 //! What runs outside of services, and what nobody runs: reported, and left alone.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
+use plimsoll::controller::{Controller, Parts};
 use plimsoll::model::ReasonCode;
 use plimsoll::plan::{PlanOutcome, StandaloneReport};
+use plimsoll::ports::{Ecs, EcsError, Operation};
 use plimsoll::records::standalone::StandaloneReports;
 use plimsoll::rollout::command::Request;
-use serde_json::json;
+use plimsoll::sim::SimEcs;
+use serde_json::{Value, json};
 
 use super::world::{NO_HOST_PID, Story, host_pid};
 
@@ -135,4 +140,41 @@ async fn what_cannot_be_read_is_a_gap_and_removes_nothing() {
     let target = story.controller.settings().target.clone();
     assert_eq!(StandaloneReports::of(story.store.as_ref(), &target).list().await.unwrap().len(), 2, "nothing is gone");
     assert!(plan.is_settled(), "services are what is kept within policy");
+}
+
+/// ECS where the tasks of family `agent` are those of a managed daemon: they run a daemon task definition, which is no task
+/// definition.
+struct Daemon(Arc<SimEcs>);
+
+impl Ecs for Daemon {
+    fn call<'a>(&'a self, operation: Operation, input: Value) -> BoxFuture<'a, Result<Value, EcsError>> {
+        Box::pin(async move {
+            let mut answer = self.0.call(operation, input).await?;
+            for task in answer.get_mut("tasks").and_then(Value::as_array_mut).into_iter().flatten() {
+                if task["group"] == "family:agent" {
+                    let arn = task["taskDefinitionArn"].as_str().unwrap();
+                    task["taskDefinitionArn"] = json!(arn.replace(":task-definition/", ":daemon-task-definition/"));
+                    task.as_object_mut().unwrap().remove("group");
+                }
+            }
+            Ok(answer)
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_managed_daemon_is_told_as_ecs_s_own_and_hides_no_other_task() {
+    let mut story = story();
+    story.apply(&NO_HOST_PID.replace("enforcement: enforce", "enforcement: audit")).await;
+    story.register(host_pid("agent"));
+    story.call("RunTask", json!({ "cluster": "prod", "taskDefinition": "agent", "count": 3 }));
+    let parts = Parts { ecs: Arc::new(Daemon(story.ecs.clone())), ..story.controller.parts().clone() };
+    let settings = story.controller.settings().clone();
+    story.controller = Controller::new(parts, settings).with_standalone(Duration::from_secs(600), 100);
+    let found = story.pass().await.plan.unwrap().standalone.unwrap();
+    assert_eq!(found.gaps, [""; 0]);
+    let daemon = ("agent:1".to_owned(), PlanOutcome::Blocked, ReasonCode::ManagedByEcs, 3);
+    let nightly = ("nightly:1".to_owned(), PlanOutcome::Audit, ReasonCode::StandaloneTasks, 2);
+    assert_eq!(told(&found)[..2], [nightly, daemon]);
+    insta::assert_snapshot!(found.rows[1].reason.message, @"ECS itself manages the daemon of `agent:1`, 3 tasks in cluster `prod`; nothing of it is judged");
 }
