@@ -131,3 +131,6 @@ impl Gate {
         plan::frozen(&freezes, keys, clock.now())
     }
 }
+
+#[cfg(test)]
+mod tests;

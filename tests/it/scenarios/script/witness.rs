@@ -57,6 +57,12 @@ impl Witness {
         }
     }
 
+    /// The store is asked, and takes as long as it does.
+    async fn store_answers(&self) {
+        let takes = *self.people.store_takes.lock().unwrap();
+        self.people.clock.sleep(takes).await;
+    }
+
     fn is_dead(&self) -> bool {
         self.people.dead.load(Ordering::Relaxed)
     }
@@ -94,7 +100,10 @@ impl Ecs for Witness {
 
 impl Store for Witness {
     fn get<'a>(&'a self, keys: &'a [Key]) -> BoxFuture<'a, Result<Vec<Option<Item>>, StoreError>> {
-        self.people.store.get(keys)
+        Box::pin(async move {
+            self.store_answers().await;
+            self.people.store.get(keys).await
+        })
     }
 
     fn put<'a>(
