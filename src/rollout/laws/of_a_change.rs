@@ -283,3 +283,23 @@ fn ends_by(change: &Change, second: i64) -> bool {
         && waits(ReasonCode::NotObserved).is_some_and(|reason| reason.until.is_some_and(|until| until <= at(second)));
     change.state.phase().is_final() || planned_anew || paused
 }
+
+/// A law that nothing can break proves nothing: where no freeze is in the way, calls are made, there and back, of every kind.
+#[test]
+fn without_a_freeze_calls_are_made_there_and_back() {
+    let registered = || Some(registration(RegistrationState::Registered { arn: revision(2) }));
+    for kind in
+        [ChangeKind::Revision, ChangeKind::DeployingSetting, ChangeKind::QuietSetting, ChangeKind::ClusterSetting]
+    {
+        for back in [false, true] {
+            let states = (0..STATES).filter(|number| BACK.contains(number) == back);
+            let calls =
+                states.flat_map(|number| (0..SCENES).map(move |scene| (number, scene))).filter(|(number, at_scene)| {
+                    let facts = scene(*at_scene).facts(INTENT + 90);
+                    let given = Given { registration: registered(), previous: Some(revision(1)), ..Given::of(facts) };
+                    given.step(&begun(kind, *number), at(INTENT + 90)).action.is_some()
+                });
+            assert!(calls.count() > 0, "{kind:?}, back: {back}");
+        }
+    }
+}

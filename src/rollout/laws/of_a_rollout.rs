@@ -393,3 +393,58 @@ proptest! {
         prop_assert!(!world.unshown);
     }
 }
+
+/// A law that nothing can break proves nothing: steps that may not be taken are taken, and seen.
+mod broken {
+    use proptest::strategy::ValueTree;
+    use proptest::test_runner::TestRunner;
+
+    use super::*;
+
+    /// A rollout of two waves of two, one of them in flight at a time, in its first wave.
+    fn world() -> World {
+        let any = worlds().new_tree(&mut TestRunner::deterministic()).unwrap().current();
+        let mut rollout = rollout(&[2, 2]);
+        rollout.spec.strategy.max_in_flight = 1;
+        World { rollout, changes: changes(&[2, 2]), fates: vec![Fate::Lands; 4], ..any }
+    }
+
+    fn wrong(break_it: impl FnOnce(&mut World)) -> String {
+        let mut world = world();
+        break_it(&mut world);
+        world.wrong.unwrap_or_default()
+    }
+
+    #[test]
+    fn by_a_change_of_a_later_wave() {
+        assert_eq!(wrong(|world| world.begin(0)), "");
+        assert_eq!(wrong(|world| world.begin(2)), "2 began before wave 1 could");
+        let too_early = |world: &mut World| {
+            world.rollout.state = RolloutState::Progressing { wave: 1 };
+            world.begin(2);
+        };
+        assert_eq!(wrong(too_early), "2 began before wave 1 could");
+    }
+
+    #[test]
+    fn by_a_change_of_a_rollout_that_is_stopped() {
+        let paused = |world: &mut World| {
+            world.rollout.state = RolloutState::Paused { wave: 0, reason: reason(ReasonCode::PausedByPerson) };
+            world.begin(0);
+        };
+        assert!(wrong(paused).starts_with("0 of wave 0 began while Paused"));
+    }
+
+    #[test]
+    fn by_one_more_in_flight() {
+        let mut world = world();
+        for place in [0, 1] {
+            world.begin(place);
+            // Without asking whether there is room.
+            let state = State::Updating { to: None, before: None, intent: at(0) };
+            world.changes[place].enter(state, None, at(0));
+            world.saw();
+        }
+        assert!(world.most > world.rollout.spec.strategy.max_in_flight as usize);
+    }
+}
