@@ -42,6 +42,8 @@ pub(super) struct People {
     during: Mutex<Vec<(Operation, Duration, Line)>>,
     /// The plan that somebody has kept.
     pub(super) kept: Mutex<Option<SavedPlan>>,
+    /// How long each answer of the store takes.
+    pub(super) store_takes: Mutex<Duration>,
     /// The controller was killed: none of its calls and writes arrives until another one takes over.
     pub(super) dead: AtomicBool,
 }
@@ -72,6 +74,7 @@ impl People {
             around: Mutex::default(),
             during: Mutex::default(),
             kept: Mutex::default(),
+            store_takes: Mutex::default(),
             dead: AtomicBool::new(false),
         }
     }
@@ -158,6 +161,17 @@ impl People {
         self.call("UpdateTaskProtection", &input);
     }
 
+    /// AWS takes the service's youngest Spot task away.
+    fn interrupt(&self, place: &str) {
+        let (cluster, name) = place.split_once('/').unwrap();
+        let listed = self.call("ListTasks", &json!({ "cluster": cluster, "serviceName": name }));
+        let found = self.call("DescribeTasks", &json!({ "cluster": cluster, "tasks": listed["taskArns"] }));
+        let created = |task: &&Value| task["createdAt"].as_f64().unwrap().to_bits();
+        let youngest = found["tasks"].as_array().unwrap().iter().max_by_key(created).unwrap();
+        let arn = youngest["taskArn"].as_str().unwrap();
+        self.ecs.world().kill_task(arn, "SpotInterruption", "Your Spot Task was interrupted.");
+    }
+
     pub(super) async fn apply(&self, yaml: &str) {
         let objects = manifest::parse("script.yaml", yaml).unwrap_or_else(|found| panic!("{found:#?}"));
         let objects = objects.into_iter().map(|sourced| sourced.object).collect();
@@ -235,6 +249,7 @@ impl People {
             }
             ["protect", place, minutes] => self.protect(place, Some(minutes.parse().unwrap())),
             ["unprotect", place] => self.protect(place, None),
+            ["interrupt", place] => self.interrupt(place),
             ["delete", "services", cluster] => self.delete_services(cluster),
             ["delete", "cluster", name] => drop(self.call("DeleteCluster", &json!({ "cluster": name }))),
             ["call", operation] => drop(self.call(operation, &data(some.unwrap()))),
@@ -271,6 +286,7 @@ impl People {
                 self.fault(operation, Fault::Refuse { code, message }, usize::MAX);
             }
             ["no", "faults"] => self.ecs.clear_faults(),
+            ["store", "takes", span] => *self.store_takes.lock().unwrap() = length(span),
             ["before", operation, ..] => self.around(Moment::Before, operation, line.rest(2)),
             ["during", operation, span, ..] => {
                 let during = (of_name(operation), length(span), line.rest(3));

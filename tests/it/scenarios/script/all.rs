@@ -75,6 +75,7 @@ scripts! {
     first_wave_covers_every_fix
     freeze_by_scope
     freeze_right_before_a_call
+    freeze_that_cannot_be_looked_for_in_time
     freezes_do_not_starve_the_rest
     going_back_is_exempt
     going_back_with_a_moved_tag
@@ -83,6 +84,7 @@ scripts! {
     gone
     gone_while_held
     hold_beforehand
+    hold_of_a_fix_that_changes
     hold_that_expires
     iac_enforce
     iac_propose
@@ -110,6 +112,7 @@ scripts! {
     max_in_flight
     max_in_flight_after_an_abort
     max_in_flight_beside_a_proposal
+    max_in_flight_of_an_undo
     native_bake
     native_bake_on_the_way_back
     native_pause_hook
@@ -129,6 +132,7 @@ scripts! {
     protection_prolonged_and_ended_early
     protection_that_cannot_be_read
     quiet_setting
+    quiet_setting_under_a_freeze_and_a_window
     redeployed_with_another_violation
     redeployed_with_the_same_violation
     redeployed_with_the_violation_in_one_more_place
@@ -138,11 +142,14 @@ scripts! {
     scaled_to_zero
     services_on_one_revision
     setting_exec
+    setting_of_a_cluster_under_a_freeze_and_a_window
     setting_platform_version
     setting_put_back_before_tasks_are_replaced
     setting_tags
     setting_that_deploys
+    setting_that_deploys_under_a_freeze_and_a_window
     somebody_registers_in_between
+    spot_tasks_are_no_failures
     steady_for
     stopped_is_stopped_elsewhere_too
     stopped_while_the_fleet_is_read
@@ -157,6 +164,7 @@ scripts! {
     undo_stops_at_what_cannot_go_back
     undo_waits_for_protected_tasks
     undo_when_the_previous_is_inactive
+    undo_when_the_previous_was_deleted
     undo_where_all_had_moved_on
     undo_while_a_later_rollout_brings_it_again
     unverified_alone_is_no_success

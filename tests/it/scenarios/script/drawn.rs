@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::super::world::NO_HOST_PID;
+use super::setting::Setting;
 
 /// The fleet.
 pub(super) const SERVICES: [&str; 5] = ["dev/a", "prod/b", "prod/c", "prod/d", "stage/e"];
@@ -53,13 +54,15 @@ impl Window {
 /// How the fix is rolled out, and where.
 #[derive(Debug, Clone)]
 pub(super) struct Drawn {
+    /// The setting that is fixed; none: the task definition.
+    pub(super) setting: Option<Setting>,
     pub(super) max_in_flight: usize,
     pub(super) per_day: Option<usize>,
     pub(super) window: Window,
     pub(super) approval: &'static str,
-    waves: &'static str,
-    max_failures: usize,
-    on_failure: &'static str,
+    pub(super) waves: &'static str,
+    pub(super) max_failures: usize,
+    pub(super) on_failure: &'static str,
     /// Clusters in scope; none: all.
     pub(super) clusters: Option<Vec<&'static str>>,
 }
@@ -76,8 +79,10 @@ pub(super) fn drawn() -> impl Strategy<Value = Drawn> {
     let approval = select(vec!["none", "none", "none", "before", "eachWave"]);
     let on_failure = select(vec!["pause", "rollback", "continue"]);
     let per_day = select(vec![None, None, Some(2), Some(4)]);
-    (1..4usize, per_day, windows, approval, waves, 0..2usize, on_failure, clusters).prop_map(
-        |(max_in_flight, per_day, window, approval, waves, max_failures, on_failure, clusters)| Drawn {
+    let settings = select(vec![None, None, None, Some(Setting::Deploys), Some(Setting::Quiet), Some(Setting::Cluster)]);
+    (1..4usize, per_day, windows, approval, waves, 0..2usize, on_failure, clusters, settings).prop_map(
+        |(max_in_flight, per_day, window, approval, waves, max_failures, on_failure, clusters, setting)| Drawn {
+            setting,
             max_in_flight,
             per_day,
             window,
@@ -94,6 +99,7 @@ impl Drawn {
     /// One that forbids nothing.
     pub(super) fn anything() -> Self {
         Self {
+            setting: None,
             max_in_flight: SERVICES.len(),
             per_day: None,
             window: Window::Always,
@@ -123,9 +129,12 @@ impl Drawn {
         }
         let bound = format!("enforcement: enforce, strategy: s, scope: {{ {scope} }}");
         let per_day = self.per_day.map_or_else(String::new, |limit| format!("maxChangesPerDay: {limit}, "));
+        let policy = match self.setting {
+            Some(setting) => setting.yaml(&bound),
+            None => NO_HOST_PID.replace("enforcement: enforce", &bound),
+        };
         format!(
-            "{}---\napiVersion: plimsoll/v1\nkind: RolloutStrategy\nmetadata: {{ name: s }}\nspec: {{ waves: [{}], maxInFlight: {}, maxFailures: {}, onFailure: {}, approval: {}, {per_day}{}health: {{ steadyFor: 30s, progressTimeout: 5m }} }}\n",
-            NO_HOST_PID.replace("enforcement: enforce", &bound),
+            "{policy}---\napiVersion: plimsoll/v1\nkind: RolloutStrategy\nmetadata: {{ name: s }}\nspec: {{ waves: [{}], maxInFlight: {}, maxFailures: {}, onFailure: {}, approval: {}, {per_day}{}health: {{ steadyFor: 30s, progressTimeout: 5m }} }}\n",
             self.waves,
             self.max_in_flight,
             self.max_failures,

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use super::drawn::{Drawn, SERVICES, drawn};
 use super::line::parse;
 use super::run::{Stage, play};
+use super::setting::{OWN_ADDRESS, Setting, fleet};
 use super::witness::Seen;
 
 /// What a person does, to the service where it is to one.
@@ -87,6 +88,10 @@ struct Known<'d> {
     moved: Vec<(String, Timestamp)>,
     /// How much of what was seen has been looked at.
     seen: usize,
+    /// What the controller is not told, though it is done: as if it did not heed it.
+    unheard: Option<Act>,
+    /// Waves are counted from the last: as if it went through them the wrong way round.
+    backwards: bool,
 }
 
 impl<'d> Known<'d> {
@@ -103,11 +108,16 @@ impl<'d> Known<'d> {
             approved: drawn.approval == "none",
             moved: Vec::new(),
             seen: 0,
+            unheard: None,
+            backwards: false,
         }
     }
 
     /// A record was written: is what it says in order?
-    fn recorded(&mut self, change: Change) {
+    fn recorded(&mut self, mut change: Change) {
+        if self.backwards {
+            change.spec.wave = usize::MAX - change.spec.wave;
+        }
         let phase = change.state.phase();
         let was = self.changes.insert(change.name.clone(), change.clone()).map(|was| was.state.phase());
         let of_this = || self.changes.values().filter(|other| other.spec.rollout == change.spec.rollout);
@@ -119,7 +129,8 @@ impl<'d> Known<'d> {
             );
             assert!(flying <= most, "{flying} in flight with {}, {most} allowed", change.name);
         }
-        if phase == Phase::Registering && was == Some(Phase::Pending) {
+        // A setting has nothing to register.
+        if matches!(phase, Phase::Registering | Phase::Updating) && was == Some(Phase::Pending) {
             let earlier = of_this().filter(|other| other.spec.wave < change.spec.wave);
             // An earlier one that a person takes back does not hold the others.
             let open = earlier.filter(|other| {
@@ -134,7 +145,9 @@ impl<'d> Known<'d> {
         }
         match (was, phase) {
             // The call is known not to have been made.
-            (Some(Phase::Updating), Phase::Registering) => self.moved.retain(|(name, _)| *name != change.name),
+            (Some(Phase::Updating), Phase::Registering | Phase::Pending) => {
+                self.moved.retain(|(name, _)| *name != change.name)
+            }
             (_, Phase::Updating) if was != Some(Phase::Updating) => {
                 self.moves(&change.name, change.history.last().unwrap().at);
             }
@@ -150,13 +163,14 @@ impl<'d> Known<'d> {
         assert!(self.drawn.per_day.is_none_or(|most| today <= most), "{today} moved within a day");
     }
 
-    /// A call was made: was it allowed then? Forward is what brings, or makes, a task definition without the violation.
+    /// A call was made: was it allowed then? Forward is what brings, or makes, a task definition without the violation, or
+    /// the setting as it is wanted.
     fn called(&self, now: Timestamp, operation: &str, input: &Value) {
         let forward: BTreeSet<&str> = match operation {
             "RegisterTaskDefinition" if input.get("pidMode").is_none_or(|mode| mode != "host") => {
                 [input["family"].as_str().unwrap()].into()
             }
-            "UpdateService" => {
+            "UpdateService" if input.get("taskDefinition").is_some() => {
                 let to = input["taskDefinition"].as_str().unwrap();
                 let going = |change: &&Change| {
                     change.state.phase() == Phase::Updating
@@ -170,16 +184,29 @@ impl<'d> Known<'d> {
                     .into_iter()
                     .collect()
             }
+            "UpdateService" | "UpdateClusterSettings"
+                if self.drawn.setting.is_some_and(|one| one.is_forward(input)) =>
+            {
+                let of = if operation == "UpdateService" { "service" } else { "cluster" };
+                [input[of].as_str().unwrap().rsplit('/').next().unwrap()].into()
+            }
             _ => return,
         };
-        for place in SERVICES.iter().filter(|place| forward.contains(place.rsplit('/').next().unwrap())) {
+        let of_cluster = operation == "UpdateClusterSettings";
+        let part = |place: &str| {
+            let (cluster, name) = place.split_once('/').unwrap();
+            forward.contains(if of_cluster { cluster } else { name })
+        };
+        for place in SERVICES.iter().filter(|place| part(place)) {
             for (set, what) in [
                 (&self.frozen, "frozen"),
                 (&self.waived, "waived"),
                 (&self.held, "held"),
                 (&self.outside, "out of scope"),
             ] {
-                assert!(!set.contains(place), "{operation} for {place}, which is {what}");
+                // A Waiver of a service, and a Hold of one, are nothing to its cluster.
+                let concerns = !of_cluster || matches!(what, "frozen" | "out of scope");
+                assert!(!concerns || !set.contains(place), "{operation} for {place}, which is {what}");
             }
             assert!(self.drawn.window.is_open(now), "{operation} for {place} at {now}, outside of its window");
             assert!(self.approved, "{operation} for {place}, which nobody has approved");
@@ -221,10 +248,12 @@ impl<'d> Known<'d> {
 
     async fn act(&mut self, stage: &mut Stage, act: Act, place: &'static str) {
         let name = place.rsplit('/').next().unwrap();
+        let of_cluster = self.drawn.setting == Some(Setting::Cluster);
         let line = match act {
             Act::Deploys => {
                 self.theirs.insert(place);
-                format!("deploy {place}")
+                let fits = if self.drawn.setting.is_some() { OWN_ADDRESS } else { "" };
+                format!("deploy {place} {fits}")
             }
             Act::ScalesToZero => {
                 self.theirs.insert(place);
@@ -247,9 +276,14 @@ impl<'d> Known<'d> {
                 self.held.insert(place);
                 format!("hold {place}")
             }
+            // The scope names services, and a cluster is none.
+            Act::TakesOutOfScope if of_cluster => return,
             Act::TakesOutOfScope => {
                 self.taken_out.insert(place);
                 self.outside.insert(place);
+                if self.unheard == Some(act) {
+                    return;
+                }
                 stage.people.apply(&self.drawn.yaml(&self.taken_out)).await;
                 return;
             }
@@ -265,6 +299,8 @@ impl<'d> Known<'d> {
             Act::Breaks => format!("breaks {name} crashOnStart"),
             Act::Crashes => "crash".to_owned(),
             Act::UndoesAll => "undo s-1".to_owned(),
+            // There is one edition of the settings.
+            Act::EditsThePolicy if self.drawn.setting.is_some() => return,
             Act::EditsThePolicy => "edit policy".to_owned(),
             Act::Deletes => {
                 self.theirs.insert(place);
@@ -273,7 +309,9 @@ impl<'d> Known<'d> {
             Act::Registers => format!("register {name}"),
             Act::Freezes | Act::Unfreezes => return,
         };
-        do_line(stage, &line).await;
+        if self.unheard != Some(act) {
+            do_line(stage, &line).await;
+        }
     }
 }
 
@@ -307,13 +345,20 @@ fn document(stage: &Stage, place: &str) -> Value {
     Value::Object(register_input(&wire::task_definition(&definition).unwrap()).unwrap())
 }
 
-/// Plays a run by what was drawn, and holds it to `law`.
-async fn tell(drawn: &Drawn, law: &Drawn, acts: &[(Act, usize, u64)]) {
-    let services: String = SERVICES.iter().map(|place| format!("service {place}\n")).collect();
+/// Plays a run by what was drawn, and holds it to what is known.
+async fn tell(drawn: &Drawn, mut known: Known<'_>, acts: &[(Act, usize, u64)]) {
+    let services: String = match drawn.setting {
+        None => SERVICES.iter().map(|place| format!("service {place}\n")).collect(),
+        Some(_) => fleet(&SERVICES),
+    };
     let mut stage = play(&format!("{services}settle 5m\n")).await;
     stage.people.apply(&drawn.yaml(&BTreeSet::new())).await;
     let before: BTreeMap<&str, Value> = SERVICES.iter().map(|place| (*place, document(&stage, place))).collect();
-    let mut known = Known::at_first(law);
+    let shown = |stage: &Stage| -> Vec<Option<Value>> {
+        let of = |place: &str| drawn.setting.and_then(|setting| setting.shown(&stage.people, place));
+        SERVICES.iter().map(|place| of(place)).collect()
+    };
+    let shown_before = shown(&stage);
     known.passes(&mut stage, 1).await;
     for (act, place, passes) in acts {
         known.act(&mut stage, *act, SERVICES[*place]).await;
@@ -329,12 +374,16 @@ async fn tell(drawn: &Drawn, law: &Drawn, acts: &[(Act, usize, u64)]) {
     loop {
         let names = campaigns.iter().map(|campaign| campaign.rollout.value.name.clone());
         let Some(last) = names.filter(|name| !undone.contains(name)).max_by_key(|name| number(name)) else { break };
-        do_line(&mut stage, &format!("undo {last}")).await;
+        if known.unheard != Some(Act::UndoesAll) {
+            do_line(&mut stage, &format!("undo {last}")).await;
+        }
         undone.insert(last);
         campaigns = known.comes_to_rest(&mut stage).await;
     }
-    for place in SERVICES.iter().filter(|place| !known.theirs.contains(*place)) {
+    let shown = shown(&stage);
+    for (number, place) in SERVICES.iter().enumerate().filter(|(_, place)| !known.theirs.contains(*place)) {
         assert_eq!(document(&stage, place), before[place], "{place} is not what it was");
+        assert_eq!(shown[number], shown_before[number], "{place} is not what it was");
     }
 }
 
@@ -350,7 +399,7 @@ proptest! {
     #[test]
     fn budgets_waves_windows_scopes_and_freezes_hold_everything_ends_and_an_undo_is_the_way_back(drawn in drawn(), acts in acts()) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(tell(&drawn, &drawn, &acts));
+        runtime.block_on(tell(&drawn, Known::at_first(&drawn), &acts));
     }
 }
 
@@ -362,7 +411,18 @@ mod broken {
     async fn law(change: impl FnOnce(&mut Drawn)) {
         let mut law = Drawn::anything();
         change(&mut law);
-        tell(&Drawn::anything(), &law, &[]).await;
+        tell(&Drawn::anything(), Known::at_first(&law), &[]).await;
+    }
+
+    /// One service after the other, by a controller that does not hear of what is done to one that is still to come.
+    async fn unheard(setting: Option<Setting>, act: Act) {
+        let drawn = Drawn {
+            setting,
+            waves: "{ name: one, size: 1, bake: 2m }, { name: rest, size: rest }",
+            ..Drawn::anything()
+        };
+        let known = Known { unheard: Some(act), ..Known::at_first(&drawn) };
+        tell(&drawn, known, &[(act, SERVICES.len() - 1, 9)]).await;
     }
 
     #[tokio::test]
@@ -393,5 +453,61 @@ mod broken {
     #[should_panic(expected = "which nobody has approved")]
     async fn by_a_call_that_nobody_approved() {
         law(|law| law.approval = "before").await;
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "which is frozen")]
+    async fn by_a_call_under_a_freeze() {
+        unheard(None, Act::Freezes).await;
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "UpdateService for stage/e, which is frozen")]
+    async fn by_a_setting_under_a_freeze() {
+        unheard(Some(Setting::Quiet), Act::Freezes).await;
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "UpdateClusterSettings for stage/e, which is frozen")]
+    async fn by_a_setting_of_a_cluster_under_a_freeze() {
+        unheard(Some(Setting::Cluster), Act::Freezes).await;
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "which is waived")]
+    async fn by_a_call_for_what_is_waived() {
+        unheard(None, Act::Waives).await;
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "which is held")]
+    async fn by_a_call_for_what_is_held() {
+        unheard(Some(Setting::Deploys), Act::Holds).await;
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "which is out of scope")]
+    async fn by_a_call_for_what_was_taken_out_of_the_scope() {
+        unheard(None, Act::TakesOutOfScope).await;
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "began before an earlier wave had ended")]
+    async fn by_waves_the_wrong_way_round() {
+        let waves = "{ name: one, size: 1 }, { name: two, size: rest }";
+        let drawn = Drawn { waves, ..Drawn::anything() };
+        tell(&drawn, Known { backwards: true, ..Known::at_first(&drawn) }, &[]).await;
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "is not what it was")]
+    async fn by_an_undo_that_is_none() {
+        unheard(None, Act::UndoesAll).await;
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "is not what it was")]
+    async fn by_an_undo_of_a_setting_that_is_none() {
+        unheard(Some(Setting::Quiet), Act::UndoesAll).await;
     }
 }

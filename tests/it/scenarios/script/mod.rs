@@ -9,6 +9,8 @@ mod laws;
 mod line;
 mod listed;
 mod pairs;
+mod pairs_of_settings;
 mod run;
+mod setting;
 mod transcript;
 mod witness;

@@ -60,8 +60,15 @@ pub(super) async fn run(script: &str) -> String {
     stage.transcript.end(&stage.people).await
 }
 
-/// Runs it, and tells in a line how everything that was done about one service ended.
+/// Runs it, and tells in a line how everything that was done about one service ended, and what it runs.
 pub(super) async fn outcome(script: &str, place: &str) -> String {
+    let (ended, stage) = ended(script, place).await;
+    let running = format!("runs {}", Transcript::running(&stage.people, place));
+    if ended.is_empty() { running } else { format!("{ended}; {running}") }
+}
+
+/// Runs it, and tells how everything that was done about one service or cluster ended.
+pub(super) async fn ended(script: &str, place: &str) -> (String, Stage) {
     let stage = play(script).await;
     let people = &stage.people;
     let campaigns = Campaigns::of(people.store.as_ref(), &people.target).campaigns().await.unwrap();
@@ -79,9 +86,7 @@ pub(super) async fn outcome(script: &str, place: &str) -> String {
         let half_done = changes.clone().any(|change| change.state.phase().is_in_flight());
         assert!(!half_done && (rollout.state.is_final() || person || approval), "{script}\n{rollout:#?}");
     }
-    let running = Transcript::running(people, place);
-    parts.push(format!("runs {running}"));
-    parts.join("; ")
+    (parts.join("; "), stage)
 }
 
 /// What is stored, with what a block says besides.
