@@ -261,5 +261,18 @@ mod tests {
             let all: BTreeSet<&String> = changes.iter().flat_map(|change| &change.fixes).collect();
             prop_assert_eq!(covered, all);
         }
+
+        #[test]
+        fn the_order_in_which_changes_come_is_nothing_to_the_waves(drawn in prop::collection::vec((0..3u8, any::<bool>()), 0..20)) {
+            let severity = |high: bool| if high { Severity::High } else { Severity::Low };
+            let some = || drawn.iter().enumerate()
+                .map(|(number, (fix, high))| change(number, severity(*high), &[&fix.to_string()]));
+            let (mut one, mut other): (Vec<_>, Vec<_>) = (some().collect(), some().rev().collect());
+            let (waves, turned) = (
+                assign(&mut one, &StrategySpec::default(), |_, _| true),
+                assign(&mut other, &StrategySpec::default(), |_, _| true),
+            );
+            prop_assert_eq!(names(&waves), names(&turned));
+        }
     }
 }
