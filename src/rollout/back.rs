@@ -167,7 +167,23 @@ impl Going<'_> {
         Step::to(State::Failed { cause, reason: reason.clone(), at: self.input.now }, Some(reason))
     }
 
+    /// A call of ours that nobody had heard of had its effect only now: what it began is ours to take back, like the first.
+    fn came_late(&self, primary: &Deployment) -> Option<Step> {
+        let spec = &self.change.spec;
+        let brings = match spec.kind {
+            ChangeKind::Revision => spec.to.as_ref() == Some(&primary.task_definition),
+            _ => spec.setting.is_some() && setting::shows_made(self.change, self.input.facts),
+        };
+        let to = spec.to.as_ref().filter(|_| spec.kind == ChangeKind::Revision);
+        let mut calls = self.change.unheard.iter();
+        let on_its_way = calls.any(|call| !call.back && call.to.as_ref() == to && call.until > self.input.now);
+        (brings && on_its_way && !self.is_ours(primary)).then(|| Step::to(self.known(&primary.id), None))
+    }
+
     fn moved_on(&self, primary: &Deployment) -> Step {
+        if let Some(step) = self.came_late(primary) {
+            return step;
+        }
         let (found, id) = (primary.task_definition.short(), &primary.id);
         let message = format!("somebody deployed `{found}` (deployment `{id}`) since; it is left alone");
         let reason = Reason::of(ReasonCode::MovedOn, message);

@@ -72,6 +72,14 @@ pub fn not_heard_of(change: &mut Change, now: Timestamp) {
 /// The change is about to go to `next` by what was seen of its resource. Where that is the effect of a call that nobody
 /// had heard of, there is one less of them on its way.
 pub fn heard_of(change: &mut Change, next: &State) {
+    // A repeat was answered, and what it began is being taken back: this is an earlier call's.
+    if let (State::RollingBack { deployment: Some(was), .. }, State::RollingBack { deployment: Some(found), .. }) =
+        (&change.state, next)
+        && was != found
+    {
+        let call = change.unheard.iter().position(|known| !known.back);
+        return one_less(change, call);
+    }
     let Some((back, intent)) = (match (&change.state, next) {
         (
             State::Updating { intent, .. },

@@ -4,6 +4,7 @@ use crate::model::change::Setting;
 use crate::model::{ChangeKind, ReasonCode, TaskDefinitionArn};
 use crate::rollout::Change;
 use crate::rollout::fixture::{Given, INTENT, Scene, at, change, entered, reason, revision, told, unreadable};
+use crate::rollout::late::{Unheard, heard_of};
 use crate::rollout::state::{Back, Progress, State};
 
 const FAILED_AT: i64 = INTENT + 60;
@@ -394,6 +395,33 @@ fn a_setting_that_an_earlier_attempt_has_set_back_is_watched_and_not_sent_again(
     setting.spec.setting = Some(Setting { forward: members(json!({ "m": 1 })), back: members(json!({ "m": 0 })) });
     let shown = |value: u32| setting_during().no_records().edit(|service| service["m"] = json!(value));
     check(&setting, &shown(0), "RollingBack Watching | - | -");
+    check(&setting, &shown(1), "RollingBack Deciding | - | -");
+}
+
+#[test]
+fn a_call_that_comes_while_the_change_goes_back_is_ours_to_take_back_too() {
+    let unheard =
+        |to: Option<TaskDefinitionArn>| Unheard { to, back: false, calls: 1, intent: at(INTENT), until: at(NOW + 60) };
+    let late = |number: u32| {
+        let scene = Scene::empty().deployment("late", "PRIMARY", number, NOW - 3, "IN_PROGRESS");
+        scene.record("IN_PROGRESS", number, NOW - 3)
+    };
+    for back in [Back::Deciding, updating(NOW - 5), watching(NOW - 5)] {
+        let mut revision_back = revision_going(back);
+        check(&revision_back, &late(2), "Overtaken | - | MovedOn");
+        revision_back.unheard.push(unheard(Some(revision(2))));
+        check(&revision_back, &late(2), "RollingBack Deciding | - | -");
+        check(&revision_back, &late(9), "Overtaken | - | MovedOn");
+        let next = Given::of(late(2).facts(NOW)).step(&revision_back, at(NOW)).state;
+        heard_of(&mut revision_back, &next);
+        assert!(revision_back.unheard.is_empty());
+    }
+    let members = |value: serde_json::Value| value.as_object().unwrap().clone();
+    let mut setting = setting_going(Back::Deciding);
+    setting.spec.setting = Some(Setting { forward: members(json!({ "m": 1 })), back: members(json!({ "m": 0 })) });
+    let shown = |value: u32| late(1).edit(|service| service["m"] = json!(value));
+    check(&setting, &shown(1), "Overtaken | - | MovedOn");
+    setting.unheard.push(unheard(None));
     check(&setting, &shown(1), "RollingBack Deciding | - | -");
 }
 

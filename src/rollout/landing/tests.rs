@@ -326,6 +326,9 @@ fn protection_that_cannot_be_read_is_said_and_excuses_nothing() {
 #[test]
 fn what_ecs_took_back_of_somebody_else_is_no_failure_of_a_setting_that_ran_nothing() {
     let mut setting = change(ChangeKind::DeployingSetting);
+    let members = |value: Value| value.as_object().unwrap().clone();
+    let (forward, back) = (json!({ "platformVersion": "LATEST" }), json!({ "platformVersion": "1.3.0" }));
+    setting.spec.setting = Some(Setting { forward: members(forward), back: members(back) });
     setting = entered(setting, State::Updating { to: Some(revision(1)), before: None, intent: at(INTENT) }, INTENT);
     let unverified = |deployment: &str| State::Unverified {
         at: at(INTENT + 60),
@@ -338,7 +341,8 @@ fn what_ecs_took_back_of_somebody_else_is_no_failure_of_a_setting_that_ran_nothi
         .deployment("ours", "PRIMARY", 1, INTENT + 1, "COMPLETED")
         .record("SUCCESSFUL", 1, INTENT + 1)
         .record("ROLLBACK_SUCCESSFUL", 9, INTENT + 100)
-        .tasks(2, 1, "ours");
+        .tasks(2, 1, "ours")
+        .edit(|service| service["platformVersion"] = json!("LATEST"));
     let found = verified_since(&setting, &scene.facts(INTENT + 200), at(INTENT + 200));
     assert!(matches!(found, Some(State::Succeeded { .. })), "{found:?}");
 }
