@@ -40,7 +40,13 @@ pub(crate) fn when_sent(universe: &Universe, process: usize, operation: Operatio
             let arn = &input["serviceDeploymentArn"];
             let intended = universe.changes().into_iter().find(|change| change.body["back"]["arn"] == *arn);
             match intended {
-                Some(change) => Some(once(universe, &change)),
+                Some(change) => {
+                    // … what is stopped is ours.
+                    let stopped = witness::begun_by(universe, arn.as_str().unwrap_or_default());
+                    let theirs = stopped.is_some_and(|id| universe.state().theirs.contains(&id));
+                    check(universe, !theirs, || format!("StopServiceDeployment of {arn}, which somebody else began"));
+                    Some(once(universe, &change))
+                }
                 None => broken(universe, format!("StopServiceDeployment of {arn} without its intent on record")),
             }
         }
@@ -57,7 +63,23 @@ pub(crate) fn when_sent(universe: &Universe, process: usize, operation: Operatio
             let ours = state.ours.contains_key(arn) || state.unheard.iter().any(alike);
             drop(state);
             check(universe, ours, || format!("{arn} is deregistered, and it is not ours"));
-            None
+            // … its intent is on record, and no call was sent for that intent before.
+            let registrations = universe.records("registration#").into_iter();
+            let mut known =
+                registrations.flat_map(|of| of.body["deregistered"].as_array().cloned().unwrap_or_default());
+            let Some(known) = known.find(|known| known["arn"] == arn && known.get("done").is_none()) else {
+                return broken(universe, format!("DeregisterTaskDefinition of {arn} without its intent on record"));
+            };
+            let intent = format!("{arn} deregistered {}", known["intent"]);
+            let first = universe.state().sent.insert(intent.clone());
+            check(universe, first, || format!("a call was sent twice for one intent: {intent}"));
+            // … and no service names it by what the process has been shown.
+            let services = universe.state().read[process].services.clone();
+            let mut names = services.values().filter(|service| service["taskDefinition"] == arn);
+            let named =
+                names.find(|service| service["status"] == "ACTIVE").map(|service| service["serviceName"].clone());
+            check(universe, named.is_none(), || format!("{arn} is deregistered, and {named:?} names it"));
+            Some(intent)
         }
         other => broken(universe, format!("{} is sent, and no policy needs it", other.as_str())),
     }
@@ -202,6 +224,15 @@ fn on_a_service_at_rest(universe: &Universe, process: usize, change: &Record, in
     check(universe, !forward || !moving || (repeated && !theirs), || {
         format!("UpdateService of {} during a deployment", short(resource))
     });
+    // … what is replaced is what the change comes from, or is its own: nobody's who has deployed since, there or back.
+    let spec = &change.body["spec"];
+    let made: Vec<Value> =
+        universe.records("registration#").into_iter().map(|of| of.body["state"]["arn"].clone()).collect();
+    let runs = &seen["taskDefinition"];
+    let known = runs.is_null() || *runs == spec["from"] || *runs == spec["to"] || made.contains(runs);
+    check(universe, known || spec["kind"] != "revision", || {
+        format!("UpdateService of {} over {runs}, which somebody has deployed", short(resource))
+    });
 }
 
 /// Why nothing may be sent forward for a change:
@@ -290,7 +321,7 @@ pub(crate) fn when_written(universe: &Universe, process: usize, key: &Key, befor
         return leased(universe, process, before, after);
     }
     if key.sort.starts_with("answer#") {
-        return answered(universe, key, after);
+        return answered(universe, key, before, after);
     }
     // … whoever wrote it before has not taken the lease since.
     let epoch = |body: Option<&Value>| body.and_then(|body| body["epoch"].as_u64()).unwrap_or(0);
@@ -372,9 +403,9 @@ pub(crate) fn when_written(universe: &Universe, process: usize, key: &Key, befor
         "RolledBack" => identical(universe, process, after),
         // … nobody is said to have come between who has left it alone.
         "Overtaken" => {
-            let touched = universe.state().touched.contains_key(&resource);
-            let of_ours =
-                universe.changes().iter().filter(|other| other.body["spec"]["resource"] == resource.as_str()).count();
+            let touched = witness::deployed_since(universe, after);
+            let of_same = |other: &&Record| other.body["spec"]["resource"] == resource.as_str();
+            let of_ours = universe.changes().iter().filter(of_same).count();
             check(universe, touched || of_ours > 1, || {
                 format!("change {name} is Overtaken, and nobody has touched it")
             });
@@ -409,8 +440,11 @@ fn leased(universe: &Universe, process: usize, before: Option<&Value>, after: &V
 }
 
 /// A Command was carried out, or refused: what it let happen has happened, and is let no longer.
-fn answered(universe: &Universe, key: &Key, answer: &Value) {
+fn answered(universe: &Universe, key: &Key, before: Option<&Value>, answer: &Value) {
     let id = key.sort.trim_start_matches("answer#");
+    // … it is answered once.
+    let once = before.is_none_or(|before| before == answer);
+    check(universe, once, || format!("Command {id} is answered twice: {before:?} and {answer}"));
     let mut state = universe.state();
     state.let_go.retain(|_, by| {
         by.remove(id);
@@ -562,6 +596,11 @@ fn proved(universe: &Universe, process: usize, change: &Value) {
 /// revision is called. Who records it cannot know what others have done since it looked.
 fn identical(universe: &Universe, process: usize, change: &Value) {
     let resource = change["spec"]["resource"].as_str().unwrap_or_default();
+    let since = witness::since_it_looked(universe, process, resource);
+    // (A call that nobody has heard of may come any time, and is looked for.)
+    let awaited = change["unheard"].as_array().is_some_and(|calls| !calls.is_empty());
+    let kept = awaited || since.deployed || witness::is_set_back(universe, change);
+    check(universe, kept, || format!("{} is called taken back, and shows another setting", short(resource)));
     // What starts no deployment leaves the tasks alone.
     if !matches!(change["spec"]["kind"].as_str(), Some("revision" | "deployingSetting")) {
         return;
@@ -689,6 +728,18 @@ pub(crate) fn at_the_end(universe: &Universe) {
         let runs = evidence::revisions(&evidence::running(world, service)).iter().any(|revision| revision == to);
         check(universe, !runs || witness::deployed_since(universe, &change.body) || changes.iter().any(put), || {
             format!("{} was taken back from {}, and runs it", short(service), short(to))
+        });
+    }
+    // … nor is what it set as the change had made it.
+    for change in changes.iter().filter(|change| phase(&change.body) == "RolledBack") {
+        let of_same = |other: &&Record| {
+            let (one, other) = (&change.body["spec"], &other.body["spec"]);
+            one["resource"] == other["resource"] && one["kind"] == other["kind"] && one["rollout"] != other["rollout"]
+        };
+        let excused = witness::deployed_since(universe, &change.body) || changes.iter().any(|other| of_same(&other));
+        let resource = change.body["spec"]["resource"].as_str().unwrap_or_default();
+        check(universe, excused || witness::is_set_back(universe, &change.body), || {
+            format!("{} was taken back, and shows another setting", short(resource))
         });
     }
     // … the log of every change is one unbroken chain.

@@ -84,6 +84,10 @@ mutants! {
     TrustsStability: 3, "is called succeeded";
     /// A setting that was sent is taken for set.
     TrustsSettings: 1, "is called succeeded";
+    /// A setting that was to be set back is taken for set back.
+    NeverSetsBack: 10, "shows another setting";
+    /// A revision is deregistered, and nothing of it is on record.
+    SkipsTheDeregistration: 1, "without its intent on record";
     /// UpdateService names a desired count.
     SetsTheCount: 1, "with a desired count";
     /// What ECS says of deployments in progress is not looked at.
@@ -159,7 +163,10 @@ impl Mutation {
         if self.is(Mutant::LeavesRevisions) && operation == Operation::DeregisterTaskDefinition {
             return Some(Value::Null);
         }
-        if !self.is(Mutant::TrustsSettings) || input.get("taskDefinition").is_some() {
+        let back = input["settings"][0]["value"] == "disabled"
+            || input["deploymentConfiguration"]["deploymentCircuitBreaker"]["enable"] == false;
+        let forged = self.is(Mutant::TrustsSettings) || self.is(Mutant::NeverSetsBack) && back;
+        if !forged || input.get("taskDefinition").is_some() {
             return None;
         }
         match operation {
@@ -321,6 +328,11 @@ impl Mutation {
             Some(Mutant::SkipsTheIntent) => key.sort.starts_with("change#") && phase("Updating"),
             Some(Mutant::SkipsTheRegistration) => {
                 key.sort.starts_with("registration#") && state.is_some_and(|phase| phase == "Intended")
+            }
+            Some(Mutant::SkipsTheDeregistration) => {
+                let intended =
+                    |of: &Value| of.as_array().is_some_and(|all| all.iter().any(|one| one["done"].is_null()));
+                key.sort.starts_with("registration#") && body.get("deregistered").is_some_and(intended)
             }
             Some(Mutant::ForgetsHolds) => key.sort.starts_with("hold#"),
             Some(Mutant::TakesOverUnstamped) => before.is_some_and(|before| is_stamped(&before.body, body)),

@@ -36,7 +36,7 @@ pub(crate) fn rest(universe: &Arc<Universe>, processes: &mut [Process]) {
     others::quietens(universe);
     processes.iter_mut().for_each(Process::calms_down);
     let until = universe.time.elapsed() + REST;
-    let mut let_go = 0;
+    let (mut let_go, mut rested) = (0, false);
     let mut quiet_since = universe.time.elapsed();
     let mut last = 0;
     while universe.time.elapsed() < until && !universe.is_broken() {
@@ -54,11 +54,15 @@ pub(crate) fn rest(universe: &Arc<Universe>, processes: &mut [Process]) {
         }
         if now - quiet_since > AT_REST && (now - quiet_since > STILL || !is_under_way(universe)) {
             if let_go == LET_GO || !people::lets_go(universe) {
+                rested = true;
                 break;
             }
             let_go += 1;
             quiet_since = now;
         }
+    }
+    if !rested {
+        universe.broke(format!("it has not come to rest within {REST:?}"));
     }
     settled(universe, processes);
     law::at_the_end(universe);

@@ -110,6 +110,31 @@ pub(crate) fn deployed_since(universe: &Universe, change: &Value) -> bool {
     at.is_some_and(|at| began.is_none_or(|began| *at >= began))
 }
 
+/// Whether a resource shows again what a change's setting had replaced, as far as that can be shown.
+pub(crate) fn is_set_back(universe: &Universe, change: &Value) -> bool {
+    let (spec, back) = (&change["spec"], &change["spec"]["setting"]["back"]);
+    let resource = spec["resource"].as_str().unwrap_or_default();
+    let world = &mut evidence::world(universe);
+    if spec["kind"] == "clusterSetting" {
+        let wanted = back["settings"].as_array().cloned().unwrap_or_default();
+        let shown = evidence::cluster(world, resource)["settings"].as_array().cloned().unwrap_or_default();
+        return wanted.iter().all(|setting| shown.contains(setting));
+    }
+    let service = evidence::service(world, resource);
+    let members = back.as_object().into_iter().flatten().filter(|(name, value)| !value.is_null() && *name != "tags");
+    let gone = service["status"] != "ACTIVE";
+    gone || members.into_iter().all(|(name, value)| service.get(name).is_some_and(|shown| shows(shown, value)))
+}
+
+/// The id of the deployment that a service deployment began, as ECS really has it.
+pub(crate) fn begun_by(universe: &Universe, arn: &str) -> Option<String> {
+    let changes = universe.changes();
+    let of_it = changes.iter().find(|change| change.body["back"]["arn"] == arn)?;
+    let resource = of_it.body["spec"]["resource"].as_str()?;
+    let service = evidence::service(&mut evidence::world(universe), resource);
+    (service["currentServiceDeployment"] == arn).then(|| primary(&service)).flatten()
+}
+
 /// How a document differs from the revision that it is made from in more than was planned, if it does: what these policies
 /// forbid is gone, images may be pinned to what their tags stood for, and nothing else is different.
 pub(crate) fn not_planned(
