@@ -40,7 +40,7 @@ pub(super) async fn run(session: &mut Session, arguments: Arguments) -> Result<A
             let (_, campaign) = targets::rollout(session, store, &arguments.name).await?;
             (status::tree(&campaign, &rollout::freezes(store).await?, session.now()), views::rollout(&campaign))
         }
-        Listed::Changes | Listed::Holds | Listed::Findings | Listed::Events | Listed::Leases => {
+        Listed::Changes | Listed::Holds | Listed::Findings | Listed::Clusters | Listed::Events | Listed::Leases => {
             return Err(Error::new(format!("a {} cannot be described", arguments.kind))
                 .help(format!("use `plimsoll get {} {} -o yaml`", arguments.kind, arguments.name)));
         }

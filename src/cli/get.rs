@@ -19,15 +19,18 @@ use crate::records::applications::Applications;
 use crate::records::campaign::Campaigns;
 use crate::records::configuration::Configurations;
 use crate::records::events::{Event, Events};
+use crate::records::history;
 use crate::records::lease::Leases;
 use crate::records::reports::Reports;
 use crate::records::standalone::StandaloneReports;
+use crate::records::statuses::{ClusterStatus, Statuses};
 use crate::rollout::told::Counts;
 
 /// What to list.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// policies, bindings, waivers, rolloutstrategies, targets, freezes, rollouts, changes, holds, services, findings, events, leases
+    /// policies, bindings, waivers, rolloutstrategies, targets, freezes, rollouts, changes, holds, services, findings, clusters,
+    /// events, leases
     kind: String,
     /// Only this one
     name: Option<String>,
@@ -45,6 +48,7 @@ pub(super) enum Listed {
     Holds,
     Services,
     Findings,
+    Clusters,
     Events,
     Leases,
 }
@@ -59,6 +63,7 @@ impl Listed {
             Self::Holds => "hold",
             Self::Services => "service",
             Self::Findings => "finding",
+            Self::Clusters => "cluster",
             Self::Events => "event",
             Self::Leases => "lease",
         }
@@ -74,12 +79,13 @@ impl std::str::FromStr for Listed {
             "hold" | "holds" => Self::Holds,
             "service" | "services" | "servicereport" | "servicereports" => Self::Services,
             "finding" | "findings" => Self::Findings,
+            "cluster" | "clusters" | "clusterreport" | "clusterreports" => Self::Clusters,
             "event" | "events" => Self::Events,
             "lease" | "leases" => Self::Leases,
             other => Self::Objects(other.parse().map_err(|_| {
                 Error::new(format!("`{text}` is not a kind")).help(
                     "the kinds are policies, bindings, waivers, rolloutstrategies, targets, freezes, rollouts, changes, holds, \
-                     services, findings, events and leases",
+                     services, findings, clusters, events and leases",
                 )
             })?),
         })
@@ -257,6 +263,10 @@ async fn of_target(store: &dyn Store, target: &TargetId, listed: Listed) -> Resu
                 reports.values().flat_map(|report| of_report(target, report)).chain(outside).collect()
             }
         }
+        Listed::Clusters => {
+            let statuses = Statuses::of(store, target).list::<ClusterStatus>().await?;
+            statuses.iter().map(|(name, status)| of_cluster(target, name, &status.value)).collect()
+        }
         Listed::Events => {
             let mut events = Events::of(store, target).list("").await?;
             events.sort_by(|one, other| {
@@ -279,6 +289,24 @@ async fn of_target(store: &dyn Store, target: &TargetId, listed: Listed) -> Resu
             lease.map(item).into_iter().collect()
         }
     })
+}
+
+fn of_cluster(target: &TargetId, name: &str, status: &ClusterStatus) -> Item {
+    let today = status.days.figures().last();
+    let count = |count: Option<usize>| count.map(|count| count.to_string()).unwrap_or_default();
+    Item {
+        name: name.to_owned(),
+        cells: vec![
+            today.and_then(|figure| figure.compliant()).map(history::percent).unwrap_or_default(),
+            count(today.map(|figure| figure.matched)),
+            count(today.map(|figure| figure.failing)),
+            count(today.map(|figure| figure.unknown)),
+            today.map(|figure| figure.day.to_string()).unwrap_or_default(),
+            status.days.figures().len().to_string(),
+            target.to_string(),
+        ],
+        json: views::cluster(target, name, status),
+    }
 }
 
 fn of_event(target: Option<&TargetId>, event: &Event) -> Item {
@@ -366,6 +394,7 @@ const fn columns(listed: Listed) -> (&'static [&'static str], usize, bool) {
         Listed::Findings => {
             (&["SERVICE", "SEVERITY", "POLICY", "MESSAGE", "FIXABLE", "WAIVER", "PATH", "TARGET"], 5, false)
         }
+        Listed::Clusters => (&["COMPLIES", "JUDGED", "FAILING", "UNKNOWN", "DAY", "DAYS ON RECORD", "TARGET"], 6, true),
         Listed::Events => (&["AT", "WHAT", "BY", "MESSAGE", "NUMBER", "TARGET"], 4, true),
         Listed::Leases => (&["HOLDER", "EPOCH", "RENEWED", "LENGTH"], 4, true),
     }
@@ -387,6 +416,7 @@ pub(super) fn render(format: Format, listed: Listed, items: &[Item], single: boo
                 Listed::Objects(kind) => format!("{}/", kind.as_str().to_lowercase()),
                 Listed::Rollouts => "rollout/".to_owned(),
                 Listed::Changes => "change/".to_owned(),
+                Listed::Clusters => "cluster/".to_owned(),
                 Listed::Holds | Listed::Services | Listed::Findings | Listed::Events | Listed::Leases => String::new(),
             };
             items.iter().map(|item| format!("{prefix}{}", item.name)).collect::<Vec<_>>().join("\n")

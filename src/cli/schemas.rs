@@ -20,7 +20,8 @@ use super::target_status::TargetStatus;
 use super::tested::TestReport;
 use super::version::VersionReport;
 use super::views::{
-    ChangeView, CommandView, EventView, FindingView, HoldView, LeaseView, RolloutView, ServiceReportView,
+    ChangeView, ClusterReportView, CommandView, EventView, FindingView, HoldView, LeaseView, RolloutView,
+    ServiceReportView,
 };
 use crate::manifest;
 use crate::model::spec::{API_VERSION, Kind};
@@ -82,6 +83,7 @@ pub(super) fn records() -> Vec<Named> {
         one::<HoldView>(),
         one::<ServiceReportView>(),
         one::<FindingView>(),
+        one::<ClusterReportView>(),
         one::<EventView>(),
         one::<LeaseView>(),
         one::<CommandView>(),

@@ -15,8 +15,10 @@ use crate::policy::WaiverHere;
 use crate::records::campaign::Campaign;
 use crate::records::command::{Answer, Command};
 use crate::records::events::Event;
+use crate::records::history::DayFigure;
 use crate::records::lease::Lease;
 use crate::records::reports::ServiceReport;
+use crate::records::statuses::ClusterStatus;
 use crate::rollout::alarm::{self, Alarms};
 use crate::rollout::told::{self, Counts};
 use crate::rollout::{Change, ChangeSpec, HistoryEntry, Phase, Rollout, RolloutSpec, RolloutState, State, waits};
@@ -468,6 +470,45 @@ pub(super) fn findings(target: &TargetId, report: &ServiceReport) -> Vec<Value> 
         FindingView { target, resource, finding: finding.clone(), standalone: None }.to_json()
     };
     report.resource.findings.iter().map(view).collect()
+}
+
+/// A cluster, day by day.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct ClusterReportView {
+    metadata: RecordMetadata,
+    /// Which.
+    spec: ClusterReportSpec,
+    /// What was found.
+    status: ClusterReportStatus,
+}
+
+/// Which cluster.
+#[derive(Debug, Serialize, JsonSchema)]
+struct ClusterReportSpec {
+    /// Where.
+    target: TargetId,
+}
+
+/// What was found in a cluster.
+#[derive(Debug, Serialize, JsonSchema)]
+struct ClusterReportStatus {
+    /// The last 90 days: judgements of all policies on the cluster and on what is in it. The newest is as the last pass
+    /// found it.
+    days: Vec<DayFigure>,
+}
+
+impl Printed for ClusterReportView {
+    const KIND: &'static str = "ClusterReport";
+}
+
+/// A ClusterReport.
+pub(super) fn cluster(target: &TargetId, name: &str, status: &ClusterStatus) -> Value {
+    ClusterReportView {
+        metadata: RecordMetadata::of(name),
+        spec: ClusterReportSpec { target: target.clone() },
+        status: ClusterReportStatus { days: status.days.figures().to_vec() },
+    }
+    .to_json()
 }
 
 /// An entry of the event log.

@@ -1,5 +1,5 @@
-//! Writing down how every Policy, Binding and Waiver stands, where it says something else than what was written before,
-//! and telling once of Waivers that end or are no longer needed.
+//! Writing down how every Policy, Binding and Waiver stands, and the days of clusters, where it says something else than
+//! what was written before, and telling once of Waivers that end or are no longer needed.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::ports::Store;
 use crate::records::Versioned;
 use crate::records::events::{Entry, Events};
 use crate::records::statuses::{
-    BindingStatus, Judged, PolicyStatus, SeenWaiver, Status, Statuses, Telling, WaiverStatus,
+    BindingStatus, CLUSTERS, ClusterStatus, Judged, PolicyStatus, SeenWaiver, Status, Statuses, Telling, WaiverStatus,
 };
 
 /// Statuses as last written; read from the store once for each term as the lease holder, so that an unchanged fleet
@@ -22,11 +22,18 @@ pub struct Kept {
     policies: BTreeMap<String, Versioned<PolicyStatus>>,
     bindings: BTreeMap<String, Versioned<BindingStatus>>,
     waivers: BTreeMap<String, Versioned<WaiverStatus>>,
+    clusters: BTreeMap<String, Versioned<ClusterStatus>>,
 }
 
 impl Kept {
     async fn read(kept: &Statuses<'_>, epoch: u64) -> Result<Self, ControllerError> {
-        Ok(Self { epoch, policies: kept.list().await?, bindings: kept.list().await?, waivers: kept.list().await? })
+        Ok(Self {
+            epoch,
+            policies: kept.list().await?,
+            bindings: kept.list().await?,
+            waivers: kept.list().await?,
+            clusters: kept.list().await?,
+        })
     }
 }
 
@@ -84,10 +91,36 @@ pub async fn write(
             Spec::RolloutStrategy(_) | Spec::Target(_) | Spec::Freeze(_) => {}
         }
     }
-    forget(&statuses, &mut kept.policies, objects).await?;
-    forget(&statuses, &mut kept.bindings, objects).await?;
-    forget(&statuses, &mut kept.waivers, objects).await?;
+    let is_there =
+        |kind: Kind, name: &str| objects.iter().any(|object| object.kind() == kind && object.metadata.name == name);
+    forget(&statuses, &mut kept.policies, |name| is_there(Kind::Policy, name)).await?;
+    forget(&statuses, &mut kept.bindings, |name| is_there(Kind::Binding, name)).await?;
+    forget(&statuses, &mut kept.waivers, |name| is_there(Kind::Waiver, name)).await?;
+    write_clusters(&statuses, &mut kept.clusters, plan).await?;
     Ok(kept)
+}
+
+/// The days of clusters: of those that have some, and of others by name as long as there is room.
+async fn write_clusters(
+    statuses: &Statuses<'_>,
+    kept: &mut BTreeMap<String, Versioned<ClusterStatus>>,
+    plan: &Plan,
+) -> Result<(), ControllerError> {
+    let incomplete = !plan.gaps.is_empty();
+    let found = &plan.tally.clusters;
+    // Only what was surely looked for and not found is gone.
+    if !incomplete {
+        forget(statuses, kept, |name| found.contains_key(name)).await?;
+    }
+    for (name, tally) in found {
+        let before = kept.get(name).map(|known| &known.value);
+        if before.is_none() && kept.len() >= CLUSTERS {
+            continue;
+        }
+        let status = ClusterStatus::after(before, tally, incomplete, plan.tally.at);
+        put(statuses, kept, name, status).await?;
+    }
+    Ok(())
 }
 
 fn judged(object: &Object) -> Judged {
@@ -131,13 +164,12 @@ async fn tell(
     Ok(())
 }
 
-/// Removes the statuses of objects that are gone.
+/// Removes the statuses of what is gone.
 async fn forget<T: Status>(
     statuses: &Statuses<'_>,
     known: &mut BTreeMap<String, Versioned<T>>,
-    objects: &[Object],
+    is_there: impl Fn(&str) -> bool,
 ) -> Result<(), ControllerError> {
-    let is_there = |name: &str| objects.iter().any(|object| object.kind() == T::KIND && object.metadata.name == name);
     let gone: Vec<String> = known.keys().filter(|name| !is_there(name)).cloned().collect();
     for name in gone {
         statuses.remove::<T>(&name).await?;

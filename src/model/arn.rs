@@ -140,6 +140,19 @@ arn!(
     ServiceRevisionArn, "the ARN of an ECS service revision", "service-revision/"
 );
 
+/// The name of the cluster that an ARN is of or is in; `None` where it says none: the old form of a service's ARN, and what
+/// is in no cluster.
+#[must_use]
+pub fn cluster_of(arn: &str) -> Option<&str> {
+    let (kind, rest) = arn.splitn(6, ':').nth(5)?.split_once('/')?;
+    match kind {
+        "cluster" => Some(rest),
+        "service" | "task-set" => rest.split_once('/').map(|(cluster, _)| cluster),
+        _ => None,
+    }
+    .filter(|name| !name.is_empty())
+}
+
 impl ServiceArn {
     /// The cluster's name; `None` in the old ARN form, which does not say it.
     #[must_use]
@@ -256,6 +269,21 @@ mod tests {
         {
             assert!(text.parse::<TaskDefinitionArn>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_in_a_cluster_says_which() {
+        for (resource, cluster) in [
+            ("cluster/prod", Some("prod")),
+            ("service/prod/web", Some("prod")),
+            ("task-set/prod/web/ecs-svc/1", Some("prod")),
+            ("service/web", None),
+            ("capacity-provider/spot", None),
+            ("service/", None),
+        ] {
+            assert_eq!(cluster_of(&format!("arn:aws:ecs:eu-west-1:123456789012:{resource}")), cluster, "{resource}");
+        }
+        assert_eq!(cluster_of("prod/web"), None);
     }
 
     #[test]

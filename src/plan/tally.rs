@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::planned::Planned;
 use super::prospect::{Prospect, Standing};
+use crate::model::arn::cluster_of;
 use crate::model::spec::ResourceKind;
 use crate::model::{ReasonCode, ServiceArn, TargetId, Timestamp, Verdict};
 use crate::policy::{PolicySet, ScopeKey, ScopeKeys, WaiverHere, WaiverUse, waiver_uses, waivers_perhaps_here};
@@ -105,6 +106,9 @@ pub struct Tally {
     pub bindings: BTreeMap<String, BindingTally>,
     /// Every Waiver, by name.
     pub waivers: Vec<WaiverUse>,
+    /// By cluster: the judgements of all policies on it and on what is in it. A service whose ARN does not say its cluster
+    /// is in none of them.
+    pub clusters: BTreeMap<String, PolicyTally>,
 }
 
 /// Resources of one kind in a plan, and the kinds that policies call what was judged of them.
@@ -129,23 +133,33 @@ pub(super) fn tally(
     let mut bound: BTreeMap<&str, (BTreeSet<&str>, usize)> =
         set.bindings().map(|(name, _)| (name, (BTreeSet::new(), 0))).collect();
     let mut waivers: Vec<WaiverHere> = Vec::new();
-    // Counted together: most resources stand like many others, and share what says so.
-    let mut alike: HashMap<*const Standing, (&[Standing], usize)> = HashMap::new();
+    let mut clusters: BTreeMap<&str, PolicyTally> = BTreeMap::new();
+    // Counted together: most resources stand like many others of their cluster, and share what says so.
+    let mut alike: HashMap<(*const Standing, Option<&str>), (&[Standing], usize)> = HashMap::new();
     for (planned, kinds) in judged.iter().flat_map(|(planned, kinds)| planned.iter().map(move |one| (one, *kinds))) {
         waivers.extend(planned.waivers.iter().cloned());
+        let cluster = cluster_of(&planned.resource);
         let Some(standings) = &planned.standings else {
             let about = set.policies().filter(|(_, spec)| kinds.contains(&spec.resource));
+            let mut here = cluster.map(|cluster| clusters.entry(cluster).or_default());
             for (name, _) in about {
                 policies.entry(name.to_owned()).or_default().count(Verdict::Unknown, None, 1);
+                if let Some(here) = here.as_mut() {
+                    here.count(Verdict::Unknown, None, 1);
+                }
             }
             waivers.extend(waivers_perhaps_here(set, kinds, &keys_of(target, &planned.resource), now));
             continue;
         };
-        alike.entry(standings.as_ptr()).or_insert((standings, 0)).1 += 1;
+        alike.entry((standings.as_ptr(), cluster)).or_insert((standings, 0)).1 += 1;
     }
-    for (standings, times) in alike.into_values() {
+    for ((_, cluster), (standings, times)) in alike {
         let mut here = BTreeSet::new();
+        let mut of_cluster = cluster.map(|cluster| clusters.entry(cluster).or_default());
         for standing in standings {
+            if let Some(tally) = of_cluster.as_mut() {
+                tally.count(standing.verdict, standing.prospect, times);
+            }
             policies.entry(standing.policy.clone()).or_default().count(standing.verdict, standing.prospect, times);
             for name in &standing.bindings {
                 let (of, resources) = bound.entry(name).or_default();
@@ -157,7 +171,14 @@ pub(super) fn tally(
     let bindings = bound
         .into_iter()
         .map(|(name, (policies, resources))| (name.to_owned(), BindingTally { policies: policies.len(), resources }));
-    Tally { at: now, policies, bindings: bindings.collect(), waivers: waiver_uses(set, &waivers, complete, now) }
+    let clusters = clusters.into_iter().map(|(name, tally)| (name.to_owned(), tally)).collect();
+    Tally {
+        at: now,
+        policies,
+        bindings: bindings.collect(),
+        waivers: waiver_uses(set, &waivers, complete, now),
+        clusters,
+    }
 }
 
 /// What is known for scopes of a resource that could not be read.

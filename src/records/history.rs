@@ -1,4 +1,4 @@
-//! Daily figures of a policy: what it would have changed, day by day. A day without a pass is a gap, not a zero.
+//! Daily figures of a policy or a cluster: what fails there, and what would have changed, day by day. A day without a pass is a gap, not a zero.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ pub const KEPT: u32 = 90;
 pub struct DayFigure {
     /// Which, in UTC.
     pub day: Day,
-    /// Resources that the policy applied to.
+    /// Resources that the policy applied to; of a cluster, judgements.
     pub matched: usize,
     /// Those that failed.
     pub failing: usize,
@@ -28,6 +28,22 @@ pub struct DayFigure {
     /// Whether not all resources could be listed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub incomplete: bool,
+}
+
+impl DayFigure {
+    /// The share that complies or is waived, in tenths of a percent; what could not be judged does not. None where nothing
+    /// was judged.
+    #[must_use]
+    pub fn compliant(&self) -> Option<usize> {
+        let good = self.matched.saturating_sub(self.failing + self.unknown);
+        (self.matched > 0).then(|| good * 1000 / self.matched)
+    }
+}
+
+/// `97.5 %`, of tenths of a percent.
+#[must_use]
+pub fn percent(thousandths: usize) -> String {
+    format!("{}.{} %", thousandths / 10, thousandths % 10)
 }
 
 /// The last days, oldest first, each at most once.
@@ -117,6 +133,18 @@ mod tests {
 
     fn told(days: &Days) -> Vec<(String, usize)> {
         days.figures().iter().map(|figure| (figure.day.to_string(), figure.would_change)).collect()
+    }
+
+    #[test]
+    fn what_could_not_be_judged_does_not_comply_and_nothing_is_no_share() {
+        let share = |matched, failing, unknown| {
+            let mut days = Days::default();
+            let tally = PolicyTally { matched, failing, unknown, ..PolicyTally::default() };
+            days.record(&tally, false, Timestamp::EPOCH);
+            days.figures()[0].compliant()
+        };
+        assert_eq!((share(40, 1, 0), share(40, 0, 40), share(0, 0, 0)), (Some(975), Some(0), None));
+        assert_eq!(percent(975), "97.5 %");
     }
 
     #[test]

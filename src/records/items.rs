@@ -88,6 +88,7 @@ items! {
     POLICY_STATUS = "policy-status" at "rt#ACCOUNT/REGION#status" / "Policy#NAME", shape 1, 10_000 to 20_000;
     BINDING_STATUS = "binding-status" at "rt#ACCOUNT/REGION#status" / "Binding#NAME", shape 1, 300 to 1_000;
     WAIVER_STATUS = "waiver-status" at "rt#ACCOUNT/REGION#status" / "Waiver#NAME", shape 1, 400 to 1_000;
+    CLUSTER_STATUS = "cluster-status" at "rt#ACCOUNT/REGION#status" / "Cluster#NAME", shape 1, 9_000 to 15_000;
     EVENT = "event" at "rt#ACCOUNT/REGION#events" / "SUBJECT#NUMBER", shape 1, 500 to MAX_BODY_BYTES;
     KNOWN_TARGET = "known-target" at "rt#targets" / "ACCOUNT/REGION", shape 1, 100 to 200;
 }

@@ -27,6 +27,7 @@
 //! | `policy-status` | `rt#ACCOUNT/REGION#status` | `Policy#NAME` | 10,000 | 20,000 | 11 to 20 |
 //! | `binding-status` | `rt#ACCOUNT/REGION#status` | `Binding#NAME` | 300 | 1,000 | 1 to 2 |
 //! | `waiver-status` | `rt#ACCOUNT/REGION#status` | `Waiver#NAME` | 400 | 1,000 | 1 to 2 |
+//! | `cluster-status` | `rt#ACCOUNT/REGION#status` | `Cluster#NAME` | 9,000 | 15,000 | 10 to 15 |
 //! | `event` | `rt#ACCOUNT/REGION#events` | `SUBJECT#NUMBER` | 500 | 350 KiB | 1 to 351 |
 //! | `known-target` | `rt#targets` | `ACCOUNT/REGION` | 100 | 200 | 1 to 1 |
 //!
@@ -51,6 +52,7 @@
 //! | `policy-status` | how a Policy stands there; 90 days of daily figures | the lease holder, where it changed and once a day | the evidence for enforcing it |
 //! | `binding-status` | how many policies and resources a Binding matches there | the lease holder, where it changed | a Binding that matches nothing is seen |
 //! | `waiver-status` | what a Waiver covers there, and what was told of it | the lease holder, where it changed | it is told once that it ends or is not needed |
+//! | `cluster-status` | 90 days of daily figures of a cluster, of at most 1,000 clusters | the lease holder, where it changed and once a day | compliance by cluster, over time |
 //! | `event` | one entry of the log, chained to the one before | the lease holder, after what it tells; goes after 400 days | who did what, when and why, verifiably |
 //! | `known-target` | that there is such a target | a controller, at its first pass there | lists begin with it |
 //!

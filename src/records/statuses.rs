@@ -1,9 +1,11 @@
-//! What the controller answers to what people wrote: the status of every Policy, Binding and Waiver, in one target.
+//! What the controller answers to what people wrote: the status of every Policy, Binding and Waiver, in one target; and
+//! beside them the days of its clusters.
 //!
 //! One item for each object, in `rt#ACCOUNT/REGION#status` at `KIND#NAME`, so that nobody's own items are rewritten and
 //! IAM parts the rights. The lease holder writes it where it says something else than before: an unchanged fleet costs
 //! one write a day for each policy, for the daily figure. A policy's item is largest: at most 90 days of some 110 bytes,
-//! 10 KB (10 write units of DynamoDB), and a read of all 60 policies is 600 KB. Every item names its shape in `schema`;
+//! 10 KB (10 write units of DynamoDB), and a read of all 60 policies is 600 KB. A cluster's is as large, and there may be
+//! thousands of clusters: [`CLUSTERS`] bounds how many have one. Every item names its shape in `schema`;
 //! members that are added later have a default, so that old items stay readable (`tests/fixtures/records`).
 
 use std::collections::BTreeMap;
@@ -21,9 +23,15 @@ use crate::ports::store::{Expect, Key};
 
 /// A status that is kept, and of which kind.
 pub trait Status: Stored + PartialEq + Send + Sync {
-    /// The kind of the objects that have it.
-    const KIND: Kind;
+    /// The kind of what has it, as its key says.
+    const OF: &'static str;
 }
+
+/// How many clusters of a target have days on record: those that had them before, then others by name. ECS has up to
+/// 10,000 in an account and region (Amazon ECS service quotas); a thousand are at most 12,000 write units and as many KB a
+/// day, which is two cents, and a read of 10 MB for whoever looks at all of them. Of the rest only today's figure is
+/// known, from the reports.
+pub const CLUSTERS: usize = 1_000;
 
 /// Which object was judged: what a status is of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,7 +73,7 @@ impl Stored for PolicyStatus {
 }
 
 impl Status for PolicyStatus {
-    const KIND: Kind = Kind::Policy;
+    const OF: &'static str = Kind::Policy.as_str();
 }
 
 impl PolicyStatus {
@@ -129,7 +137,7 @@ impl Stored for BindingStatus {
 }
 
 impl Status for BindingStatus {
-    const KIND: Kind = Kind::Binding;
+    const OF: &'static str = Kind::Binding.as_str();
 }
 
 impl BindingStatus {
@@ -140,6 +148,35 @@ impl BindingStatus {
         let conditions = vec![Condition::of(known, "Matched", matched(tally), now)];
         let schema = items::BINDING_STATUS.schema;
         Self { schema, generation: judged.generation, tally, conditions }
+    }
+}
+
+/// The days of a cluster: of the judgements of all policies on it and on what is in it, in one target.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClusterStatus {
+    /// The shape of this item.
+    pub schema: u32,
+    /// The last 90 days, today's as the last pass found it.
+    #[serde(default)]
+    pub days: Days,
+}
+
+impl Stored for ClusterStatus {
+    const ITEM: &'static ItemKind = &items::CLUSTER_STATUS;
+}
+
+impl Status for ClusterStatus {
+    const OF: &'static str = "Cluster";
+}
+
+impl ClusterStatus {
+    /// After a pass at `now`; `before` is what was kept.
+    #[must_use]
+    pub fn after(before: Option<&Self>, tally: &PolicyTally, incomplete: bool, now: Timestamp) -> Self {
+        let mut days = before.map(|before| before.days.clone()).unwrap_or_default();
+        days.record(tally, incomplete, now);
+        Self { schema: items::CLUSTER_STATUS.schema, days }
     }
 }
 
@@ -223,7 +260,7 @@ impl Stored for WaiverStatus {
 }
 
 impl Status for WaiverStatus {
-    const KIND: Kind = Kind::Waiver;
+    const OF: &'static str = Kind::Waiver.as_str();
 }
 
 impl WaiverStatus {
@@ -326,7 +363,7 @@ impl<'a> Statuses<'a> {
         format!("rt#{}#status", self.target)
     }
 
-    fn key(&self, kind: Kind, name: &str) -> Key {
+    fn key(&self, kind: &str, name: &str) -> Key {
         Key::new(self.partition(), format!("{kind}#{name}"))
     }
 
@@ -335,7 +372,7 @@ impl<'a> Statuses<'a> {
     /// # Errors
     /// The store's.
     pub async fn list<T: Status>(&self) -> Result<BTreeMap<String, Versioned<T>>, RecordError> {
-        let prefix = format!("{}#", T::KIND);
+        let prefix = format!("{}#", T::OF);
         let found = typed::all::<T>(self.store, &self.partition(), &prefix).await?;
         let named =
             |(sort, status): (String, Versioned<T>)| (sort.strip_prefix(&prefix).unwrap_or(&sort).to_owned(), status);
@@ -348,7 +385,7 @@ impl<'a> Statuses<'a> {
     /// A conflict where somebody else wrote it since: its history is theirs.
     pub async fn write<T: Status>(&self, name: &str, status: &T, version: Option<u64>) -> Result<u64, RecordError> {
         let expect = version.map_or(Expect::Absent, Expect::Version);
-        typed::put(self.store, &self.key(T::KIND, name), status, expect).await
+        typed::put(self.store, &self.key(T::OF, name), status, expect).await
     }
 
     /// Removes that of an object that is gone.
@@ -356,8 +393,8 @@ impl<'a> Statuses<'a> {
     /// # Errors
     /// The store's.
     pub async fn remove<T: Status>(&self, name: &str) -> Result<(), RecordError> {
-        let key = self.key(T::KIND, name);
-        let action = format!("removing the status of {} `{name}`", T::KIND);
+        let key = self.key(T::OF, name);
+        let action = format!("removing the status of {} `{name}`", T::OF);
         self.store.delete(&key, Expect::Any).await.map_err(typed::failed(action))
     }
 }

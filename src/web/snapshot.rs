@@ -18,7 +18,7 @@ use crate::records::configuration::{Configuration, Configurations};
 use crate::records::events::{Event, Events};
 use crate::records::lease::{Lease, Leases};
 use crate::records::reports::{Reports, ServiceReport};
-use crate::records::statuses::{PolicyStatus, Status, Statuses, WaiverStatus};
+use crate::records::statuses::{ClusterStatus, PolicyStatus, Status, Statuses, WaiverStatus};
 use crate::records::targets::{TargetRecord, Targets};
 
 /// All records, as they were at one time.
@@ -51,6 +51,8 @@ pub struct TargetSnapshot {
     pub policies: BTreeMap<String, PolicyStatus>,
     /// What waivers are good for.
     pub waivers: BTreeMap<String, WaiverStatus>,
+    /// Days of clusters, by name.
+    pub clusters: BTreeMap<String, ClusterStatus>,
 }
 
 impl Snapshot {
@@ -102,6 +104,7 @@ impl TargetSnapshot {
             holds: campaigns.holds().await?.into_iter().map(|hold| hold.value).collect(),
             policies: statuses(store, &id).await?,
             waivers: statuses(store, &id).await?,
+            clusters: statuses(store, &id).await?,
             id,
         })
     }

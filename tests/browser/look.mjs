@@ -35,7 +35,8 @@ const kinds = async (page) => {
   const rollout = await first('/rollouts', /^\/rollout\?/);
   const service = await first(rollout, /^\/service\?/);
   const policy = await first('/', /^\/policy\?/);
-  return ['/', '/services', '/findings', '/rollouts', '/waivers', '/events', rollout, service, policy];
+  const cluster = await first('/', /^\/cluster\?/);
+  return ['/', '/services', '/findings', '/rollouts', '/waivers', '/events', rollout, service, policy, cluster];
 };
 
 const tooWide = (page) => page.evaluate(() => {
@@ -177,7 +178,7 @@ const looks = {
     for (const [name, options] of shots) {
       const context = await open(options);
       const page = await context.newPage();
-      const names = ['overview', 'services', 'findings', 'rollouts', 'waivers', 'events', 'rollout', 'service', 'policy'];
+      const names = ['overview', 'services', 'findings', 'rollouts', 'waivers', 'events', 'rollout', 'service', 'policy', 'cluster'];
       for (const [index, path] of (await kinds(page)).entries()) {
         await page.goto(base + path);
         await page.waitForLoadState('networkidle');

@@ -20,7 +20,7 @@ use crate::records::events::Event;
 use crate::records::history::Days;
 use crate::records::lease::{Lease, Leases};
 use crate::records::reports::ServiceReport;
-use crate::records::statuses::{BindingStatus, Judged, PolicyStatus, SeenWaiver, WaiverStatus};
+use crate::records::statuses::{BindingStatus, ClusterStatus, Judged, PolicyStatus, SeenWaiver, WaiverStatus};
 use crate::records::targets::TargetRecord;
 use crate::records::typed::{self, Stored};
 use crate::rollout::{Change, Registration, Rollout};
@@ -59,6 +59,7 @@ fn readers() -> Vec<(&'static ItemKind, Again, Key)> {
         of::<PolicyStatus>(STATUS, "Policy#no-host-pid"),
         of::<BindingStatus>(STATUS, "Binding#enforce"),
         of::<WaiverStatus>(STATUS, "Waiver#agent"),
+        of::<ClusterStatus>(STATUS, "Cluster#prod"),
         of::<Event>("rt#123456789012/eu-west-1#events", "Change/quick-1/00001#00000001"),
         of::<TargetId>("rt#targets", "123456789012/eu-west-1"),
     ]
@@ -240,6 +241,12 @@ fn the_largest_item_is_no_larger_than_is_said() {
     let status = PolicyStatus { days, ..PolicyStatus::after(None, judged, &tally, true, now) };
     is_within("a policy of ninety days", &status);
     assert_eq!(Day::of(now).to_string(), "2026-01-05");
+    let mut cluster = None;
+    for day in 0..200 {
+        let at = now + std::time::Duration::from_secs(day * 24 * 3600);
+        cluster = Some(ClusterStatus::after(cluster.as_ref(), &tally, true, at));
+    }
+    is_within("a cluster of ninety days", &cluster.unwrap());
 
     let lease = Lease {
         // A host name is at most 253 characters (RFC 1035).

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use crate::model::{Day, counted};
-use crate::records::history::{DayFigure, Days, KEPT};
+use crate::records::history::{DayFigure, Days, KEPT, percent};
 
 const WIDTH: usize = 720;
 const HEIGHT: usize = 160;
@@ -12,18 +12,6 @@ const LEFT: usize = 44;
 const BELOW: usize = 22;
 const ABOVE: usize = 8;
 
-/// The share that complies or is waived, in tenths of a percent; what could not be judged does not. None where nothing
-/// was judged.
-pub(super) fn compliant(figure: &DayFigure) -> Option<usize> {
-    let good = figure.matched.saturating_sub(figure.failing + figure.unknown);
-    (figure.matched > 0).then(|| good * 1000 / figure.matched)
-}
-
-/// `97.5 %`.
-pub(super) fn percent(thousandths: usize) -> String {
-    format!("{}.{} %", thousandths / 10, thousandths % 10)
-}
-
 /// The share that complied, day by day.
 pub(super) fn compliance(id: &str, title: &str, days: &Days) -> Markup {
     let figures = days.figures();
@@ -31,7 +19,7 @@ pub(super) fn compliance(id: &str, title: &str, days: &Days) -> Markup {
         return html! { p { "No day is on record yet: the first full pass writes one." } };
     };
     let oldest = newest.before(KEPT - 1);
-    let now = figures.last().and_then(compliant).map_or_else(|| "nothing to judge".to_owned(), percent);
+    let now = figures.last().and_then(DayFigure::compliant).map_or_else(|| "nothing to judge".to_owned(), percent);
     let described = format!("{now} on {newest}; {} on record.", counted(figures.len(), "day"));
     html! {
         figure {
@@ -66,7 +54,7 @@ pub(super) fn compliance(id: &str, title: &str, days: &Days) -> Markup {
                         @for figure in figures.iter().rev() {
                             tr {
                                 th scope="row" { (figure.day) }
-                                td { (compliant(figure).map_or_else(|| "-".to_owned(), percent)) @if figure.incomplete { " (not all could be listed)" } }
+                                td { (figure.compliant().map_or_else(|| "-".to_owned(), percent)) @if figure.incomplete { " (not all could be listed)" } }
                                 td.number { (figure.matched) } td.number { (figure.failing) } td.number { (figure.unknown) }
                             }
                         }
@@ -99,7 +87,7 @@ pub(super) fn spark(days: &Days) -> Markup {
 fn runs(figures: &[DayFigure]) -> Vec<Vec<(Day, usize)>> {
     let mut runs: Vec<Vec<(Day, usize)>> = Vec::new();
     for figure in figures {
-        let Some(share) = compliant(figure) else { continue };
+        let Some(share) = figure.compliant() else { continue };
         match runs.last_mut() {
             Some(run) if run.last().is_some_and(|(day, _)| figure.day.since(*day) == 1) => {
                 run.push((figure.day, share))
@@ -128,21 +116,6 @@ fn height(thousandths: usize) -> usize {
 mod tests {
     use super::*;
     use crate::plan::PolicyTally;
-
-    fn figure(matched: usize, failing: usize, unknown: usize) -> DayFigure {
-        let mut days = Days::default();
-        let tally = PolicyTally { matched, failing, unknown, ..PolicyTally::default() };
-        days.record(&tally, false, crate::model::Timestamp::EPOCH);
-        days.figures()[0]
-    }
-
-    #[test]
-    fn what_could_not_be_judged_does_not_comply_and_nothing_is_no_share() {
-        assert_eq!(compliant(&figure(40, 1, 0)), Some(975));
-        assert_eq!(compliant(&figure(40, 0, 40)), Some(0));
-        assert_eq!(compliant(&figure(0, 0, 0)), None);
-        assert_eq!(percent(975), "97.5 %");
-    }
 
     #[test]
     fn a_day_without_a_figure_interrupts_the_line() {

@@ -7,6 +7,7 @@
 //! Everything is there without JavaScript. Nothing is styled by colour alone.
 
 mod chart;
+mod cluster;
 mod events;
 mod findings;
 mod frame;

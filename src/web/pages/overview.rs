@@ -7,17 +7,21 @@ use maud::{Markup, html};
 use super::chart;
 use super::page::{Middle, Shown};
 use super::parts::{
-    badge, bar, cluster_of, commands, is_service, outcome_tone, percent_of, policy_link, progress, reason,
-    rollout_link, rollout_phase, severity, short, time,
+    badge, bar, cluster_link, cluster_of, commands, is_service, outcome_tone, percent_of, policy_link, progress,
+    reason, rollout_link, rollout_phase, severity, short, time,
 };
 use crate::model::spec::{Kind, Spec, WaiverSpec};
-use crate::model::{Severity, TargetId};
+use crate::model::{Severity, TargetId, counted};
 use crate::plan::{PlanOutcome, PolicyTally};
 use crate::records::history::Days;
+use crate::records::statuses::CLUSTERS;
 use crate::rollout::told::Counts;
 use crate::web::metrics::catalogue::OUTCOMES;
 use crate::web::query::Link;
 use crate::web::snapshot::{Snapshot, TargetSnapshot};
+
+/// Where a service's ARN is of the old form.
+const NOT_TOLD: &str = "(not told by its ARN)";
 
 /// How many services come to which outcome.
 type Outcomes = BTreeMap<PlanOutcome, usize>;
@@ -177,38 +181,56 @@ fn by_policy(snapshot: &Snapshot) -> Markup {
 
 fn by_cluster(snapshot: &Snapshot) -> Markup {
     let mut clusters: BTreeMap<(&TargetId, String), Outcomes> = BTreeMap::new();
+    let mut without_days = 0;
+    let days_of = |target: &TargetId, name: &str| {
+        snapshot
+            .watched()
+            .find(|one| one.id == *target)
+            .and_then(|one| one.clusters.get(name))
+            .map(|status| &status.days)
+    };
     for target in snapshot.watched() {
+        for name in target.clusters.keys() {
+            clusters.entry((&target.id, name.clone())).or_default();
+        }
         for (arn, report) in target.reports.iter().filter(|(arn, _)| is_service(arn)) {
-            let cluster = cluster_of(arn).unwrap_or_else(|| "(not told by its ARN)".to_owned());
+            let cluster = cluster_of(arn).unwrap_or_else(|| NOT_TOLD.to_owned());
             *clusters.entry((&target.id, cluster)).or_default().entry(report.resource.outcome).or_default() += 1;
         }
+    }
+    for (target, name) in clusters.keys() {
+        without_days += usize::from(name != NOT_TOLD && days_of(target, name).is_none());
     }
     html! {
         section aria-labelledby="by-cluster" {
             h2 #by-cluster { "By cluster" }
             div.wide tabindex="0" role="group" aria-label="By cluster" {
                 table {
-                    caption { "Services of each cluster, by what would become of them" }
+                    caption { "Services of each cluster, by what would become of them, and the share of all judgements there that passes or is waived" }
                     thead { tr {
                         th scope="col" { "Cluster" } th scope="col" { "Target" } th.number scope="col" { "Services" }
                         @for outcome in OUTCOMES { th.number scope="col" { (outcome.as_str()) } }
-                        th scope="col" { "Share" }
+                        th scope="col" { "Share" } th scope="col" { "90 days" }
                     } }
                     tbody {
                         @for ((target, cluster), outcomes) in &clusters {
-                            @let link = String::from(Link::to("/services").with("cluster", cluster));
+                            @let days = days_of(target, cluster);
                             @let count = |outcome: &PlanOutcome| outcomes.get(outcome).copied().unwrap_or(0);
                             @let parts: Vec<(&str, usize)> = OUTCOMES.iter().map(|outcome| (outcome_tone(*outcome), count(outcome))).collect();
                             tr {
-                                th scope="row" { a href=(link) { (cluster) } }
+                                th scope="row" { @if cluster == NOT_TOLD { (cluster) } @else { (cluster_link(&target.to_string(), cluster)) } }
                                 td.id { (target) }
                                 td.number { (outcomes.values().sum::<usize>()) }
                                 @for outcome in OUTCOMES { td.number { (count(outcome)) } }
                                 td.bar { (bar(&parts)) }
+                                td.spark { @if let Some(days) = days { (chart::spark(days)) } @else { "-" } }
                             }
                         }
                     }
                 }
+            }
+            @if without_days > 0 {
+                p { (counted(without_days, "cluster")) " without a line: a full pass writes the first day, for up to " (CLUSTERS) " clusters of a target." }
             }
         }
     }

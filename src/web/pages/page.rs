@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::frame::{self, Frame};
-use super::{events, findings, overview, policy, rollout, rollouts, service, services, waivers};
+use super::{cluster, events, findings, overview, policy, rollout, rollouts, service, services, waivers};
 use crate::web::query::Query;
 use crate::web::snapshot::{EventLog, Snapshot};
 
@@ -20,6 +20,8 @@ pub enum Kind {
     Findings,
     /// One policy.
     Policy,
+    /// One cluster, day by day.
+    Cluster,
     /// Rollouts.
     Rollouts,
     /// One of them.
@@ -40,6 +42,7 @@ impl Kind {
             "/service" => Self::Service,
             "/findings" => Self::Findings,
             "/policy" => Self::Policy,
+            "/cluster" => Self::Cluster,
             "/rollouts" => Self::Rollouts,
             "/rollout" => Self::Rollout,
             "/waivers" => Self::Waivers,
@@ -57,7 +60,7 @@ impl Kind {
     /// Where in the navigation it is.
     pub(super) const fn section(self) -> &'static str {
         match self {
-            Self::Overview | Self::Policy => "/",
+            Self::Overview | Self::Policy | Self::Cluster => "/",
             Self::Services | Self::Service => "/services",
             Self::Findings => "/findings",
             Self::Rollouts | Self::Rollout => "/rollouts",
@@ -126,6 +129,7 @@ pub fn make(kind: Kind, shown: &Shown<'_>) -> Made {
         Kind::Service => service::middle(shown),
         Kind::Findings => findings::middle(shown),
         Kind::Policy => policy::middle(shown),
+        Kind::Cluster => cluster::middle(shown),
         Kind::Rollouts => rollouts::middle(shown),
         Kind::Rollout => rollout::middle(shown),
         Kind::Waivers => waivers::middle(shown),

@@ -29,10 +29,7 @@ pub(super) fn short(arn: &str) -> String {
 
 /// The cluster of a service, or the cluster itself.
 pub(super) fn cluster_of(arn: &str) -> Option<String> {
-    if let Some((_, name)) = arn.rsplit_once(":cluster/") {
-        return Some(name.to_owned());
-    }
-    arn.parse::<ServiceArn>().ok()?.cluster_name().map(ToOwned::to_owned)
+    crate::model::arn::cluster_of(arn).map(ToOwned::to_owned)
 }
 
 /// Whether an ARN is a service's.
@@ -49,6 +46,12 @@ pub(super) fn resource_link(arn: &str) -> Markup {
 /// To a policy.
 pub(super) fn policy_link(name: &str) -> Markup {
     let link: String = Link::to("/policy").with("name", name).into();
+    html! { a href=(link) { (name) } }
+}
+
+/// To a cluster.
+pub(super) fn cluster_link(target: &str, name: &str) -> Markup {
+    let link: String = Link::to("/cluster").with("target", target).with("name", name).into();
     html! { a href=(link) { (name) } }
 }
 
@@ -262,7 +265,7 @@ pub(super) fn search(asked: &Query, label: &str) -> Markup {
 
 /// `97.5 %`; rounded down, for all but all is not all.
 pub(super) fn percent_of(part: usize, whole: usize) -> String {
-    super::chart::percent(part * 1000 / whole.max(1))
+    crate::records::history::percent(part * 1000 / whole.max(1))
 }
 
 /// The names of all clusters that were reported on.

@@ -115,9 +115,10 @@ async fn nothing_that_a_whole_run_says_writes_or_serves_holds_a_secret() {
     say(&stage, &["rollout", "undo", "quick-1", "--wait"]);
     eventually("it was taken back", || look(address, "/rollouts").filter(|(_, page)| page.contains(">RolledBack<")));
     crawl(address, &mut pages);
-    for kind in
-        ["policies", "bindings", "waivers", "services", "findings", "rollouts", "changes", "holds", "events", "leases"]
-    {
+    for kind in [
+        "policies", "bindings", "waivers", "services", "findings", "rollouts", "changes", "holds", "clusters",
+        "events", "leases",
+    ] {
         say(&stage, &["get", kind, "-o", "json"]);
         say(&stage, &["get", kind, "-o", "wide"]);
     }

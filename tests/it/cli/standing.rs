@@ -15,6 +15,7 @@ use super::{POLICIES, Plimsoll, Run};
 
 const POLICY: &str = include_str!("../../fixtures/records/policy-status-1.json");
 const WAIVER: &str = include_str!("../../fixtures/records/waiver-status-1.json");
+const CLUSTER: &str = include_str!("../../fixtures/records/cluster-status-1.json");
 const BINDING: &str = include_str!("../../fixtures/records/binding-status-1.json");
 
 fn target(region: &str) -> TargetId {
@@ -100,6 +101,24 @@ fn without_days(text: &str) -> String {
     let host = regex::Regex::new(r"tester@[\w.-]+").unwrap();
     let text = host.replace_all(text, "tester@host");
     time.replace_all(&pattern.replace_all(&text, "DAYS"), fixed).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clusters_are_shown_day_by_day() {
+    let plimsoll = answered().await;
+    let store = EmbeddedStore::open(&plimsoll.path("plimsoll.db")).unwrap();
+    let Value::Object(body) = serde_json::from_str(CLUSTER).unwrap() else { panic!("an object") };
+    let key = Key::new(format!("rt#{}#status", target("eu-west-1")), "Cluster#prod");
+    store.put(&key, &body, Expect::Any, None).await.unwrap();
+    snapshot("get-clusters", &run(&plimsoll, &["get", "clusters", "-o", "wide"]).await.exits(0).stdout);
+    let one = run(&plimsoll, &["get", "cluster", "prod", "-o", "json"]).await.exits(0).json();
+    assert_eq!((&one["kind"], &one["metadata"]["name"]), (&json!("ClusterReport"), &json!("prod")));
+    assert_eq!(one["spec"]["target"], json!({ "account": "123456789012", "region": "eu-west-1" }));
+    let days = one["status"]["days"].as_array().unwrap();
+    assert_eq!((days.len(), &days[0]["day"], &days[1]["incomplete"]), (2, &json!("2026-01-05"), &json!(true)));
+    run(&plimsoll, &["get", "cluster", "prod", "-o", "name"]).await.exits(0).prints("cluster/prod");
+    run(&plimsoll, &["get", "cluster", "prodd"]).await.exits(2).says("there is no cluster `prodd`").says("`prod`");
+    run(&plimsoll, &["describe", "cluster", "prod"]).await.exits(2).says("use `plimsoll get cluster prod -o yaml`");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,7 @@
 mod alarms;
 mod applied;
 mod connection;
+mod days;
 mod dynamo;
 mod dynamo_faults;
 mod ecs;

@@ -10,6 +10,7 @@ use plimsoll::ports::store::{Expect, Item, Key, MAX_BODY_BYTES, Store};
 use serde_json::{Map, Value, json};
 
 use super::applied::who_applied_and_who_deleted_is_kept;
+use super::days::ninety_days_of_a_cluster_are_kept_beside_those_of_policies;
 
 /// A claim that one implementation is known not to keep, and why that is no fault of ours.
 pub(super) struct Deviation {
@@ -58,6 +59,7 @@ pub(super) async fn store_contract(one: &dyn Store, other: &dyn Store, deviation
         an_expired_item_is_whole_or_gone,
         a_write_without_expiry_takes_the_expiry_away,
         who_applied_and_who_deleted_is_kept,
+        ninety_days_of_a_cluster_are_kept_beside_those_of_policies,
         many_are_written_as_each_would_be,
     ];
     for deviation in deviations {

@@ -199,6 +199,7 @@ fn what_commands_on_a_fleet_print_holds_to_the_schemas() {
         "holds",
         "services",
         "findings",
+        "clusters",
         "events",
         "leases",
     ] {
@@ -214,6 +215,7 @@ fn what_commands_on_a_fleet_print_holds_to_the_schemas() {
         "ServiceReport",
         "Event",
         "Finding",
+        "ClusterReport",
         "Lease",
         "Policy",
         "Waiver",

@@ -9,7 +9,10 @@ use plimsoll::model::spec::{Kind, Need};
 use plimsoll::model::{ReasonCode, TargetId, Timestamp};
 use plimsoll::plan::PolicyTally;
 use plimsoll::ports::{Clock, Store};
-use plimsoll::records::statuses::{BindingStatus, PolicyStatus, Status, Statuses, WaiverStatus};
+use plimsoll::records::history::DayFigure;
+use plimsoll::records::statuses::{
+    BindingStatus, CLUSTERS, ClusterStatus, PolicyStatus, Status, Statuses, WaiverStatus,
+};
 use plimsoll::sim::{Fault, WorldConfig};
 use serde_json::json;
 
@@ -185,7 +188,7 @@ async fn an_unchanged_fleet_writes_nothing_until_the_day_is_over() {
         .filter(|(key, version)| before.get(*key) != Some(version))
         .map(|((_, sort), _)| sort.as_str())
         .collect();
-    assert_eq!(changed, ["Policy#no-host-pid"], "the daily figure, and nothing else");
+    assert_eq!(changed, ["Cluster#prod", "Policy#no-host-pid"], "the daily figures, and nothing else");
 }
 
 #[tokio::test]
@@ -224,6 +227,75 @@ async fn takes_over(story: &Story, other: &mut Controller) {
         story.settle(15);
     }
     panic!("the lease was never free");
+}
+
+async fn all<T: Status>(story: &Story) -> BTreeMap<String, T> {
+    let target = target();
+    let all = Statuses::of(story.store.as_ref(), &target).list::<T>().await.unwrap();
+    all.into_iter().map(|(name, status)| (name, status.value)).collect()
+}
+
+/// The last day of each, added up: judged, failing, unknown.
+fn today<'a>(days: impl Iterator<Item = &'a DayFigure>) -> (usize, usize, usize) {
+    days.fold((0, 0, 0), |(matched, failing, unknown), figure| {
+        (matched + figure.matched, failing + figure.failing, unknown + figure.unknown)
+    })
+}
+
+#[tokio::test]
+async fn days_of_clusters_add_up_to_those_of_policies_and_end_with_their_cluster() {
+    let about_clusters = "---\napiVersion: plimsoll/v1\nkind: Policy\nmetadata: { name: insights }\nspec: { title: t, \
+         severity: low, resource: Cluster, checks: [{ name: c, require: \"cluster.clusterName != 'dev'\", message: m }] }\n";
+    let mut story = Story::begin();
+    story.cluster("prod");
+    story.cluster("dev");
+    story.cluster("idle");
+    story.violating_service("prod", "web");
+    story.violating_service("prod", "agent");
+    story.violating_service("dev", "web");
+    story.apply(&(audited() + about_clusters + &waiver("agent", "agent", "2026-06-01T00:00:00Z"))).await;
+    story.settle(300);
+    story.pass().await;
+    let clusters: BTreeMap<String, ClusterStatus> = all(&story).await;
+    let of = |name: &str| today(clusters[name].days.figures().iter());
+    // Two services and the cluster itself, of which one service fails and one is waived; one and the cluster; the cluster.
+    assert_eq!((of("prod"), of("dev"), of("idle")), ((3, 1, 0), (2, 2, 0), (1, 0, 0)));
+    let policies: BTreeMap<String, PolicyStatus> = all(&story).await;
+    assert_eq!(
+        today(policies.values().flat_map(|status| status.days.figures())),
+        today(clusters.values().flat_map(|status| status.days.figures()))
+    );
+    // While not all could be looked for nothing is gone, and the day says so.
+    story.settle(DAY);
+    story.call("DeleteCluster", json!({ "cluster": "idle" }));
+    story.ecs.set_faults(|call| {
+        (call.operation.as_str() == "ListServices")
+            .then(|| Fault::Refuse { code: "AccessDeniedException".to_owned(), message: "no".to_owned() })
+    });
+    story.pass().await;
+    let known = all::<ClusterStatus>(&story).await;
+    assert!(known.contains_key("idle"), "{known:?}");
+    assert!(known["prod"].days.figures().last().unwrap().incomplete, "{known:?}");
+    story.ecs.set_faults(|_| None);
+    story.pass().await;
+    let known: BTreeMap<String, ClusterStatus> = all(&story).await;
+    assert_eq!(known.keys().collect::<Vec<_>>(), ["dev", "prod"]);
+    assert_eq!(known["prod"].days.figures().len(), 2);
+}
+
+#[tokio::test]
+async fn of_thousands_of_clusters_a_thousand_have_days_and_keep_them() {
+    let mut story = Story::begin();
+    story.cluster("zz-first");
+    story.apply(&audited()).await;
+    story.pass().await;
+    for number in 0..CLUSTERS + 2 {
+        story.cluster(&format!("c-{number:04}"));
+    }
+    story.pass().await;
+    let known: BTreeMap<String, ClusterStatus> = all(&story).await;
+    assert_eq!(known.len(), CLUSTERS);
+    assert!(known.contains_key("zz-first") && known.contains_key("c-0000") && !known.contains_key("c-1000"));
 }
 
 #[tokio::test]

@@ -7,7 +7,9 @@ use plimsoll::plan::PlanOutcome;
 use plimsoll::ports::store::{Expect, Item, Key, Page};
 use plimsoll::ports::{Store, StoreError};
 use plimsoll::records::campaign::Campaigns;
+use plimsoll::records::history;
 use plimsoll::records::reports::Reports;
+use plimsoll::records::statuses::{ClusterStatus, Statuses};
 use plimsoll::records::targets::Targets;
 use serde_json::{Map, Value};
 
@@ -20,7 +22,7 @@ async fn every_link_leads_to_a_page_and_every_page_has_what_readers_go_by() {
     let fleet = Fleet::in_mid_rollout().await;
     let site = Served::of(&fleet).await;
     let pages = site.crawl().await;
-    for kind in ["/service?", "/policy?", "/rollout?", "/services?outcome", "/findings?policy"] {
+    for kind in ["/service?", "/policy?", "/cluster?", "/rollout?", "/services?outcome", "/findings?policy"] {
         assert!(pages.keys().any(|path| path.starts_with(kind)), "{kind} in {:#?}", pages.keys());
     }
     for (path, page) in &pages {
@@ -67,6 +69,23 @@ async fn pages_say_what_the_records_say() {
         let list = site.get(&format!("/services?outcome={}", outcome.as_str())).await.body;
         assert!(list.contains(&format!("<p>{listed} services")), "{} {listed}", outcome.as_str());
     }
+    // A cluster has a line of its own, whose newest figure is what all policies say of what is in it.
+    let statuses = Statuses::of(fleet.store.as_ref(), &fleet.target);
+    let clusters = statuses.list::<ClusterStatus>().await.unwrap();
+    let (name, kept) = clusters.first_key_value().unwrap();
+    let page = site.get(&format!("/cluster?target={}&name={name}", fleet.target)).await.body;
+    let today = kept.value.days.figures().last().unwrap();
+    for part in [
+        format!("<h1>{name}</h1>"),
+        format!("<td class=\"number\">{}</td>", today.matched),
+        history::percent(today.compliant().unwrap()),
+        format!("/services?cluster={name}"),
+    ] {
+        assert!(page.contains(&part), "{part} in {page}");
+    }
+    assert!(overview.contains(&format!("name={name}\">{name}</a>")), "{overview}");
+    assert_eq!(site.get(&format!("/cluster?target={}&name=nowhere", fleet.target)).await.status, 404);
+    assert_eq!(site.get(&format!("/cluster?target=nowhere&name={name}")).await.status, 404);
     // A service that failed with its fix: what was done, and that it is held off.
     let campaigns = Campaigns::of(fleet.store.as_ref(), &fleet.target).campaigns().await.unwrap();
     let mut changes = campaigns.iter().flat_map(|campaign| &campaign.changes).map(|change| &change.value);

@@ -16,7 +16,7 @@ use plimsoll::policy::builtin;
 use plimsoll::ports::{Clock, Store};
 use plimsoll::records::configuration::{Application, Configurations};
 use plimsoll::records::history::Days;
-use plimsoll::records::statuses::{PolicyStatus, Statuses};
+use plimsoll::records::statuses::{ClusterStatus, PolicyStatus, Statuses};
 use plimsoll::rollout::{RolloutState, State};
 use plimsoll::sim::fleet::{self, demo_fleet};
 use plimsoll::sim::{SimEcs, VirtualClock, WorldConfig};
@@ -133,6 +133,21 @@ impl Fleet {
             }
             days.add(&known.value.days);
             statuses.write(&name, &PolicyStatus { days, ..known.value }, Some(known.version)).await.unwrap();
+        }
+        for (name, known) in statuses.list::<ClusterStatus>().await.unwrap() {
+            let today = *known.value.days.figures().last().unwrap();
+            let mut days = Days::default();
+            for ago in (1..90_u64).rev().filter(|ago| !matches!(ago, 40 | 41)) {
+                let worse = usize::try_from(ago / 9).unwrap().min(today.matched.saturating_sub(today.failing));
+                let (matched, failing) = (today.matched, today.failing + worse);
+                days.record(
+                    &PolicyTally { matched, failing, ..PolicyTally::default() },
+                    false,
+                    at(self.clock.now(), ago),
+                );
+            }
+            days.add(&known.value.days);
+            statuses.write(&name, &ClusterStatus { days, ..known.value }, Some(known.version)).await.unwrap();
         }
     }
 }
