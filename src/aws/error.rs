@@ -88,6 +88,18 @@ impl AwsError {
     }
 }
 
+impl AwsError {
+    /// Only what was said, where whoever shows it names what failed: a role that may not be taken on is no matter of "the
+    /// credentials".
+    #[must_use]
+    pub fn said(&self) -> String {
+        match self {
+            Self::CredentialsFailed { message } | Self::Denied { message } => message.clone(),
+            other => other.to_string(),
+        }
+    }
+}
+
 impl From<Failure> for AwsError {
     fn from(failure: Failure) -> Self {
         match failure {

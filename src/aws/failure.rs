@@ -6,6 +6,7 @@ use std::error::Error;
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_ecs::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_sts::operation::assume_role::AssumeRoleError;
 
 /// A failed call, by how far it came.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +51,10 @@ impl Failure {
         let message = chain(error);
         if let Some(credentials) = causes(error).find_map(|cause| cause.downcast_ref::<CredentialsError>()) {
             let configured = !matches!(credentials, CredentialsError::CredentialsNotLoaded(_));
-            return Self::NoCredentials { configured, message };
+            // STS's own sentence says who may not take on which role; the chain around it says that a call failed.
+            let assumed = causes(error).find_map(|cause| cause.downcast_ref::<AssumeRoleError>());
+            let said = assumed.and_then(ProvideErrorMetadata::message).map(str::to_owned);
+            return Self::NoCredentials { configured, message: said.unwrap_or(message) };
         }
         // The HTTP client says nothing else of a failure to connect (name, TCP or TLS) in public. Should the words
         // change, such a failure is taken for a lost answer, which is the safe mistake; a contract test would tell.

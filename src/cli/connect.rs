@@ -271,7 +271,7 @@ impl ReachError {
             (Some(role), Some(remedy)) => Self {
                 code: ReasonCode::NotReached,
                 error: Error::new(format!("its role `{}` cannot be taken on", role.arn))
-                    .caused_by(error.to_string())
+                    .caused_by(error.said())
                     .help(remedy),
             },
             _ => Self {

@@ -12,7 +12,7 @@ use crate::model::operation::Operation;
 use crate::ports::EcsError;
 
 /// The name of what is not there. Whoever has a cluster of that name has made it for this.
-const NOTHING: &str = "plimsoll-doctor-asks-for-nothing";
+pub(super) const NOTHING: &str = "plimsoll-doctor-asks-for-nothing";
 
 /// What an answer says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,51 +32,90 @@ pub(super) enum Verdict {
         /// What happened.
         message: String,
     },
-    /// Neither.
+    /// It was sent, and nothing came back that could be used.
+    Silent {
+        /// What happened instead.
+        message: String,
+    },
+    /// None of these.
     Untold {
         /// What happened instead.
         message: String,
     },
 }
 
-/// What to send.
-pub(super) fn input(operation: Operation, target: &TargetId, partition: &str) -> Value {
+/// Whether it changes nothing in a cluster that is there either: what is named in it is still not there.
+pub(super) const fn can_be_asked_in_a_cluster(operation: Operation) -> bool {
+    match operation {
+        Operation::DescribeClusters
+        | Operation::ListServices
+        | Operation::ListTasks
+        | Operation::DescribeServices
+        | Operation::DescribeTasks
+        | Operation::GetTaskProtection
+        | Operation::ListServiceDeployments
+        | Operation::DescribeServiceDeployments
+        | Operation::DescribeServiceRevisions
+        | Operation::UpdateService
+        | Operation::StopServiceDeployment
+        | Operation::TagResource
+        | Operation::UntagResource => true,
+        // Those of no cluster, and those that would set the cluster itself.
+        Operation::ListClusters
+        | Operation::DescribeCapacityProviders
+        | Operation::ListTaskDefinitions
+        | Operation::ListTaskDefinitionFamilies
+        | Operation::DescribeTaskDefinition
+        | Operation::RegisterTaskDefinition
+        | Operation::DeregisterTaskDefinition
+        | Operation::UpdateClusterSettings
+        | Operation::UpdateCluster => false,
+    }
+}
+
+/// What to send. With `cluster`, of what is not there in that one; only where it
+/// [can be asked so](can_be_asked_in_a_cluster).
+pub(super) fn input(operation: Operation, target: &TargetId, partition: &str, cluster: Option<&str>) -> Value {
     let TargetId { account, region } = target;
     let arn = |resource: &str| format!("arn:{partition}:ecs:{region}:{account}:{resource}");
     // A name as ECS makes them: 32 hexadecimal digits, 22 characters.
     let (task, long) = ("0".repeat(32), "0".repeat(22));
-    let cluster = arn(&format!("cluster/{NOTHING}"));
+    let tagged = match cluster {
+        Some(cluster) => arn(&format!("service/{cluster}/{NOTHING}")),
+        None => arn(&format!("cluster/{NOTHING}")),
+    };
+    let cluster = cluster.filter(|_| can_be_asked_in_a_cluster(operation)).unwrap_or(NOTHING);
     match operation {
-        Operation::ListClusters
-        | Operation::DescribeCapacityProviders
+        Operation::ListClusters => json!({ "maxResults": 100 }),
+        Operation::DescribeCapacityProviders
         | Operation::ListTaskDefinitions
         | Operation::ListTaskDefinitionFamilies => json!({ "maxResults": 1 }),
-        Operation::DescribeClusters => json!({ "clusters": [NOTHING] }),
-        Operation::ListServices | Operation::ListTasks => json!({ "cluster": NOTHING, "maxResults": 1 }),
-        Operation::DescribeServices => json!({ "cluster": NOTHING, "services": [NOTHING] }),
+        Operation::DescribeClusters => json!({ "clusters": [cluster] }),
+        Operation::ListServices | Operation::ListTasks => json!({ "cluster": cluster, "maxResults": 1 }),
+        Operation::DescribeServices => json!({ "cluster": cluster, "services": [NOTHING] }),
         Operation::DescribeTaskDefinition | Operation::DeregisterTaskDefinition => {
             json!({ "taskDefinition": format!("{NOTHING}:1") })
         }
-        Operation::DescribeTasks | Operation::GetTaskProtection => json!({ "cluster": NOTHING, "tasks": [task] }),
-        Operation::ListServiceDeployments => json!({ "cluster": NOTHING, "service": NOTHING, "maxResults": 1 }),
+        Operation::DescribeTasks | Operation::GetTaskProtection => json!({ "cluster": cluster, "tasks": [task] }),
+        Operation::ListServiceDeployments => json!({ "cluster": cluster, "service": NOTHING, "maxResults": 1 }),
         Operation::DescribeServiceDeployments => {
-            json!({ "serviceDeploymentArns": [arn(&format!("service-deployment/{NOTHING}/{NOTHING}/{long}"))] })
+            json!({ "serviceDeploymentArns": [arn(&format!("service-deployment/{cluster}/{NOTHING}/{long}"))] })
         }
         Operation::DescribeServiceRevisions => {
-            json!({ "serviceRevisionArns": [arn(&format!("service-revision/{NOTHING}/{NOTHING}/{}", "0".repeat(19)))] })
+            json!({ "serviceRevisionArns": [arn(&format!("service-revision/{cluster}/{NOTHING}/{}", "0".repeat(19)))] })
         }
         Operation::RegisterTaskDefinition => json!({}),
-        Operation::UpdateService => json!({ "cluster": NOTHING, "service": NOTHING }),
+        Operation::UpdateService => json!({ "cluster": cluster, "service": NOTHING }),
         Operation::StopServiceDeployment => json!({
-            "serviceDeploymentArn": arn(&format!("service-deployment/{NOTHING}/{NOTHING}/{long}")),
+            "serviceDeploymentArn": arn(&format!("service-deployment/{cluster}/{NOTHING}/{long}")),
             "stopType": "ROLLBACK",
         }),
         Operation::UpdateClusterSettings => {
             json!({ "cluster": NOTHING, "settings": [{ "name": "containerInsights", "value": "enabled" }] })
         }
         Operation::UpdateCluster => json!({ "cluster": NOTHING }),
-        Operation::TagResource => json!({ "resourceArn": cluster, "tags": [{ "key": NOTHING, "value": "" }] }),
-        Operation::UntagResource => json!({ "resourceArn": cluster, "tagKeys": [NOTHING] }),
+        Operation::TagResource => json!({ "resourceArn": tagged, "tags": [{ "key": NOTHING, "value": "" }] }),
+        Operation::UntagResource => json!({ "resourceArn": tagged, "tagKeys": [NOTHING] }),
     }
 }
 
@@ -90,7 +129,7 @@ pub(super) fn verdict(operation: Operation, answer: Result<Value, EcsError>) -> 
         Err(EcsError::Refused { code, message, .. }) => refused(&code, message),
         Err(EcsError::NotSent { message, .. }) => Verdict::Unreachable { message },
         Err(EcsError::Throttled { message, .. }) => Verdict::Untold { message: format!("throttled: {message}") },
-        Err(EcsError::NoAnswer { message, .. }) => Verdict::Untold { message },
+        Err(EcsError::NoAnswer { message, .. }) => Verdict::Silent { message },
     }
 }
 
@@ -143,13 +182,17 @@ mod tests {
     #[test]
     fn nothing_that_is_sent_to_find_out_can_change_anything() {
         for operation in Operation::ALL.iter().filter(|operation| operation.writes()) {
-            let input = input(*operation, &target(), "aws");
-            let members = input.as_object().unwrap();
-            let names_nothing =
-                !members.is_empty() && members.values().any(|value| value.to_string().contains(NOTHING));
-            // Without a family there is no revision to make.
-            let cannot_be_whole = *operation == Operation::RegisterTaskDefinition && members.is_empty();
-            assert!(names_nothing || cannot_be_whole, "{operation:?}: {input}");
+            for cluster in [None, Some("prod")] {
+                let input = input(*operation, &target(), "aws", cluster);
+                // What is to be changed: a service, a deployment, a revision, a cluster, what has tags.
+                let whole = ["service", "serviceDeploymentArn", "taskDefinition", "resourceArn"];
+                let changed = whole.iter().map(|member| &input[member]).find(|value| value.is_string());
+                let changed = changed.unwrap_or(&input["cluster"]);
+                let names_nothing = changed.as_str().is_some_and(|changed| changed.contains(NOTHING));
+                // Without a family there is no revision to make.
+                let cannot_be_whole = *operation == Operation::RegisterTaskDefinition && input == json!({});
+                assert!(names_nothing || cannot_be_whole, "{operation:?}: {input}");
+            }
         }
     }
 
@@ -157,8 +200,10 @@ mod tests {
     fn ecs_refuses_every_write_and_its_answer_is_no_denial() {
         let start: Timestamp = "2026-01-05T09:00:00Z".parse().unwrap();
         let mut world = World::new(WorldConfig { throttle_percent: 0, ..WorldConfig::default() }, start);
-        for operation in Operation::ALL.iter().copied() {
-            let answer = world.call(start, operation.as_str(), &input(operation, &target(), "aws"));
+        world.call(start, "CreateCluster", &json!({ "clusterName": "prod" })).unwrap();
+        let cases = Operation::ALL.iter().flat_map(|operation| [(*operation, None), (*operation, Some("prod"))]);
+        for (operation, cluster) in cases {
+            let answer = world.call(start, operation.as_str(), &input(operation, &target(), "aws", cluster));
             if operation.writes() {
                 let error = answer.expect_err(operation.as_str());
                 let told = refused(error.code, error.message.clone());

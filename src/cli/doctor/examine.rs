@@ -7,20 +7,20 @@ use std::time::Duration;
 use serde_json::Map;
 
 use super::check::{Area, Check, Status};
-use super::dry::{self, Verdict};
+use super::dry;
+use super::rights::{denied, permitted};
 use super::statement::{self, Place};
-use crate::aws::{AwsError, Connection, DynamoStore, Identity, Role, Setting, SettingState, Share, Timeouts};
+use crate::aws::{AwsError, Connection, DynamoStore, Identity, Role, Setting, SettingState, Timeouts};
 use crate::cli::connect::{self, StoreUrl};
 use crate::cli::environment;
 use crate::cli::run::Session;
 use crate::embedded::EmbeddedStore;
-use crate::model::operation::Operation;
-use crate::model::permission::{Access, Need, PERMISSIONS, Permission};
+use crate::model::permission::{Need, PERMISSIONS};
 use crate::model::spec::{AlarmSelector, Enforcement, Kind, Spec, TargetSpec};
 use crate::model::{TargetId, Timestamp};
 use crate::policy::PolicySet;
 use crate::ports::store::{Expect, Key};
-use crate::ports::{Alarms, AlarmsError, Ecs, Store, StoreError};
+use crate::ports::{Store, StoreError};
 use crate::records::RecordError;
 use crate::records::configuration::{Configuration, Configurations};
 use crate::records::statuses::counted;
@@ -44,9 +44,9 @@ pub(super) struct Examination<'a> {
 }
 
 /// Who asks there.
-struct Caller {
-    target: TargetId,
-    partition: String,
+pub(super) struct Caller {
+    pub(super) target: TargetId,
+    pub(super) partition: String,
 }
 
 impl Caller {
@@ -55,7 +55,7 @@ impl Caller {
         Self { target, partition: statement::partition(&identity.arn).to_owned() }
     }
 
-    fn place<'a>(&'a self, table: &'a str) -> Place<'a> {
+    pub(super) fn place<'a>(&'a self, table: &'a str) -> Place<'a> {
         Place { partition: &self.partition, target: &self.target, table }
     }
 }
@@ -87,7 +87,7 @@ impl<'a> Examination<'a> {
         self.targets(&connection, caller, configuration.as_ref()).await;
     }
 
-    fn push(&mut self, check: Check) {
+    pub(super) fn push(&mut self, check: Check) {
         self.checks.push(check);
     }
 
@@ -328,84 +328,6 @@ impl<'a> Examination<'a> {
             }
         }
     }
-
-    /// What the caller may do in one account and region. `acts`: whether anything is proposed or enforced.
-    async fn target(&mut self, connection: &Connection, caller: Caller, acts: bool, alarms: &[&AlarmSelector]) {
-        let ecs = connection.ecs();
-        for operation in Operation::ALL.iter().copied() {
-            let Some(permission) = Permission::of(operation) else { continue };
-            let input = dry::input(operation, &caller.target, &caller.partition);
-            let check = match dry::verdict(operation, ecs.call(operation, input).await) {
-                Verdict::Permitted { how } => Check::ok(Area::Permission, permission.name(), how),
-                Verdict::Denied { message } if permission.need == Need::Enforce && !acts => {
-                    let message = format!("denied, and needed once a Binding proposes or enforces: {message}");
-                    Check::new(Area::Permission, permission.name(), Status::Note, message)
-                }
-                Verdict::Denied { message } => denied(permission, &message, caller.place("")),
-                Verdict::Untold { message } => {
-                    Check::new(Area::Permission, permission.name(), Status::Unknown, message)
-                        .remedy("try again; with another server than AWS, see whether it has this operation")
-                }
-                Verdict::Unreachable { message } => {
-                    let remedy = AwsError::Unreachable { message: String::new() }.help();
-                    self.push(Check::wrong(Area::Connection, "ECS", message, remedy).at(&caller.target));
-                    return;
-                }
-            };
-            self.push(check.at(&caller.target));
-        }
-        let pass_role = PERMISSIONS.iter().filter(|permission| permission.action == "PassRole");
-        for permission in pass_role {
-            let message = format!("it cannot be told without registering a revision: {}", permission.why);
-            let check = Check::new(Area::Permission, permission.name(), Status::NotChecked, message);
-            self.push(check.at(&caller.target));
-        }
-        self.alarms(connection, &caller, alarms).await;
-    }
-
-    /// Only where a strategy names alarms: nobody else needs the right.
-    async fn alarms(&mut self, connection: &Connection, caller: &Caller, chosen: &[&AlarmSelector]) {
-        let port = connection.alarms(Share::default());
-        let named = BTreeSet::from(["plimsoll-doctor-asks-for-nothing".to_owned()]);
-        let tagged = chosen.iter().find_map(|selector| match selector {
-            AlarmSelector::Tagged(tags) => Some(tags),
-            AlarmSelector::Name(_) => None,
-        });
-        let mut answers = Vec::new();
-        if !chosen.is_empty() {
-            answers.push(("DescribeAlarms", port.states(&named).await.map(drop)));
-        }
-        if let Some(tags) = tagged {
-            answers.push(("GetResources", port.tagged(tags).await.map(drop)));
-        }
-        for permission in PERMISSIONS.iter().filter(|permission| permission.need == Need::Alarms) {
-            let Some((_, answer)) = answers.iter().find(|(action, _)| *action == permission.action) else { continue };
-            let check = match answer {
-                Ok(()) => Check::ok(Area::Permission, permission.name(), permitted(permission)),
-                Err(AlarmsError::Denied { message, .. }) => denied(permission, message, caller.place("")),
-                Err(error @ (AlarmsError::Throttled { .. } | AlarmsError::NoAnswer { .. })) => {
-                    Check::new(Area::Permission, permission.name(), Status::Unknown, error.to_string())
-                        .remedy("without it no wave of a strategy with alarms begins")
-                }
-            };
-            self.push(check.at(&caller.target));
-        }
-    }
-}
-
-fn permitted(permission: &Permission) -> &'static str {
-    match permission.access {
-        Access::Read => "answered",
-        Access::Write => "not denied: its condition was refused, as it must be",
-    }
-}
-
-fn denied(permission: &Permission, message: &str, place: Place<'_>) -> Check {
-    let check = Check::new(Area::Permission, permission.name(), Status::Wrong, format!("denied: {message}"));
-    if dry::is_explicit(message) {
-        return check.remedy("a policy denies it: take that out; nothing that is allowed besides helps");
-    }
-    check.remedy(format!("allow it to the caller: {}", permission.why)).missing(Some(statement::of(permission, place)))
 }
 
 /// The credentials in use, or those of a Target's role, cannot be used.
@@ -431,7 +353,7 @@ fn unusable(area: Area, error: &AwsError) -> Check {
 fn unreachable_target(name: &str, error: &AwsError, role: Option<&Role>) -> Check {
     match (role, connect::role_remedy(error, role)) {
         (Some(role), Some(remedy)) => {
-            let message = format!("its role cannot be taken on: {error}");
+            let message = format!("its role cannot be taken on: {}", error.said());
             Check::new(Area::Target, name, Status::Wrong, message)
                 .remedy(remedy)
                 .missing(Some(statement::assume(&role.arn)))

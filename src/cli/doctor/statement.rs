@@ -68,7 +68,13 @@ pub(super) fn of(permission: &Permission, place: Place<'_>) -> Statement {
     };
     // The controller writes its own records only; what people write has rights of its own.
     let records = permission.need == Need::Record && permission.access == Access::Write;
-    let condition = records.then(|| json!({ "ForAllValues:StringLike": { "dynamodb:LeadingKeys": ["rt#*"] } }));
+    // `ForAllValues` is true of no key at all, hence the `Null` beside it: as in deploy/iam/record.json.
+    let condition = records.then(|| {
+        json!({
+            "ForAllValues:StringLike": { "dynamodb:LeadingKeys": ["rt#*"] },
+            "Null": { "dynamodb:LeadingKeys": "false" },
+        })
+    });
     Statement { effect: "Allow", action: vec![permission.name()], resource, condition }
 }
 

@@ -16,9 +16,9 @@ use crate::fake::{Fake, Reply, Request};
 use crate::peers::Peer;
 
 /// Not to be seen anywhere.
-const SECRET: &str = "CANARY-of-a-secret-key";
+pub(super) const SECRET: &str = "CANARY-of-a-secret-key";
 
-fn with_credentials(plimsoll: &mut Plimsoll, endpoint: &str) {
+pub(super) fn with_credentials(plimsoll: &mut Plimsoll, endpoint: &str) {
     plimsoll.set("AWS_REGION", "eu-west-1");
     plimsoll.set("AWS_ACCESS_KEY_ID", "a");
     plimsoll.set("AWS_SECRET_ACCESS_KEY", SECRET);
@@ -27,20 +27,20 @@ fn with_credentials(plimsoll: &mut Plimsoll, endpoint: &str) {
 
 /// What it says as JSON, with this exit code; never the secret.
 #[track_caller]
-fn report(plimsoll: &Plimsoll, code: i32) -> Value {
+pub(super) fn report(plimsoll: &Plimsoll, code: i32) -> Value {
     let run = plimsoll.run(&["doctor", "-o", "json"]).exits(code);
     keeps_secrets(&run);
     run.json()
 }
 
 #[track_caller]
-fn keeps_secrets(run: &Run) {
+pub(super) fn keeps_secrets(run: &Run) {
     assert!(!run.stdout.contains(SECRET) && !run.stderr.contains(SECRET), "{run:#?}");
 }
 
 /// The checks that are not as they should be, as `CHECK: MESSAGE`, each with its remedy.
 #[track_caller]
-fn wrong(report: &Value) -> Vec<String> {
+pub(super) fn wrong(report: &Value) -> Vec<String> {
     let checks = report["checks"].as_array().unwrap();
     let bad = checks.iter().filter(|check| check["status"] == "wrong" || check["status"] == "unknown");
     bad.map(|check| {
@@ -51,13 +51,15 @@ fn wrong(report: &Value) -> Vec<String> {
 }
 
 #[track_caller]
-fn finds_only(report: &Value, check: &str, told: &str) {
+pub(super) fn finds_only(report: &Value, check: &str, told: &str) {
     let found = wrong(report);
     assert!(matches!(&found[..], [one] if one.starts_with(check) && one.contains(told)), "{found:#?}");
 }
 
 /// A fleet behind an endpoint that answers as `script` says, and lets the rest pass; a file with policies as the store.
-async fn behind(script: impl Fn(&Request) -> Option<Reply> + Send + Sync + 'static) -> (Plimsoll, Sim, Fake) {
+pub(super) async fn behind(
+    script: impl Fn(&Request) -> Option<Reply> + Send + Sync + 'static,
+) -> (Plimsoll, Sim, Fake) {
     let (mut plimsoll, sim) = fleet::with_definitions(&[], &[], POLICIES);
     plimsoll.run(&["apply", "-f", "policies/all.yaml"]).exits(0);
     let server = address(&plimsoll.get("AWS_ENDPOINT_URL"));
@@ -66,15 +68,15 @@ async fn behind(script: impl Fn(&Request) -> Option<Reply> + Send + Sync + 'stat
     (plimsoll, sim, fake)
 }
 
-fn address(endpoint: &str) -> SocketAddr {
+pub(super) fn address(endpoint: &str) -> SocketAddr {
     endpoint.strip_prefix("http://").unwrap().parse().unwrap()
 }
 
-fn is_ecs(request: &Request) -> bool {
+pub(super) fn is_ecs(request: &Request) -> bool {
     request.header("x-amz-target").starts_with("AmazonEC2ContainerService")
 }
 
-fn denial(request: &Request) -> Reply {
+pub(super) fn denial(request: &Request) -> Reply {
     let operation = request.operation();
     let message = format!(
         "User: arn:aws:iam::123456789012:user/tester is not authorized to perform: ecs:{operation} on resource: * \
@@ -112,7 +114,7 @@ async fn nothing_is_wrong_where_all_is_well() {
     keeps_secrets(&run);
 }
 
-fn checks<'a>(report: &'a Value, status: &str) -> Vec<&'a str> {
+pub(super) fn checks<'a>(report: &'a Value, status: &str) -> Vec<&'a str> {
     let checks = report["checks"].as_array().unwrap().iter().filter(|check| check["status"] == status);
     checks.map(|check| check["check"].as_str().unwrap()).collect()
 }
@@ -265,11 +267,23 @@ async fn settings_that_an_endpoint_does_not_know() {
 async fn each_right_that_ecs_denies_with_the_statement_that_is_missing() {
     let (plimsoll, _sim, _fake) = behind(|request| is_ecs(request).then(|| denial(request))).await;
     let report = report(&plimsoll, 1);
-    let denied = checks(&report, "wrong");
+    let is_denied = |check: &&Value| check["status"] == "wrong" || check["status"] == "unknown";
+    let denied: Vec<&Value> = report["checks"].as_array().unwrap().iter().filter(is_denied).collect();
     let operations: Vec<String> =
         plimsoll::ports::ecs::Operation::ALL.iter().map(|operation| format!("ecs:{}", operation.as_str())).collect();
-    assert_eq!(denied, operations);
-    for check in report["checks"].as_array().unwrap().iter().filter(|check| check["status"] == "wrong") {
+    assert_eq!(denied.iter().map(|check| check["check"].as_str().unwrap()).collect::<Vec<_>>(), operations);
+    // What statements cannot narrow is missing. Of the rest that is not known, as no cluster could be asked in.
+    assert_eq!(
+        checks(&report, "wrong"),
+        [
+            "ecs:ListClusters",
+            "ecs:DescribeTaskDefinition",
+            "ecs:ListTaskDefinitions",
+            "ecs:ListTaskDefinitionFamilies",
+            "ecs:DeregisterTaskDefinition"
+        ]
+    );
+    for check in denied {
         let statement = &check["statement"];
         assert_eq!((&statement["Effect"], &statement["Action"]), (&json!("Allow"), &json!([check["check"]])));
         assert_eq!(check["target"], json!({ "account": "123456789012", "region": "eu-west-1" }));
@@ -283,10 +297,34 @@ async fn each_right_that_ecs_denies_with_the_statement_that_is_missing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_right_that_is_denied_in_every_cluster_is_missing() {
+    let (plimsoll, _sim, fake) =
+        behind(|request| (is_ecs(request) && request.operation() != "ListClusters").then(|| denial(request))).await;
+    let report = report(&plimsoll, 1);
+    assert_eq!(
+        checks(&report, "unknown"),
+        [
+            "ecs:DescribeCapacityProviders",
+            "ecs:RegisterTaskDefinition",
+            "ecs:UpdateClusterSettings",
+            "ecs:UpdateCluster"
+        ]
+    );
+    let found = wrong(&report);
+    let update = found.iter().find(|one| one.starts_with("ecs:UpdateService: ")).unwrap();
+    assert!(update.contains("denied: in every cluster there is (`prod`): User: "), "{update}");
+    // Nothing that was asked in it names a service that is there.
+    for request in fake.requests().iter().filter(|request| request.operation() == "UpdateService") {
+        assert!(request.body.contains("plimsoll-doctor-asks-for-nothing"), "{}", request.body);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_right_to_write_that_nothing_needs_yet_is_a_note() {
     let (plimsoll, _sim, _fake) =
         behind(|request| (request.operation() == "UpdateService").then(|| denial(request))).await;
-    finds_only(&report(&plimsoll, 1), "ecs:UpdateService", "denied: User: arn:aws:iam::123456789012:user/tester");
+    let told = "denied: in every cluster there is (`prod`): User: arn:aws:iam::123456789012:user/tester";
+    finds_only(&report(&plimsoll, 1), "ecs:UpdateService", told);
     plimsoll.write("audit.yaml", &POLICIES.replace("enforcement: enforce, strategy: gentle", "enforcement: audit"));
     plimsoll.run(&["apply", "-f", "audit.yaml"]).exits(0);
     let report = report(&plimsoll, 0);
@@ -345,7 +383,8 @@ async fn each_right_to_the_table_that_is_denied() {
         report["policy"]["Statement"],
         json!([
             { "Effect": "Allow", "Action": ["dynamodb:UpdateItem", "dynamodb:DeleteItem"], "Resource": [table],
-              "Condition": { "ForAllValues:StringLike": { "dynamodb:LeadingKeys": ["rt#*"] } } },
+              "Condition": { "ForAllValues:StringLike": { "dynamodb:LeadingKeys": ["rt#*"] },
+                             "Null": { "dynamodb:LeadingKeys": "false" } } },
             { "Effect": "Allow", "Action": ["dynamodb:DescribeTimeToLive"], "Resource": [table] },
         ])
     );

@@ -2,6 +2,7 @@
 
 mod access;
 mod asking;
+mod diagnosed;
 mod doctor;
 pub(crate) mod fleet;
 mod hostile;

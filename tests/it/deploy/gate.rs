@@ -44,7 +44,12 @@ impl Gate {
 
     /// From now on exactly these documents of `deploy/iam` are attached.
     pub(crate) fn grants(&self, names: &[&str]) {
-        *self.documents.lock().unwrap() = names.iter().map(|name| Document::named(name)).collect();
+        self.grants_in("*", names);
+    }
+
+    /// The same, where they are for the clusters of this pattern only.
+    pub(crate) fn grants_in(&self, clusters: &str, names: &[&str]) {
+        *self.documents.lock().unwrap() = names.iter().map(|name| Document::narrowed(name, clusters)).collect();
         self.denied.lock().unwrap().clear();
     }
 
@@ -98,7 +103,8 @@ fn of_table(operation: &str, body: &Value) -> Asked {
     for key in body["RequestItems"]["plimsoll"]["Keys"].as_array().into_iter().flatten() {
         leading_keys.extend(text(&key["pk"]));
     }
-    assert!(!leading_keys.is_empty(), "{operation} without a partition key: {body}");
+    let of_items = !operation.starts_with("Describe");
+    assert_eq!(!leading_keys.is_empty(), of_items, "{operation} without a partition key: {body}");
     let table = body["TableName"].as_str().unwrap_or("plimsoll");
     Asked {
         action: format!("dynamodb:{operation}"),
@@ -122,7 +128,9 @@ fn of_ecs(operation: &str, body: &Value) -> Vec<Asked> {
     let action = format!("ecs:{operation}");
     match operation {
         // Those that policies give for all resources: which one is asked about makes no difference.
-        _ if operation.starts_with("List") || operation.starts_with("Describe") => vec![ask(&action, arn("x/y"))],
+        _ if ["List", "Describe", "Get"].iter().any(|read| operation.starts_with(read)) => {
+            vec![ask(&action, arn("x/y"))]
+        }
         "RegisterTaskDefinition" => {
             let family = arn(&format!("task-definition/{}:*", name("family")));
             let mut all = vec![ask(&action, family.clone())];

@@ -11,12 +11,11 @@ pub(crate) const ACCOUNT: &str = "123456789012";
 pub(crate) const REGION: &str = "eu-west-1";
 
 /// What the documents leave open, as a whole account would fill it.
-const BLANKS: [(&str, &str); 7] = [
+const BLANKS: [(&str, &str); 6] = [
     ("partition", "aws"),
     ("account", ACCOUNT),
     ("region", REGION),
     ("table", "plimsoll"),
-    ("clusters", "*"),
     ("passable_roles", "*"),
     ("target_role", "plimsoll-target"),
 ];
@@ -39,7 +38,13 @@ impl Document {
     /// That of `deploy/iam/NAME.json`, filled in.
     #[track_caller]
     pub(crate) fn named(name: &str) -> Self {
-        let mut text = text(&format!("iam/{name}.json"));
+        Self::narrowed(name, "*")
+    }
+
+    /// The same, of the clusters of this pattern only.
+    #[track_caller]
+    pub(crate) fn narrowed(name: &str, clusters: &str) -> Self {
+        let mut text = text(&format!("iam/{name}.json")).replace("${clusters}", clusters);
         for (blank, value) in BLANKS {
             text = text.replace(&format!("${{{blank}}}"), value);
         }
@@ -47,7 +52,7 @@ impl Document {
         Self(serde_json::from_str(&text).unwrap())
     }
 
-    fn statements(&self) -> impl Iterator<Item = &Value> {
+    pub(super) fn statements(&self) -> impl Iterator<Item = &Value> {
         assert_eq!(self.0["Version"], "2012-10-17");
         self.0["Statement"].as_array().unwrap().iter()
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::gate::Gate;
+use super::iam::Document;
 use crate::cli::fleet::{self, Sim};
 use crate::cli::{Plimsoll, Run};
 use crate::peers::Peer;
@@ -124,6 +125,69 @@ async fn each_command_is_for_those_whose_it_is() {
     assert_eq!(stage.gate.denied(), [""; 0]);
     stage.gate.grants(&["freeze"]);
     stage.run("get policies").await.exits(2);
+}
+
+/// `CHECK: STATUS MESSAGE` of what `doctor` says of ECS's rights, and the statements that it says are missing.
+async fn diagnosed(stage: &Stage) -> (Vec<String>, Vec<Value>) {
+    let report = stage.run("doctor -o json").await.json();
+    let line = |check: &Value| {
+        let text = |member: &str| check[member].as_str().unwrap().to_owned();
+        format!("{}: {} {}", text("check"), text("status"), text("message"))
+    };
+    let checks = report["checks"].as_array().unwrap().iter().filter(|check| check["area"] == "permission").map(line);
+    (checks.collect(), report["policy"]["Statement"].as_array().cloned().unwrap_or_default())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_right_that_is_narrowed_to_some_clusters_is_not_called_missing() {
+    let stage = Stage::new().await;
+    stage.gate.grants(&["look", "observe", "author"]);
+    stage.run("apply -f policies").await.exits(0);
+    let role = ["record", "observe", "alarms", "targets", "enforce"];
+    let of = |checks: &[String], name: &str| {
+        let prefix = format!("{name}: ");
+        checks.iter().find_map(|line| line.strip_prefix(&prefix)).unwrap().to_owned()
+    };
+    let in_a_cluster = ["UpdateService", "StopServiceDeployment", "TagResource", "UntagResource"];
+
+    stage.gate.grants_in("prod", &role);
+    let (checks, missing) = diagnosed(&stage).await;
+    for action in in_a_cluster {
+        let told = of(&checks, &format!("ecs:{action}"));
+        assert!(told.starts_with("ok granted on some resources: not denied in cluster `prod`"), "{action}: {told}");
+    }
+    // Those could be told only by changing the cluster.
+    for action in ["UpdateCluster", "UpdateClusterSettings"] {
+        let told = of(&checks, &format!("ecs:{action}"));
+        assert!(told.starts_with("unknown denied where nothing is: either missing, or granted"), "{action}: {told}");
+    }
+    assert!(!checks.iter().any(|line| line.contains(": wrong ")), "{checks:#?}");
+    let actions: Vec<&Value> = missing.iter().flat_map(|one| one["Action"].as_array().unwrap()).collect();
+    assert_eq!(actions, ["ecs:UpdateClusterSettings", "ecs:UpdateCluster"]);
+
+    stage.gate.grants_in("dev-*", &role);
+    let (checks, _) = diagnosed(&stage).await;
+    for action in in_a_cluster {
+        let told = of(&checks, &format!("ecs:{action}"));
+        assert!(told.starts_with("wrong denied: in every cluster there is (`prod`): "), "{action}: {told}");
+    }
+
+    stage.gate.grants(&role);
+    let (checks, missing) = diagnosed(&stage).await;
+    assert!(missing.is_empty() && !checks.iter().any(|line| line.contains("denied where")), "{checks:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_statement_that_doctor_prints_is_that_of_the_document() {
+    let stage = Stage::new().await;
+    stage.gate.grants(&["look", "observe"]);
+    let (_, missing) = diagnosed(&stage).await;
+    let printed = missing.iter().find(|statement| statement["Action"][0] == "dynamodb:UpdateItem").unwrap();
+    let document = Document::named("record");
+    let written = document.statements().find(|statement| statement["Sid"] == "WriteWhatTheControllerKeeps").unwrap();
+    assert_eq!(printed["Action"], written["Action"]);
+    assert_eq!(printed["Condition"], written["Condition"]);
+    assert_eq!(printed["Resource"], json!([written["Resource"]]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
