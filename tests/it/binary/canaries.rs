@@ -76,14 +76,24 @@ async fn nothing_that_a_whole_run_says_writes_or_serves_holds_a_secret() {
             _ => {}
         }
     }
-    let stage = Stage::with_fleet(&scenario).await;
+    let mut stage = Stage::with_fleet(&scenario).await;
+    // What signs the calls of the run itself. And whoever has RUST_LOG set for other programs gets no more of this one.
+    stage.plimsoll.set("AWS_SECRET_ACCESS_KEY", &canary("secret-access-key"));
+    stage.plimsoll.set("AWS_SESSION_TOKEN", &canary("session-token"));
+    stage.plimsoll.set("RUST_LOG", "trace");
+    let stage = stage;
     let mut outputs = Outputs::default();
     let mut say = |stage: &Stage, arguments: &[&str]| {
-        let all = [arguments, &["-vvv", "--log-format", "json"]].concat();
-        let run = stage.plimsoll.run(&all);
-        assert!(run.code < 2 && !run.stderr.contains("panicked"), "{run:#?}");
-        outputs.add(format!("stdout of {arguments:?}"), run.stdout);
-        outputs.add(format!("stderr of {arguments:?}"), run.stderr);
+        // What can be done once is done once.
+        let formats: &[&str] =
+            if matches!(arguments[0], "unfreeze" | "rollout") { &["json"] } else { &["json", "text"] };
+        for format in formats {
+            let all = [arguments, &["-vvv", "--log-format", format]].concat();
+            let run = stage.plimsoll.run(&all);
+            assert!(run.code < 2 && !run.stderr.contains("panicked"), "{run:#?}");
+            outputs.add(format!("stdout of {arguments:?}"), run.stdout);
+            outputs.add(format!("stderr of {arguments:?}, as {format}"), run.stderr);
+        }
     };
     let policies = crate::cli::repository().join("policies");
     let policies = policies.to_str().unwrap();
@@ -112,6 +122,10 @@ async fn nothing_that_a_whole_run_says_writes_or_serves_holds_a_secret() {
     controller.says(r#""rollout":"quick-1","phase":"Progressing""#);
     crawl(address, &mut pages);
     controller.says(r#""rollout":"quick-1","phase":"Succeeded""#);
+    // What is refused, by the records and by the controller; and a Freeze, which is by somebody and for a reason.
+    say(&stage, &["rollout", "approve", "quick-1", "-o", "json"]);
+    say(&stage, &["hold", "release", "prod/web"]);
+    say(&stage, &["freeze", "stop", "--scope", "cluster=nowhere", "--reason", "an incident", "-o", "json"]);
     say(&stage, &["rollout", "undo", "quick-1", "--wait"]);
     eventually("it was taken back", || look(address, "/rollouts").filter(|(_, page)| page.contains(">RolledBack<")));
     crawl(address, &mut pages);
@@ -126,7 +140,14 @@ async fn nothing_that_a_whole_run_says_writes_or_serves_holds_a_secret() {
         say(&stage, &["describe", "service", service]);
     }
     for arguments in [
-        &["events"][..],
+        &["get", "freezes", "-o", "json"][..],
+        &["events", "--for", "Freeze/stop", "-o", "json"],
+        &["unfreeze", "stop"],
+        &["events", "-o", "json"],
+        &["audit", "verify", "-o", "json"],
+        &["doctor"],
+        &["doctor", "-o", "json"],
+        &["events"],
         &["rollout", "status", "quick-1"],
         &["rollout", "history", "quick-1"],
         &["audit", "verify"],
@@ -134,6 +155,10 @@ async fn nothing_that_a_whole_run_says_writes_or_serves_holds_a_secret() {
     ] {
         say(&stage, arguments);
     }
+    // What people export, and give back.
+    stage.plimsoll.write("exported.json", &stage.plimsoll.run(&["events", "-o", "json"]).exits(0).stdout);
+    say(&stage, &["audit", "verify", "--heads", "exported.json"]);
+    outputs.add("exported.json", stage.plimsoll.read("exported.json"));
     controller.signal("TERM");
     let said = controller.end().exits(0).said;
     assert!(said.iter().any(|line| line.contains("\"level\":\"DEBUG\"")), "the logs are not in full");
@@ -146,6 +171,11 @@ async fn nothing_that_a_whole_run_says_writes_or_serves_holds_a_secret() {
     outputs.hold_no_canary();
     // And the search finds what is there: documents are kept whole, for only so can a revision be made again.
     assert!(documents > 0, "no document is stored");
+    // The calls were made with those credentials: the token is sent with each.
+    let token = canary("session-token");
+    let requests = stage.proxy.requests();
+    let signed = requests.iter().filter(|request| request.header("x-amz-security-token") == token);
+    assert!(signed.count() > 20);
     let shown = stage.ecs.definition("web:1").to_string();
     for place in ["tag", "command", "environment", "docker-label", "driver-opts"] {
         assert!(shown.contains(&format!("canary-{place}")), "{place} was not planted: {shown}");
