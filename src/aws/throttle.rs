@@ -129,7 +129,13 @@ impl Budgeted {
     }
 
     /// Calls once it is this call's turn, and learns from the answer.
-    async fn call_in_turn(&self, operation: Operation, input: Value, lane: Lane) -> Result<Value, EcsError> {
+    async fn call_in_turn(
+        &self,
+        operation: Operation,
+        input: Value,
+        lane: Lane,
+        attempt: u32,
+    ) -> Result<Value, EcsError> {
         let gate = self.gates.get(&operation.bucket());
         if let Some(gate) = gate {
             match lane {
@@ -137,7 +143,7 @@ impl Budgeted {
                 Lane::Last => gate.pass_last().await,
             }
         }
-        let outcome = self.ecs.call(operation, input).await;
+        let outcome = self.ecs.attempt(operation, input, attempt).await;
         if let Some(gate) = gate {
             match &outcome {
                 Err(EcsError::Throttled { .. }) => gate.throttled(operation.as_str()),
@@ -152,12 +158,12 @@ impl Budgeted {
     async fn attempts(&self, operation: Operation, input: Value, lane: Lane) -> Result<Value, EcsError> {
         let attempts = if operation.writes() { 1 } else { READ_ATTEMPTS };
         for attempt in 1..attempts {
-            match self.call_in_turn(operation, input.clone(), lane).await {
+            match self.call_in_turn(operation, input.clone(), lane, attempt).await {
                 Err(EcsError::Throttled { .. }) => debug!(operation = operation.as_str(), attempt, "throttled"),
                 outcome => return outcome,
             }
         }
-        self.call_in_turn(operation, input, lane).await
+        self.call_in_turn(operation, input, lane, attempts).await
     }
 }
 

@@ -30,6 +30,17 @@ pub trait Ecs: Send + Sync {
     /// Makes one call. One page: paging is the caller's.
     fn call<'a>(&'a self, operation: Operation, input: Value) -> BoxFuture<'a, Result<Value, EcsError>>;
 
+    /// The same, as the so-and-so-many-th try of one call, from 1: for whoever counts and traces.
+    fn attempt<'a>(
+        &'a self,
+        operation: Operation,
+        input: Value,
+        attempt: u32,
+    ) -> BoxFuture<'a, Result<Value, EcsError>> {
+        let _ = attempt;
+        self.call(operation, input)
+    }
+
     /// The same, of what can wait: where a budget is waited for, everything else goes first.
     fn call_last<'a>(&'a self, operation: Operation, input: Value) -> BoxFuture<'a, Result<Value, EcsError>> {
         self.call(operation, input)

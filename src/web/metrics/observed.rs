@@ -37,21 +37,53 @@ impl Ecs for ObservedEcs {
     }
 
     fn call<'a>(&'a self, operation: Operation, input: Value) -> BoxFuture<'a, Result<Value, EcsError>> {
+        self.attempt(operation, input, 1)
+    }
+
+    fn attempt<'a>(
+        &'a self,
+        operation: Operation,
+        input: Value,
+        attempt: u32,
+    ) -> BoxFuture<'a, Result<Value, EcsError>> {
         // Neither input nor answer is traced: they hold environment values.
         // But whose call it is, where it is of one service: a name or an ARN.
         let service = input.get("service").and_then(Value::as_str).map(ToOwned::to_owned);
-        let span = tracing::debug_span!("call", operation = operation.as_str(), service);
+        let span = tracing::debug_span!("call", of = "ecs", operation = operation.as_str(), service, attempt);
         let call = async move {
             let began = Instant::now();
-            let outcome = self.ecs.call(operation, input).await;
+            let outcome = self.ecs.attempt(operation, input, attempt).await;
             let (took, result) = (began.elapsed(), call_result(&outcome));
             self.metrics.called(&self.target, operation, result, took);
-            let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-            tracing::debug!(outcome = result, took_ms, "called");
+            ended(result, took);
             outcome
         };
         Box::pin(call.instrument(span))
     }
+}
+
+/// The one line in the span of a call.
+fn ended(outcome: &'static str, took: std::time::Duration) {
+    let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    tracing::debug!(outcome, took_ms, "called");
+}
+
+/// Makes a call in a span of its own. What is tried again, is so inside: it counts as one attempt here.
+async fn traced<T, E>(
+    of: &'static str,
+    operation: &'static str,
+    on: Option<&str>,
+    call: impl Future<Output = Result<T, E>>,
+    told: impl FnOnce(&Result<T, E>) -> &'static str,
+) -> Result<T, E> {
+    let span = tracing::debug_span!("call", of, operation, on, attempt = 1);
+    let traced = async {
+        let began = Instant::now();
+        let outcome = call.await;
+        ended(told(&outcome), began.elapsed());
+        outcome
+    };
+    traced.instrument(span).await
 }
 
 const fn call_result(outcome: &Result<Value, EcsError>) -> &'static str {
@@ -78,25 +110,33 @@ impl ObservedAlarms {
         Self { alarms, target, metrics }
     }
 
-    fn seen<T>(&self, operation: &'static str, outcome: Result<T, AlarmsError>) -> Result<T, AlarmsError> {
-        let result = match &outcome {
-            Ok(_) => "ok",
-            Err(AlarmsError::Denied { .. }) => "denied",
-            Err(AlarmsError::Throttled { .. }) => "throttled",
-            Err(AlarmsError::NoAnswer { .. }) => "no_answer",
-        };
-        self.metrics.asked_of_alarms(&self.target, operation, result);
+    async fn seen<T>(
+        &self,
+        operation: &'static str,
+        call: impl Future<Output = Result<T, AlarmsError>>,
+    ) -> Result<T, AlarmsError> {
+        let outcome = traced("alarms", operation, None, call, alarms_result).await;
+        self.metrics.asked_of_alarms(&self.target, operation, alarms_result(&outcome));
         outcome
+    }
+}
+
+const fn alarms_result<T>(outcome: &Result<T, AlarmsError>) -> &'static str {
+    match outcome {
+        Ok(_) => "ok",
+        Err(AlarmsError::Denied { .. }) => "denied",
+        Err(AlarmsError::Throttled { .. }) => "throttled",
+        Err(AlarmsError::NoAnswer { .. }) => "no_answer",
     }
 }
 
 impl Alarms for ObservedAlarms {
     fn tagged<'a>(&'a self, tags: &'a TaggedAlarms) -> BoxFuture<'a, Result<BTreeSet<String>, AlarmsError>> {
-        Box::pin(async move { self.seen("GetResources", self.alarms.tagged(tags).await) })
+        Box::pin(self.seen("GetResources", self.alarms.tagged(tags)))
     }
 
     fn states<'a>(&'a self, names: &'a BTreeSet<String>) -> BoxFuture<'a, Result<Vec<Alarm>, AlarmsError>> {
-        Box::pin(async move { self.seen("DescribeAlarms", self.alarms.states(names).await) })
+        Box::pin(self.seen("DescribeAlarms", self.alarms.states(names)))
     }
 }
 
@@ -113,18 +153,28 @@ impl ObservedStore {
         Self { store, metrics }
     }
 
-    fn seen<T>(&self, operation: &'static str, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
-        let result = match &outcome {
-            Ok(_) => "ok",
-            Err(StoreError::Conflict { .. }) => "conflict",
-            Err(StoreError::Missing { .. }) => "missing",
-            Err(StoreError::Denied { .. }) => "denied",
-            Err(StoreError::Unavailable { .. }) => "unavailable",
-            Err(StoreError::TooLarge { .. }) => "too_large",
-            Err(StoreError::Corrupt { .. }) => "corrupt",
-        };
-        self.metrics.stored(operation, result);
+    /// `partition`: where, for the span. What is in items is not traced.
+    async fn seen<T>(
+        &self,
+        operation: &'static str,
+        partition: Option<&str>,
+        call: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let outcome = traced("store", operation, partition, call, store_result).await;
+        self.metrics.stored(operation, store_result(&outcome));
         outcome
+    }
+}
+
+const fn store_result<T>(outcome: &Result<T, StoreError>) -> &'static str {
+    match outcome {
+        Ok(_) => "ok",
+        Err(StoreError::Conflict { .. }) => "conflict",
+        Err(StoreError::Missing { .. }) => "missing",
+        Err(StoreError::Denied { .. }) => "denied",
+        Err(StoreError::Unavailable { .. }) => "unavailable",
+        Err(StoreError::TooLarge { .. }) => "too_large",
+        Err(StoreError::Corrupt { .. }) => "corrupt",
     }
 }
 
@@ -136,7 +186,8 @@ fn event_log(partition: &str) -> Option<TargetId> {
 
 impl Store for ObservedStore {
     fn get<'a>(&'a self, keys: &'a [Key]) -> BoxFuture<'a, Result<Vec<Option<Item>>, StoreError>> {
-        Box::pin(async move { self.seen("get", self.store.get(keys).await) })
+        let partition = keys.first().map(|key| key.partition.as_str());
+        Box::pin(self.seen("get", partition, self.store.get(keys)))
     }
 
     fn put<'a>(
@@ -147,7 +198,7 @@ impl Store for ObservedStore {
         expires: Option<Timestamp>,
     ) -> BoxFuture<'a, Result<u64, StoreError>> {
         Box::pin(async move {
-            let version = self.seen("put", self.store.put(key, body, expect, expires).await)?;
+            let version = self.seen("put", Some(&key.partition), self.store.put(key, body, expect, expires)).await?;
             if let Some(target) = event_log(&key.partition) {
                 self.metrics.event_written(&target);
             }
@@ -158,7 +209,8 @@ impl Store for ObservedStore {
     /// One call, however many items.
     fn put_all<'a>(&'a self, items: &'a [(Key, Map<String, Value>)]) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async move {
-            self.seen("put_all", self.store.put_all(items).await)?;
+            let partition = items.first().map(|(key, _)| key.partition.as_str());
+            self.seen("put_all", partition, self.store.put_all(items)).await?;
             for target in items.iter().filter_map(|(key, _)| event_log(&key.partition)) {
                 self.metrics.event_written(&target);
             }
@@ -167,7 +219,7 @@ impl Store for ObservedStore {
     }
 
     fn delete<'a>(&'a self, key: &'a Key, expect: Expect) -> BoxFuture<'a, Result<(), StoreError>> {
-        Box::pin(async move { self.seen("delete", self.store.delete(key, expect).await) })
+        Box::pin(self.seen("delete", Some(&key.partition), self.store.delete(key, expect)))
     }
 
     fn query<'a>(
@@ -176,11 +228,11 @@ impl Store for ObservedStore {
         prefix: &'a str,
         after: Option<&'a str>,
     ) -> BoxFuture<'a, Result<Page, StoreError>> {
-        Box::pin(async move { self.seen("query", self.store.query(partition, prefix, after).await) })
+        Box::pin(self.seen("query", Some(partition), self.store.query(partition, prefix, after)))
     }
 
     fn purge(&self, now: Timestamp) -> BoxFuture<'_, Result<usize, StoreError>> {
-        Box::pin(async move { self.seen("purge", self.store.purge(now).await) })
+        Box::pin(self.seen("purge", None, self.store.purge(now)))
     }
 
     fn describe(&self) -> String {

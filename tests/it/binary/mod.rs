@@ -8,6 +8,7 @@ mod demo;
 mod faults;
 pub(crate) mod fleet;
 mod journey;
+mod lines;
 mod ministack;
 mod pair;
 mod person;
