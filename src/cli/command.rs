@@ -58,18 +58,12 @@ pub(super) async fn nothing_is_open(store: &dyn Store, target: &TargetId) -> Res
     Ok(Commands::of(store, target).open().await?.is_empty())
 }
 
-/// Says of a Command, which is not stored, that it would be refused.
-pub(super) async fn refuse(
-    session: &mut Session,
-    opened: &Opened,
-    ask: Ask,
-    message: String,
-) -> Result<Outcome, Error> {
+/// Says of what is asked that it would be refused. Nothing is stored: it has no id, and whose it is nobody need know.
+pub(super) fn refuse(session: &mut Session, ask: Ask, message: String) -> Result<Outcome, Error> {
     let now = session.now();
-    let command = Command { id: id(now), ask, by: opened.caller().await?, at: now };
     let answer = Answered { done: false, message, at: now, rollouts: Vec::new() };
     match session.output.format() {
-        Format::Json | Format::Yaml => session.output.value(&views::answered(&command, &answer))?,
+        Format::Json | Format::Yaml => session.output.value(&views::refused(ask, &answer))?,
         _ => talk(&format!("refused: {}; nothing was asked", answer.message)),
     }
     Ok(Outcome::No)

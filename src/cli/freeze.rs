@@ -178,7 +178,8 @@ async fn in_flight(session: &mut Session, store: &dyn Store, scope: &Scope) -> R
     Ok(found)
 }
 
-fn scope_keys(target: &TargetId, change: &Change) -> ScopeKeys {
+/// What is known for scopes of what a change moves: tags and launch types are not kept.
+pub(super) fn scope_keys(target: &TargetId, change: &Change) -> ScopeKeys {
     let service = change.spec.resource.service();
     ScopeKeys {
         account: ScopeKey::Known(target.account.clone()),

@@ -91,7 +91,7 @@ pub(super) async fn run(session: &mut Session, verb: Verb) -> Result<Answer, Err
                 && command::nothing_is_open(store, &target).await?
             {
                 let why = format!("nothing is held off `{}`", resource.short());
-                return command::refuse(session, &opened, ask, why).await;
+                return command::refuse(session, ask, why);
             }
             asked(session, &opened, &target, ask, wait, &told).await
         }

@@ -235,7 +235,7 @@ async fn ask(session: &mut Session, opened: &Opened, asking: Asking, request: Re
     if command::nothing_is_open(store, &target).await?
         && let Some(refused) = refusal(session, store, &target, &campaign, &request).await?
     {
-        return command::refuse(session, opened, ask, refused.to_string()).await;
+        return command::refuse(session, ask, refused.to_string());
     }
     let command = command::ask(session, opened, &target, ask).await?;
     if !asking.wait {

@@ -2,11 +2,14 @@
 
 use std::fmt::Write;
 
+use super::freeze::scope_keys;
 use super::report::difference;
 use super::views::masked;
 use crate::model::mask::clean_text;
 use crate::model::spec::FreezeSpec;
 use crate::model::{Reason, ReasonCode, Span, Timestamp};
+use crate::plan::frozen;
+use crate::policy::ScopeKeys;
 use crate::records::campaign::Campaign;
 use crate::rollout::told::{Counts, left, next, reason_of, wave_state};
 use crate::rollout::{Change, Phase, Rollout, RolloutState, waits};
@@ -16,25 +19,28 @@ use crate::rollout::{Change, Phase, Rollout, RolloutState, waits};
 pub(super) fn tree(campaign: &Campaign, freezes: &[(String, FreezeSpec)], now: Timestamp) -> String {
     let mut text = String::new();
     let mut campaign = campaign.clone();
-    let lift = |waiting: &mut Option<Reason>| {
-        if let Some(reason) = waiting.as_mut().filter(|reason| is_lifted(reason, freezes, now)) {
+    let lift = |waiting: &mut Option<Reason>, keys: &[ScopeKeys]| {
+        if let Some(reason) = waiting.as_mut().filter(|reason| is_lifted(reason.code, keys, freezes, now)) {
             reason.message.push_str(" (lifted since: it goes on with the controller's next look)");
             reason.until = None;
         }
     };
-    lift(&mut campaign.rollout.value.waiting);
-    campaign.changes.iter_mut().for_each(|change| lift(&mut change.value.waiting));
+    let target = &campaign.rollout.value.spec.target;
+    let all: Vec<ScopeKeys> = campaign.changes.iter().map(|change| scope_keys(target, &change.value)).collect();
+    lift(&mut campaign.rollout.value.waiting, &all);
+    for (change, keys) in campaign.changes.iter_mut().zip(&all) {
+        lift(&mut change.value.waiting, std::slice::from_ref(keys));
+    }
     let campaign = &campaign;
     // Writing into a String does not fail.
     let _ = write(&mut text, campaign, now);
     text
 }
 
-/// Whether no Freeze that is in force could be the one that a reason names.
-fn is_lifted(reason: &Reason, freezes: &[(String, FreezeSpec)], now: Timestamp) -> bool {
-    let named = |name: &str| reason.message.contains(&format!("Freeze `{name}`"));
-    let in_force = |freeze: &FreezeSpec| freeze.until.is_none_or(|until| now < until);
-    reason.code == ReasonCode::Frozen && !freezes.iter().any(|(name, freeze)| named(name) && in_force(freeze))
+/// Whether what waits for a Freeze need not: none that is in force has any of it in its scope, as far as that is known.
+/// One that may have is not lifted.
+fn is_lifted(code: ReasonCode, keys: &[ScopeKeys], freezes: &[(String, FreezeSpec)], now: Timestamp) -> bool {
+    code == ReasonCode::Frozen && keys.iter().all(|keys| frozen(freezes, keys, now).is_none())
 }
 
 fn write(text: &mut String, campaign: &Campaign, now: Timestamp) -> std::fmt::Result {
@@ -145,27 +151,35 @@ fn told(reason: &Reason, now: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::spec::Scope;
+    use crate::model::spec::{Scope, Selector};
+    use crate::policy::ScopeKey;
 
     #[test]
-    fn a_freeze_is_lifted_once_none_of_its_name_is_in_force() {
-        let (now, reason) =
-            (Timestamp::from_millis(5_000), Reason::of(ReasonCode::Frozen, "Freeze `stop`: an incident"));
-        let freeze = |name: &str, until: Option<i64>| {
-            let until = until.map(Timestamp::from_millis);
-            let scope = Scope::default();
-            (name.to_owned(), FreezeSpec { scope, reason: "an incident".to_owned(), until, include_rollback: false })
+    fn a_freeze_is_lifted_once_none_that_may_match_is_in_force() {
+        let now = Timestamp::from_millis(5_000);
+        let of = |cluster: &str| Scope {
+            include: Selector { clusters: vec![cluster.to_owned()], ..Selector::default() },
+            ..Scope::default()
         };
-        for (freezes, lifted) in [
-            (vec![], true),
-            (vec![freeze("stop", None)], false),
-            (vec![freeze("stop", Some(9_000))], false),
-            (vec![freeze("stop", Some(5_000))], true),
-            (vec![freeze("other", None)], true),
+        let freeze = |scope: Scope, until: Option<i64>| {
+            let until = until.map(Timestamp::from_millis);
+            ("any".to_owned(), FreezeSpec { scope, reason: "an incident".to_owned(), until, include_rollback: false })
+        };
+        let of_tag = Scope {
+            include: Selector { tags: [("env".to_owned(), vec!["prod".to_owned()])].into(), ..Selector::default() },
+            ..Scope::default()
+        };
+        let keys = [ScopeKeys { cluster: ScopeKey::Known("prod".to_owned()), ..ScopeKeys::default() }];
+        for (why, freezes, lifted) in [
+            ("there is none", vec![], true),
+            ("of everything", vec![freeze(Scope::default(), None)], false),
+            ("of its cluster, whatever it is called and says", vec![freeze(of("prod"), Some(9_000))], false),
+            ("over", vec![freeze(of("prod"), Some(5_000))], true),
+            ("of another cluster", vec![freeze(of("dev"), None)], true),
+            ("by a tag, which is not known", vec![freeze(of_tag, None)], false),
         ] {
-            assert_eq!(is_lifted(&reason, &freezes, now), lifted, "{freezes:?}");
+            assert_eq!(is_lifted(ReasonCode::Frozen, &keys, &freezes, now), lifted, "{why}");
         }
-        let other = Reason::of(ReasonCode::Baking, "Freeze `stop`");
-        assert!(!is_lifted(&other, &[], now));
+        assert!(!is_lifted(ReasonCode::Baking, &keys, &[], now), "it does not wait for a Freeze");
     }
 }
