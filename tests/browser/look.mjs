@@ -63,8 +63,11 @@ const looks = {
     for (const path of await kinds(page)) {
       await page.setViewportSize({ width: 1280, height: 900 });
       await page.goto(base + path);
+      // On a screen of a usual width nothing has to be scrolled sideways.
+      const cut = await page.evaluate(() => [...document.querySelectorAll('.wide')]
+        .filter((one) => one.scrollWidth > one.clientWidth + 1).map((one) => one.getAttribute('aria-label')));
       await page.setViewportSize({ width: 360, height: 740 });
-      pages.push({ path, tooWide: await tooWide(page) });
+      pages.push({ path, cut, tooWide: await tooWide(page) });
     }
     return { pages, complaints, elsewhere };
   },

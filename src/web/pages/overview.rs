@@ -208,7 +208,7 @@ fn by_cluster(snapshot: &Snapshot) -> Markup {
                 table {
                     caption { "Services of each cluster, by what would become of them, and the share of all judgements there that passes or is waived" }
                     thead { tr {
-                        th scope="col" { "Cluster" } th scope="col" { "Target" } th.number scope="col" { "Services" }
+                        th scope="col" { "Cluster and target" } th.number scope="col" { "Services" }
                         @for outcome in OUTCOMES { th.number scope="col" { (outcome.as_str()) } }
                         th scope="col" { "Share" } th scope="col" { "90 days" }
                     } }
@@ -218,8 +218,7 @@ fn by_cluster(snapshot: &Snapshot) -> Markup {
                             @let count = |outcome: &PlanOutcome| outcomes.get(outcome).copied().unwrap_or(0);
                             @let parts: Vec<(&str, usize)> = OUTCOMES.iter().map(|outcome| (outcome_tone(*outcome), count(outcome))).collect();
                             tr {
-                                th scope="row" { @if cluster == NOT_TOLD { (cluster) } @else { (cluster_link(&target.to_string(), cluster)) } }
-                                td.id { (target) }
+                                th scope="row" { @if cluster == NOT_TOLD { (cluster) } @else { (cluster_link(&target.to_string(), cluster)) } div.remedy { (target) } }
                                 td.number { (outcomes.values().sum::<usize>()) }
                                 @for outcome in OUTCOMES { td.number { (count(outcome)) } }
                                 td.bar { (bar(&parts)) }

@@ -27,7 +27,7 @@ pub(super) fn middle(shown: &Shown<'_>) -> Middle {
                 table {
                     caption { "Rollouts, those under way first" }
                     thead { tr {
-                        th scope="col" { "Rollout" } th scope="col" { "Target" } th scope="col" { "Phase" }
+                        th scope="col" { "Rollout and target" } th scope="col" { "Phase" }
                         th scope="col" { "Changes that have ended" } th scope="col" { "Changes" } th scope="col" { "Made" } th scope="col" { "Why" }
                     } }
                     tbody {
@@ -36,11 +36,10 @@ pub(super) fn middle(shown: &Shown<'_>) -> Middle {
                             @let counts = Counts::of(campaign.changes.iter().map(|change| &change.value));
                             @let ended = counts.total - counts.pending - counts.in_flight;
                             tr {
-                                th scope="row" { (rollout_link(&target.to_string(), &rollout.name, &rollout.name)) }
-                                td.id { (target) }
+                                th scope="row" { (rollout_link(&target.to_string(), &rollout.name, &rollout.name)) div.remedy { (target) } }
                                 td { (rollout_phase(rollout.state.phase())) }
                                 td { (progress(ended, counts.total, &format!("changes of {} that have ended", rollout.name))) }
-                                td.text { (counts.in_words()) }
+                                td.field { (counts.in_words()) }
                                 td { (time(rollout.created_at)) }
                                 td.text { @if let Some(why) = reason_of(&rollout.state).or(rollout.waiting.as_ref()) { (commands(&why.message)) } }
                             }

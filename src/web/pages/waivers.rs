@@ -35,8 +35,7 @@ pub(super) fn middle(shown: &Shown<'_>) -> Middle {
                 table {
                     caption { "Exceptions, the one that ends first first. What they waive is still evaluated." }
                     thead { tr {
-                        th scope="col" { "Waiver" } th scope="col" { "Policies" } th scope="col" { "Owner" } th scope="col" { "Applied by" } th scope="col" { "Reason" }
-                        th scope="col" { "Ticket" } th scope="col" { "Ends" } th.number scope="col" { "Days left" } th scope="col" { "State" }
+                        th scope="col" { "Waiver" } th scope="col" { "Policies" } th scope="col" { "Owner" } th scope="col" { "Reason" } th scope="col" { "Ends" } th.number scope="col" { "Days left" } th scope="col" { "State" }
                         th.number scope="col" { "Covers" } th scope="col" { "Needed" }
                     } }
                     tbody {
@@ -44,10 +43,8 @@ pub(super) fn middle(shown: &Shown<'_>) -> Middle {
                             tr {
                                 th scope="row" { (metadata.name) }
                                 td { (waiver.policies.join(", ")) }
-                                td { (waiver.owner) }
-                                td { (metadata.updated_by.as_deref().unwrap_or("-")) }
-                                td.text { (waiver.reason) }
-                                td { (waiver.ticket.as_deref().unwrap_or("-")) }
+                                td.field { (waiver.owner) @if let Some(by) = &metadata.updated_by { div.remedy { "applied by " (by) } } }
+                                td.field { (waiver.reason) @if let Some(ticket) = &waiver.ticket { div.remedy { "ticket " (ticket) } } }
                                 td { (time(waiver.expires_at)) }
                                 td.number { (status.days_left) }
                                 td { (badge(tone(status.term), status.term.as_str())) }

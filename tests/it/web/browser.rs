@@ -53,12 +53,13 @@ async fn nothing_is_refused_by_the_policy_of_contents_and_nothing_is_asked_of_ot
     let address = site.address;
     let seen = tokio::task::spawn_blocking(move || look("visit", address, never)).await.unwrap();
     let pages = seen["pages"].as_array().unwrap();
-    assert!(pages.len() >= 9, "{pages:#?}");
+    assert!(pages.len() >= 10, "{pages:#?}");
     assert_eq!(seen["complaints"], json!([]), "the console is to be silent");
     assert_eq!(seen["elsewhere"], json!([]), "requests to others");
     for page in pages {
         // A page that is wider than a phone is scrolled sideways, which only its tables may be.
         assert_eq!(page["tooWide"], json!([]), "{page:#}");
+        assert_eq!(page["cut"], json!([]), "a table is cut off at 1,280 px: {page:#}");
     }
 }
 
