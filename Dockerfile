@@ -7,6 +7,11 @@ ARG RUST=1.95.0
 FROM rust:${RUST}-bookworm AS build
 WORKDIR /src
 
+# Writes the list of the crates that are compiled into a program into that program: what its SBOM is read from. Before the
+# flags below, which are not for it.
+ARG CARGO_AUDITABLE=0.7.7
+RUN cargo install cargo-auditable --locked --version "${CARGO_AUDITABLE}"
+
 # Linked statically against glibc, with which tests run too. With a target named, the flags are not those of build scripts and procedural macros, which cannot be static.
 ENV RUSTFLAGS="-C target-feature=+crt-static" \
     CARGO_TERM_COLOR=never
@@ -17,7 +22,7 @@ COPY Cargo.toml Cargo.lock ./
 RUN mkdir src \
  && echo 'fn main() {}' > src/main.rs \
  && touch src/lib.rs \
- && cargo build --locked --release --bin plimsoll --target "$(uname -m)-unknown-linux-gnu"
+ && cargo auditable build --locked --release --bin plimsoll --target "$(uname -m)-unknown-linux-gnu"
 
 # The program. What was copied may be older than the empty one, and cargo goes by time.
 COPY policies policies
@@ -25,7 +30,7 @@ COPY src src
 # What `plimsoll version` says it was built from. Only here: it would spoil the layer of the dependencies.
 ARG REVISION=unknown
 RUN touch src/main.rs src/lib.rs \
- && PLIMSOLL_REVISION="${REVISION}" cargo build --locked --release --bin plimsoll --target "$(uname -m)-unknown-linux-gnu" \
+ && PLIMSOLL_REVISION="${REVISION}" cargo auditable build --locked --release --bin plimsoll --target "$(uname -m)-unknown-linux-gnu" \
  && cp "target/$(uname -m)-unknown-linux-gnu/release/plimsoll" /plimsoll \
  && /plimsoll version
 

@@ -30,7 +30,10 @@ fn the_image_is_one_file_run_by_nobody_in_particular_without_a_shell() {
     assert!(last.starts_with("scratch\n"));
     assert!(!last.contains("\nRUN "), "there is nothing to run it with");
     assert!(last.contains("\nUSER 65532:65532\n"));
-    assert!(dockerfile.contains("PLIMSOLL_REVISION=\"${REVISION}\" cargo build"), "it knows what it was built from");
+    assert!(
+        dockerfile.contains("PLIMSOLL_REVISION=\"${REVISION}\" cargo auditable build"),
+        "it knows what it was built from"
+    );
     assert_eq!(words(last, "ENTRYPOINT"), ["/plimsoll"]);
     // Both start what there is.
     let plimsoll = Plimsoll::new();
@@ -109,6 +112,59 @@ fn the_workflows_are_what_github_reads_and_give_nobody_more_than_they_need() {
         }
     }
     assert!(by_name.len() >= 8, "{by_name:?}");
+}
+
+/// What a release lists as its contents is read from the program: every build of it writes the list into it.
+#[test]
+fn the_sbom_is_of_the_binary() {
+    let dockerfile = read("Dockerfile");
+    assert!(dockerfile.matches("cargo auditable build --locked --release").count() == 2, "{dockerfile}");
+    assert_eq!(dockerfile.matches("cargo build").count(), 0);
+    let release = read(".github/workflows/release.yml");
+    let (_, step) = release.split_once("uses: anchore/sbom-action@").unwrap();
+    let (step, _) = step.split_once("      - uses: ").unwrap();
+    assert!(step.contains("path: contents\n") && !step.contains("Cargo.lock"), "{step}");
+    assert!(release.contains("mkdir contents && cp \"plimsoll-$TARGET/plimsoll\" contents/"));
+}
+
+/// A tag releases what Cargo.toml says, and only with a section of the changelog: tried as the workflow does it.
+#[test]
+fn the_version_is_the_same_wherever_a_release_looks() {
+    let version = env!("CARGO_PKG_VERSION");
+    let release = read(".github/workflows/release.yml");
+    let (_, script) = release.split_once("- id: version\n        run: |\n").unwrap();
+    let script: String = script
+        .lines()
+        .take_while(|line| line.starts_with("          "))
+        .map(|line| line.trim_start().to_owned() + "\n")
+        .collect();
+    let run = |tag: &str| {
+        let output = std::env::temp_dir().join(format!("plimsoll-release-{}-{tag}", std::process::id()));
+        let shell = std::process::Command::new("bash")
+            .args(["-e", "-c", &script])
+            .current_dir(repository())
+            .env("GITHUB_REF_NAME", tag)
+            .env("GITHUB_OUTPUT", &output)
+            .output()
+            .unwrap();
+        let written = std::fs::read_to_string(&output).unwrap_or_default();
+        let _ = std::fs::remove_file(&output);
+        (shell.status.success(), written)
+    };
+    assert_eq!(run(&format!("v{version}")), (true, format!("version={version}\n")));
+    assert_eq!(run("v999.0.0"), (false, String::new()), "a tag of another version");
+    // The newest section is of that version, and has a day.
+    let changelog = read("CHANGELOG.md");
+    let headings: Vec<&str> = changelog.lines().filter_map(|line| line.strip_prefix("## ")).collect();
+    assert_eq!(headings[0], "[Unreleased]");
+    let day = Regex::new(&format!(r"^\[{}\] - \d{{4}}-\d\d-\d\d$", regex::escape(version))).unwrap();
+    assert!(day.is_match(headings[1]), "{headings:?}");
+    let locked = read("Cargo.lock");
+    assert!(locked.contains(&format!("name = \"plimsoll\"\nversion = \"{version}\"\n")));
+    let guide = read("deploy/README.md");
+    let told = Regex::new(r"(?:plimsoll:|ref=v)(\d+\.\d+\.\d+)").unwrap();
+    let told: Vec<&str> = told.captures_iter(&guide).map(|found| found.get(1).unwrap().as_str()).collect();
+    assert!(!told.is_empty() && told.iter().all(|one| *one == version), "{told:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
