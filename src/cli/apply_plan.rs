@@ -9,7 +9,7 @@ use super::command;
 use super::error::{Answer, Error};
 use super::output::{Format, talk};
 use super::run::Session;
-use super::{rollout, views};
+use super::{command_view, rollout};
 use crate::plan::saved::SavedPlan;
 use crate::records::command::Ask;
 use crate::rollout::command::Request;
@@ -43,7 +43,7 @@ pub(super) async fn run(session: &mut Session, arguments: Arguments) -> Result<A
     let command = command::ask(session, &opened, &target, Ask::Plan { plan }).await?;
     if !arguments.wait {
         return match session.output.format() {
-            Format::Json | Format::Yaml => session.output.value(&views::command(&command)),
+            Format::Json | Format::Yaml => session.output.value(&command_view::asked(&command)),
             Format::Name => session.output.text(&command.id),
             _ => session.output.text(&format!("plan {id} asked: {resources} to change")),
         }

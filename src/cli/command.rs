@@ -8,7 +8,7 @@ use super::connect::Opened;
 use super::error::{Answer as Outcome, Error};
 use super::output::{Format, talk};
 use super::run::Session;
-use super::{signals, views};
+use super::{command_view, signals};
 use crate::model::{Span, TargetId, Timestamp};
 use crate::ports::Store;
 use crate::records::command::{Answer as Answered, Ask, Command, Commands};
@@ -63,7 +63,7 @@ pub(super) fn refuse(session: &mut Session, ask: Ask, message: String) -> Result
     let now = session.now();
     let answer = Answered { done: false, message, at: now, rollouts: Vec::new() };
     match session.output.format() {
-        Format::Json | Format::Yaml => session.output.value(&views::refused(ask, &answer))?,
+        Format::Json | Format::Yaml => session.output.value(&command_view::refused(ask, &answer))?,
         _ => talk(&format!("refused: {}; nothing was asked", answer.message)),
     }
     Ok(Outcome::No)

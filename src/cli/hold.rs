@@ -8,7 +8,7 @@ use super::error::{Answer, Error};
 use super::get::{self, Listed};
 use super::output::{Format, talk};
 use super::run::Session;
-use super::{targets, views};
+use super::{command_view, targets};
 use crate::model::{Hold, Reason, ReasonCode, Resource, Span, TargetId};
 use crate::records::campaign::Campaigns;
 use crate::records::command::Ask;
@@ -110,8 +110,10 @@ async fn asked(
     let answer =
         if wait { Some(command::answer(session, opened.store.as_ref(), target, &command).await?) } else { None };
     match (session.output.format(), &answer) {
-        (Format::Json | Format::Yaml, None) => session.output.value(&views::command(&command))?,
-        (Format::Json | Format::Yaml, Some(answer)) => session.output.value(&views::answered(&command, answer))?,
+        (Format::Json | Format::Yaml, None) => session.output.value(&command_view::asked(&command))?,
+        (Format::Json | Format::Yaml, Some(answer)) => {
+            session.output.value(&command_view::answered(&command, answer))?
+        }
         (Format::Name, _) => session.output.text(&command.id)?,
         (_, None) => session.output.text(told)?,
         (_, Some(answer)) => session.output.text(&answer.message)?,

@@ -10,6 +10,7 @@ mod audit;
 mod check;
 mod clock;
 mod command;
+mod command_view;
 mod completion;
 mod connect;
 mod controller;

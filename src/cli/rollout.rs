@@ -10,7 +10,7 @@ use super::output::{Format, talk};
 use super::printed::{List, Printed};
 use super::run::Session;
 use super::watch::Watch;
-use super::{status, targets, views};
+use super::{command_view, status, targets, views};
 use crate::manifest::to_yaml;
 use crate::model::mask::clean_text;
 use crate::model::spec::{FreezeSpec, Object, Spec};
@@ -240,7 +240,7 @@ async fn ask(session: &mut Session, opened: &Opened, asking: Asking, request: Re
     let command = command::ask(session, opened, &target, ask).await?;
     if !asking.wait {
         return match session.output.format() {
-            Format::Json | Format::Yaml => session.output.value(&views::command(&command)),
+            Format::Json | Format::Yaml => session.output.value(&command_view::asked(&command)),
             Format::Name => session.output.text(&command.id),
             _ => session.output.text(&format!("{} of rollout/{} asked", request.verb(), asking.name)),
         }
@@ -249,7 +249,7 @@ async fn ask(session: &mut Session, opened: &Opened, asking: Asking, request: Re
     let answer = command::answer(session, store, &target, &command).await?;
     if !answer.done {
         match session.output.format() {
-            Format::Json | Format::Yaml => session.output.value(&views::answered(&command, &answer))?,
+            Format::Json | Format::Yaml => session.output.value(&command_view::answered(&command, &answer))?,
             _ => talk(&format!("refused: {}", answer.message)),
         }
         return Ok(Answer::No);

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::apply::ApplyReport;
 use super::audit::AuditReport;
+use super::command_view::CommandView;
 use super::delete::DeleteReport;
 use super::describe_service::ServiceDescription;
 use super::doctor::DoctorReport;
@@ -20,8 +21,7 @@ use super::target_status::TargetStatus;
 use super::tested::TestReport;
 use super::version::VersionReport;
 use super::views::{
-    ChangeView, ClusterReportView, CommandView, EventView, FindingView, HoldView, LeaseView, RolloutView,
-    ServiceReportView,
+    ChangeView, ClusterReportView, EventView, FindingView, HoldView, LeaseView, RolloutView, ServiceReportView,
 };
 use crate::manifest;
 use crate::model::spec::{API_VERSION, Kind};

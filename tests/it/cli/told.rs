@@ -174,3 +174,27 @@ fn a_simulator_listens_on_a_port_of_this_machine() {
     child.wait().unwrap();
     assert!(line.starts_with("http://127.0.0.1:"), "{line}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_records_refuse_is_refused_where_sts_is_away_and_has_no_id() {
+    let peer = crate::peers::Peer::dynalite().await;
+    let mut plimsoll = Plimsoll::new();
+    for (name, value) in [("AWS_REGION", "eu-west-1"), ("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b")] {
+        plimsoll.set(name, value);
+    }
+    plimsoll.set("AWS_ENDPOINT_URL", &format!("http://127.0.0.1:{}", crate::peers::free_port()));
+    plimsoll.set("AWS_ENDPOINT_URL_DYNAMODB", &peer.endpoint());
+    plimsoll.set("PLIMSOLL_STORE", "dynamodb://records");
+    plimsoll.run(&["store", "init"]).exits(0);
+    let target = plimsoll::model::TargetId { account: "123456789012".to_owned(), region: "eu-west-1".to_owned() };
+    let store = peer.connection().store("records");
+    plimsoll::records::targets::Targets::of(&store).announce(&target).await.unwrap();
+    let service = "arn:aws:ecs:eu-west-1:123456789012:service/prod/web";
+    let refused = plimsoll.run(&["hold", "release", service, "-o", "json"]).exits(1).json();
+    assert_eq!((&refused["kind"], &refused["status"]["done"]), (&"Command".into(), &false.into()));
+    assert_eq!(refused["status"]["message"], "nothing is held off `prod/web`");
+    // Nothing was stored, by nobody in particular.
+    assert!(refused["spec"].get("id").is_none() && refused["spec"].get("by").is_none(), "{refused:#}");
+    // What is stored says whose it is, and without STS that is not known.
+    plimsoll.run(&["hold", "add", service, "--for", "1h", "--reason", "r"]).exits(2).says("cannot be reached");
+}
