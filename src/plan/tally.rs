@@ -114,6 +114,9 @@ pub struct Tally {
 /// Resources of one kind in a plan, and the kinds that policies call what was judged of them.
 pub(super) type Judged<'a> = (&'a [Arc<Planned>], &'static [ResourceKind]);
 
+/// What counts together: the standings that resources share, and their cluster.
+type Alike<'a> = (*const Standing, Option<&'a str>);
+
 pub(super) const OF_SERVICES: &[ResourceKind] = &[ResourceKind::TaskDefinition, ResourceKind::Service];
 pub(super) const OF_CLUSTERS: &[ResourceKind] = &[ResourceKind::Cluster];
 pub(super) const OF_TASK_SETS: &[ResourceKind] = &[ResourceKind::TaskSet];
@@ -135,7 +138,7 @@ pub(super) fn tally(
     let mut waivers: Vec<WaiverHere> = Vec::new();
     let mut clusters: BTreeMap<&str, PolicyTally> = BTreeMap::new();
     // Counted together: most resources stand like many others of their cluster, and share what says so.
-    let mut alike: HashMap<(*const Standing, Option<&str>), (&[Standing], usize)> = HashMap::new();
+    let mut alike: HashMap<Alike<'_>, (&[Standing], usize)> = HashMap::new();
     for (planned, kinds) in judged.iter().flat_map(|(planned, kinds)| planned.iter().map(move |one| (one, *kinds))) {
         waivers.extend(planned.waivers.iter().cloned());
         let cluster = cluster_of(&planned.resource);
