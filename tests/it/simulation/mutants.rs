@@ -41,7 +41,7 @@ mutants! {
     /// The lease is counted on a clock that stops while the process is suspended.
     CountsNoSuspension: 19, "too little of the lease is left";
     /// Records are written whoever has written them since.
-    DropsTheFence: 11, "is written over";
+    DropsTheFence: 3, "is written over";
     /// Records are removed whoever has written them since.
     RemovesUnfenced: 1, "is removed whatever it says";
     /// Who takes the lease does not stamp its epoch on what is open.
@@ -65,15 +65,15 @@ mutants! {
     /// Any number of changes goes at once.
     ForgetsMaxInFlight: 9, "are in flight";
     /// Any number of changes goes in a day.
-    ForgetsTheDay: 21, "of 24 hours";
+    ForgetsTheDay: 10, "of 24 hours";
     /// Alarms are taken to be OK.
     IgnoresAlarms: 7, "the alarm was last seen";
     /// A registration whose reply was lost is sent again at once, as SDKs do.
     RegistersBlindlyAgain: 5, "sent twice for one intent";
     /// An UpdateService whose reply was lost is taken for one that was never sent.
-    UpdatesBlindlyAgain: 55, "has had its effect";
+    UpdatesBlindlyAgain: 255, "has had its effect";
     /// What a call has done is asked before reads have caught up: they lag for longer than is allowed for.
-    ForgetsReadLag: 35, "has had its effect";
+    ForgetsReadLag: 5, "has had its effect";
     /// Calls that may still arrive are not watched for.
     ForgetsLateCalls: 305, "nobody has found that";
     /// The machine's own clock is gone by, minutes off as it is.
