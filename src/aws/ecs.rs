@@ -96,25 +96,33 @@ impl AwsEcs {
     }
 }
 
+impl AwsEcs {
+    /// As [`Ecs::call`], and whether anything came back at all: what is no usable answer may still be one.
+    pub async fn ask(&self, operation: Operation, input: Value) -> (Result<Value, EcsError>, bool) {
+        let wire = Wire::new(input.to_string().into_bytes());
+        let sent = self.send(operation, &wire).await;
+        let answer = wire.answer();
+        let came_back = answer.is_some();
+        let result = match (answer, sent) {
+            (Some(answer), _) => {
+                let read = read(operation, &answer);
+                // What a proxy, or a portal, answers is no time of ECS's.
+                let date = answer.date.as_deref().filter(|_| read.is_ok()).and_then(served_at::read);
+                if let (Some(clock), Some(date)) = (&self.clock, date) {
+                    clock.hears(date);
+                }
+                read
+            }
+            (None, Ok(())) => Err(no_answer(operation, "the answer could not be kept".to_owned())),
+            (None, Err(failure)) => Err(unanswered(operation, &failure, wire.sent())),
+        };
+        (result, came_back)
+    }
+}
+
 impl Ecs for AwsEcs {
     fn call<'a>(&'a self, operation: Operation, input: Value) -> BoxFuture<'a, Result<Value, EcsError>> {
-        Box::pin(async move {
-            let wire = Wire::new(input.to_string().into_bytes());
-            let sent = self.send(operation, &wire).await;
-            match (wire.answer(), sent) {
-                (Some(answer), _) => {
-                    let read = read(operation, &answer);
-                    // What a proxy, or a portal, answers is no time of ECS's.
-                    let date = answer.date.as_deref().filter(|_| read.is_ok()).and_then(served_at::read);
-                    if let (Some(clock), Some(date)) = (&self.clock, date) {
-                        clock.hears(date);
-                    }
-                    read
-                }
-                (None, Ok(())) => Err(no_answer(operation, "the answer could not be kept".to_owned())),
-                (None, Err(failure)) => Err(unanswered(operation, &failure, wire.sent())),
-            }
-        })
+        Box::pin(async move { self.ask(operation, input).await.0 })
     }
 }
 

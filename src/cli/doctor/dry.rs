@@ -32,7 +32,7 @@ pub(super) enum Verdict {
         /// What happened.
         message: String,
     },
-    /// It was sent, and nothing came back that could be used.
+    /// It was sent, and nothing came back.
     Silent {
         /// What happened instead.
         message: String,
@@ -119,8 +119,8 @@ pub(super) fn input(operation: Operation, target: &TargetId, partition: &str, cl
     }
 }
 
-/// What the answer to [`input`] says.
-pub(super) fn verdict(operation: Operation, answer: Result<Value, EcsError>) -> Verdict {
+/// What the answer to [`input`] says. `came_back`: something did, be it of no use, such as HTTP 5xx.
+pub(super) fn verdict(operation: Operation, answer: Result<Value, EcsError>, came_back: bool) -> Verdict {
     match answer {
         Ok(_) if operation.writes() => Verdict::Untold {
             message: "it was accepted, though it names nothing that there is: this endpoint is not ECS".to_owned(),
@@ -129,6 +129,9 @@ pub(super) fn verdict(operation: Operation, answer: Result<Value, EcsError>) -> 
         Err(EcsError::Refused { code, message, .. }) => refused(&code, message),
         Err(EcsError::NotSent { message, .. }) => Verdict::Unreachable { message },
         Err(EcsError::Throttled { message, .. }) => Verdict::Untold { message: format!("throttled: {message}") },
+        Err(EcsError::NoAnswer { message, .. }) if came_back => {
+            Verdict::Untold { message: format!("no usable answer: {message}") }
+        }
         Err(EcsError::NoAnswer { message, .. }) => Verdict::Silent { message },
     }
 }
@@ -216,7 +219,8 @@ mod tests {
     fn an_answer_says_what_it_can() {
         let operation = Operation::UpdateService;
         let refused = |code: &str, message: &str| {
-            verdict(operation, Err(EcsError::Refused { operation, code: code.to_owned(), message: message.to_owned() }))
+            let message = message.to_owned();
+            verdict(operation, Err(EcsError::Refused { operation, code: code.to_owned(), message }), true)
         };
         let sentence = "User: arn:aws:iam::1:user/x is not authorized to perform: ecs:UpdateService on resource: y";
         assert!(matches!(refused("AccessDeniedException", sentence), Verdict::Denied { .. }));
@@ -224,13 +228,18 @@ mod tests {
         assert!(matches!(refused("ClusterNotFoundException", "Cluster not found."), Verdict::Permitted { .. }));
         assert!(matches!(refused("ExpiredTokenException", "expired"), Verdict::Untold { .. }));
         assert!(matches!(refused("UnknownOperationException", ""), Verdict::Untold { .. }));
-        assert!(matches!(verdict(operation, Ok(json!({}))), Verdict::Untold { .. }), "no ECS accepts that");
-        assert!(matches!(verdict(Operation::ListClusters, Ok(json!({}))), Verdict::Permitted { .. }));
+        assert!(matches!(verdict(operation, Ok(json!({})), true), Verdict::Untold { .. }), "no ECS accepts that");
+        assert!(matches!(verdict(Operation::ListClusters, Ok(json!({})), true), Verdict::Permitted { .. }));
         let message = "connection refused".to_owned();
         assert!(matches!(
-            verdict(operation, Err(EcsError::NotSent { operation, message })),
+            verdict(operation, Err(EcsError::NotSent { operation, message }), false),
             Verdict::Unreachable { .. }
         ));
+        let no_answer = |came_back| {
+            verdict(operation, Err(EcsError::NoAnswer { operation, message: "sorry".to_owned() }), came_back)
+        };
+        assert!(matches!(no_answer(true), Verdict::Untold { .. }), "HTTP 5xx says nothing of the endpoint");
+        assert!(matches!(no_answer(false), Verdict::Silent { .. }));
         assert!(is_explicit("… with an explicit deny in an identity-based policy: arn:aws:iam::1:policy/p"));
         assert!(!is_explicit("… because no identity-based policy allows the ecs:UpdateService action"));
     }

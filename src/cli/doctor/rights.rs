@@ -13,7 +13,7 @@ use crate::model::arn::cluster_of;
 use crate::model::operation::Operation;
 use crate::model::permission::{Access, Need, On, PERMISSIONS, Permission};
 use crate::model::spec::AlarmSelector;
-use crate::ports::{Alarms, AlarmsError, Ecs};
+use crate::ports::{Alarms, AlarmsError};
 
 /// In how many clusters a right is asked for that is denied where nothing is. Each costs a call for each such right.
 const ASKED_IN: usize = 10;
@@ -47,6 +47,13 @@ enum Elsewhere {
     Untold,
 }
 
+/// What came of asking for a right.
+enum Told {
+    Check(Check),
+    /// It is denied where nothing is.
+    Denied(String, Elsewhere),
+}
+
 impl Examination<'_> {
     /// What the caller may do in one account and region. `acts`: whether anything is proposed or enforced.
     pub(super) async fn target(
@@ -57,37 +64,61 @@ impl Examination<'_> {
         alarms: &[&AlarmSelector],
     ) {
         let ecs = connection.ecs();
-        let (mut clusters, mut answered) = (Clusters::default(), false);
+        let (mut clusters, mut all) = (Clusters::default(), Vec::new());
+        let mut silence = None;
         for operation in Operation::ALL.iter().copied() {
             let Some(permission) = Permission::of(operation) else { continue };
-            let answer = ecs.call(operation, dry::input(operation, &caller.target, &caller.partition, None)).await;
+            let input = dry::input(operation, &caller.target, &caller.partition, None);
+            let (answer, came_back) = ecs.ask(operation, input).await;
             if let (Operation::ListClusters, Ok(answer)) = (operation, &answer) {
                 clusters = Clusters::of(answer);
             }
-            let check = match dry::verdict(operation, answer) {
-                Verdict::Permitted { how } => Check::ok(Area::Permission, permission.name(), how),
+            let told = match dry::verdict(operation, answer, came_back) {
+                Verdict::Permitted { how } => Told::Check(Check::ok(Area::Permission, permission.name(), how)),
                 Verdict::Denied { message } => {
-                    let elsewhere = ask_elsewhere(&ecs, (operation, permission), &caller, &clusters).await;
-                    of_denial(permission, &message, elsewhere, acts, caller.place(""))
+                    match ask_elsewhere(&ecs, (operation, permission), &caller, &clusters).await {
+                        Ok(elsewhere) => Told::Denied(message, elsewhere),
+                        Err(message) => {
+                            silence = Some(message);
+                            break;
+                        }
+                    }
                 }
                 Verdict::Unreachable { message } => {
                     let remedy = AwsError::Unreachable { message: String::new() }.help();
                     self.push(Check::wrong(Area::Connection, "ECS", message, remedy).at(&caller.target));
                     return;
                 }
-                // Whoever was silent once is not asked for each of the others: every one would take as long.
-                Verdict::Silent { message } if !answered => {
-                    let remedy = AwsError::NoAnswer { message: String::new() }.help();
-                    self.push(Check::wrong(Area::Connection, "ECS", message, remedy).at(&caller.target));
-                    return;
+                Verdict::Silent { message } => {
+                    silence = Some(message);
+                    break;
                 }
-                Verdict::Untold { message } | Verdict::Silent { message } => {
+                Verdict::Untold { message } => Told::Check(
                     Check::new(Area::Permission, permission.name(), Status::Unknown, message)
-                        .remedy("try again; with another server than AWS, see whether it has this operation")
+                        .remedy("try again; with another server than AWS, see whether it has this operation"),
+                ),
+            };
+            all.push((permission, told));
+        }
+        // Where one right to change something is granted in a cluster, the rights to clusters may be so too.
+        let narrowed = all.iter().find_map(|(permission, told)| match told {
+            Told::Denied(_, Elsewhere::Permitted(cluster)) if permission.need == Need::Enforce => Some(cluster.clone()),
+            _ => None,
+        });
+        for (permission, told) in all {
+            let check = match told {
+                Told::Check(check) => check,
+                Told::Denied(message, elsewhere) => {
+                    of_denial(permission, &message, elsewhere, narrowed.as_deref(), acts, caller.place(""))
                 }
             };
-            answered = true;
             self.push(check.at(&caller.target));
+        }
+        // Whoever was silent once is not asked for each of the others: every one would take as long.
+        if let Some(message) = silence {
+            let remedy = AwsError::NoAnswer { message: String::new() }.help();
+            self.push(Check::wrong(Area::Connection, "ECS", message, remedy).at(&caller.target));
+            return;
         }
         let pass_role = PERMISSIONS.iter().filter(|permission| permission.action == "PassRole");
         for permission in pass_role {
@@ -140,33 +171,40 @@ impl Examination<'_> {
     }
 }
 
-/// Asks again in clusters that are there, where that changes nothing either.
+/// Asks again in clusters that are there, where that changes nothing either. An error says that nothing came back.
 async fn ask_elsewhere(
     ecs: &AwsEcs,
     (operation, permission): (Operation, &Permission),
     caller: &Caller,
     clusters: &Clusters,
-) -> Elsewhere {
+) -> Result<Elsewhere, String> {
     if !dry::can_be_asked_in_a_cluster(operation) {
-        return if permission.on == On::Anything { Elsewhere::Denied(Vec::new()) } else { Elsewhere::Untold };
+        let nowhere = permission.on == On::Anything;
+        return Ok(if nowhere { Elsewhere::Denied(Vec::new()) } else { Elsewhere::Untold });
     }
     for name in &clusters.names {
         let input = dry::input(operation, &caller.target, &caller.partition, Some(name));
-        match dry::verdict(operation, ecs.call(operation, input).await) {
-            Verdict::Permitted { .. } => return Elsewhere::Permitted(name.clone()),
+        let (answer, came_back) = ecs.ask(operation, input).await;
+        match dry::verdict(operation, answer, came_back) {
+            Verdict::Permitted { .. } => return Ok(Elsewhere::Permitted(name.clone())),
             Verdict::Denied { .. } => {}
-            Verdict::Unreachable { .. } | Verdict::Silent { .. } | Verdict::Untold { .. } => return Elsewhere::Untold,
+            Verdict::Silent { message } => return Err(message),
+            Verdict::Unreachable { .. } | Verdict::Untold { .. } => return Ok(Elsewhere::Untold),
         }
     }
-    if clusters.all && !clusters.names.is_empty() {
-        Elsewhere::Denied(clusters.names.clone())
-    } else {
-        Elsewhere::Untold
-    }
+    let everywhere = clusters.all && !clusters.names.is_empty();
+    Ok(if everywhere { Elsewhere::Denied(clusters.names.clone()) } else { Elsewhere::Untold })
 }
 
-/// What a denial where nothing is comes to.
-fn of_denial(permission: &Permission, message: &str, elsewhere: Elsewhere, acts: bool, place: Place<'_>) -> Check {
+/// What a denial where nothing is comes to. `narrowed`: a cluster in which another right to change something is granted.
+fn of_denial(
+    permission: &Permission,
+    message: &str,
+    elsewhere: Elsewhere,
+    narrowed: Option<&str>,
+    acts: bool,
+    place: Place<'_>,
+) -> Check {
     if let Elsewhere::Permitted(cluster) = &elsewhere {
         let message =
             format!("granted on some resources: not denied in cluster `{cluster}`, and denied where nothing is");
@@ -177,6 +215,15 @@ fn of_denial(permission: &Permission, message: &str, elsewhere: Elsewhere, acts:
         return Check::new(Area::Permission, permission.name(), Status::Note, message);
     }
     match elsewhere {
+        // As for PassRole: no statement is printed, for it would widen a role that may be right as it is.
+        Elsewhere::Untold if permission.on == On::Cluster && !dry::is_explicit(message) && narrowed.is_some() => {
+            let message = format!(
+                "denied where nothing is; could be told only by changing a cluster. Others are granted in `{}`: {}",
+                narrowed.unwrap_or_default(),
+                permission.why
+            );
+            Check::new(Area::Permission, permission.name(), Status::NotChecked, message)
+        }
         Elsewhere::Untold if !dry::is_explicit(message) => {
             let message = format!(
                 "denied where nothing is: either missing, or granted on other resources only, which cannot be told: {message}"

@@ -156,20 +156,25 @@ async fn a_right_that_is_narrowed_to_some_clusters_is_not_called_missing() {
         let told = of(&checks, &format!("ecs:{action}"));
         assert!(told.starts_with("ok granted on some resources: not denied in cluster `prod`"), "{action}: {told}");
     }
-    // Those could be told only by changing the cluster.
+    // Those could be told only by changing the cluster: no statement, for it would widen a role that is right.
     for action in ["UpdateCluster", "UpdateClusterSettings"] {
         let told = of(&checks, &format!("ecs:{action}"));
-        assert!(told.starts_with("unknown denied where nothing is: either missing, or granted"), "{action}: {told}");
+        let said = "notChecked denied where nothing is; could be told only by changing a cluster";
+        assert!(told.starts_with(said), "{action}: {told}");
     }
-    assert!(!checks.iter().any(|line| line.contains(": wrong ")), "{checks:#?}");
-    let actions: Vec<&Value> = missing.iter().flat_map(|one| one["Action"].as_array().unwrap()).collect();
-    assert_eq!(actions, ["ecs:UpdateClusterSettings", "ecs:UpdateCluster"]);
+    let bad = checks.iter().any(|line| line.contains(": wrong ") || line.contains(": unknown "));
+    assert!(!bad && missing.is_empty(), "{checks:#?}\n{missing:#?}");
 
     stage.gate.grants_in("dev-*", &role);
     let (checks, _) = diagnosed(&stage).await;
     for action in in_a_cluster {
         let told = of(&checks, &format!("ecs:{action}"));
         assert!(told.starts_with("wrong denied: in every cluster there is (`prod`): "), "{action}: {told}");
+    }
+    // Where nothing shows that the role is narrowed to a cluster that is there, they may be missing.
+    for action in ["UpdateCluster", "UpdateClusterSettings"] {
+        let told = of(&checks, &format!("ecs:{action}"));
+        assert!(told.starts_with("unknown denied where nothing is: either missing, or granted"), "{action}: {told}");
     }
 
     stage.gate.grants(&role);
