@@ -241,6 +241,9 @@ fn store_help(error: &StoreError) -> &'static str {
             "if it should be elsewhere, name it with --store or PLIMSOLL_STORE"
         }
         StoreError::Missing { .. } => "name another store with --store or PLIMSOLL_STORE",
+        StoreError::Damaged { .. } => {
+            "put a copy of the file back, or move it away and make an empty one with `plimsoll store init`"
+        }
         StoreError::Denied { .. } => {
             "check whose credentials are in use and what they may do; deploy/iam has the policies"
         }

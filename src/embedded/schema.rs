@@ -139,11 +139,7 @@ pub(super) fn failed(store: &str, error: &rusqlite::Error) -> StoreError {
         Some(ErrorCode::NotADatabase) => {
             StoreError::Missing { store, message: "the file is not a store of plimsoll".to_owned() }
         }
-        // Coming back later does not help.
-        Some(ErrorCode::DatabaseCorrupt) => {
-            let message = format!("the file is damaged ({message}): put a copy of it back, or move it away");
-            StoreError::Missing { store, message }
-        }
+        Some(ErrorCode::DatabaseCorrupt) => StoreError::Damaged { store, message },
         Some(ErrorCode::CannotOpen) => StoreError::Missing { store, message },
         Some(ErrorCode::PermissionDenied | ErrorCode::ReadOnly | ErrorCode::AuthorizationForStatementDenied) => {
             StoreError::Denied { store, message }

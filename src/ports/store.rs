@@ -136,6 +136,14 @@ pub enum StoreError {
         /// What exactly is missing.
         message: String,
     },
+    /// It is there, and damaged as a whole: coming back later does not help.
+    #[error("the store at `{store}` is damaged: {message}")]
+    Damaged {
+        /// As [`Store::describe`] says it.
+        store: String,
+        /// In its own words.
+        message: String,
+    },
     /// It says no: credentials, permissions.
     #[error("no access to `{store}`: {message}")]
     Denied {

@@ -364,8 +364,14 @@ fn unreachable_target(name: &str, error: &AwsError, role: Option<&Role>) -> Chec
 
 fn store_check(what: &str, error: &StoreError) -> Check {
     let help = match error {
+        StoreError::Missing { message, .. } if !message.contains("store init") => {
+            "name another store with --store or PLIMSOLL_STORE"
+        }
         StoreError::Missing { .. } => {
             "make it with `plimsoll store init`, or name another with --store or PLIMSOLL_STORE"
+        }
+        StoreError::Damaged { .. } => {
+            "put a copy of the file back, or move it away and make an empty one with `plimsoll store init`"
         }
         StoreError::Denied { .. } => "check whose credentials are in use and what they may do",
         StoreError::Unavailable { .. } => {

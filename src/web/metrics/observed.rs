@@ -174,7 +174,7 @@ const fn store_result<T>(outcome: &Result<T, StoreError>) -> &'static str {
         Err(StoreError::Denied { .. }) => "denied",
         Err(StoreError::Unavailable { .. }) => "unavailable",
         Err(StoreError::TooLarge { .. }) => "too_large",
-        Err(StoreError::Corrupt { .. }) => "corrupt",
+        Err(StoreError::Corrupt { .. } | StoreError::Damaged { .. }) => "corrupt",
     }
 }
 

@@ -7,10 +7,11 @@ use regex::Regex;
 use serde_json::json;
 
 use super::doctor::{
-    SECRET, address, behind, checks, finds_only, is_ecs, keeps_secrets, report, with_credentials, wrong,
+    SECRET, address, behind, checks, denial, finds_only, is_ecs, keeps_secrets, report, with_credentials, wrong,
 };
 use super::{POLICIES, Plimsoll, repository};
 use crate::fake::{Fake, Reply, Request};
+use crate::guides::failures::remedies_in;
 use crate::peers::Peer;
 
 /// What shows a failure.
@@ -23,7 +24,8 @@ enum Shown {
 }
 use Shown::{By, Never};
 
-/// Each failure: a variant of the errors that are told, a check that is called so in the code, a row of the page.
+/// Each failure: a variant of the errors that are told, a check that is called so in the code, a remedy that is written
+/// out in the code or on the page.
 const FAILURES: &[(&str, Shown)] = &[
     ("AwsError::NoRegion", By("no_region")),
     ("AwsError::NoCredentials", By("no_credentials")),
@@ -35,6 +37,7 @@ const FAILURES: &[(&str, Shown)] = &[
     ("AwsError::Unreachable", By("nobody_listens_at_the_endpoint")),
     ("AwsError::NoAnswer", By("an_endpoint_that_never_answers")),
     ("StoreError::Missing", By("a_store_that_is_not_there")),
+    ("StoreError::Damaged", By("a_store_file_that_is_damaged")),
     ("StoreError::Denied", By("a_table_that_may_not_be_read")),
     ("StoreError::Unavailable", By("a_store_that_is_not_there")),
     ("StoreError::Corrupt", By("a_store_file_that_is_damaged")),
@@ -60,30 +63,64 @@ const FAILURES: &[(&str, Shown)] = &[
     ("check policy set", By("no_policies_and_records_of_a_later_version")),
     ("check configuration", By("no_policies_and_records_of_a_later_version")),
     ("check ECS", By("an_ecs_that_is_out_of_reach_though_sts_is_not")),
-    ("this machine's clock is … s … AWS's", By("a_clock_that_is_minutes_off_though_aws_refuses_the_call_for_it")),
-    ("there is no table, or no file", By("a_store_that_is_not_there")),
-    ("no access to the table", By("a_table_that_may_not_be_read")),
-    ("the table does not answer", By("a_store_that_is_not_there")),
-    ("capacity is provisioned", By("a_table_that_somebody_made_by_hand")),
-    ("a setting of the table is off", By("a_table_that_somebody_made_by_hand")),
-    ("a setting of the table cannot be read", By("each_right_to_the_table_that_is_denied")),
-    ("the same, with another server than DynamoDB", By("settings_that_an_endpoint_does_not_know")),
-    ("a stored object has a newer shape", By("no_policies_and_records_of_a_later_version")),
-    ("a stored policy cannot be used", By("a_stored_policy_that_this_version_cannot_use")),
-    ("no policy is in force", By("no_policies_and_records_of_a_later_version")),
     (
-        "a Target is of another account than its credentials",
+        "set the clock, and keep it with NTP (on EC2, the Amazon Time Sync Service); AWS refuses calls that are signed five minutes off",
+        By("a_clock_that_is_minutes_off_though_aws_refuses_the_call_for_it"),
+    ),
+    (
+        "make it with `plimsoll store init`, or name another with --store or PLIMSOLL_STORE",
+        By("a_store_that_is_not_there"),
+    ),
+    ("name another store with --store or PLIMSOLL_STORE", By("a_store_file_that_is_damaged")),
+    (
+        "put a copy of the file back, or move it away and make an empty one with `plimsoll store init`",
+        By("a_store_file_that_is_damaged"),
+    ),
+    ("check whose credentials are in use and what they may do", By("a_table_that_may_not_be_read")),
+    (
+        "check the network, and AWS_ENDPOINT_URL if it is set; in a private subnet, the VPC endpoint",
+        By("a_store_that_is_not_there"),
+    ),
+    ("it was written by another version of plimsoll, or by hand", By("a_store_file_that_is_damaged")),
+    (
+        "set the table's billing mode to PAY_PER_REQUEST: a rollout writes in bursts",
+        By("a_table_that_somebody_made_by_hand"),
+    ),
+    ("`plimsoll store init` sets it", By("a_table_that_somebody_made_by_hand")),
+    ("permit it to be read", By("each_right_to_the_table_that_is_denied")),
+    ("an endpoint without it keeps no such promise", By("settings_that_an_endpoint_does_not_know")),
+    ("use the plimsoll that wrote it, or a later one", By("no_policies_and_records_of_a_later_version")),
+    ("correct it, and apply it again with `plimsoll apply -f`", By("a_stored_policy_that_this_version_cannot_use")),
+    (
+        "apply some with `plimsoll apply -f policies/`, or see `plimsoll explain policy`",
+        By("no_policies_and_records_of_a_later_version"),
+    ),
+    (
+        "an account and region is one target: delete one of them with `plimsoll delete target NAME`",
         By("a_role_that_cannot_be_taken_on_another_account_and_a_target_twice"),
     ),
-    ("its role cannot be taken on: …", By("a_role_that_cannot_be_taken_on_another_account_and_a_target_twice")),
-    ("a call is denied", By("each_right_that_ecs_denies_with_the_statement_that_is_missing")),
     (
-        "a call is denied, and may be granted on other resources",
-        By("a_right_that_is_narrowed_to_some_clusters_is_not_called_missing"),
+        "give the Target the roleArn of a role in its own account, or correct its account",
+        By("a_role_that_cannot_be_taken_on_another_account_and_a_target_twice"),
     ),
-    ("a call is denied by name", By("what_a_policy_denies_needs_no_statement_but_an_end_of_that")),
-    ("a call was not answered as ECS does", By("an_operation_that_an_endpoint_does_not_have")),
-    ("alarms cannot be read", By("alarms_of_which_an_endpoint_knows_nothing")),
+    (
+        "allow the caller to take on `…`, and let that role's trust policy name the caller…",
+        By("a_role_that_cannot_be_taken_on_another_account_and_a_target_twice"),
+    ),
+    ("allow it to the caller: …", By("each_right_that_ecs_denies_with_the_statement_that_is_missing")),
+    (
+        "allow it to the caller, unless a statement names the resources that are meant: …",
+        By("each_right_that_ecs_denies_with_the_statement_that_is_missing"),
+    ),
+    (
+        "a policy denies it: take that out; nothing that is allowed besides helps",
+        By("what_a_policy_denies_needs_no_statement_but_an_end_of_that"),
+    ),
+    (
+        "try again; with another server than AWS, see whether it has this operation",
+        By("an_operation_that_an_endpoint_does_not_have"),
+    ),
+    ("without it no wave of a strategy with alarms begins", By("alarms_of_which_an_endpoint_knows_nothing")),
 ];
 
 fn read(path: &str) -> String {
@@ -119,8 +156,12 @@ fn every_failure_that_doctor_can_report_has_a_test() {
     }
     let page = read("docs/failures.md");
     let (_, section) = page.split_once("## What doctor finds\n").unwrap();
-    let rows = section.lines().skip(3).map_while(|line| line.strip_prefix("| ")?.split_once(" | "));
-    wanted.extend(rows.map(|(said, _)| said.trim_matches(['`', ' ']).to_owned()));
+    let rows = section.lines().skip(3).map_while(|line| line.strip_prefix("| ")?.strip_suffix(" |")?.split_once(" | "));
+    let (before, rows) = (wanted.len(), rows.map(|(_, remedy)| remedy.to_owned()).collect::<BTreeSet<_>>());
+    let written_out = remedies_in("src/cli/doctor");
+    assert!(rows.len() > 15 && written_out.len() > 15, "{rows:#?}\n{written_out:#?}");
+    wanted.extend(rows.into_iter().chain(written_out));
+    assert!(wanted.len() > before + 15);
     let told: BTreeSet<String> = FAILURES.iter().map(|(what, _)| (*what).to_owned()).collect();
     let missing: Vec<&String> = wanted.difference(&told).collect();
     let gone: Vec<&String> = told.difference(&wanted).collect();
@@ -182,8 +223,11 @@ async fn an_endpoint_that_never_answers() {
     let (mut of_table, _other, _fake) =
         behind(|request| request.header("x-amz-target").starts_with("DynamoDB_").then_some(Reply::Silence)).await;
     of_table.set("PLIMSOLL_STORE", "dynamodb://plimsoll");
-    let asked =
-        [(of_sts, "endpoint", "AWS does not answer"), (of_ecs, "ECS", ""), (of_table, "table", "does not answer")];
+    let asked = [
+        (of_sts, "endpoint", "AWS does not answer"),
+        (of_ecs, "ECS", "timeout"),
+        (of_table, "table", "does not answer"),
+    ];
     let asked =
         asked.map(|(plimsoll, check, told)| std::thread::spawn(move || finds_only(&report(&plimsoll, 1), check, told)));
     for asked in asked {
@@ -191,6 +235,43 @@ async fn an_endpoint_that_never_answers() {
     }
     let operations: BTreeSet<String> = fake.operations().into_iter().filter(|name| !name.is_empty()).collect();
     assert_eq!(operations, BTreeSet::from(["ListClusters".to_owned()]), "once is enough");
+}
+
+/// It answered before, and then no more: where nothing is, or in a cluster.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_that_answers_no_more_is_asked_no_more() {
+    let silent = |request: &Request| (request.operation() == "DescribeServices").then_some(Reply::Silence);
+    let (of_nothing, _sim, first) = behind(silent).await;
+    let in_a_cluster = |request: &Request| match request.operation() {
+        "DescribeServices" if request.body.contains("\"prod\"") => Some(Reply::Silence),
+        "DescribeServices" => Some(denial(request)),
+        _ => None,
+    };
+    let (of_clusters, _other, second) = behind(in_a_cluster).await;
+    let asked = [of_nothing, of_clusters].map(|plimsoll| std::thread::spawn(move || report(&plimsoll, 1)));
+    for asked in asked {
+        let report = asked.join().unwrap();
+        finds_only(&report, "ECS", "timeout");
+        // What was answered before is said all the same.
+        assert!(checks(&report, "ok").contains(&"ecs:ListClusters"), "{report:#}");
+    }
+    for fake in [first, second] {
+        assert!(!fake.operations().contains(&"UpdateService".to_owned()), "{:?}", fake.operations());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_error_says_nothing_of_the_other_rights() {
+    for (status, body) in [(500, r#"{"__type":"ServerException","message":"sorry"}"#), (200, "<html>sign in</html>")] {
+        let (plimsoll, _sim, _fake) = behind(move |request| {
+            (request.operation() == "ListClusters").then(|| Reply::Answer(status, body.to_owned()))
+        })
+        .await;
+        let report = report(&plimsoll, 1);
+        finds_only(&report, "ecs:ListClusters", "no usable answer: ");
+        assert_eq!(checks(&report, "unknown"), ["ecs:ListClusters"]);
+        assert!(checks(&report, "ok").contains(&"ecs:UpdateService"), "{report:#}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -271,8 +352,13 @@ async fn a_table_that_may_not_be_read() {
 async fn a_store_file_that_is_damaged() {
     let (plimsoll, _sim, _fake) = behind(|_| None).await;
     let file = plimsoll.path("plimsoll.db");
-    let told = |check: &str, said: &str| {
-        finds_only(&report(&plimsoll, 1), check, said);
+    let told = |check: &str, said: &str, remedy: &str| {
+        let report = report(&plimsoll, 1);
+        finds_only(&report, check, said);
+        let all = report["checks"].as_array().unwrap();
+        assert_eq!(all.iter().find(|one| one["check"] == check).unwrap()["remedy"], remedy);
+        // Whoever asks anything else is told the same to do.
+        plimsoll.run(&["get", "policies"]).exits(2).says(&format!("help: {remedy}"));
         let run = plimsoll.run(&["doctor"]).exits(1);
         keeps_secrets(&run);
         assert!(!run.stdout.contains(SECRET), "{run:#?}");
@@ -280,7 +366,8 @@ async fn a_store_file_that_is_damaged() {
     // One item, by somebody who edits the file by hand.
     let edit = |sql: &str| rusqlite::Connection::open(&file).unwrap().execute(sql, []).unwrap();
     assert_eq!(edit("UPDATE items SET body = '{ no JSON' WHERE partition = 'cfg#policy' AND sort = 'head'"), 1);
-    told("configuration", "`cfg#policy`/`head` cannot be read");
+    let by_hand = "it was written by another version of plimsoll, or by hand";
+    told("configuration", "`cfg#policy`/`head` cannot be read", by_hand);
     // The whole file: all but what tells whose it is.
     let whole = std::fs::read(&file).unwrap();
     let damaged: Vec<u8> = whole.iter().enumerate().map(|(at, byte)| if at < 100 { *byte } else { 0xA5 }).collect();
@@ -288,7 +375,9 @@ async fn a_store_file_that_is_damaged() {
         let _ = std::fs::remove_file(plimsoll.path(beside));
     }
     std::fs::write(&file, damaged).unwrap();
-    told("file", "the file is damaged (");
+    let copy = "put a copy of the file back, or move it away and make an empty one with `plimsoll store init`";
+    told("file", "is damaged: database disk image is malformed", copy);
     std::fs::write(&file, "not a database at all, but a text of some length that somebody has put there").unwrap();
-    told("file", "the file is not a store of plimsoll");
+    let another = "name another store with --store or PLIMSOLL_STORE";
+    told("file", "the file is not a store of plimsoll", another);
 }

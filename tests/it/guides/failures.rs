@@ -122,7 +122,7 @@ fn remedies(sources: &BTreeMap<String, String>) -> BTreeSet<String> {
         }
     }
     for (file, function) in REMEDIES {
-        let source = &sources[file];
+        let Some(source) = sources.get(file) else { continue };
         let body = source.find(function).unwrap();
         let body = body + source[body..].find('{').unwrap() + 1;
         let text = ASKED.replace_all(within(source, body, ('{', '}')), |asked: &Captures<'_>| {
@@ -132,6 +132,13 @@ fn remedies(sources: &BTreeMap<String, String>) -> BTreeSet<String> {
     }
     found.retain(|remedy| remedy.contains(' ') && remedy.trim().len() > 8);
     found
+}
+
+/// Those in the sources below a folder.
+pub(crate) fn remedies_in(folder: &str) -> BTreeSet<String> {
+    let mut found = BTreeMap::new();
+    sources(&repository().join(folder), &mut found);
+    remedies(&found)
 }
 
 /// The rows of the page's tables: what is said, and what to do.
@@ -146,6 +153,7 @@ fn rows() -> Vec<(String, String)> {
 fn every_remedy_that_is_printed_is_on_the_page_and_no_other() {
     let mut found = BTreeMap::new();
     sources(&repository().join("src"), &mut found);
+    assert!(REMEDIES.iter().all(|(file, _)| found.contains_key(*file)));
     let (printed, told) = (remedies(&found), rows());
     assert!(printed.len() > 80, "{printed:#?}");
     let told: BTreeSet<String> = told.into_iter().map(|(_, remedy)| remedy).collect();

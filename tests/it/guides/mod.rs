@@ -4,7 +4,7 @@
 
 mod accounted;
 mod completion;
-mod failures;
+pub(crate) mod failures;
 mod inline;
 mod journeys;
 mod links;
