@@ -37,9 +37,9 @@ use crate::web::server::Site;
 #[derive(Debug, Clone, Args)]
 pub struct ControllerArguments {
     /// How often the whole fleet is looked at; at least 1s
-    #[arg(long, value_name = "DURATION", default_value = "60s", conflicts_with = "schedule", value_parser = pause)]
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = pause)]
     pub resync: Span,
-    /// When the whole fleet is looked at instead, as a cron expression in UTC
+    /// When the whole fleet is looked at instead, as a cron expression in UTC; with it, --resync does nothing
     #[arg(long, value_name = "CRON")]
     pub schedule: Option<String>,
     /// How often changes in flight are looked at; at least 1s
