@@ -20,12 +20,13 @@ pub(super) fn middle(shown: &Shown<'_>) -> Middle {
         return Middle::nothing("There is no such cluster.");
     }
     let count = |wanted| reports().filter(|(arn, report)| is_service(arn) && report.resource.outcome == wanted).count();
-    let services = String::from(Link::to("/services").with("cluster", name));
+    let of_it = |path| String::from(Link::to(path).with("target", wanted).with("cluster", name));
     let main = html! {
         h1 { (name) }
         p.lead { "A cluster in " (target.id) }
         dl.facts {
-            dt { "Services" } dd { a href=(services) { (reports().filter(|(arn, _)| is_service(arn)).count()) } }
+            dt { "Services" } dd { a href=(of_it("/services")) { (reports().filter(|(arn, _)| is_service(arn)).count()) } }
+            dt { "Findings" } dd { a href=(of_it("/findings")) { (reports().map(|(_, report)| report.resource.findings.len()).sum::<usize>()) } }
             @for wanted in OUTCOMES.iter().copied().filter(|wanted| count(*wanted) > 0) {
                 dt { (outcome(wanted)) } dd { (count(wanted)) }
             }

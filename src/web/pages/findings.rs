@@ -14,7 +14,8 @@ const ROWS: usize = 100;
 
 pub(super) fn middle(shown: &Shown<'_>) -> Middle {
     let query = shown.query;
-    let reports = || shown.snapshot.watched().flat_map(|target| target.reports.values());
+    let targets = || shown.snapshot.watched().filter(|target| query.allows("target", &target.id.to_string()));
+    let reports = || targets().flat_map(|target| target.reports.values());
     let all =
         reports().flat_map(|report| report.resource.findings.iter().map(|found| (&report.resource.resource, found)));
     let mut rows: Vec<(&String, &PlannedFinding)> = all.filter(|(arn, found)| is_wanted(query, arn, found)).collect();
@@ -28,6 +29,7 @@ pub(super) fn middle(shown: &Shown<'_>) -> Middle {
     let main = html! {
         h1 { "Findings" }
         form.filters method="get" action="/findings" role="search" aria-label="Findings" {
+            (parts::target_choice(shown))
             (choice("policy", "Policy", query, &choices("any", policies)))
             (choice("severity", "Severity", query, &choices("any", SEVERITIES.iter().map(|severity| severity.as_str()))))
             (choice("cluster", "Cluster", query, &choices("any", clusters.iter().map(String::as_str))))

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use maud::{Markup, html};
 
+use super::page::Shown;
 use crate::model::mask::mask_diff;
 use crate::model::{DiffEntry, DiffOp, Reason, ServiceArn, Severity, Timestamp, Verdict};
 use crate::plan::PlanOutcome;
@@ -248,6 +249,16 @@ pub(super) fn choice(name: &str, label: &str, asked: &Query, values: &[(String, 
                     option value=(value) selected[asked.get(name).unwrap_or("") == value] { (told) }
                 }
             }
+        }
+    }
+}
+
+/// A choice of the account and region, where there are several: clusters of two may have one name.
+pub(super) fn target_choice(shown: &Shown<'_>) -> Markup {
+    let targets: Vec<String> = shown.snapshot.watched().map(|target| target.id.to_string()).collect();
+    html! {
+        @if targets.len() > 1 {
+            (choice("target", "Target", shown.query, &choices("any", targets.iter().map(String::as_str))))
         }
     }
 }

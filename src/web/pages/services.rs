@@ -19,13 +19,15 @@ pub(super) fn middle(shown: &Shown<'_>) -> Middle {
             && query.get("cluster").is_none_or(|cluster| cluster_of(arn).as_deref() == Some(cluster))
             && query.finds(&[arn, planned.task_definition.as_deref().unwrap_or("")])
     };
-    let all = shown.snapshot.watched().flat_map(|target| &target.reports);
+    let targets = shown.snapshot.watched().filter(|target| query.allows("target", &target.id.to_string()));
+    let all = targets.flat_map(|target| &target.reports);
     let rows: Vec<(&String, &ServiceReport)> = all.filter(|(arn, report)| wanted(arn, report)).collect();
     let slice = Slice::of(rows.len(), ROWS, query);
     let clusters = parts::clusters(shown.snapshot);
     let main = html! {
         h1 { "Services" }
         form.filters method="get" action="/services" role="search" aria-label="Services" {
+            (parts::target_choice(shown))
             (choice("outcome", "Outcome", query, &choices("any", OUTCOMES.iter().map(|outcome| outcome.as_str()))))
             (choice("cluster", "Cluster", query, &choices("any", clusters.iter().map(String::as_str))))
             (search(query, "Name or revision"))

@@ -79,7 +79,8 @@ async fn pages_say_what_the_records_say() {
         format!("<h1>{name}</h1>"),
         format!("<td class=\"number\">{}</td>", today.matched),
         history::percent(today.compliant().unwrap()),
-        format!("/services?cluster={name}"),
+        format!("/services?target={}&amp;cluster={name}", fleet.target),
+        format!("/findings?target={}&amp;cluster={name}", fleet.target),
     ] {
         assert!(page.contains(&part), "{part} in {page}");
     }
@@ -299,6 +300,57 @@ async fn ten_thousand_services_are_read_a_page_at_a_time() {
         assert!(page.status == 200 && page.body.len() < 300_000, "{path}: {} bytes", page.body.len());
     }
     assert!(site.get("/").await.body.contains("<strong>10000</strong> services"));
+}
+
+/// A number in a page, after what is before it.
+fn number_after(page: &str, before: &str) -> usize {
+    let rest = page.split(before).nth(1).unwrap_or_else(|| panic!("{before} in {page}"));
+    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().unwrap_or_else(|_| panic!("{before} in {page}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clusters_of_two_accounts_that_have_one_name_are_told_apart() {
+    let mut fleet = Fleet::untouched(20);
+    fleet.apply().await;
+    fleet.pass().await;
+    let known = Reports::of(fleet.store.as_ref(), &fleet.target).list().await.unwrap();
+    let (arn, _) = known.iter().find(|(arn, _)| arn.contains(":service/prod-a/")).unwrap();
+    let mut report = known[arn].clone();
+    // Another account's, with one service of the same name in a cluster of the same name.
+    let other = TargetId { account: "210987654321".to_owned(), region: fleet.target.region.clone() };
+    report.resource.resource = arn.replace(&fleet.target.account, &other.account);
+    let reports = Reports::of(fleet.store.as_ref(), &other);
+    reports.write(&[reports.item(&report).unwrap()]).await.unwrap();
+    for (name, target) in [("one", &fleet.target), ("other", &other)] {
+        let TargetId { account, region } = target;
+        let text = format!(
+            "apiVersion: plimsoll/v1\nkind: Target\nmetadata: {{ name: {name} }}\nspec: {{ account: \"{account}\", region: {region} }}\n"
+        );
+        fleet.store_object(&text).await;
+    }
+    Targets::of(fleet.store.as_ref()).announce(&other).await.unwrap();
+    let site = Served::of(&fleet).await;
+    let ours = known.iter().filter(|(arn, _)| arn.contains("/prod-a/") || arn.ends_with(":cluster/prod-a"));
+    let findings = |target: &TargetId| {
+        let of_both = ours.clone().map(|(_, report)| report.resource.findings.len()).sum::<usize>();
+        if *target == other { report.resource.findings.len() } else { of_both }
+    };
+    for (target, services) in
+        [(&fleet.target, ours.clone().filter(|(arn, _)| arn.contains(":service/")).count()), (&other, 1)]
+    {
+        let page = site.get(&format!("/cluster?target={target}&name=prod-a")).await.body;
+        let link = |path: &str| format!("{path}?target={target}&amp;cluster=prod-a");
+        assert_eq!(number_after(&page, &format!("<a href=\"{}\">", link("/services"))), services, "{target}");
+        assert_eq!(number_after(&page, &format!("<a href=\"{}\">", link("/findings"))), findings(target), "{target}");
+        let list = site.get(&link("/services").replace("&amp;", "&")).await.body;
+        assert_eq!(list.matches("<th scope=\"row\"><a href=\"/service?arn=").count(), number_after(&list, "<p>"));
+        assert_eq!(list.matches(":service/prod-a/").count(), services, "{target}: {list}");
+        let list = site.get(&link("/findings").replace("&amp;", "&")).await.body;
+        assert_eq!(number_after(&list, "<p>"), findings(target), "{target}");
+        // It is chosen in the filter, so that the next choice keeps it.
+        assert!(list.contains(&format!("<option value=\"{target}\" selected>")), "{list}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
