@@ -42,23 +42,36 @@ resource "aws_iam_role" "execution" {
 }
 
 data "aws_iam_policy_document" "execution" {
-  # The awslogs driver makes a stream for each task and writes to it.
   statement {
-    sid       = "WriteLogs"
-    actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
+    sid = "WriteLogs"
+    actions = [
+      # the awslogs driver makes a stream for each task
+      "logs:CreateLogStream",
+      # and writes to it
+      "logs:PutLogEvents",
+    ]
     resources = ["${aws_cloudwatch_log_group.this.arn}:*"]
   }
 
-  # ECR's log-in, which knows no resource; unused where the image comes from elsewhere.
   statement {
-    sid       = "LogInToRegistry"
-    actions   = ["ecr:GetAuthorizationToken"]
+    sid = "LogInToRegistry"
+    actions = [
+      # ECR's log-in, which knows no resource; unused where the image comes from elsewhere
+      "ecr:GetAuthorizationToken",
+    ]
     resources = ["*"]
   }
 
   statement {
-    sid       = "PullImage"
-    actions   = ["ecr:BatchCheckLayerAvailability", "ecr:GetDownloadUrlForLayer", "ecr:BatchGetImage"]
+    sid = "PullImage"
+    actions = [
+      # which layers are there
+      "ecr:BatchCheckLayerAvailability",
+      # where they are
+      "ecr:GetDownloadUrlForLayer",
+      # the manifest
+      "ecr:BatchGetImage",
+    ]
     resources = ["arn:${data.aws_partition.current.partition}:ecr:*:*:repository/*"]
   }
 }
@@ -82,6 +95,13 @@ resource "aws_iam_role_policy" "controller" {
   name     = each.key
   role     = aws_iam_role.controller.id
   policy   = templatefile("${path.module}/../iam/${each.key}.json", local.blanks)
+
+  lifecycle {
+    precondition {
+      condition     = var.mode == "audit" || var.passable_roles != ""
+      error_message = "With mode = \"enforce\", passable_roles must say which roles may be passed on; \"*\" is all of them."
+    }
+  }
 }
 
 # What people may do, to attach to their roles.

@@ -92,9 +92,9 @@ variable "clusters" {
 }
 
 variable "passable_roles" {
-  description = "The task and execution roles that may be passed on, as a pattern of IAM, path included. Only to ECS tasks in any case."
+  description = "The task and execution roles that may be passed on, as a pattern of IAM, path included. Only to ECS tasks in any case. Needed with mode = \"enforce\": `*` is every role of the account."
   type        = string
-  default     = "*"
+  default     = ""
 }
 
 variable "target_role_name" {

@@ -112,7 +112,8 @@ class Template:
             for name, resource in self.document["Resources"].items()
             if "Condition" not in resource or self.condition(resource["Condition"])
         }
-        return {"AWSTemplateFormatVersion": "2010-09-09", "Resources": resources}
+        rules = self.resolve(self.document.get("Rules", {}))
+        return {"AWSTemplateFormatVersion": "2010-09-09", "Rules": rules, "Resources": resources}
 
 
 def resolve(path):

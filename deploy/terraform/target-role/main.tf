@@ -37,6 +37,13 @@ resource "aws_iam_role_policy" "target" {
     clusters       = var.clusters
     passable_roles = var.passable_roles
   })
+
+  lifecycle {
+    precondition {
+      condition     = var.mode == "audit" || var.passable_roles != ""
+      error_message = "With mode = \"enforce\", passable_roles must say which roles may be passed on; \"*\" is all of them."
+    }
+  }
 }
 
 output "role_arn" {

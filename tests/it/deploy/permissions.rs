@@ -230,9 +230,10 @@ fn what_can_be_narrowed_to_a_resource_is_where_something_changes() {
 
 #[test]
 fn every_action_in_a_template_says_which_call_needs_it_and_why() {
-    let action = Regex::new(r"^\s*- ([a-z]+:[A-Za-z]+)$").unwrap();
+    let action = Regex::new(r#"^\s*(?:- |")([a-z]+:[A-Za-z]+)(?:",)?$"#).unwrap();
     let mut remarked = 0;
-    for file in files("cloudformation", ".yaml") {
+    let terraform = ["terraform", "terraform/target-role"].iter().flat_map(|folder| files(folder, ".tf"));
+    for file in files("cloudformation", ".yaml").into_iter().chain(terraform) {
         let text = text(&file);
         let mut remark = String::new();
         for line in text.lines() {
@@ -258,8 +259,15 @@ fn every_action_in_a_template_says_which_call_needs_it_and_why() {
             !text.contains("Action: [") && !text.contains("Action: ecs") && !text.contains("Action: dynamodb"),
             "{file}"
         );
+        // Whom a role trusts is no right of its own.
+        let inline = text.matches("actions = [\"").count();
+        assert_eq!(
+            inline,
+            text.matches("actions = [\"sts:AssumeRole\"]").count(),
+            "{file}: one comment for each action"
+        );
     }
-    assert!(remarked > 60, "{remarked}");
+    assert!(remarked > 66, "{remarked}");
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! The CloudFormation templates, as cfn-lint, moto and our own policies read them.
 
+use std::collections::BTreeSet;
+
+use regex::Regex;
 use serde_json::{Map, Value, json};
 
 use super::{files, is_clean, path, templates, text};
@@ -94,6 +97,27 @@ fn the_templates_grant_the_documents_of_deploy_iam() {
     are_the_documents(&people.collect(), &["look", "author", "waive", "freeze", "approve", "setup"]);
 }
 
+/// A role that may pass on every role is never made by leaving something out.
+#[test]
+fn whoever_enforces_says_which_roles_may_be_passed_on() {
+    for (file, module) in [("plimsoll.yaml", "terraform"), ("target-role.yaml", "terraform/target-role")] {
+        for (given, holds) in [("", false), ("ecs/*", true), ("*", true)] {
+            let template = resolved(file, &json!({ "Mode": "enforce", "PassableRoles": given }));
+            let rule = &template["Rules"]["EnforcingNamesTheRoles"];
+            assert_eq!(rule["RuleCondition"], true, "{file}: {rule}");
+            assert_eq!(rule["Assertions"][0]["Assert"], holds, "{file}: `{given}`");
+        }
+        let audit = resolved(file, &json!({}));
+        assert_eq!(audit["Rules"]["EnforcingNamesTheRoles"]["RuleCondition"], false, "{file}: audit needs none");
+        let sources: String = files(module, ".tf").iter().map(|file| text(file)).collect();
+        let asked = r#"condition     = var.mode == "audit" || var.passable_roles != """#;
+        assert_eq!(sources.matches(asked).count(), 1, "{module}");
+        let variables = super::terraform::blocks(&super::terraform::module(module), "variable");
+        let roles = variables.iter().find(|(name, _)| name == "passable_roles").unwrap();
+        assert_eq!(roles.1["default"], "", "{module}");
+    }
+}
+
 #[test]
 fn roles_trust_nobody_else() {
     let trust = |template: &Value, role: &str| {
@@ -153,7 +177,7 @@ pub(super) fn passes(name: &str, document: &Value, kinds: usize) {
 fn our_own_service_cluster_and_task_definition_pass_our_own_policies_with_no_waiver() {
     for given in [
         json!({}),
-        json!({ "Mode": "enforce", "CpuArchitecture": "ARM64", "ContainerInsights": "enhanced", "Replicas": 3,
+        json!({ "Mode": "enforce", "PassableRoles": "ecs/*", "CpuArchitecture": "ARM64", "ContainerInsights": "enhanced", "Replicas": 3,
                 "ListenAddress": "0.0.0.0:8080", "ExtraArguments": "--allow-edit,/volumes" }),
     ] {
         passes("template.json", &resolved("plimsoll.yaml", &given), 3);
@@ -241,11 +265,93 @@ fn the_task_definition_starts_what_there_is() {
     let check = words(&container["healthCheck"]["command"]);
     assert_eq!(check[..2], ["CMD", "/plimsoll"], "no shell is asked for");
     with_help(&check[2..]);
-    // Every flag that has a default and shapes a running controller is a parameter.
-    let template = text("cloudformation/plimsoll.yaml");
-    for flag in ["resync", "poll", "lease", "budget", "standalone", "listen"] {
-        assert!(template.contains(&format!("--{flag},${{")), "{flag}");
+}
+
+/// Where a flag of `controller` is set that is no parameter of the templates.
+enum Set {
+    /// In `ExtraArguments`: a value of it, and why that is enough.
+    Extra(&'static str, &'static str),
+    /// Elsewhere, or nowhere.
+    Not(&'static str),
+}
+
+const NO_PARAMETER: [(&str, Set); 12] = [
+    ("store", Set::Not("PLIMSOLL_STORE names it, after TableName")),
+    ("output", Set::Not("a controller that goes on prints no data")),
+    ("log-format", Set::Not("it is json already")),
+    ("until-settled", Set::Not("a service is to go on")),
+    ("settle-timeout", Set::Not("of --until-settled")),
+    ("help", Set::Not("it starts nothing")),
+    ("version", Set::Not("it starts nothing")),
+    ("schedule", Set::Extra("0 6 * * *", "whoever sets it wants no Resync")),
+    ("max-targets", Set::Extra("20", "only where several stacks share many Targets; there is no default")),
+    ("allow-edit", Set::Extra("/volumes", "as often as there are members to edit; there is no default")),
+    ("target", Set::Extra("123456789012/eu-west-1", "Targets say what is watched; to narrow that is for a while")),
+    ("verbose", Set::Extra("", "for a while")),
+];
+
+#[test]
+fn every_flag_of_controller_can_be_set_in_a_deployed_one_or_says_why_not() {
+    let plimsoll = Plimsoll::new();
+    let help = plimsoll.run(&["controller", "--help"]).exits(0).stdout;
+    let flag = Regex::new(r"(?m)^ {2,6}(?:-\w, )?--([a-z-]+)").unwrap();
+    let flags: BTreeSet<&str> = flag.captures_iter(&help).map(|found| found.extract::<1>().1[0]).collect();
+    assert!(flags.len() > 15, "{flags:?}");
+    let (template, shared) = (text("cloudformation/plimsoll.yaml"), text("ecs/task-definition.json"));
+    let parameters: BTreeSet<&str> = flags
+        .iter()
+        .copied()
+        .filter(|flag| template.contains(&format!("--{flag},${{")) && shared.contains(&format!("\"--{flag}\", \"${{")))
+        .collect();
+    let others: BTreeSet<&str> = NO_PARAMETER.iter().map(|(flag, _)| *flag).collect();
+    assert_eq!(flags.difference(&parameters).copied().collect::<BTreeSet<_>>(), others);
+    let words = |command: &Value| -> Vec<String> {
+        command.as_array().unwrap().iter().map(|word| word.as_str().unwrap().to_owned()).collect()
+    };
+    let deploy = std::fs::read_to_string(repository().join("deploy/README.md")).unwrap();
+    for (flag, set) in NO_PARAMETER {
+        let (value, why) = match set {
+            Set::Extra(value, why) => (value, why),
+            Set::Not(why) => {
+                assert!(why.len() > 5, "{flag}");
+                continue;
+            }
+        };
+        assert!(why.len() > 5, "{flag}");
+        let extra = [format!("--{flag}"), value.to_owned()].into_iter().filter(|word| !word.is_empty());
+        let extra: Vec<String> = extra.collect();
+        let stack = resolved("plimsoll.yaml", &json!({ "ExtraArguments": extra.join(",") }));
+        let stack = words(&stack["Resources"]["TaskDefinition"]["Properties"]["ContainerDefinitions"][0]["Command"]);
+        let shared = [words(&task_definition()["containerDefinitions"][0]["command"]), extra.clone()].concat();
+        for command in [stack, shared] {
+            assert!(command.ends_with(&extra), "{command:?}");
+            // Help is shown only if everything before it was read, but conflicts are told first by a real start.
+            let given: Vec<&str> = command.iter().map(String::as_str).collect();
+            plimsoll.run(&[&given[..], &["--help"]].concat()).exits(0);
+            // No region: what was typed was understood.
+            let run = plimsoll.run(&given).exits(2);
+            assert!(!run.stderr.contains("Usage:") && !run.stderr.contains("cannot be used"), "{flag}: {run:#?}");
+        }
+        if ["schedule", "max-targets", "allow-edit"].contains(&flag) {
+            assert!(deploy.contains(&format!("`--{flag},{value}`")), "deploy/README.md: {flag}");
+        }
     }
+}
+
+/// `doctor` of the deployed set-up is run as the controller: its role is the one that is in question.
+#[test]
+fn the_guide_runs_doctor_in_the_controllers_own_container() {
+    let guide = std::fs::read_to_string(repository().join("deploy/README.md")).unwrap();
+    let overrides = Regex::new(r"--overrides '([^']+)'").unwrap();
+    let overrides = overrides.captures(&guide).unwrap();
+    let overrides: Value = serde_json::from_str(&overrides[1]).unwrap();
+    let (one, task) = (&overrides["containerOverrides"][0], task_definition());
+    assert_eq!(one["name"], task["containerDefinitions"][0]["name"]);
+    let command: Vec<&str> = one["command"].as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
+    assert_eq!(command, ["doctor"]);
+    Plimsoll::new().run(&[&command[..], &["--help"]].concat()).exits(0);
+    let log = task["containerDefinitions"][0]["logConfiguration"]["options"]["awslogs-group"].as_str().unwrap();
+    assert!(guide.contains(&format!("aws logs tail {log} ")), "{log}");
 }
 
 /// moto, which read CloudFormation's templates before we wrote one, makes the table; `store init` finds nothing to do
@@ -258,7 +364,7 @@ async fn the_stacks_table_is_the_one_that_store_init_would_make() {
         let file = path("cloudformation/plimsoll.yaml");
         // In audit a policy is left out by AWS::NoValue, which moto does not take out of lists.
         let parameters =
-            json!({ "Image": IMAGE, "VpcId": "vpc-1", "SubnetIds": "subnet-1,subnet-2", "Mode": "enforce" });
+            json!({ "Image": IMAGE, "VpcId": "vpc-1", "SubnetIds": "subnet-1,subnet-2", "Mode": "enforce", "PassableRoles": "ecs/*" });
         let made = templates(&["stack", file.to_str().unwrap(), &endpoint], &parameters);
         let resources = made.as_array().unwrap();
         for kind in ["AWS::DynamoDB::Table", "AWS::ECS::Service", "AWS::ECS::TaskDefinition", "AWS::IAM::Role"] {

@@ -39,6 +39,7 @@ fn every_block_is_run_saved_or_shown_or_says_why_it_is_not_run() {
     deploy/README.md: docker buildx build --platform linux/amd64,linux/arm64 --tag REGISTRY/plimsoll:0.1.0 --push .: it needs a Docker engine
     deploy/README.md: aws cloudformation deploy --stack-name plimsoll --template-file deploy/cloudformation/plimsoll.yaml \: it needs an AWS account
     deploy/README.md: module "plimsoll" {: it needs an AWS account, and Terraform
-    docs/permissions.md: export partition=aws region=eu-west-1 account=123456789012 table=plimsoll: it needs an AWS account
+    deploy/README.md: aws ecs run-task --cluster plimsoll --task-definition plimsoll --launch-type FARGATE \: it needs an AWS account
+    docs/permissions.md: aws iam create-policy --policy-name plimsoll-freeze --policy-document file://freeze.json: it needs an AWS account
     "#);
 }
