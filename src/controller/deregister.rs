@@ -9,7 +9,7 @@ use super::error::ControllerError;
 use super::execute::Executor;
 use super::gate::Direction;
 use super::observe;
-use crate::model::{Observed, TaskDefinitionArn, Timestamp};
+use crate::model::{Observed, Secrets, TaskDefinitionArn, Timestamp};
 use crate::policy::ScopeKeys;
 use crate::ports::Operation;
 use crate::ports::ecs::Outcome;
@@ -56,7 +56,8 @@ impl Executor<'_> {
         match self.ecs.call(Operation::DeregisterTaskDefinition, input).await {
             Ok(_) => self.deregistered(books, &known, arn).await,
             Err(error) => {
-                tracing::warn!(target_id = %self.target, task_definition = arn.short(), %error, "could not deregister; tried again later");
+                let told = error.told(&Secrets::default());
+                tracing::warn!(target_id = %self.target, task_definition = arn.short(), error = %told, "could not deregister; tried again later");
                 match error.outcome() {
                     // Nobody can tell: the intent stays, and the next look finds out.
                     Outcome::Unknown => Ok(()),

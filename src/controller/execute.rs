@@ -14,7 +14,7 @@ use super::stop;
 use crate::model::change::ChangeKind;
 use crate::model::observed::Service;
 use crate::model::spec::WindowSpec;
-use crate::model::{Observed, Reason, ReasonCode, Resource, TargetId, TaskDefinitionArn, Timestamp, wire};
+use crate::model::{Observed, Reason, ReasonCode, Resource, Secrets, TargetId, TaskDefinitionArn, Timestamp, wire};
 use crate::policy::ScopeKeys;
 use crate::ports::ecs::{Outcome, Retry};
 use crate::ports::{Alarms, Clock, Ecs, EcsError, Operation, Store};
@@ -66,11 +66,13 @@ pub struct Effect {
     pub heard: bool,
     /// Whether it was made at all.
     pub made: bool,
+    /// Whether ECS refused it because the revision was deregistered.
+    inactive: bool,
 }
 
 impl Effect {
     const fn wait(state: State, reason: Reason) -> Self {
-        Self { state, reason: Some(reason), go_on: false, heard: true, made: true }
+        Self { state, reason: Some(reason), go_on: false, heard: true, made: true, inactive: false }
     }
 
     /// The call is known not to have been made.
@@ -79,11 +81,11 @@ impl Effect {
     }
 
     const fn stay(state: State) -> Self {
-        Self { state, reason: None, go_on: false, heard: true, made: true }
+        Self { state, reason: None, go_on: false, heard: true, made: true, inactive: false }
     }
 
     const fn on(state: State) -> Self {
-        Self { state, reason: None, go_on: true, heard: true, made: true }
+        Self { state, reason: None, go_on: true, heard: true, made: true, inactive: false }
     }
 }
 
@@ -149,7 +151,7 @@ impl Executor<'_> {
                 let members = Map::from_iter([("taskDefinition".to_owned(), json!(arn))]);
                 let effect = self.update_service(change, members, keys, facts).await?;
                 // It was ACTIVE a moment ago, and is not any more: its document is registered again.
-                if back && matches!(effect.state, State::Failed { .. }) && is_inactive(effect.reason.as_ref()) {
+                if back && matches!(effect.state, State::Failed { .. }) && effect.inactive {
                     books.forget_restoration(change, arn).await?;
                     return Ok(Effect { state: before_call(change, now), ..effect });
                 }
@@ -171,7 +173,7 @@ impl Executor<'_> {
                 match self.ecs.call(Operation::StopServiceDeployment, input).await {
                     Ok(_) => Ok(Effect::on(change.state.clone())),
                     // It may have ended by itself in between: the next step looks.
-                    Err(error) => Ok(self.failed(change, &error, now)),
+                    Err(error) => Ok(self.failed(change, &error, facts, now).await),
                 }
             }
             Action::RestorePrevious => self.restore_previous(books, change, keys, now).await,
@@ -201,7 +203,7 @@ impl Executor<'_> {
         facts: &Facts,
     ) -> Result<Effect, ControllerError> {
         if let Some(Value::Object(tags)) = members.get(TAGS) {
-            return self.set_tags(change, tags, keys).await;
+            return self.set_tags(change, tags, keys, facts).await;
         }
         match change.spec.kind {
             ChangeKind::Revision | ChangeKind::DeployingSetting => {
@@ -229,6 +231,7 @@ impl Executor<'_> {
         change: &Change,
         tags: &Map<String, Value>,
         keys: &ScopeKeys,
+        facts: &Facts,
     ) -> Result<Effect, ControllerError> {
         let now = self.now();
         let set: Vec<Value> = tags
@@ -253,7 +256,7 @@ impl Executor<'_> {
                 });
             }
             if let Err(error) = self.ecs.call(operation, input).await {
-                let effect = self.failed(change, &error, now);
+                let effect = self.failed(change, &error, facts, now).await;
                 return Ok(if half { half_made(change, effect) } else { effect });
             }
         }
@@ -282,7 +285,7 @@ impl Executor<'_> {
         input.extend(members.into_iter().filter(|(_, value)| !value.is_null()));
         let answer = match self.ecs.call(operation, Value::Object(input.clone())).await {
             Ok(answer) => answer,
-            Err(error) => return Ok(self.failed(change, &error, now)),
+            Err(error) => return Ok(self.failed(change, &error, facts, now).await),
         };
         let shown = answer.get(of).unwrap_or(&Value::Null);
         let differs = input.iter().find(|(name, wanted)| {
@@ -317,7 +320,7 @@ impl Executor<'_> {
         input.extend(members.into_iter().filter(|(_, value)| !value.is_null()));
         let answer = match self.ecs.call(Operation::UpdateService, Value::Object(input)).await {
             Ok(answer) => answer,
-            Err(error) => return Ok(self.failed(change, &error, now)),
+            Err(error) => return Ok(self.failed(change, &error, facts, now).await),
         };
         let after = answer.get("service").map(wire::service).and_then(Result::ok);
         Ok(self.updated(change, after.as_ref(), facts, now))
@@ -361,9 +364,17 @@ impl Executor<'_> {
     }
 
     /// A call that failed: what it leaves the change in.
-    fn failed(&self, change: &Change, error: &EcsError, now: Timestamp) -> Effect {
-        tracing::warn!(target_id = %self.target, change = %change.name, operation = error.operation().as_str(), %error, "the call failed");
-        let reason = Reason::of(code_of(error), error.to_string());
+    async fn failed(&self, change: &Change, error: &EcsError, facts: &Facts, now: Timestamp) -> Effect {
+        let told = error.told(&self.secrets(change, facts).await);
+        tracing::warn!(target_id = %self.target, change = %change.name, operation = error.operation().as_str(), error = %told, "the call failed");
+        Effect {
+            inactive: is_inactive(error),
+            ..self.after(change, error, Reason::of(code_of(error), told.to_string()), now)
+        }
+    }
+
+    /// What a call that failed leaves a change in, for that reason.
+    fn after(&self, change: &Change, error: &EcsError, reason: Reason, now: Timestamp) -> Effect {
         match (error.outcome(), error.retry()) {
             // Nobody can tell: the intent stays, and the next step looks.
             (Outcome::Unknown, _) => Effect { heard: false, ..Effect::wait(change.state.clone(), reason) },
@@ -437,7 +448,8 @@ impl Executor<'_> {
             Some(service) => {
                 let facts = observe::facts(self.ecs, cluster, service, self.cache, now).await;
                 let protection = observe::protection(self.ecs, cluster, &to_ask(change, &facts, now)).await;
-                Facts { protection, ..facts }
+                let secrets = self.secrets_in_trouble(change, &facts).await;
+                Facts { protection, secrets, ..facts }
             }
             None => Facts {
                 service: Observed::Absent { at: now },
@@ -445,6 +457,7 @@ impl Executor<'_> {
                 deployments: crate::rollout::landing::ServiceDeployments::Known(Vec::new()),
                 cluster: observe::cluster(self.ecs, cluster, now).await,
                 protection: Protection::default(),
+                secrets: Secrets::default(),
             },
         }
     }
@@ -470,7 +483,7 @@ fn accepted_and_not_shown(change: &Change, name: &str, shown: &Value, now: Times
     match &change.state {
         State::Updating { intent, .. } if made => {
             let step = change::fail(None, *intent, reason);
-            Effect { state: step.state, reason: step.reason, go_on: true, heard: true, made: true }
+            Effect { reason: step.reason, ..Effect::on(step.state) }
         }
         State::RollingBack { .. } if made => not_taken_back(change, reason, now),
         state => Effect::wait(state.clone(), reason),
@@ -492,8 +505,8 @@ fn is_gone(error: &EcsError) -> bool {
 }
 
 /// ECS's words for a revision that was deregistered: "TaskDefinition is inactive" (ecs-facts, headline 5).
-fn is_inactive(reason: Option<&Reason>) -> bool {
-    reason.is_some_and(|reason| reason.message.contains("TaskDefinition is inactive"))
+fn is_inactive(error: &EcsError) -> bool {
+    matches!(error, EcsError::Refused { message, .. } if message.contains("TaskDefinition is inactive"))
 }
 
 /// A change that cannot be taken back, and why.

@@ -32,6 +32,7 @@ pub mod register;
 pub mod report;
 mod reverify;
 pub mod run;
+mod secrets;
 pub mod side_by_side;
 pub mod standalone;
 pub mod statuses;

@@ -13,7 +13,7 @@ use super::asked::{Asked, capacity_providers, describe_revisions, running};
 use super::error::{ControllerError, ecs as ecs_failed, wire as wire_failed};
 use crate::model::observed::{Cluster, Fleet, Latest, ServiceRevision, Task, TaskDefinition};
 use crate::model::packed::{PackedDefinition, PackedService, Packer, digest, text_of};
-use crate::model::{ClusterArn, Observed, ServiceArn, TargetId, TaskArn, TaskDefinitionArn, Timestamp, wire};
+use crate::model::{ClusterArn, Observed, Secrets, ServiceArn, TargetId, TaskArn, TaskDefinitionArn, Timestamp, wire};
 use crate::ports::{Ecs, EcsError, Operation};
 use crate::rollout::landing::{Facts, KnownDeployment, ServiceDeployments};
 use crate::rollout::protection::Protection;
@@ -445,7 +445,8 @@ pub async fn facts(ecs: &dyn Ecs, cluster: &ClusterArn, arn: &ServiceArn, cache:
     let service = service.unwrap_or(Observed::Unknown { since: now, why: "it was not read".to_owned() });
     let tasks = tasks_of(ecs, cluster, arn, now).await;
     let deployments = deployments(ecs, cluster, arn, cache).await;
-    Facts { service, tasks, deployments, cluster: Observed::Absent { at: now }, protection: Protection::default() }
+    let (protection, secrets) = (Protection::default(), Secrets::default());
+    Facts { service, tasks, deployments, cluster: Observed::Absent { at: now }, protection, secrets }
 }
 
 /// Which of these tasks are protected from scale-in. What cannot be read is said, and no task passes for protected by it.

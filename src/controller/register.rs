@@ -15,7 +15,7 @@ use super::observe;
 use super::telling::chain;
 use crate::model::document::{self, register_input};
 use crate::model::observed::TaskDefinition;
-use crate::model::{Observed, Reason, ReasonCode, TaskDefinitionArn, Timestamp, wire};
+use crate::model::{Observed, Reason, ReasonCode, Secrets, TaskDefinitionArn, Timestamp, wire};
 use crate::plan::compare::{same_task_definition, task_definition_diff};
 use crate::plan::moves::same_origin;
 use crate::plan::ownership::same_principal;
@@ -321,17 +321,19 @@ impl Executor<'_> {
             Ok(answer) => return self.look_at(books, registration, last, &answer, order).await,
             Err(error) => error,
         };
-        tracing::warn!(target_id = %self.target, family = %registration.family, %error, "the revision was not registered");
+        // It may say which value ECS does not take.
+        let told = error.told(&Secrets::of([&Value::Object(order.document.clone())])).to_string();
+        tracing::warn!(target_id = %self.target, family = %registration.family, error = %told, "the revision was not registered");
         match (error.outcome(), error.retry()) {
-            (Outcome::Unknown, _) => Ok(Registered::Waiting(
-                Reason::of(ReasonCode::OutcomeUnknown, error.to_string()).until(order.now + READ_LAG),
-            )),
+            (Outcome::Unknown, _) => {
+                Ok(Registered::Waiting(Reason::of(ReasonCode::OutcomeUnknown, told).until(order.now + READ_LAG)))
+            }
             (Outcome::NotApplied, Retry::Soon | Retry::Wait) => {
                 books.forget_intent(&registration).await?;
-                Ok(Registered::Waiting(Reason::of(code_of(&error), error.to_string())))
+                Ok(Registered::Waiting(Reason::of(code_of(&error), told)))
             }
             (Outcome::NotApplied, Retry::Stop) => {
-                let reason = Reason::of(code_of(&error), error.to_string());
+                let reason = Reason::of(code_of(&error), told);
                 let state = RegistrationState::Refused { reason };
                 books.write_registration(Registration { state, ..registration }).await?;
                 Ok(Registered::Settled)

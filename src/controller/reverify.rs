@@ -9,7 +9,7 @@ use super::execute::Executor;
 use super::observe;
 use super::stop::unless_stopped;
 use crate::model::observed::Fleet;
-use crate::model::{Observed, ServiceArn};
+use crate::model::{Observed, Secrets, ServiceArn};
 use crate::rollout::landing::{Facts, ServiceDeployments, verified_since};
 use crate::rollout::protection::Protection;
 use crate::rollout::{Change, State, new_tasks};
@@ -87,6 +87,7 @@ async fn tasks_of(executor: &mut Executor<'_>, fleet: &Fleet, change: &Change) -
         deployments: ServiceDeployments::Known(Vec::new()),
         cluster: Observed::Absent { at: now },
         protection: Protection::default(),
+        secrets: Secrets::default(),
     };
     let Some(service) = change.spec.resource.service() else { return facts };
     facts.service = match fleet.services.get(service) {
@@ -101,6 +102,7 @@ async fn tasks_of(executor: &mut Executor<'_>, fleet: &Fleet, change: &Change) -
     };
     if facts.service.known().is_some() {
         facts.tasks = observe::tasks_of(executor.ecs, &change.spec.cluster, service, now).await;
+        facts.secrets = executor.secrets_in_trouble(change, &facts).await;
     }
     facts
 }

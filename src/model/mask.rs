@@ -187,13 +187,39 @@ fn mask(pointer: &str, value: &Value, reveal: &[&str]) -> Value {
         }
         Value::Object(members) => {
             let shown = members.iter().map(|(name, member)| {
-                let step = name.replace('~', "~0").replace('/', "~1");
-                (clean_text(name), mask(&format!("{pointer}/{step}"), member, reveal))
+                (clean_text(name), mask(&format!("{pointer}/{}", step_of(name)), member, reveal))
             });
             Value::Object(shown.collect())
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
     }
+}
+
+/// Every text of a document that [`mask_document`] hides, as it is.
+#[must_use]
+pub(super) fn hidden_texts(document: &Value) -> Vec<&str> {
+    let mut found = Vec::new();
+    hidden("", document, &mut found);
+    found
+}
+
+fn hidden<'a>(pointer: &str, value: &'a Value, found: &mut Vec<&'a str>) {
+    match value {
+        Value::String(text) if text.is_empty() || is_shown(pointer, &[]) => {}
+        Value::String(text) => found.push(text),
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(index, item)| hidden(&format!("{pointer}/{index}"), item, found));
+        }
+        Value::Object(members) => members.iter().for_each(|(name, member)| {
+            hidden(&format!("{pointer}/{}", step_of(name)), member, found);
+        }),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// A member's name as a step of a JSON Pointer.
+fn step_of(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
 }
 
 fn is_shown(pointer: &str, reveal: &[&str]) -> bool {
@@ -366,6 +392,15 @@ mod tests {
                 let value = pointer.contains("/environment/") && pointer.ends_with("/value");
                 prop_assert!(text == MASKED || !(closed || value), "{} at {}", text, pointer);
             }
+        }
+
+        #[test]
+        fn the_hidden_texts_are_those_that_are_masked(document in documents(), container in documents()) {
+            let document = json!({ "containerDefinitions": [container], "rest": document });
+            let mut masked = Vec::new();
+            texts(&mask_document(&document, &[]), String::new(), &mut masked);
+            let masked = masked.iter().filter(|(_, text)| text == MASKED).count();
+            prop_assert_eq!(hidden_texts(&document).len(), masked);
         }
     }
 }

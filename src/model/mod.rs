@@ -19,6 +19,7 @@ pub mod spec;
 pub mod standalone;
 pub mod time;
 pub mod wire;
+pub mod words;
 
 pub use alarm::{Alarm, AlarmReading, AlarmState};
 pub use arn::{
@@ -34,3 +35,4 @@ pub use finding::{Finding, Severity, Verdict};
 pub use observed::Observed;
 pub use reason::{Reason, ReasonCode};
 pub use time::{Span, Timestamp};
+pub use words::Secrets;

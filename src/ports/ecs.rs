@@ -8,6 +8,7 @@
 use futures::future::BoxFuture;
 use serde_json::Value;
 
+use crate::model::Secrets;
 pub use crate::model::operation::{Bucket, Operation};
 
 /// ECS, or something that behaves like it.
@@ -107,6 +108,19 @@ pub enum EcsError {
 }
 
 impl EcsError {
+    /// The same, as it may be told: ECS's words may quote what it was sent.
+    #[must_use]
+    pub fn told(&self, secrets: &Secrets) -> Self {
+        let mut told = self.clone();
+        match &mut told {
+            Self::Refused { message, .. }
+            | Self::Throttled { message, .. }
+            | Self::NoAnswer { message, .. }
+            | Self::NotSent { message, .. } => *message = secrets.words(message),
+        }
+        told
+    }
+
     /// What was asked.
     #[must_use]
     pub const fn operation(&self) -> Operation {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::adoption::{is_of, overwritten, replaced_the_same, sources};
 use super::change::{Action, Input, READ_LAG, Step, clobbering};
 use super::landing::{CLOCK_SLACK, Expected, Facts, KnownDeployment, Landing, ServiceDeployments};
-use super::landing::{judge, native_wait_back, record_lags, rolled_back, started_by_us};
+use super::landing::{is_rolled_back, judge, native_wait_back, record_lags, started_by_us};
 use super::record::Change;
 use super::setting::{self, Standing};
 use super::state::{Back, Progress, State};
@@ -403,7 +403,7 @@ impl Going<'_> {
             || primary.created_at + CLOCK_SLACK < self.taking.intent
             || self.taking.cause.code == ReasonCode::RolledBackByEcs
             || self.is_unset()
-            || self.record().is_some_and(|record| rolled_back(record).is_some());
+            || self.record().is_some_and(is_rolled_back);
         if went_back { self.watch(primary) } else { self.moved_on(primary) }
     }
 
@@ -481,7 +481,7 @@ impl Going<'_> {
             return self.moved_on(primary);
         }
         // A read that lags shows the service as it was before ours, which looks like being back.
-        let shows_ours = || self.record().is_some_and(|record| rolled_back(record).is_some());
+        let shows_ours = || self.record().is_some_and(is_rolled_back);
         if self.taking.intent + READ_LAG > self.input.now && !shows_ours() {
             return self.wait(unknown_until(self.taking.intent + READ_LAG));
         }

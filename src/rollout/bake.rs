@@ -62,7 +62,8 @@ pub fn watch(change: &Change, facts: &Facts, now: Timestamp) -> Watch {
                 || failed_health_checks(task))
     };
     let tell = |what: &str, task: &Task| {
-        let words = task.stopped_reason.as_deref().map(|words| format!(": {words}")).unwrap_or_default();
+        let words = task.stopped_reason.as_deref().map(|words| format!(": {}", facts.secrets.words(words)));
+        let words = words.unwrap_or_default();
         relapsed(format!("{serving} of {wanted} tasks serve while the wave is being watched, one {what}{words}"))
     };
     if let Some(task) = ours().filter(died).max_by_key(|task| task.stopped_at) {

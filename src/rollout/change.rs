@@ -305,7 +305,7 @@ fn updating(
     // It may have been made, and taken back by ECS, before anybody looked.
     let record =
         started_by_us(input.facts, moves_to, intent).filter(|record| moves_to.is_some() || record.created_at >= intent);
-    if let Some(reason) = record.and_then(rolled_back) {
+    if let Some(reason) = record.and_then(|record| rolled_back(record, input.facts)) {
         return fail(None, intent, reason);
     }
     if Some(primary.id.as_str()) != before {

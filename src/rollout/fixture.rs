@@ -15,7 +15,7 @@ use super::record::{Change, ChangeSpec, HistoryEntry, Registration, Registration
 use super::state::{RolloutState, State};
 use crate::model::change::{ChangeKind, Resource, WaveRecord};
 use crate::model::spec::{HealthSpec, StrategySpec};
-use crate::model::{Observed, Reason, ReasonCode, TargetId, TaskDefinitionArn, Timestamp, wire};
+use crate::model::{Observed, Reason, ReasonCode, Secrets, TargetId, TaskDefinitionArn, Timestamp, wire};
 
 /// When the tests' move is intended.
 pub(super) const INTENT: i64 = 100;
@@ -238,6 +238,7 @@ impl Scene {
             },
             cluster: Observed::Known { value: json!({ "status": "ACTIVE" }), at: now },
             protection: self.protection.clone(),
+            secrets: Secrets::of([]),
         }
     }
 }

@@ -13,7 +13,7 @@ use super::setting;
 use super::state::{Back, Phase, State};
 use crate::model::observed::{Deployment, Service, ServiceDeployment, Task};
 use crate::model::spec::LaunchType;
-use crate::model::{Observed, Reason, ReasonCode, TaskDefinitionArn, Timestamp, counted};
+use crate::model::{Observed, Reason, ReasonCode, Secrets, TaskDefinitionArn, Timestamp, counted};
 
 /// What was just read of the resource a change is about.
 #[derive(Debug, Clone)]
@@ -28,6 +28,8 @@ pub struct Facts {
     pub cluster: Observed<Value>,
     /// Which of its tasks are protected from scale-in, of those that were asked about.
     pub protection: Protection,
+    /// What ECS's words about all this may quote and nobody may be told.
+    pub secrets: Secrets,
 }
 
 /// ECS's records of a service's moves.
@@ -48,6 +50,28 @@ pub enum ServiceDeployments {
 }
 
 impl Facts {
+    /// Why, in ECS's words, as they may be told.
+    fn told(&self, words: Option<&str>) -> String {
+        words.map_or_else(|| "no reason given".to_owned(), |words| self.secrets.words(words))
+    }
+
+    /// ECS's words that may come into a reason: those of tasks and deployments with which something went wrong.
+    pub fn words_of_trouble(&self) -> impl Iterator<Item = &str> {
+        let stopped = self.tasks.known().into_iter().flatten().filter_map(|task| task.stopped_reason.as_deref());
+        // What ECS says of every task that it does not need any more; it quotes nothing.
+        let stopped = stopped.filter(|words| !words.starts_with("Scaling activity initiated by"));
+        let failed = self.service.known().into_iter().flat_map(|service| &service.deployments);
+        let failed = failed.filter(|deployment| deployment.rollout_state.as_deref() == Some("FAILED"));
+        let failed = failed.filter_map(|deployment| deployment.rollout_state_reason.as_deref());
+        let records = match &self.deployments {
+            ServiceDeployments::Known(list) => list.as_slice(),
+            ServiceDeployments::Unavailable { .. } | ServiceDeployments::Unknown { .. } => &[],
+        };
+        let ended = records.iter().map(|known| &known.deployment);
+        let ended = ended.filter(|deployment| is_rolled_back(deployment) || is_stopped(deployment));
+        stopped.chain(failed).chain(ended.filter_map(|deployment| deployment.status_reason.as_deref()))
+    }
+
     /// Why ECS's records of the service's moves are not known, though this server may have some.
     #[must_use]
     pub fn records_unread(&self) -> Option<Reason> {
@@ -152,7 +176,7 @@ pub fn judge(facts: &Facts, expected: &Expected<'_>) -> Landing {
         return Landing::Gone;
     }
     let ours = started_by_us(facts, expected.to, expected.intent);
-    if let Some(reason) = ours.and_then(rolled_back) {
+    if let Some(reason) = ours.and_then(|deployment| rolled_back(deployment, facts)) {
         return Landing::Failed(reason);
     }
     let Some(primary) = service.primary() else {
@@ -160,14 +184,16 @@ pub fn judge(facts: &Facts, expected: &Expected<'_>) -> Landing {
     };
     if primary.id != expected.deployment {
         // Only ECS's record tells going back from somebody's deployment for certain.
-        return facts.records_unread().map_or_else(|| not_primary(service, primary, expected, at), Landing::Unknown);
+        return facts
+            .records_unread()
+            .map_or_else(|| not_primary(facts, (service, primary), expected, at), Landing::Unknown);
     }
     // Only now: ECS also stops a service deployment that another one replaces, and that is no failure.
-    if let Some(reason) = ours.and_then(stopped) {
+    if let Some(reason) = ours.and_then(|deployment| stopped(deployment, facts)) {
         return Landing::Failed(reason);
     }
     if primary.rollout_state.as_deref() == Some("FAILED") {
-        let words = primary.rollout_state_reason.as_deref().unwrap_or("no reason given");
+        let words = facts.told(primary.rollout_state_reason.as_deref());
         let message = format!("ECS says deployment `{}` failed: {words}", primary.id);
         return Landing::Failed(Reason::of(ReasonCode::DeploymentFailed, message));
     }
@@ -209,29 +235,47 @@ pub fn started_by_us<'a>(
         .min_by_key(|deployment| deployment.created_at.since(intent).max(intent.since(deployment.created_at)))
 }
 
-/// Why a service deployment will not land: ECS goes, or went, back from it.
+/// Whether ECS goes, or went, back from a service deployment.
 #[must_use]
-pub fn rolled_back(deployment: &ServiceDeployment) -> Option<Reason> {
-    let what = match deployment.status.as_str() {
-        "ROLLBACK_REQUESTED" | "ROLLBACK_IN_PROGRESS" => "is rolling back",
-        "ROLLBACK_SUCCESSFUL" => "rolled back",
-        "ROLLBACK_FAILED" => "failed to roll back",
-        _ => return None,
-    };
-    let words = deployment.status_reason.as_deref().unwrap_or("no reason given");
+pub(super) fn is_rolled_back(deployment: &ServiceDeployment) -> bool {
+    rollback(deployment).is_some()
+}
+
+fn rollback(deployment: &ServiceDeployment) -> Option<&'static str> {
+    match deployment.status.as_str() {
+        "ROLLBACK_REQUESTED" | "ROLLBACK_IN_PROGRESS" => Some("is rolling back"),
+        "ROLLBACK_SUCCESSFUL" => Some("rolled back"),
+        "ROLLBACK_FAILED" => Some("failed to roll back"),
+        _ => None,
+    }
+}
+
+/// Why a service deployment will not land: ECS goes, or went, back from it.
+pub(super) fn rolled_back(deployment: &ServiceDeployment, facts: &Facts) -> Option<Reason> {
+    let (what, words) = (rollback(deployment)?, facts.told(deployment.status_reason.as_deref()));
     Some(Reason::of(ReasonCode::RolledBackByEcs, format!("ECS {what} the service deployment: {words}")))
+}
+
+fn is_stopped(deployment: &ServiceDeployment) -> bool {
+    matches!(deployment.status.as_str(), "STOPPED" | "STOP_REQUESTED")
 }
 
 /// Why a service deployment will not land: it was stopped. (A circuit breaker without rollback does this; so does a
 /// newer deployment, with the reason "Superseded by a new service deployment".)
-fn stopped(deployment: &ServiceDeployment) -> Option<Reason> {
-    let words = deployment.status_reason.as_deref().unwrap_or("no reason given");
-    matches!(deployment.status.as_str(), "STOPPED" | "STOP_REQUESTED")
-        .then(|| Reason::of(ReasonCode::DeploymentFailed, format!("ECS stopped the service deployment: {words}")))
+fn stopped(deployment: &ServiceDeployment, facts: &Facts) -> Option<Reason> {
+    is_stopped(deployment).then(|| {
+        let words = facts.told(deployment.status_reason.as_deref());
+        Reason::of(ReasonCode::DeploymentFailed, format!("ECS stopped the service deployment: {words}"))
+    })
 }
 
 /// Our deployment is not the primary one: reads lag, ECS went back, or somebody deployed.
-fn not_primary(service: &Service, primary: &Deployment, expected: &Expected<'_>, at: Timestamp) -> Landing {
+fn not_primary(
+    facts: &Facts,
+    (service, primary): (&Service, &Deployment),
+    expected: &Expected<'_>,
+    at: Timestamp,
+) -> Landing {
     let ours = service.deployments.iter().find(|deployment| deployment.id == expected.deployment);
     if ours.is_none() && at < expected.intent + READ_LAG {
         let message = "the deployment that was just begun cannot be seen yet".to_owned();
@@ -245,7 +289,7 @@ fn not_primary(service: &Service, primary: &Deployment, expected: &Expected<'_>,
         None => primary.created_at + CLOCK_SLACK < expected.intent,
     };
     if failed || (older && Some(&primary.task_definition) == expected.from) {
-        let words = ours.and_then(|deployment| deployment.rollout_state_reason.as_deref()).unwrap_or("no reason given");
+        let words = facts.told(ours.and_then(|deployment| deployment.rollout_state_reason.as_deref()));
         let (id, back) = (expected.deployment, primary.task_definition.short());
         let message = format!("ECS took deployment `{id}` back to `{back}`: {words}");
         return Landing::Failed(Reason::of(ReasonCode::RolledBackByEcs, message));
@@ -353,7 +397,7 @@ fn last_words(facts: &Facts, deployment: &str) -> String {
         .filter(|task| !matches!(task.stop_code.as_deref(), Some("SpotInterruption" | "TerminationNotice")))
         .max_by_key(|task| task.stopped_at)
         .and_then(|task| task.stopped_reason.as_deref())
-        .map(|words| format!(", the last one with: {words}"))
+        .map(|words| format!(", the last one with: {}", facts.secrets.words(words)))
         .unwrap_or_default()
 }
 

@@ -35,11 +35,13 @@ pub struct Condition {
 }
 
 /// What a misbehaving task does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Effect {
     /// It exits before it is RUNNING: ECS counts it as failed.
     CrashOnStart,
+    /// The same, and ECS passes on what the runtime said, which may quote anything of the task definition.
+    CannotStart(String),
     /// It exits so long after it was RUNNING: ECS does not count it, and `failedTasks` stays 0 (aws/copilot-cli#1879).
     CrashAfter(Span),
     /// Its health checks never pass. Where nothing checks it, nobody notices.
@@ -100,16 +102,18 @@ pub(super) enum Fate {
     Stuck,
 }
 
-/// The fate of a task: that of the first rule that applies.
-pub(super) fn fate(rules: &[Misbehaviour], family: &str, document: &Map<String, Value>) -> Fate {
-    match rules.iter().find(|rule| rule.applies(family, document)).map(|rule| rule.effect) {
+/// The fate of a task: that of the first rule that applies. And what the runtime says of it.
+pub(super) fn fate(rules: &[Misbehaviour], family: &str, document: &Map<String, Value>) -> (Fate, Option<String>) {
+    let fate = match rules.iter().find(|rule| rule.applies(family, document)).map(|rule| &rule.effect) {
         None => Fate::Well,
         Some(Effect::CrashOnStart) => Fate::CrashOnStart,
-        Some(Effect::CrashAfter(Span(length))) => Fate::CrashAfter(length),
+        Some(Effect::CannotStart(words)) => return (Fate::CrashOnStart, Some(words.clone())),
+        Some(Effect::CrashAfter(Span(length))) => Fate::CrashAfter(*length),
         Some(Effect::NeverHealthy) => Fate::NeverHealthy,
-        Some(Effect::FailHealthAfter(Span(length))) => Fate::FailHealthAfter(length),
+        Some(Effect::FailHealthAfter(Span(length))) => Fate::FailHealthAfter(*length),
         Some(Effect::StuckProvisioning) => Fate::Stuck,
-    }
+    };
+    (fate, None)
 }
 
 #[cfg(test)]

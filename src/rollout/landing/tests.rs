@@ -145,6 +145,57 @@ fn a_failure_tells_the_last_words_of_our_own_tasks() {
     assert!(reason.message.ends_with("the last one with: exit 1"), "{}", reason.message);
 }
 
+/// Every way in which ECS's words come into a reason, with the same words, and what is told of them.
+#[track_caller]
+fn check_told(words: &str, secrets: &Secrets, told: &str) {
+    let stopped = |task: &mut Value| {
+        task["lastStatus"] = json!("STOPPED");
+        task["stopCode"] = json!("TaskFailedToStart");
+        task["stoppedReason"] = json!(words);
+        task["stoppedAt"] = json!(20);
+    };
+    let failed = |deployment: &mut Value| {
+        deployment["rolloutState"] = json!("FAILED");
+        deployment["rolloutStateReason"] = json!(words);
+    };
+    let in_a_row = Scene::during().primary(|primary| primary["failedTasks"] = json!(3)).task(2, "ours", stopped);
+    let ended = |status: &str| {
+        let mut facts = Scene::during().no_records().record(status, 2, INTENT + 1).facts(INTENT + 300);
+        let ServiceDeployments::Known(list) = &mut facts.deployments else { panic!("it has one") };
+        list[0].deployment.status_reason = Some(words.to_owned());
+        facts
+    };
+    let mut gone_back = Scene::during().primary(failed).records_unavailable().facts(INTENT + 300);
+    let Observed::Known { value, .. } = &mut gone_back.service else { panic!("it is there") };
+    let mut older = value.deployments[0].clone();
+    (older.id, older.task_definition) = ("older".to_owned(), revision(1));
+    (older.rollout_state, older.rollout_state_reason) = (None, None);
+    older.created_at = at(0);
+    value.deployments[0].status = "ACTIVE".to_owned();
+    value.deployments.push(Deployment { status: "PRIMARY".to_owned(), ..older });
+    for (how, facts) in [
+        ("failed in a row", in_a_row.facts(INTENT + 300)),
+        ("says deployment", Scene::during().primary(failed).facts(INTENT + 300)),
+        ("stopped the service deployment", ended("STOPPED")),
+        ("rolled back the service deployment", ended("ROLLBACK_SUCCESSFUL")),
+        ("took deployment", gone_back),
+    ] {
+        assert_eq!(facts.words_of_trouble().collect::<Vec<_>>(), [words], "{how}");
+        let facts = Facts { secrets: secrets.clone(), ..facts };
+        let Landing::Failed(reason) = revision_move(&facts) else { panic!("{how}: {:?}", revision_move(&facts)) };
+        assert!(reason.message.contains(how), "{how}: {}", reason.message);
+        assert!(reason.message.ends_with(&format!(": {told}")), "{how}: {}", reason.message);
+    }
+}
+
+#[test]
+fn what_ecs_quotes_of_a_task_definition_is_not_told() {
+    let secrets = Secrets::of([&json!({ "containerDefinitions": [{ "entryPoint": ["s3cret"] }] })]);
+    check_told("CannotStartContainerError: exec: \"s3cret\"", &secrets, "CannotStartContainerError: exec: \"***\"");
+    check_told("CannotStartContainerError: exec: \"s3cret\"", &Secrets::default(), "CannotStartContainerError: ***");
+    check_told("tasks failed to start.", &Secrets::default(), "tasks failed to start.");
+}
+
 #[test]
 fn a_successful_deployment_has_not_landed_while_old_tasks_run() {
     // earlySuccessCriteria with DEFERRED cleanup.

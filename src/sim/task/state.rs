@@ -172,6 +172,8 @@ pub(in crate::sim) struct Task {
     pub(in crate::sim) started_at: Option<Timestamp>,
     pub(in crate::sim) stopping_at: Option<Timestamp>,
     pub(in crate::sim) stopped_at: Option<Timestamp>,
+    /// What the runtime says of it when it cannot start.
+    pub(in crate::sim) said: Option<String>,
     pub(in crate::sim) stop: Option<Stop>,
     pub(in crate::sim) tags: Tags,
     pub(in crate::sim) overrides: Option<Value>,

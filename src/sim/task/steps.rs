@@ -58,7 +58,7 @@ impl State {
             .iter()
             .map(|image| image.digest.clone().unwrap_or_else(|| self.images.resolve(&image.image)))
             .collect();
-        let fate = misbehaviour::fate(&self.misbehaviours, &template.family, &template.document);
+        let (fate, said) = misbehaviour::fate(&self.misbehaviours, &template.family, &template.document);
         let mut task = Task {
             arn: names::arn(&self.config, &format!("task/{cluster}/{id}")),
             cluster_arn: home.arn.clone(),
@@ -79,6 +79,7 @@ impl State {
             stopping_at: None,
             stopped_at: None,
             stop: None,
+            said,
             tags: order.tags,
             overrides: order.overrides,
             execute_command: order.execute_command,
@@ -172,10 +173,13 @@ impl State {
                 task.started_at = Some(now);
             }
             Milestone::CannotStart | Milestone::Exit => {
-                let stop = Stop {
-                    code: "EssentialContainerExited",
-                    reason: "Essential container in task exited".into(),
-                    exit_code: Some(1),
+                let stop = match &task.said {
+                    Some(said) => Stop { code: "TaskFailedToStart", reason: said.clone(), exit_code: None },
+                    None => Stop {
+                        code: "EssentialContainerExited",
+                        reason: "Essential container in task exited".into(),
+                        exit_code: Some(1),
+                    },
                 };
                 task.begin_stop(stop, pace, random, now);
             }
