@@ -38,9 +38,10 @@ pub(super) fn tree(campaign: &Campaign, freezes: &[(String, FreezeSpec)], now: T
 }
 
 /// Whether what waits for a Freeze need not: none that is in force has any of it in its scope, as far as that is known.
-/// One that may have is not lifted.
+/// One that may have is not lifted; of what has no changes that are known, any may.
 fn is_lifted(code: ReasonCode, keys: &[ScopeKeys], freezes: &[(String, FreezeSpec)], now: Timestamp) -> bool {
-    code == ReasonCode::Frozen && keys.iter().all(|keys| frozen(freezes, keys, now).is_none())
+    let is_free = |keys: &ScopeKeys| frozen(freezes, keys, now).is_none();
+    code == ReasonCode::Frozen && (freezes.is_empty() || !keys.is_empty() && keys.iter().all(is_free))
 }
 
 fn write(text: &mut String, campaign: &Campaign, now: Timestamp) -> std::fmt::Result {
@@ -179,6 +180,13 @@ mod tests {
             ("by a tag, which is not known", vec![freeze(of_tag, None)], false),
         ] {
             assert_eq!(is_lifted(ReasonCode::Frozen, &keys, &freezes, now), lifted, "{why}");
+        }
+        let none: [ScopeKeys; 0] = [];
+        for (why, freezes, lifted) in [
+            ("there is none", vec![], true),
+            ("of what it has no changes to tell", vec![freeze(of("dev"), None)], false),
+        ] {
+            assert_eq!(is_lifted(ReasonCode::Frozen, &none, &freezes, now), lifted, "without changes: {why}");
         }
         assert!(!is_lifted(ReasonCode::Baking, &keys, &[], now), "it does not wait for a Freeze");
     }
