@@ -104,6 +104,7 @@ scripts! {
     late_registration_seen_before_a_repeat
     late_registration_seen_between_two_looks
     late_setting_after_an_undo
+    late_setting_over_a_restart
     late_setting_over_somebodys_deployment
     max_affected
     max_affected_counts_what_is_wanted
@@ -147,6 +148,7 @@ scripts! {
     setting_put_back_before_tasks_are_replaced
     setting_tags
     setting_that_deploys
+    setting_that_deploys_and_fails
     setting_that_deploys_under_a_freeze_and_a_window
     somebody_registers_in_between
     spot_tasks_are_no_failures
