@@ -49,7 +49,7 @@ enum Elsewhere {
 
 /// What came of asking for a right.
 enum Told {
-    Check(Check),
+    Check(Box<Check>),
     /// It is denied where nothing is.
     Denied(String, Elsewhere),
 }
@@ -74,7 +74,9 @@ impl Examination<'_> {
                 clusters = Clusters::of(answer);
             }
             let told = match dry::verdict(operation, answer, came_back) {
-                Verdict::Permitted { how } => Told::Check(Check::ok(Area::Permission, permission.name(), how)),
+                Verdict::Permitted { how } => {
+                    Told::Check(Box::new(Check::ok(Area::Permission, permission.name(), how)))
+                }
                 Verdict::Denied { message } => {
                     match ask_elsewhere(&ecs, (operation, permission), &caller, &clusters).await {
                         Ok(elsewhere) => Told::Denied(message, elsewhere),
@@ -93,10 +95,10 @@ impl Examination<'_> {
                     silence = Some(message);
                     break;
                 }
-                Verdict::Untold { message } => Told::Check(
+                Verdict::Untold { message } => Told::Check(Box::new(
                     Check::new(Area::Permission, permission.name(), Status::Unknown, message)
                         .remedy("try again; with another server than AWS, see whether it has this operation"),
-                ),
+                )),
             };
             all.push((permission, told));
         }
@@ -107,7 +109,7 @@ impl Examination<'_> {
         });
         for (permission, told) in all {
             let check = match told {
-                Told::Check(check) => check,
+                Told::Check(check) => *check,
                 Told::Denied(message, elsewhere) => {
                     of_denial(permission, &message, elsewhere, narrowed.as_deref(), acts, caller.place(""))
                 }
