@@ -317,12 +317,8 @@ impl People {
                 })
                 .await;
             }
-            ["waive", service] => {
-                let yaml = format!(
-                    "apiVersion: plimsoll/v1\nkind: Waiver\nmetadata: {{ name: {service} }}\nspec: {{ policies: ['*'], scope: {{ include: {{ services: [{service}] }} }}, owner: team, reason: on purpose, expiresAt: 2027-01-01T00:00:00Z }}\n"
-                );
-                self.apply(&yaml).await;
-            }
+            ["waive", service] => self.waive("services", service).await,
+            ["waive", "cluster", cluster] => self.waive("clusters", cluster).await,
             [verb @ ("approve" | "pause" | "resume" | "abort" | "retry" | "undo"), rollout, rest @ ..] => {
                 let request = self.request(verb, rest);
                 self.ask(Ask::Rollout { name: (*rollout).to_owned(), request }).await;
@@ -374,6 +370,14 @@ impl People {
                 "---\napiVersion: plimsoll/v1\nkind: RolloutStrategy\nmetadata: {{ name: s }}\nspec: {strategy}\n"
             ));
         }
+        self.apply(&yaml).await;
+    }
+
+    /// A Waiver of everything, for services or clusters of that name.
+    async fn waive(&self, of: &str, name: &str) {
+        let yaml = format!(
+            "apiVersion: plimsoll/v1\nkind: Waiver\nmetadata: {{ name: {name} }}\nspec: {{ policies: ['*'], scope: {{ include: {{ {of}: [{name}] }} }}, owner: team, reason: on purpose, expiresAt: 2027-01-01T00:00:00Z }}\n"
+        );
         self.apply(&yaml).await;
     }
 

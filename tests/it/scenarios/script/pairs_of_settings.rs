@@ -1,7 +1,7 @@
 //! As `pairs`, of settings: one of a service that deploys, one that does not, and one of a cluster.
 
 use super::run;
-use super::setting::{OWN_ADDRESS, Part, Setting, fleet};
+use super::setting::{Edition, OWN_ADDRESS, Part, Setting, fleet};
 
 /// A moment: of which setting, what has happened before, and how a step is made to happen then.
 struct Moment {
@@ -34,15 +34,28 @@ fn actions(setting: Setting) -> Vec<(&'static str, String, &'static str)> {
         ("sets it too", setting.somebody(Part::Wanted), ""),
         ("puts it back", setting.somebody(Part::Back), ""),
         ("changes what goes with it", setting.somebody(Part::Other), ""),
-        ("deploys", format!("deploy prod/a {OWN_ADDRESS}"), ""),
+        ("edits the policy", format!("apply\n{}", indented(&setting.policy(Edition::Second))), ""),
     ];
+    // What is done to a service alone is nothing to its cluster.
+    if setting == Setting::Cluster {
+        actions.push(("waives it", "waive cluster prod".to_owned(), ""));
+    } else {
+        actions.push(("deploys", format!("deploy prod/a {OWN_ADDRESS}"), ""));
+        actions.extend(
+            [
+                ("scales to zero", "scale prod/a 0", ""),
+                ("deletes the service", "delete prod/a", ""),
+                ("waives it", "waive a", ""),
+                ("undoes one", "undo s-1 prod/a", ""),
+                ("holds", "hold prod/a", ""),
+            ]
+            .map(plain),
+        );
+    }
     actions.extend(
         [
-            ("scales to zero", "scale prod/a 0", ""),
-            ("deletes the service", "delete prod/a", ""),
             ("deletes the cluster", "delete services prod", "delete cluster prod\n"),
             ("freezes", "freeze stop", "unfreeze stop\n"),
-            ("waives it", "waive a", ""),
             ("takes the Binding away", "remove Binding enforce-setting", ""),
             ("pauses", "pause s-1", "resume s-1\n"),
             ("pauses for good", "pause s-1", ""),
@@ -51,8 +64,6 @@ fn actions(setting: Setting) -> Vec<(&'static str, String, &'static str)> {
             ("retries", "retry s-1", ""),
             ("aborts", "abort s-1", ""),
             ("undoes", "undo s-1", ""),
-            ("undoes one", "undo s-1 prod/a", ""),
-            ("holds", "hold prod/a", ""),
             ("kills the controller", "die", ""),
         ]
         .map(plain),
@@ -63,28 +74,33 @@ fn actions(setting: Setting) -> Vec<(&'static str, String, &'static str)> {
 const STRATEGY: &str = "apiVersion: plimsoll/v1\nkind: RolloutStrategy\nmetadata: { name: s }\nspec: { waves: [{ name: one, size: 1, bake: 5m }, { name: two, size: rest }], approval: before, health: { steadyFor: 90s } }\n";
 const UNDONE: &str = "pass\napprove s-1\nfor 5m\nundo s-1\n";
 const BEGUN: &str = "pass\napprove s-1\n";
+const SOON_UNDONE: &str = "pass\napprove s-1\nfor 2m\nundo s-1\n";
+/// The tasks that the setting's deployment starts do not do well.
+const SPOILT: &str = "pass\nspoils a crashOnStart\napprove s-1\n";
 
 const MOMENTS: &[Moment] = &[
     Moment::of("deploying_pending", Setting::Deploys, "pass\n", ""),
     Moment::of("deploying_updating", Setting::Deploys, BEGUN, "before UpdateService "),
     Moment::of("deploying_updated", Setting::Deploys, BEGUN, "after UpdateService "),
     Moment::of("deploying_stabilizing", Setting::Deploys, "pass\napprove s-1\nfor 30s\n", ""),
+    Moment::of("deploying_verifying", Setting::Deploys, "pass\napprove s-1\nfor 2m\n", ""),
     Moment::of("deploying_baking", Setting::Deploys, "pass\napprove s-1\nfor 5m\n", ""),
+    Moment::of("deploying_stopping", Setting::Deploys, SPOILT, "before StopServiceDeployment "),
+    Moment::of("deploying_stopped", Setting::Deploys, SPOILT, "after StopServiceDeployment "),
+    Moment::of("deploying_paused", Setting::Deploys, "pass\nspoils a crashOnStart\napprove s-1\nfor 5m\n", ""),
     Moment::of("deploying_undoing", Setting::Deploys, UNDONE, "before UpdateService "),
     Moment::of("deploying_undone", Setting::Deploys, UNDONE, "after UpdateService "),
     Moment::of("quiet_pending", Setting::Quiet, "pass\n", ""),
     Moment::of("quiet_updating", Setting::Quiet, BEGUN, "before UpdateService "),
     Moment::of("quiet_updated", Setting::Quiet, BEGUN, "after UpdateService "),
     Moment::of("quiet_baking", Setting::Quiet, "pass\napprove s-1\nfor 2m\n", ""),
-    Moment::of("quiet_undoing", Setting::Quiet, "pass\napprove s-1\nfor 2m\nundo s-1\n", "before UpdateService "),
+    Moment::of("quiet_undoing", Setting::Quiet, SOON_UNDONE, "before UpdateService "),
+    Moment::of("quiet_undone", Setting::Quiet, SOON_UNDONE, "after UpdateService "),
+    Moment::of("cluster_pending", Setting::Cluster, "pass\n", ""),
     Moment::of("cluster_updating", Setting::Cluster, BEGUN, "before UpdateClusterSettings "),
     Moment::of("cluster_updated", Setting::Cluster, BEGUN, "after UpdateClusterSettings "),
-    Moment::of(
-        "cluster_undoing",
-        Setting::Cluster,
-        "pass\napprove s-1\nfor 2m\nundo s-1\n",
-        "before UpdateClusterSettings ",
-    ),
+    Moment::of("cluster_undoing", Setting::Cluster, SOON_UNDONE, "before UpdateClusterSettings "),
+    Moment::of("cluster_undone", Setting::Cluster, SOON_UNDONE, "after UpdateClusterSettings "),
 ];
 
 fn indented(yaml: &str) -> String {
@@ -101,7 +117,7 @@ async fn row(name: &str) -> String {
         let (step, at_once, crash) = match (step.as_str(), moment.at) {
             ("die", "") => (String::new(), "crash\n", ""),
             ("die", at) => (format!("{at}die\n"), "", "crash\n"),
-            (step, at) => (format!("{at}{step}\n"), "", ""),
+            (step, at) => (format!("{at}{}\n", step.trim_end()), "", ""),
         };
         let begins = if moment.before == "pass\n" { "approve s-1\n" } else { "" };
         let script = format!(
@@ -141,7 +157,11 @@ rows! {
     deploying_updating
     deploying_updated
     deploying_stabilizing
+    deploying_verifying
     deploying_baking
+    deploying_stopping
+    deploying_stopped
+    deploying_paused
     deploying_undoing
     deploying_undone
     quiet_pending
@@ -149,7 +169,10 @@ rows! {
     quiet_updated
     quiet_baking
     quiet_undoing
+    quiet_undone
+    cluster_pending
     cluster_updating
     cluster_updated
     cluster_undoing
+    cluster_undone
 }

@@ -48,25 +48,48 @@ fn breaker(maximum: u32, on: bool) -> Value {
 impl Setting {
     /// The policy that wants it, and its Binding, with what that says besides.
     pub(super) fn yaml(self, bound: &str) -> String {
-        let (resource, require, edit) = match self {
-            Self::Deploys => (
+        let policy = self.policy(Edition::First);
+        format!(
+            "{policy}---\napiVersion: plimsoll/v1\nkind: Binding\nmetadata: {{ name: enforce-setting }}\nspec: {{ policies: [setting], {bound} }}\n"
+        )
+    }
+
+    /// The policy. Its second edition asks for more of what goes with the setting, or for another value: another fix.
+    pub(super) fn policy(self, edition: Edition) -> String {
+        let (resource, require, edits) = match (self, edition) {
+            (Self::Deploys, Edition::First) => (
                 "Service",
                 "service.?networkConfiguration.?awsvpcConfiguration.?assignPublicIp.orValue('') != 'ENABLED'",
                 "{ set: /networkConfiguration/awsvpcConfiguration/assignPublicIp, value: DISABLED }",
             ),
-            Self::Quiet => (
+            (Self::Deploys, Edition::Second) => (
+                "Service",
+                "service.?networkConfiguration.?awsvpcConfiguration.orValue({}) == {'subnets': ['subnet-e'], 'securityGroups': ['sg-a'], 'assignPublicIp': 'DISABLED'}",
+                "{ set: /networkConfiguration/awsvpcConfiguration/assignPublicIp, value: DISABLED }, { set: /networkConfiguration/awsvpcConfiguration/subnets, value: [subnet-e] }",
+            ),
+            (Self::Quiet, Edition::First) => (
                 "Service",
                 "service.?deploymentConfiguration.deploymentCircuitBreaker.enable.orValue(false)",
                 "{ set: /deploymentConfiguration/deploymentCircuitBreaker/enable, value: true }",
             ),
-            Self::Cluster => (
+            (Self::Quiet, Edition::Second) => (
+                "Service",
+                "service.?deploymentConfiguration.deploymentCircuitBreaker.enable.orValue(false) && service.?deploymentConfiguration.deploymentCircuitBreaker.rollback.orValue(false)",
+                "{ set: /deploymentConfiguration/deploymentCircuitBreaker/enable, value: true }, { set: /deploymentConfiguration/deploymentCircuitBreaker/rollback, value: true }",
+            ),
+            (Self::Cluster, Edition::First) => (
                 "Cluster",
                 "cluster.settings.exists(s, s.name == 'containerInsights' && s.value != 'disabled')",
                 "{ set: /settings/0/value, value: enabled }",
             ),
+            (Self::Cluster, Edition::Second) => (
+                "Cluster",
+                "cluster.settings.exists(s, s.name == 'containerInsights' && s.value == 'enhanced')",
+                "{ set: /settings/0/value, value: enhanced }",
+            ),
         };
         format!(
-            "apiVersion: plimsoll/v1\nkind: Policy\nmetadata: {{ name: setting }}\nspec:\n  title: A setting\n  severity: high\n  resource: {resource}\n  checks:\n    - name: setting\n      require: \"{require}\"\n      message: not as it should be\n      fix: [{{ edits: [{edit}] }}]\n---\napiVersion: plimsoll/v1\nkind: Binding\nmetadata: {{ name: enforce-setting }}\nspec: {{ policies: [setting], {bound} }}\n"
+            "apiVersion: plimsoll/v1\nkind: Policy\nmetadata: {{ name: setting }}\nspec:\n  title: A setting\n  severity: high\n  resource: {resource}\n  checks:\n    - name: setting\n      require: \"{require}\"\n      message: not as it should be\n      fix: [{{ edits: [{edits}] }}]\n"
         )
     }
 
@@ -76,6 +99,15 @@ impl Setting {
             Self::Deploys => "/networkConfiguration/awsvpcConfiguration/assignPublicIp",
             Self::Quiet => "/deploymentConfiguration/deploymentCircuitBreaker/enable",
             Self::Cluster => "/settings/0/value",
+        }
+    }
+
+    /// What the second edition asks for beside it, as it is at first and where it stands; of a cluster, it asks for another value.
+    fn beside(self) -> Option<(Value, &'static str)> {
+        match self {
+            Self::Deploys => Some((json!("subnet-a"), "/networkConfiguration/awsvpcConfiguration/subnets/0")),
+            Self::Quiet => Some((json!(false), "/deploymentConfiguration/deploymentCircuitBreaker/rollback")),
+            Self::Cluster => None,
         }
     }
 
@@ -92,7 +124,8 @@ impl Setting {
         input.pointer(self.pointer()) == Some(&self.wanted())
     }
 
-    /// What ECS shows of it now, for a service or a cluster; nothing where that is gone.
+    /// What ECS shows of it now, for a service or a cluster, with what goes with it where that is not as it was at first;
+    /// nothing where it is gone.
     pub(super) fn shown(self, people: &People, place: &str) -> Option<Value> {
         let (now, mut world) = (people.clock_now(), people.ecs.world());
         let (cluster, service) = place.split_once('/').unwrap_or((place, ""));
@@ -107,7 +140,9 @@ impl Setting {
             }
         };
         let found = found.ok()?[of].get(0).filter(|found| found["status"] == "ACTIVE")?.clone();
-        found.pointer(self.pointer()).cloned()
+        let shown = found.pointer(self.pointer())?.clone();
+        let beside = self.beside().and_then(|(first, pointer)| found.pointer(pointer).filter(|value| **value != first));
+        Some(beside.map_or_else(|| shown.clone(), |beside| json!([shown, beside])))
     }
 
     /// A step by which somebody makes it as the policy wants it, puts it back, or changes another part of what goes with it.
@@ -131,6 +166,13 @@ impl Setting {
         };
         format!("update prod/a {members}")
     }
+}
+
+/// Which words of the policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Edition {
+    First,
+    Second,
 }
 
 /// What somebody does to a setting.
