@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use super::drawn::{Drawn, SERVICES, drawn};
 use super::line::parse;
 use super::run::{Stage, play};
-use super::setting::{OWN_ADDRESS, Setting, fleet};
+use super::setting::{Edition, OWN_ADDRESS, Setting, fleet};
 use super::witness::Seen;
 
 /// What a person does, to the service where it is to one.
@@ -84,6 +84,8 @@ struct Known<'d> {
     theirs: BTreeSet<&'static str>,
     /// Whether anybody has approved anything.
     approved: bool,
+    /// Whether the policy has had a second edition.
+    edited: bool,
     /// When changes moved their services.
     moved: Vec<(String, Timestamp)>,
     /// How much of what was seen has been looked at.
@@ -106,6 +108,7 @@ impl<'d> Known<'d> {
             taken_out: BTreeSet::new(),
             theirs: BTreeSet::new(),
             approved: drawn.approval == "none",
+            edited: false,
             moved: Vec::new(),
             seen: 0,
             unheard: None,
@@ -163,39 +166,35 @@ impl<'d> Known<'d> {
         assert!(self.drawn.per_day.is_none_or(|most| today <= most), "{today} moved within a day");
     }
 
-    /// A call was made: was it allowed then? Forward is what brings, or makes, a task definition without the violation, or
-    /// the setting as it is wanted.
+    /// A call was made: was it allowed then? Forward is what makes a task definition without the violation, and what a change
+    /// sends that is under way, and not on its way back.
     fn called(&self, now: Timestamp, operation: &str, input: &Value) {
-        let forward: BTreeSet<&str> = match operation {
-            "RegisterTaskDefinition" if input.get("pidMode").is_none_or(|mode| mode != "host") => {
-                [input["family"].as_str().unwrap()].into()
-            }
-            "UpdateService" if input.get("taskDefinition").is_some() => {
-                let to = input["taskDefinition"].as_str().unwrap();
-                let going = |change: &&Change| {
-                    change.state.phase() == Phase::Updating
-                        && change.spec.to.as_ref().is_some_and(|revision| revision.as_str() == to)
-                };
-                self.changes
-                    .values()
-                    .find(going)
-                    .and_then(|change| change.spec.resource.service())
-                    .map(|arn| arn.name())
-                    .into_iter()
-                    .collect()
-            }
-            "UpdateService" | "UpdateClusterSettings"
-                if self.drawn.setting.is_some_and(|one| one.is_forward(input)) =>
-            {
-                let of = if operation == "UpdateService" { "service" } else { "cluster" };
-                [input[of].as_str().unwrap().rsplit('/').next().unwrap()].into()
-            }
+        let of = match operation {
+            "RegisterTaskDefinition" if input.get("pidMode").is_some_and(|mode| mode == "host") => return,
+            "RegisterTaskDefinition" => "family",
+            "UpdateService" => "service",
+            "UpdateClusterSettings" => "cluster",
             _ => return,
         };
+        let named = input[of].as_str().unwrap().rsplit('/').next().unwrap();
+        if operation != "RegisterTaskDefinition" {
+            let of_this = |change: &&Change| change.spec.resource.short().rsplit('/').next() == Some(named);
+            let sends = |change: &Change| matches!(change.state.phase(), Phase::Updating | Phase::RollingBack);
+            let sending: Vec<&Change> = self.changes.values().filter(of_this).filter(|change| sends(change)).collect();
+            assert!(!sending.is_empty(), "{operation} for {named}, and no change is recorded to send it");
+            let wanted = self.drawn.setting.is_some_and(|setting| setting.is_forward(input));
+            // What a second edition made is taken back to what the first one wanted.
+            let forward =
+                (wanted && !self.edited) || sending.iter().any(|change| change.state.phase() == Phase::Updating);
+            if !forward {
+                return;
+            }
+        }
+        let forward = named;
         let of_cluster = operation == "UpdateClusterSettings";
         let part = |place: &str| {
             let (cluster, name) = place.split_once('/').unwrap();
-            forward.contains(if of_cluster { cluster } else { name })
+            forward == if of_cluster { cluster } else { name }
         };
         for place in SERVICES.iter().filter(|place| part(place)) {
             for (set, what) in [
@@ -299,9 +298,13 @@ impl<'d> Known<'d> {
             Act::Breaks => format!("breaks {name} crashOnStart"),
             Act::Crashes => "crash".to_owned(),
             Act::UndoesAll => "undo s-1".to_owned(),
-            // There is one edition of the settings.
-            Act::EditsThePolicy if self.drawn.setting.is_some() => return,
-            Act::EditsThePolicy => "edit policy".to_owned(),
+            Act::EditsThePolicy => {
+                self.edited = true;
+                match self.drawn.setting {
+                    Some(setting) => return stage.people.apply(&setting.policy(Edition::Second)).await,
+                    None => "edit policy".to_owned(),
+                }
+            }
             Act::Deletes => {
                 self.theirs.insert(place);
                 format!("delete {place}")
@@ -408,10 +411,15 @@ mod broken {
     use super::super::drawn::Window;
     use super::*;
 
-    async fn law(change: impl FnOnce(&mut Drawn)) {
-        let mut law = Drawn::anything();
+    async fn law(change: impl Fn(&mut Drawn)) {
+        law_of(None, change).await;
+    }
+
+    async fn law_of(setting: Option<Setting>, change: impl FnOnce(&mut Drawn)) {
+        let drawn = Drawn { setting, ..Drawn::anything() };
+        let mut law = drawn.clone();
         change(&mut law);
-        tell(&Drawn::anything(), Known::at_first(&law), &[]).await;
+        tell(&drawn, Known::at_first(&law), &[]).await;
     }
 
     /// One service after the other, by a controller that does not hear of what is done to one that is still to come.
@@ -429,6 +437,21 @@ mod broken {
     #[should_panic(expected = "in flight with")]
     async fn by_one_more_in_flight() {
         law(|law| law.max_in_flight = 2).await;
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "3 in flight with")]
+    async fn by_one_more_setting_in_flight() {
+        law_of(Some(Setting::Deploys), |law| law.max_in_flight = 2).await;
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "not at rest after")]
+    async fn by_a_freeze_that_is_never_lifted() {
+        let drawn =
+            Drawn { waves: "{ name: one, size: 1, bake: 2m }, { name: rest, size: rest }", ..Drawn::anything() };
+        let known = Known { unheard: Some(Act::Unfreezes), ..Known::at_first(&drawn) };
+        tell(&drawn, known, &[(Act::Freezes, SERVICES.len() - 1, 1)]).await;
     }
 
     #[tokio::test]
