@@ -146,11 +146,12 @@ fn unquoted(text: &str) -> String {
     // From the first quote to the last: whether one in between ends it or is a part of it, nobody can tell.
     let quotes: Vec<usize> =
         own.char_indices().filter(|(at, c)| is_quote(*c) && !is_apostrophe(own, *at)).map(|(at, _)| at).collect();
-    let told = match (quotes.first(), quotes.last()) {
-        (Some(first), Some(last)) if last > first => without(own, vec![first + 1..*last]),
-        (Some(first), _) => without(own, vec![first + 1..own.len()]),
-        (None, _) => own.to_owned(),
+    let hole = match (quotes.first(), quotes.last()) {
+        (Some(first), Some(last)) if last > first => Some(first + 1..*last),
+        (Some(first), _) => Some(first + 1..own.len()),
+        (None, _) => None,
     };
+    let told = without(own, hole.into_iter().collect());
     if passed_on.trim().is_empty() { told } else { format!("{told} {MASKED}") }
 }
 
