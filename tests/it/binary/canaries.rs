@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::process::{Process, address_of};
 use super::served::look;
-use super::{Stage, eventually, fleet};
+use super::{CONTROLLER, ENFORCED, Stage, eventually, fleet};
+use crate::fake::Reply;
 use crate::web::site::links;
 
 /// What no output may hold. Each place has its own, so that a leak says where from.
@@ -64,8 +65,8 @@ impl Outputs {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn nothing_that_a_whole_run_says_writes_or_serves_holds_a_secret() {
+/// The fleet of these tests, with a canary in every place that may hold a secret.
+fn planted() -> Value {
     let mut scenario = fleet::scenario();
     for step in scenario["steps"].as_array_mut().unwrap() {
         match step["operation"].as_str() {
@@ -76,7 +77,12 @@ async fn nothing_that_a_whole_run_says_writes_or_serves_holds_a_secret() {
             _ => {}
         }
     }
-    let mut stage = Stage::with_fleet(&scenario).await;
+    scenario
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_that_a_whole_run_says_writes_or_serves_holds_a_secret() {
+    let mut stage = Stage::with_fleet(&planted()).await;
     // What signs the calls of the run itself. And whoever has RUST_LOG set for other programs gets no more of this one.
     stage.plimsoll.set("AWS_SECRET_ACCESS_KEY", &canary("secret-access-key"));
     stage.plimsoll.set("AWS_SESSION_TOKEN", &canary("session-token"));
@@ -179,6 +185,88 @@ async fn nothing_that_a_whole_run_says_writes_or_serves_holds_a_secret() {
     let shown = stage.ecs.definition("web:1").to_string();
     for place in ["tag", "command", "environment", "docker-label", "driver-opts"] {
         assert!(shown.contains(&format!("canary-{place}")), "{place} was not planted: {shown}");
+    }
+}
+
+/// A registration that is refused, and tasks that cannot start, each in words that quote the task definition.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ecs_quotes_in_its_own_words_gets_nowhere() {
+    let mut scenario = planted();
+    let fixed = json!([{ "pointer": "/pidMode" }]);
+    let (program, value) = (canary("entry-point-app-web"), canary("environment-app-web"));
+    let option = canary("log-option-app-api");
+    for secret in [&program, &value, &option] {
+        assert!(scenario.to_string().contains(secret), "{secret} is not planted");
+    }
+    let words = format!(
+        "CannotStartContainerError: Error response from daemon: failed to create task: exec: \"{program}\": \
+         executable file not found in $PATH: AWS_SECRET_ACCESS_KEY={value}: unknown"
+    );
+    scenario["misbehaviours"] = json!([{ "family": "web", "when": fixed, "effect": { "cannotStart": words } }]);
+    let stage = Stage::with_fleet(&scenario).await;
+    // All at once: what goes wrong with one keeps nothing from the others.
+    let waves = "waves: [{ name: canary, size: 1, bake: 1s }, { name: rest, size: rest }]";
+    assert!(ENFORCED.contains(waves));
+    let at_once = "waves: [{ name: all, size: rest, bake: 1s }]\n  onFailure: continue\n  maxFailures: 4";
+    let mine = ENFORCED.replace(waves, at_once).replace("maxInFlight: 2", "maxInFlight: 4");
+    stage.plimsoll.write("mine.yaml", &mine);
+    stage.script(move |request| {
+        let refused = request.operation() == "RegisterTaskDefinition" && request.body.contains(&option);
+        let message = format!("Log driver splunk disallows option splunk-token: {option}");
+        let body = json!({ "__type": "ClientException", "message": message }).to_string();
+        refused.then_some(Reply::Answer(400, body))
+    });
+    stage.apply();
+    let listen = ["--listen", "127.0.0.1:0", "-vvv", "--log-format", "json"];
+    let mut controller = stage.start(&[&CONTROLLER[..], &listen].concat());
+    let address = address_of(&controller.first_line());
+    let mut outputs = Outputs::default();
+    let told = |outputs: &mut Outputs, words: &str| {
+        eventually(words, || {
+            let run = stage.plimsoll.run(&["events", "-o", "json"]);
+            outputs.0.retain(|(from, _)| from != "the events");
+            outputs.add("the events", run.stdout.clone());
+            (run.code == 0 && run.stdout.contains(words)).then_some(())
+        });
+    };
+    told(&mut outputs, "Log driver splunk disallows option splunk-token: ");
+    told(&mut outputs, "executable file not found in $PATH");
+    let mut pages = Vec::new();
+    crawl(address, &mut pages);
+    controller.signal("TERM");
+    let said = controller.end().exits(0).said.join("\n");
+    assert!(said.contains("the revision was not registered"), "the log says nothing of it");
+    outputs.add("the controller's log", said);
+    for arguments in [
+        &["rollout", "list"][..],
+        &["get", "changes", "-o", "json"],
+        &["get", "changes", "-o", "wide"],
+        &["get", "rollouts", "-o", "json"],
+        &["get", "holds", "-o", "json"],
+        &["describe", "service", "prod/web"],
+        &["describe", "service", "prod/api"],
+        &["events"],
+    ] {
+        let run = stage.plimsoll.run(arguments);
+        outputs.add(format!("stdout of {arguments:?}"), run.stdout);
+        outputs.add(format!("stderr of {arguments:?}"), run.stderr);
+    }
+    for rollout in stage.plimsoll.run(&["get", "rollouts", "-o", "json"]).json()["items"].as_array().unwrap() {
+        let name = rollout["metadata"]["name"].as_str().unwrap();
+        for what in ["status", "history"] {
+            outputs.add(format!("{what} of {name}"), stage.plimsoll.run(&["rollout", what, name]).stdout);
+        }
+    }
+    pages.into_iter().for_each(|(path, page)| outputs.add(path, page));
+    stored(&stage).0.into_iter().for_each(|(key, body)| outputs.add(key, body));
+    outputs.hold_no_canary();
+    // And the rest of the words is told.
+    let (_, events) = outputs.0.iter().find(|(from, _)| from == "the events").unwrap();
+    for words in [
+        "Log driver splunk disallows option splunk-token: ***",
+        r#"exec: \"***\": executable file not found in $PATH: AWS_SECRET_ACCESS_KEY=***: unknown"#,
+    ] {
+        assert!(events.contains(words), "{events}");
     }
 }
 
