@@ -73,11 +73,12 @@ pub(crate) fn when_sent(universe: &Universe, process: usize, operation: Operatio
             let intent = format!("{arn} deregistered {}", known["intent"]);
             let first = universe.state().sent.insert(intent.clone());
             check(universe, first, || format!("a call was sent twice for one intent: {intent}"));
-            // … and no service names it by what the process has been shown.
+            // … and no service names it by what the process has been shown. (One that was deleted since is shown no more.)
             let services = universe.state().read[process].services.clone();
-            let mut names = services.values().filter(|service| service["taskDefinition"] == arn);
-            let named =
-                names.find(|service| service["status"] == "ACTIVE").map(|service| service["serviceName"].clone());
+            let world = &mut evidence::world(universe);
+            let mut names = services.iter().filter(|(_, service)| service["taskDefinition"] == arn);
+            let named = names.find(|(service, _)| evidence::service(world, service)["taskDefinition"] == arn);
+            let named = named.map(|(service, _)| short(service));
             check(universe, named.is_none(), || format!("{arn} is deregistered, and {named:?} names it"));
             Some(intent)
         }

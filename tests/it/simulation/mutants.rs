@@ -73,7 +73,7 @@ mutants! {
     /// An UpdateService whose reply was lost is taken for one that was never sent.
     UpdatesBlindlyAgain: 25, "has had its effect";
     /// What a call has done is asked before reads have caught up: they lag for longer than is allowed for.
-    ForgetsReadLag: 0, "has had its effect";
+    ForgetsReadLag: 155, "has had its effect";
     /// Calls that may still arrive are not watched for.
     ForgetsLateCalls: 85, "nobody has found that";
     /// The machine's own clock is gone by, minutes off as it is.
@@ -93,7 +93,7 @@ mutants! {
     /// What ECS says of deployments in progress is not looked at.
     IgnoresDeployments: 11, "UpdateService of";
     /// What our deployment replaces is not looked at.
-    IgnoresWhatItReplaces: 0, "nobody has found that";
+    IgnoresWhatItReplaces: 14, "nobody has found that";
     /// UpdateService also has all tasks replaced.
     SendsMore: 1, "without its intent on record";
     /// A member that nobody planned to change is lost when a revision is registered.
