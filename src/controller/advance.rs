@@ -1,6 +1,6 @@
 //! Moving open campaigns on: each change by what was just read of it, each rollout by its changes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::books::Books;
@@ -255,19 +255,14 @@ impl Executor<'_> {
             }
             self.move_change(books, campaign, *place).await?;
         }
-        let mut busy: BTreeSet<Resource> = campaign
-            .changes
-            .iter()
-            .filter(|change| is_under_way(&change.value))
-            .map(|change| change.value.spec.resource.clone())
-            .collect();
         for place in &decision.begin {
-            let Some(resource) = campaign.changes.get(*place).map(|change| change.value.spec.resource.clone()) else {
+            let Some(first) = goes_first(books, campaign, *place) else {
+                self.move_change(books, campaign, *place).await?;
                 continue;
             };
-            // Two changes of one service go one after the other.
-            if busy.insert(resource) {
-                self.move_change(books, campaign, *place).await?;
+            if let Some(change) = campaign.changes.get_mut(*place).filter(|change| !is_under_way(&change.value)) {
+                let state = change.value.state.clone();
+                self.record(books, change, state, Some(first), self.now()).await?;
             }
         }
         let moved_on = before.phase() != campaign.rollout.value.state.phase()
@@ -502,6 +497,24 @@ fn is_forward(change: &Change) -> bool {
 
 fn is_under_way(change: &Change) -> bool {
     !change.state.phase().is_final() && change.state != State::Pending
+}
+
+/// Why a change does not begin yet: two of one resource go one after the other, whether of one rollout or of two.
+fn goes_first(books: &Books, campaign: &Campaign, place: usize) -> Option<Reason> {
+    let of = &campaign.changes.get(place)?.value.spec;
+    let short = || of.resource.short();
+    if campaign.changes.iter().any(|other| other.value.spec.resource == of.resource && is_under_way(&other.value)) {
+        let message = format!("another change of `{}` in this rollout goes first", short());
+        return Some(Reason::of(ReasonCode::Progressing, message));
+    }
+    let elsewhere = books.changes().find(|other| {
+        other.spec.resource == of.resource && other.spec.rollout != of.rollout && other.state.phase().is_in_flight()
+    });
+    elsewhere.map(|other| {
+        let message =
+            format!("rollout `{}` has a change of `{}` in flight, which goes first", other.spec.rollout, short());
+        Reason::of(ReasonCode::OtherRollout, message)
+    })
 }
 
 /// Why a change's fixes are to stay off its resource, where its state says so.

@@ -122,6 +122,7 @@ scripts! {
     no_progress
     on_failure_continue
     on_failure_rollback
+    one_of_another_rollout_goes_first
     our_revision_deployed_by_a_person
     outside_of_services
     overtaken
