@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use plimsoll::model::AlarmState;
+use plimsoll::model::Timestamp;
 use plimsoll::plan::compare::same_task_definition;
 use plimsoll::ports::Operation;
 use plimsoll::ports::store::{Expect, Item, Key};
@@ -17,14 +17,18 @@ use serde_json::Value;
 use super::evidence::{self, short};
 use super::mutants::Mutant;
 use super::steps::STEPS;
-use super::universe::{Begun, Buried, Effect, Promise, Record, Universe, deployments, phase, primary};
-use super::witness;
+use super::universe::{Begun, Buried, Effect, Freeze, Promise, Record, State, Universe, deployments, phase, primary};
+use super::{rollout_law, witness};
 
 /// How long a Freeze may have been stored before it is heeded.
 const FREEZE_HEEDED_WITHIN: Duration = Duration::from_secs(1);
 
 /// How old what a process has read of policies, Bindings and Waivers may be: two polls, and the time of a pass.
 const READ_AGAIN_WITHIN: Duration = Duration::from_secs(30);
+
+/// How far the time that a process goes by may be from ECS's: it carries on by its own clock between answers, and a step of
+/// more than a minute waits for a second one.
+const CLOCK_OFF: Duration = Duration::from_secs(2 * 60);
 
 /// How long a deployment of somebody's that ours replaced may stay unfound.
 const FOUND_WITHIN: Duration = Duration::from_secs(20 * 60);
@@ -42,9 +46,9 @@ pub(crate) fn when_sent(universe: &Universe, process: usize, operation: Operatio
             match intended {
                 Some(change) => {
                     // … what is stopped is ours.
-                    let stopped = witness::begun_by(universe, arn.as_str().unwrap_or_default());
-                    let theirs = stopped.is_some_and(|id| universe.state().theirs.contains(&id));
+                    let theirs = universe.state().theirs.contains(arn.as_str().unwrap_or_default());
                     check(universe, !theirs, || format!("StopServiceDeployment of {arn}, which somebody else began"));
+                    not_back_under_a_freeze(universe, &change);
                     Some(once(universe, &change))
                 }
                 None => broken(universe, format!("StopServiceDeployment of {arn} without its intent on record")),
@@ -65,12 +69,15 @@ pub(crate) fn when_sent(universe: &Universe, process: usize, operation: Operatio
             check(universe, ours, || format!("{arn} is deregistered, and it is not ours"));
             // … its intent is on record, and no call was sent for that intent before.
             let registrations = universe.records("registration#").into_iter();
-            let mut known =
-                registrations.flat_map(|of| of.body["deregistered"].as_array().cloned().unwrap_or_default());
-            let Some(known) = known.find(|known| known["arn"] == arn && known.get("done").is_none()) else {
+            let mut known = registrations.flat_map(|of| {
+                let known = of.body["deregistered"].as_array().cloned().unwrap_or_default();
+                known.into_iter().map(move |known| (of.key.clone(), known))
+            });
+            let Some((of, known)) = known.find(|(_, known)| known["arn"] == arn && known.get("done").is_none()) else {
                 return broken(universe, format!("DeregisterTaskDefinition of {arn} without its intent on record"));
             };
-            let intent = format!("{arn} deregistered {}", known["intent"]);
+            // (Two registrations may have come to one revision.)
+            let intent = format!("{of} {arn} deregistered {}", known["intent"]);
             let first = universe.state().sent.insert(intent.clone());
             check(universe, first, || format!("a call was sent twice for one intent: {intent}"));
             // … and no service names it by what the process has been shown. (One that was deleted since is shown no more.)
@@ -104,7 +111,11 @@ fn by_the_holder_of_the_lease(universe: &Universe, process: usize, operation: Op
         format!("{name} is sent by `{own}`, and too little of the lease is left: it ends at {ends}")
     });
     let open = witness::open_records(universe).into_iter();
-    let mut former = open.filter(|record| record.body["epoch"] != epoch && !belated.contains(&record.key));
+    let made_late = |record: &Record| {
+        let of = record.body["spec"]["rollout"].as_str().map(|rollout| format!("rollout#{rollout}"));
+        belated.contains(&record.key) || of.is_some_and(|rollout| belated.contains(&rollout))
+    };
+    let mut former = open.filter(|record| record.body["epoch"] != epoch && !made_late(record));
     if let Some(Record { key, body }) = former.next() {
         universe.broke(format!("{name} is sent in epoch {epoch}, and {key} still bears epoch {}", body["epoch"]));
     }
@@ -141,7 +152,12 @@ fn registered_once_with_its_intent_on_record(universe: &Universe, process: usize
         changes.iter().filter(|change| of("wanted", change)).flat_map(|change| policies(&change.body["spec"]));
     let wrong = witness::not_planned(universe, &intended, input, &planned.collect::<Vec<_>>());
     check(universe, wrong.is_none(), || wrong.unwrap_or_default());
-    let back = changes.iter().any(|change| phase(&change.body) == "RollingBack" && of("previous", change));
+    let thawed = |change: &Record| {
+        let cluster = change.body["spec"]["cluster"].as_str().map(short).unwrap_or_default();
+        frozen(&universe.state(), cluster, universe.time.now(), |freeze| freeze.includes_rollback).is_none()
+    };
+    let goes_back = |change: &Record| phase(&change.body) == "RollingBack" && of("previous", change) && thawed(change);
+    let back = changes.iter().any(goes_back);
     let forward = changes.iter().filter(|change| phase(&change.body) == "Registering" && of("wanted", change));
     let against = |change: &Record| closed(universe, process, change).or_else(|| unasked(universe, process, change));
     let against: Vec<_> = forward.map(against).collect();
@@ -179,6 +195,9 @@ fn told_once_with_its_intent_on_record(
     let in_flight = witness::was_in_flight(universe, process, change);
     let against =
         || closed(universe, process, change).or_else(|| unasked(universe, process, change).filter(|_| !in_flight));
+    if !forward {
+        not_back_under_a_freeze(universe, change);
+    }
     if let Some(why) = Some(forward).filter(|forward| *forward).and_then(|_| against()) {
         universe.broke(format!("{} of {name}: {why}", operation.as_str()));
     }
@@ -236,6 +255,23 @@ fn on_a_service_at_rest(universe: &Universe, process: usize, change: &Record, in
     });
 }
 
+/// The Freeze that covers a cluster, if one does that has been stored for long enough.
+fn frozen(state: &State, cluster: &str, now: Timestamp, of: impl Fn(&Freeze) -> bool) -> Option<String> {
+    let covers = |freeze: &Freeze| freeze.cluster.as_deref().is_none_or(|name| name == cluster) && of(freeze);
+    let mut heeded =
+        state.freezes.iter().filter(|(_, freeze)| freeze.stored + FREEZE_HEEDED_WITHIN < now && covers(freeze));
+    heeded.next().map(|(name, _)| name.clone())
+}
+
+/// … nothing is taken back either where a Freeze says so.
+fn not_back_under_a_freeze(universe: &Universe, change: &Record) {
+    let cluster = change.body["spec"]["cluster"].as_str().map(short).unwrap_or_default();
+    let freeze = frozen(&universe.state(), cluster, universe.time.now(), |freeze| freeze.includes_rollback);
+    check(universe, freeze.is_none(), || {
+        format!("change {} is taken back, and Freeze {freeze:?} is in force, also of that", change.body["name"])
+    });
+}
+
 /// Why nothing may be sent forward for a change:
 fn closed(universe: &Universe, process: usize, change: &Record) -> Option<String> {
     let spec = &change.body["spec"];
@@ -245,19 +281,18 @@ fn closed(universe: &Universe, process: usize, change: &Record) -> Option<String
     let resource = spec["resource"].as_str().unwrap_or_default();
     let rollout = spec["rollout"].as_str().unwrap_or_default();
     let state = universe.state();
-    // a Freeze that has been stored for long enough covers its cluster;
-    let covers = |of: &Option<String>| of.as_deref().is_none_or(|name| name == cluster);
-    let freezes = state.freezes.iter();
-    let mut heeded = freezes.filter(|(_, (stored, of))| *stored + FREEZE_HEEDED_WITHIN < now && covers(of));
-    if let Some((name, _)) = heeded.next() {
+    // a Freeze is in force;
+    if let Some(name) = frozen(&state, cluster, now, |_| true) {
         return Some(format!("Freeze `{name}` is in force"));
     }
     // by the process's own clock, it is outside of the windows of the strategy that its rollout was begun under;
     let Some(Promise { strategy, .. }) = state.promised.get(rollout) else {
         return Some(format!("nobody knows what `{rollout}` was begun under"));
     };
-    if !strategy.window.is_open(clock) {
-        return Some(format!("{:?} is closed at {clock}", strategy.window));
+    // or whatever its clock may say;
+    let closed = |at: Timestamp| !strategy.window.is_open(at);
+    if closed(clock) || [now - CLOCK_OFF, now, now + CLOCK_OFF].into_iter().all(closed) {
+        return Some(format!("{:?} is closed at {clock}, which is {now}", strategy.window));
     }
     for fix in fixes(spec) {
         // the fix is held off the resource, and the change has not begun: what has touched a resource finishes;
@@ -291,6 +326,10 @@ fn unasked(universe: &Universe, process: usize, change: &Record) -> Option<Strin
     let cluster = spec["cluster"].as_str().map(short).unwrap_or_default();
     let service = resource.contains(":service/").then(|| short(resource).rsplit('/').next()).flatten();
     let approved = state.approved.contains_key(spec["rollout"].as_str().unwrap_or_default());
+    // what it makes is what the policy asked for before it was edited;
+    if let Some(why) = setup.has_another_fix(&made_of(&state, spec), policies(spec)) {
+        return Some(format!("change {name} goes to {}, and {why}", short(resource)));
+    }
     for policy in policies(spec) {
         // a policy that it is made for is asked of nobody there;
         if !setup.asks(policy, cluster, service) {
@@ -306,6 +345,14 @@ fn unasked(universe: &Universe, process: usize, change: &Record) -> Option<Strin
         }
     }
     None
+}
+
+/// What a change makes: the document of its revision, where that is known already, or the members that it sets.
+fn made_of(state: &State, spec: &Value) -> Value {
+    match spec["kind"].as_str() {
+        Some("revision") => spec["to"].as_str().and_then(|to| state.ours.get(to)).cloned().unwrap_or_default(),
+        _ => spec["setting"]["forward"].clone(),
+    }
 }
 
 fn fixes(spec: &Value) -> impl Iterator<Item = &str> {
@@ -333,8 +380,11 @@ pub(crate) fn when_written(universe: &Universe, process: usize, key: &Key, befor
     if before.is_none() && has < universe.state().epochs.iter().copied().max().unwrap_or(0) {
         universe.state().belated.insert(key.sort.clone());
     }
-    if key.sort.starts_with("rollout#") && before.is_none() {
-        promise(universe, process, after);
+    if key.sort.starts_with("rollout#") {
+        match before {
+            None => rollout_law::promise(universe, process, after),
+            Some(before) => rollout_law::goes(universe, before, after),
+        }
     }
     if key.sort.starts_with("registration#") {
         // What a call has made is known from now on.
@@ -353,7 +403,11 @@ pub(crate) fn when_written(universe: &Universe, process: usize, key: &Key, befor
     let came_late = last.is_some_and(|last| last["reason"]["code"] == "LateCall");
     let anew = was != is || before.is_some_and(|before| before["at"] != after["at"]);
     if anew && (came_late || matches!(is.as_str(), "Clobbering" | "Clobbered")) {
-        universe.state().buried.retain(|buried| buried.service != resource);
+        // (Which deployment it is about it may not say any more.)
+        let about = after["deployment"].as_str();
+        let found =
+            |buried: &Buried| buried.service == resource && about.is_none_or(|deployment| deployment == buried.ours);
+        universe.state().buried.retain(|buried| !found(buried));
     }
     if was == is || was.is_empty() {
         return;
@@ -381,12 +435,12 @@ pub(crate) fn when_written(universe: &Universe, process: usize, key: &Key, befor
     match is.as_str() {
         "Registering" | "Updating" => {
             if was == "Pending" {
-                begins(universe, process, after);
+                rollout_law::begins(universe, process, after);
             }
             if is == "Updating" {
-                moves(universe, after);
+                rollout_law::moves(universe, after);
                 still_asked_for(universe, process, after);
-                in_flight(universe, after);
+                rollout_law::in_flight(universe, after);
                 let (at, ran) = (universe.time.now(), evidence::ran(&mut evidence::world(universe), &resource));
                 let (by, intent) = (universe.state().holders[process].clone(), after["intent"].clone());
                 universe.state().begun.insert(name.to_owned(), Begun { at, by, intent, resource, ran });
@@ -404,7 +458,7 @@ pub(crate) fn when_written(universe: &Universe, process: usize, key: &Key, befor
         "RolledBack" => identical(universe, process, after),
         // … nobody is said to have come between who has left it alone.
         "Overtaken" => {
-            let touched = witness::deployed_since(universe, after);
+            let touched = witness::touched_since_planned(universe, after);
             let of_same = |other: &&Record| other.body["spec"]["resource"] == resource.as_str();
             let of_ours = universe.changes().iter().filter(of_same).count();
             check(universe, touched || of_ours > 1, || {
@@ -451,83 +505,10 @@ fn answered(universe: &Universe, key: &Key, before: Option<&Value>, answer: &Val
         by.remove(id);
         !by.is_empty()
     });
+    state.to_go_on.remove(id);
     if let Some(rollout) = state.to_approve.remove(id).filter(|_| answer["done"] == true) {
         *state.approved.entry(rollout).or_default() += 1;
     }
-}
-
-/// What a rollout is begun under: the strategy in force as the process last read it.
-fn promise(universe: &Universe, process: usize, rollout: &Value) {
-    let mut state = universe.state();
-    let name = rollout["spec"]["strategyName"].as_str().unwrap_or_default();
-    let strategy = state.setups.get(&state.read[process].policies).and_then(|setup| setup.strategy(name)).cloned();
-    let (Some(strategy), Some(rollout_name)) = (strategy, rollout["name"].as_str()) else {
-        drop(state);
-        return universe.broke(format!("{} is begun under `{name}`, which was not in force", rollout["name"]));
-    };
-    let proposed = phase(rollout) == "Proposed";
-    state.promised.insert(rollout_name.to_owned(), Promise { strategy, proposed });
-}
-
-/// Whether a change of that wave of a rollout has ever begun.
-fn began_in(change: &Value, rollout: &str, wave: usize) -> bool {
-    let begins = |entry: &Value| matches!(entry["phase"].as_str(), Some("Registering" | "Updating"));
-    change["spec"]["rollout"] == rollout
-        && change["spec"]["wave"] == wave
-        && change["history"].as_array().is_some_and(|history| history.iter().any(begins))
-}
-
-/// … nothing that a rollout was begun under speaks against beginning:
-fn begins(universe: &Universe, process: usize, after: &Value) {
-    let name = after["name"].as_str().unwrap_or_default();
-    let rollout = after["spec"]["rollout"].as_str().unwrap_or_default();
-    let Some(Promise { strategy, proposed }) = promised(universe, rollout) else { return };
-    let (approvals, alarm) = {
-        let state = universe.state();
-        (state.approved.get(rollout).copied().unwrap_or(0), state.read[process].alarm)
-    };
-    // … a person has approved what needs approval, each wave of it where each needs it,
-    let wave = usize::try_from(after["spec"]["wave"].as_u64().unwrap_or(0)).unwrap_or(0);
-    // (a wave of which nothing could begin is over without one)
-    let began = |before: &usize| universe.changes().iter().any(|other| began_in(&other.body, rollout, *before));
-    let needs = if strategy.approval == "eachWave" {
-        (0..wave).filter(began).count() + 1
-    } else {
-        usize::from(proposed || strategy.approval != "none")
-    };
-    check(universe, approvals >= needs, || {
-        format!("change {name} begins in wave {wave}, and nobody has approved `{rollout}` more than {approvals} times")
-    });
-    // … and the alarm was last seen to be OK, where one is listened to.
-    check(universe, !strategy.alarm || alarm == Some(AlarmState::Ok), || {
-        format!("change {name} begins, and the alarm was last seen as {alarm:?}")
-    });
-}
-
-/// What it was begun under; that nobody knows is a law broken.
-fn promised(universe: &Universe, rollout: &str) -> Option<Promise> {
-    let promise = universe.state().promised.get(rollout).cloned();
-    check(universe, promise.is_some(), || format!("nobody knows what `{rollout}` was begun under"));
-    promise
-}
-
-/// … not more of a strategy than a day may have had moved in 24 hours.
-fn moves(universe: &Universe, after: &Value) {
-    let name = after["name"].as_str().unwrap_or_default();
-    let rollout = after["spec"]["rollout"].as_str().unwrap_or_default();
-    let now = universe.time.now();
-    let Some(Promise { strategy, .. }) = promised(universe, rollout) else { return };
-    let mut state = universe.state();
-    state.begins.insert(name.to_owned(), now);
-    let of_strategy = |name: &str| {
-        let promise = name.split('/').next().and_then(|rollout| state.promised.get(rollout));
-        promise.is_some_and(|promise| promise.strategy.name == strategy.name)
-    };
-    let recent = state.begins.iter().filter(|(_, at)| **at + Duration::from_secs(24 * 3600) > now);
-    let today = recent.filter(|(name, _)| of_strategy(name)).count();
-    drop(state);
-    let full = strategy.per_day.is_some_and(|limit| today > limit);
-    check(universe, !full, || format!("change {name} is the {today}th of 24 hours, {:?} may be", strategy.per_day));
 }
 
 /// … each policy that a change is made for is asked for there by what the process last read, and not waived; one that
@@ -540,23 +521,6 @@ fn still_asked_for(universe: &Universe, process: usize, after: &Value) {
     let change = Record { key: String::new(), body: after.clone() };
     let against = unasked(universe, process, &change);
     check(universe, against.is_none(), || against.unwrap_or_default());
-}
-
-/// … no change goes forward while as many of its strategy are in flight, of whichever rollout, as the strategy allows.
-/// (Going back counts, and may begin at any time.)
-fn in_flight(universe: &Universe, after: &Value) {
-    let rollout = after["spec"]["rollout"].as_str().unwrap_or_default();
-    let Some(Promise { strategy, .. }) = promised(universe, rollout) else { return };
-    let promised = universe.state().promised.clone();
-    let flies = |change: &&Record| {
-        let of = change.body["spec"]["rollout"].as_str().and_then(|of| promised.get(of));
-        let in_flight = ["Updating", "Stabilizing", "Verifying", "RollingBack", "Clobbering"];
-        of.is_some_and(|of| of.strategy.name == strategy.name) && in_flight.contains(&phase(&change.body).as_str())
-    };
-    let (count, limit) = (universe.changes().iter().filter(flies).count(), strategy.in_flight);
-    check(universe, count <= limit, || {
-        format!("{count} changes of `{}` are in flight, {limit} are allowed", strategy.name)
-    });
 }
 
 /// … what is called succeeded is there: every task of the service is on its revision, or of the deployment that brought
@@ -760,7 +724,7 @@ pub(crate) fn when_stopped(universe: &Universe, process: usize) {
     check(universe, !kept || refused, || format!("`{own}` was told to stop, and has kept the lease"));
 }
 
-fn check(universe: &Universe, holds: bool, law: impl FnOnce() -> String) {
+pub(crate) fn check(universe: &Universe, holds: bool, law: impl FnOnce() -> String) {
     if !holds {
         universe.broke(law());
     }

@@ -15,6 +15,7 @@ mod others;
 mod people;
 mod ports;
 mod rest;
+mod rollout_law;
 mod run;
 mod setup;
 mod steps;
@@ -161,12 +162,18 @@ fn many() {
         }
     }
     let seconds = began.elapsed().as_secs_f64();
+    let times = |faults: bool| -> u64 {
+        injected.iter().filter(|(trouble, _)| trouble.is_fault() == faults).map(|(_, times)| times).sum()
+    };
     eprintln!(
-        "{seeds} seeds, {steps} steps, {} faults, {seconds:.0} s, {:.2} seeds/s",
-        injected.values().sum::<u64>(),
+        "{seeds} seeds, {steps} steps, {} faults, {} acts of others, {seconds:.0} s, {:.2} seeds/s",
+        times(true),
+        times(false),
         seeds as f64 / seconds
     );
     eprintln!("{}", coverage(&injected, &met));
+    let missing: Vec<_> = Trouble::ALL.iter().filter(|trouble| !injected.contains_key(trouble)).collect();
+    assert!(seeds < 100 || missing.is_empty(), "never came in {seeds} seeds: {missing:?}");
     assert!(
         broken.is_empty(),
         "seeds that broke a law, each replayed by PLIMSOLL_SEED=N cargo test --test it simulation::one -- --ignored --nocapture: {broken:?}"

@@ -39,7 +39,7 @@ mutants! {
     /// RegisterTaskDefinition is called without its intent on record.
     SkipsTheRegistration: 1, "without its intent on record";
     /// The lease is counted on a clock that stops while the process is suspended.
-    CountsNoSuspension: 19, "too little of the lease is left";
+    CountsNoSuspension: 3, "too little of the lease is left";
     /// Records are written whoever has written them since.
     DropsTheFence: 9, "is written over";
     /// Records are removed whoever has written them since.
@@ -47,59 +47,71 @@ mutants! {
     /// Who takes the lease does not stamp its epoch on what is open.
     TakesOverUnstamped: 5, "still bears epoch";
     /// A call is made though less of the lease is left than it may take.
-    ForgetsTheMargin: 39, "too little of the lease is left";
+    ForgetsTheMargin: 25, "too little of the lease is left";
     /// What is stored is read once in two minutes.
     GoesByOldConfiguration: 1, "was read last at";
     /// Freezes are not looked at.
-    ForgetsFreezes: 5, "is in force";
+    ForgetsFreezes: 1, "is in force";
     /// Windows are not looked at.
-    ForgetsWindows: 6, "is closed at";
+    ForgetsWindows: 1, "is closed at";
     /// Waivers are not looked at.
     ForgetsWaivers: 7, "is waived";
     /// What a Binding leaves out is not looked at.
-    ForgetsScopes: 7, "where nobody asks for";
+    ForgetsScopes: 2, "where nobody asks for";
     /// Approvals are not waited for.
-    ForgetsApprovals: 3, "nobody has approved";
+    ForgetsApprovals: 1, "nobody has approved";
     /// What is only to be proposed is enforced.
-    EnforcesProposals: 3, "was not approved";
+    EnforcesProposals: 4, "was not approved";
     /// Any number of changes goes at once.
     ForgetsMaxInFlight: 9, "are in flight";
     /// Any number of changes goes in a day.
-    ForgetsTheDay: 33, "of 24 hours";
+    ForgetsTheDay: 4, "of 24 hours";
+    /// Any number of services is affected without a person's approval.
+    ForgetsMaxAffected: 10, "are affected, which nobody has approved";
+    /// Any number of changes may fail.
+    ForgetsMaxFailures: 315, "of its rollout have failed";
+    /// A wave is left before it is over.
+    JumpsAWave: 9, "is over";
+    /// A rollout that was paused goes on.
+    ForgetsPauses: 2, "was paused and goes on";
+    /// A rollout of which changes have failed is said to have succeeded.
+    HidesFailures: 7, "is said to have succeeded";
+    /// A policy goes on as it was before it was edited.
+    ForgetsEdits: 12, "has another fix by now";
     /// Alarms are taken to be OK.
-    IgnoresAlarms: 12, "the alarm was last seen";
+    IgnoresAlarms: 7, "the alarm was last seen";
     /// A registration whose reply was lost is sent again at once, as SDKs do.
-    RegistersBlindlyAgain: 5, "sent twice for one intent";
+    RegistersBlindlyAgain: 1, "sent twice for one intent";
     /// An UpdateService whose reply was lost is taken for one that was never sent.
-    UpdatesBlindlyAgain: 25, "has had its effect";
+    UpdatesBlindlyAgain: 235, "has had its effect";
     /// What a call has done is asked before reads have caught up: they lag for longer than is allowed for.
     ForgetsReadLag: 155, "has had its effect";
     /// Calls that may still arrive are not watched for.
-    ForgetsLateCalls: 85, "nobody has found that";
+    ForgetsLateCalls: 105, "nobody has found that";
     /// The machine's own clock is gone by, minutes off as it is.
     TrustsItsClock: 0, "nobody has found that";
     /// What failed, and what a person took back, is not held off.
-    ForgetsHolds: 1, "its fix is not held off";
+    ForgetsHolds: 2, "its fix is not held off";
     /// What ECS says of a deployment and of older tasks is not looked at: begun is taken for landed.
     TrustsStability: 3, "is called succeeded";
     /// A setting that was sent is taken for set.
     TrustsSettings: 1, "is called succeeded";
     /// A setting that was to be set back is taken for set back.
-    NeverSetsBack: 10, "shows another setting";
+    NeverSetsBack: 34, "shows another setting";
     /// A revision is deregistered, and nothing of it is on record.
-    SkipsTheDeregistration: 5, "without its intent on record";
+    SkipsTheDeregistration: 1, "without its intent on record";
     /// UpdateService names a desired count.
     SetsTheCount: 1, "with a desired count";
     /// What ECS says of deployments in progress is not looked at.
-    IgnoresDeployments: 11, "UpdateService of";
+    IgnoresDeployments: 7, "UpdateService of";
     /// What our deployment replaces is not looked at.
-    IgnoresWhatItReplaces: 14, "nobody has found that";
+    IgnoresWhatItReplaces: 7, "nobody has found that";
     /// UpdateService also has all tasks replaced.
     SendsMore: 1, "without its intent on record";
     /// A member that nobody planned to change is lost when a revision is registered.
     LosesAMember: 1, "in more than was planned";
     /// What was taken back is not deregistered.
-    LeavesRevisions: 8, "is left over";
+    LeavesRevisions: 1, "is left over";
     /// Which images ran is not looked at before going back.
     GoesBackByTags: 0, "is called taken back";
     /// A change is lost sight of as soon as ECS replaces tasks.
@@ -109,9 +121,9 @@ mutants! {
     /// A hold does not last.
     LetsHoldsGo: 1, "nobody asked";
     /// What is deregistered is the family's first revision, whoever made it.
-    DeregistersTheFirst: 5, "it is not ours";
+    DeregistersTheFirst: 1, "it is not ours";
     /// What a document says of the host is not seen.
-    LooksAway: 1, "is said to comply";
+    LooksAway: 2, "is said to comply";
     /// An event is kept otherwise than it was written.
     EditsEvents: 1, "the event log is broken";
 }
@@ -264,12 +276,34 @@ impl Mutation {
         if self.is(Mutant::ForgetsLateCalls) {
             item.body.shift_remove("unheard");
         }
+        let phase = item.body.get("phase").and_then(Value::as_str).unwrap_or_default();
+        if item.key.sort.starts_with("rollout#") {
+            match (self.0, phase) {
+                (Some(Mutant::JumpsAWave), "Progressing") => {
+                    item.body.insert("wave".into(), 1.into());
+                }
+                (Some(Mutant::ForgetsPauses), "Paused") => {
+                    item.body.insert("phase".into(), "Progressing".into());
+                }
+                _ => {}
+            }
+        }
         let kind = item.body.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
         let Some(spec) = item.body.get_mut("spec").and_then(Value::as_object_mut) else { return item };
         match (self.0, kind.as_str()) {
             (Some(Mutant::ForgetsWindows), "RolloutStrategy") => drop(spec.shift_remove("windows")),
             (Some(Mutant::ForgetsApprovals), "RolloutStrategy") => drop(spec.shift_remove("approval")),
             (Some(Mutant::ForgetsTheDay), "RolloutStrategy") => drop(spec.shift_remove("maxChangesPerDay")),
+            (Some(Mutant::ForgetsMaxAffected), "RolloutStrategy") => {
+                spec.insert("maxAffected".into(), "100%".into());
+            }
+            (Some(Mutant::ForgetsMaxFailures), "RolloutStrategy") => drop(spec.insert("maxFailures".into(), 9.into())),
+            (Some(Mutant::ForgetsEdits), "Policy") => {
+                let edit = spec.get_mut("checks").and_then(|checks| checks.pointer_mut("/0/fix/0/edits/0"));
+                if let Some(edit) = edit.filter(|edit| edit["set"] == "/pidMode") {
+                    *edit = json!({ "remove": "/pidMode" });
+                }
+            }
             (Some(Mutant::ForgetsMaxInFlight), "RolloutStrategy") => drop(spec.insert("maxInFlight".into(), 9.into())),
             (Some(Mutant::EnforcesProposals), "Binding") if spec["enforcement"] == "propose" => {
                 spec.insert("enforcement".into(), "enforce".into());
@@ -312,6 +346,12 @@ impl Mutation {
         let mut body = body.clone();
         if self.is(Mutant::EditsEvents) && key.partition.ends_with("#events") {
             body.insert("by".into(), "nobody".into());
+        }
+        if self.is(Mutant::HidesFailures)
+            && key.sort.starts_with("rollout#")
+            && body.get("phase").is_some_and(|phase| phase == "Failed")
+        {
+            body.insert("phase".into(), "Succeeded".into());
         }
         if self.is(Mutant::StepsBack) && body.get("phase").is_some_and(|phase| phase == "Verifying") {
             body.insert("phase".into(), "Registering".into());

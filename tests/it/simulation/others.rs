@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::evidence::short;
 use super::setup::CLUSTERS;
+use super::trouble::Trouble;
 use super::universe::{Universe, primary};
 
 pub(crate) const SERVICES: usize = 6;
@@ -94,6 +95,7 @@ pub(crate) fn act(universe: &Universe) {
         8 => {
             let number = universe.state().chance.below(SERVICES);
             pushes(universe, number);
+            universe.meets(Trouble::Pushed);
         }
         9 => retunes(universe),
         10 => rings(universe),
@@ -148,7 +150,8 @@ fn call(universe: &Universe, operation: &str, input: &Value) -> Option<Value> {
     let was = if operation == "UpdateService" { primary(&state.service(input)) } else { None };
     let answer = state.world.call(at, operation, input).ok()?;
     if let Some(is) = primary(&answer["service"]).filter(|is| Some(is) != was.as_ref()) {
-        state.theirs.insert(is);
+        let record = answer["service"]["currentServiceDeployment"].as_str().map(str::to_owned);
+        state.theirs.extend(record.into_iter().chain([is]));
     }
     if let (Some(arn), "RegisterTaskDefinition") = (answer["taskDefinition"]["taskDefinitionArn"].as_str(), operation) {
         let team = input["family"].as_str().unwrap_or_default();
@@ -172,6 +175,7 @@ fn deploys(universe: &Universe, number: Option<usize>) {
     let revision = &made["taskDefinition"]["taskDefinitionArn"];
     universe.say(format!("a team deploys {} on {}", short(revision.as_str().unwrap_or_default()), short(&arn)));
     touches(universe, &arn);
+    universe.meets(Trouble::Deployed);
     let input = json!({ "cluster": service["clusterArn"], "service": arn, "taskDefinition": revision });
     call(universe, "UpdateService", &input);
 }
@@ -181,6 +185,7 @@ fn scales(universe: &Universe) {
     let count = universe.state().chance.below(4);
     universe.say(format!("a team scales {} to {count}", short(&arn)));
     disturbs(universe, &arn);
+    universe.meets(Trouble::Scaled);
     let input = json!({ "cluster": service["clusterArn"], "service": arn, "desiredCount": count });
     call(universe, "UpdateService", &input);
 }
@@ -197,6 +202,7 @@ fn misbehaves(universe: &Universe) {
     let rule = json!({ "family": family(number), "when": [{ "pointer": "/pidMode" }], "effect": effect });
     state.world.misbehave(serde_json::from_value(rule).unwrap());
     drop(state);
+    universe.meets(Trouble::Misbehaves);
     universe.say(format!("tasks of {} fail from now on, once they are fixed", family(number)));
 }
 
@@ -207,6 +213,7 @@ fn kills(universe: &Universe) {
     let Some(task) = listed["taskArns"].get(0).and_then(Value::as_str) else { return };
     universe.say(format!("a Spot task of {} is taken away", short(&arn)));
     disturbs(universe, &arn);
+    universe.meets(Trouble::TaskLost);
     universe.state().world.kill_task(task, "SpotInterruption", "Your Spot Task was interrupted.");
 }
 
@@ -217,6 +224,7 @@ fn deletes(universe: &Universe) {
     let Some((arn, _, service)) = service(universe, None) else { return };
     universe.say(format!("a team deletes {}", short(&arn)));
     touches(universe, &arn);
+    universe.meets(Trouble::Deleted);
     call(universe, "DeleteService", &json!({ "cluster": service["clusterArn"], "service": arn, "force": true }));
 }
 
@@ -229,6 +237,7 @@ fn deregisters(universe: &Universe) {
     let older = universe.state().chance.below(number.max(1));
     let revision = format!("{family}:{older}");
     if older > 0 && call(universe, "DeregisterTaskDefinition", &json!({ "taskDefinition": revision })).is_some() {
+        universe.meets(Trouble::Deregistered);
         universe.say(format!("a team deregisters {}", short(&revision)));
     }
 }
@@ -257,6 +266,7 @@ fn retunes(universe: &Universe) {
         let on = universe.happens(300);
         input["deploymentConfiguration"] = json!({ "deploymentCircuitBreaker": { "enable": on, "rollback": on } });
     }
+    universe.meets(Trouble::Retuned);
     universe.say(format!("a team sets {} to {input}", short(&arn)));
     touches(universe, &arn);
     call(universe, "UpdateService", &input);
@@ -271,6 +281,7 @@ fn sets_the_cluster(universe: &Universe) {
     if let Some(answer) = call(universe, "UpdateClusterSettings", &input) {
         let arn = answer["cluster"]["clusterArn"].as_str().unwrap_or_default().to_owned();
         touches(universe, &arn);
+        universe.meets(Trouble::ClusterSet);
         universe.say(format!("somebody sets Container Insights of {cluster} to {value}"));
     }
 }
@@ -283,6 +294,7 @@ fn rings(universe: &Universe) {
     if state.alarm.0 != to {
         state.alarm = (to, at);
         drop(state);
+        universe.meets(Trouble::Rang);
         universe.say(format!("the alarm is {to:?}"));
     }
 }

@@ -10,14 +10,14 @@ use plimsoll::rollout::command::Request;
 
 use super::others::SERVICES;
 use super::ports::now;
-use super::setup::{CLUSTERS, POLICIES, Setup};
-use super::universe::{Universe, phase};
+use super::setup::{CLUSTERS, Setup};
+use super::trouble::Trouble;
+use super::universe::{Freeze, Universe, phase};
 
 const ALEX: &str = "arn:aws:iam::123456789012:user/alex";
 
 /// Policies come into force.
 pub(crate) fn begin(universe: &Universe) {
-    apply(universe, POLICIES);
     edits(universe);
 }
 
@@ -52,10 +52,11 @@ fn generation(universe: &Universe, partition: &str) -> u64 {
     head.and_then(|head| head.body.get("generation")?.as_u64()).unwrap_or(0)
 }
 
-/// Other Bindings and strategies.
+/// Other Bindings and strategies, and policies with other fixes.
 fn edits(universe: &Universe) {
     let setup = Setup::of(&mut universe.state().chance, SERVICES);
-    universe.say(format!("now in force: {:?} {:?}", setup.strategies, setup.bindings));
+    universe.meets(Trouble::Edited);
+    universe.say(format!("now in force: {:?} {:?} {:?}", setup.fixes, setup.strategies, setup.bindings));
     apply(universe, &setup.yaml());
     let generation = generation(universe, "cfg#policy");
     universe.state().setups.insert(generation, setup);
@@ -88,6 +89,7 @@ fn asks(universe: &Universe) {
     asks_for(universe, name, request);
     // Another person asks for the same.
     if universe.happens(150) {
+        universe.meets(Trouble::AskedAgain);
         let again = universe.store.all(&format!("cmd#{}", universe.target), "").pop();
         let again = again.and_then(|item| serde_json::from_value::<Command>(item.body.into()).ok());
         again.into_iter().for_each(|command| ask(universe, command.ask));
@@ -113,6 +115,10 @@ fn ask(universe: &Universe, ask: Ask) {
         }
         Ask::Rollout { name, request: Request::Retry } => {
             state.let_go.entry(name.clone()).or_default().insert(id.clone());
+            state.to_go_on.insert(id.clone(), name.clone());
+        }
+        Ask::Rollout { name, request: Request::Resume } => {
+            state.to_go_on.insert(id.clone(), name.clone());
         }
         Ask::Release { resource } => {
             state.let_go.entry(resource.as_str().to_owned()).or_default().insert(id.clone());
@@ -134,6 +140,7 @@ fn holds(universe: &Universe) {
     let Some(resource) = some_resource(universe).filter(|_| universe.happens(300)) else { return };
     universe.say(format!("a person holds everything off {}", resource.short()));
     let at = universe.time.now();
+    let until = universe.happens(500).then(|| at + universe.seconds((60, 1200)));
     let hold = Hold {
         resource,
         fix: "*".to_owned(),
@@ -142,7 +149,7 @@ fn holds(universe: &Universe) {
         by: None,
         rollout: None,
         created_at: at,
-        until: None,
+        until,
     };
     ask(universe, Ask::Hold { hold });
 }
@@ -160,15 +167,18 @@ fn freezes(universe: &Universe) {
     let cluster = universe.happens(500).then(|| CLUSTERS[0].to_owned());
     let scope =
         cluster.as_ref().map_or_else(String::new, |name| format!("scope: {{ include: {{ clusters: [{name}] }} }}, "));
+    let includes_rollback = universe.happens(200);
     apply(
         universe,
         &format!(
-            "apiVersion: plimsoll/v1\nkind: Freeze\nmetadata: {{ name: stop }}\nspec: {{ {scope}reason: incident }}\n"
+            "apiVersion: plimsoll/v1\nkind: Freeze\nmetadata: {{ name: stop }}\nspec: {{ {scope}reason: incident, \
+             includeRollback: {includes_rollback} }}\n"
         ),
     );
-    universe.say(format!("a Freeze of {cluster:?}"));
-    let at = universe.time.now();
-    universe.state().freezes.insert("stop".to_owned(), (at, cluster));
+    universe.meets(Trouble::Frozen);
+    universe.say(format!("a Freeze of {cluster:?}, of the way back too: {includes_rollback}"));
+    let stored = universe.time.now();
+    universe.state().freezes.insert("stop".to_owned(), Freeze { stored, cluster, includes_rollback });
 }
 
 /// No Freeze any more.
@@ -200,6 +210,7 @@ fn waives(universe: &Universe) {
             ),
         ),
     }
+    universe.meets(Trouble::Waived);
     universe.say(format!("waived: {service:?}"));
     let generation = generation(universe, "cfg#waiver");
     universe.state().waived.insert(generation, service);

@@ -73,6 +73,11 @@ impl Wire {
             _ => universe.arrives(self.process, operation, input, &saw, intent.as_ref()),
         };
         drop(sent);
+        if operation == Operation::DescribeServices
+            && answer.as_ref().is_ok_and(|shown| universe.is_stale(input, shown))
+        {
+            universe.meets(Trouble::StaleRead);
+        }
         match &answer {
             Err(EcsError::NoAnswer { .. }) => universe.goes_unheard(operation, input),
             Err(_) => universe.is_refused(intent.as_ref()),

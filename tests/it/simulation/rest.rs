@@ -61,7 +61,7 @@ pub(crate) fn rest(universe: &Arc<Universe>, processes: &mut [Process]) {
             quiet_since = now;
         }
     }
-    if !rested {
+    if !rested && !universe.is_broken() {
         universe.broke(format!("it has not come to rest within {REST:?}"));
     }
     settled(universe, processes);
@@ -202,6 +202,10 @@ fn is_true(universe: &Universe, world: &mut World, arn: &str, reason: &Reason) -
         }
         ReasonCode::MaxChangesPerDay => {
             let limited = |promise: &Promise| promise.strategy.per_day.is_some();
+            holds(universe.state().promised.values().any(limited), "no strategy has such a limit".to_owned())
+        }
+        ReasonCode::TooManyServices => {
+            let limited = |promise: &Promise| promise.strategy.affected.is_some();
             holds(universe.state().promised.values().any(limited), "no strategy has such a limit".to_owned())
         }
         ReasonCode::DeploymentInProgress | ReasonCode::RollbackInProgress => {

@@ -280,7 +280,10 @@ fn churn(universe: &Arc<Universe>, processes: &mut [Process]) {
         49..=50 => processes[number].is_told_to_stop(universe),
         53..=54 => processes[number].clock_is_set(universe),
         // The same work once more.
-        55..=58 => processes[number].trigger.ask(),
+        55..=58 => {
+            processes[number].trigger.ask();
+            universe.meets(Trouble::AskedAgain);
+        }
         59..=300 => {
             let length = universe.seconds((0, 1));
             universe.time.pass(length);

@@ -5,24 +5,12 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use plimsoll::model::Timestamp;
+use serde_json::Value;
 
 use super::time::Chance;
 
-/// Every policy there is, by name. They are always in force; whom they bind changes.
-pub(crate) const POLICIES: &str = r#"
-apiVersion: plimsoll/v1
-kind: Policy
-metadata: { name: no-host-pid }
-spec:
-  title: No host process namespace
-  severity: high
-  resource: TaskDefinition
-  checks:
-    - name: pid-mode
-      require: "taskDefinition.?pidMode.orValue('') != 'host'"
-      message: "the task shares the host's process namespace"
-      fix: [{ edits: [{ remove: /pidMode }] }]
----
+/// The policies that are never edited. All are always in force; whom they bind changes.
+const POLICIES: &str = r#"
 apiVersion: plimsoll/v1
 kind: Policy
 metadata: { name: no-host-ipc }
@@ -51,19 +39,6 @@ spec:
 ---
 apiVersion: plimsoll/v1
 kind: Policy
-metadata: { name: breaker }
-spec:
-  title: A circuit breaker
-  severity: low
-  resource: Service
-  checks:
-    - name: enabled
-      require: "service.?deploymentConfiguration.deploymentCircuitBreaker.enable.orValue(false)"
-      message: nothing stops a bad deployment
-      fix: [{ edits: [{ set: /deploymentConfiguration/deploymentCircuitBreaker/enable, value: true }] }]
----
-apiVersion: plimsoll/v1
-kind: Policy
 metadata: { name: insights }
 spec:
   title: Container Insights
@@ -75,6 +50,53 @@ spec:
       message: nobody watches the cluster
       fix: [{ edits: [{ set: /settings/0/value, value: enabled }] }]
 "#;
+
+/// What the policies that are edited have made of a resource: always of one that breaks them by the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Fixes {
+    /// The process namespace is the task's own by name, rather than by nothing being said.
+    task_pid: bool,
+    /// The circuit breaker is to roll back, too.
+    rolls_back: bool,
+}
+
+impl Fixes {
+    fn yaml(self) -> String {
+        let pid = if self.task_pid { "set: /pidMode, value: task" } else { "remove: /pidMode" };
+        let breaker = "/deploymentConfiguration/deploymentCircuitBreaker";
+        let rollback =
+            if self.rolls_back { format!(", {{ set: {breaker}/rollback, value: true }}") } else { String::new() };
+        format!(
+            r#"---
+apiVersion: plimsoll/v1
+kind: Policy
+metadata: {{ name: no-host-pid }}
+spec:
+  title: No host process namespace
+  severity: high
+  resource: TaskDefinition
+  checks:
+    - name: pid-mode
+      require: "taskDefinition.?pidMode.orValue('') != 'host'"
+      message: "the task shares the host's process namespace"
+      fix: [{{ edits: [{{ {pid} }}] }}]
+---
+apiVersion: plimsoll/v1
+kind: Policy
+metadata: {{ name: breaker }}
+spec:
+  title: A circuit breaker
+  severity: low
+  resource: Service
+  checks:
+    - name: enabled
+      require: "service.?deploymentConfiguration.deploymentCircuitBreaker.enable.orValue(false)"
+      message: nothing stops a bad deployment
+      fix: [{{ edits: [{{ set: {breaker}/enable, value: true }}{rollback}] }}]
+"#
+        )
+    }
+}
 
 pub(crate) const CLUSTERS: [&str; 2] = ["a", "b"];
 
@@ -117,6 +139,12 @@ pub(crate) struct Strategy {
     pub(crate) on_failure: &'static str,
     pub(crate) in_flight: usize,
     pub(crate) per_day: Option<usize>,
+    /// How many services it may move without a person's approval.
+    pub(crate) affected: Option<usize>,
+    /// How many changes may fail.
+    pub(crate) failures: usize,
+    /// The sizes of its waves.
+    waves: &'static str,
     pub(crate) window: Window,
     /// `none`, `before` or `eachWave`.
     pub(crate) approval: &'static str,
@@ -131,6 +159,14 @@ impl Strategy {
             on_failure: chance.one(&["pause", "pause", "rollback", "continue"]),
             in_flight: 1 + chance.below(3),
             per_day: chance.happens(150).then(|| 2 + chance.below(4)),
+            affected: chance.happens(250).then(|| 1 + chance.below(2)),
+            failures: chance.one(&[0, 0, 0, 1]),
+            waves: chance.one(&[
+                "{ name: canary, size: 1, bake: 30s }, { size: rest }",
+                "{ name: canary, size: 1, bake: 30s }, { size: rest }",
+                "{ size: 1 }, { size: \"50%\", bake: 20s }, { size: rest }",
+                "{ size: rest, bake: 20s }",
+            ]),
             window: chance.one(&[Window::Always, Window::Always, Window::Always, Window::Allowed, Window::Denied]),
             approval: chance.one(&["none", "none", "none", "none", "none", "before", "eachWave"]),
             images: chance.one(&["refuse-latest", "pin", "allow"]),
@@ -139,13 +175,14 @@ impl Strategy {
     }
 
     fn yaml(&self) -> String {
-        let Self { name, on_failure, in_flight, approval, images, .. } = self;
+        let Self { name, on_failure, in_flight, approval, images, failures, waves, .. } = self;
+        let affected = self.affected.map_or_else(|| "\"100%\"".to_owned(), |limit| limit.to_string());
         let per_day = self.per_day.map_or_else(String::new, |limit| format!("  maxChangesPerDay: {limit}\n"));
         let alarms = if self.alarm { BELL } else { "" };
         format!(
             "---\napiVersion: plimsoll/v1\nkind: RolloutStrategy\nmetadata: {{ name: {name} }}\nspec:\n  \
-             waves: [{{ name: canary, size: 1, bake: 30s }}, {{ size: rest }}]\n  maxInFlight: {in_flight}\n{per_day}  \
-             maxAffected: \"100%\"\n  onFailure: {on_failure}\n  approval: {approval}\n  images: {images}\n  \
+             waves: [{waves}]\n  maxInFlight: {in_flight}\n{per_day}  \
+             maxAffected: {affected}\n  maxFailures: {failures}\n  onFailure: {on_failure}\n  approval: {approval}\n  images: {images}\n  \
              contestedAfter: 2\n  windows: {}\n  \
              health: {{ progressTimeout: 5m, steadyFor: 10s, alarms: [{alarms}] }}\n",
             self.window.yaml()
@@ -177,9 +214,10 @@ impl Binding {
     }
 }
 
-/// Bindings and strategies at one time.
+/// Policies, Bindings and strategies at one time.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Setup {
+    pub(crate) fixes: Fixes,
     pub(crate) bindings: Vec<Binding>,
     pub(crate) strategies: Vec<Strategy>,
 }
@@ -187,6 +225,7 @@ pub(crate) struct Setup {
 impl Setup {
     /// One strategy for each cluster; most policies are enforced, the one against the host's IPC is mostly proposed.
     pub(crate) fn of(chance: &mut Chance, services: usize) -> Self {
+        let fixes = Fixes { task_pid: chance.happens(300), rolls_back: chance.happens(300) };
         let strategies = vec![Strategy::of("steady", chance), Strategy::of("careful", chance)];
         let mut bindings = Vec::new();
         for (number, cluster) in CLUSTERS.into_iter().enumerate() {
@@ -211,11 +250,11 @@ impl Setup {
                 strategy: other,
             });
         }
-        Self { bindings, strategies }
+        Self { fixes, bindings, strategies }
     }
 
     pub(crate) fn yaml(&self) -> String {
-        let mut yaml = String::new();
+        let mut yaml = format!("{POLICIES}{}", self.fixes.yaml());
         for part in self.strategies.iter().map(Strategy::yaml).chain(self.bindings.iter().map(Binding::yaml)) {
             let _ = write!(yaml, "{part}");
         }
@@ -234,6 +273,22 @@ impl Setup {
                 && matches!(binding.enforcement, "enforce" | "propose")
                 && (binding.but.is_none() || binding.but.as_deref() != service)
         })
+    }
+
+    /// Why `made`, a document or the members of a setting, is not what one of `policies` has as its fix, if it is not.
+    pub(crate) fn has_another_fix<'a>(
+        &self,
+        made: &Value,
+        mut policies: impl Iterator<Item = &'a str>,
+    ) -> Option<String> {
+        let breaker = "/deploymentConfiguration/deploymentCircuitBreaker/rollback";
+        let wrong = |policy: &str| match policy {
+            "no-host-pid" => made.is_object() && (made["pidMode"] == "task") != self.fixes.task_pid,
+            "breaker" => self.fixes.rolls_back && made.pointer(breaker).is_some_and(|rollback| *rollback != true),
+            _ => false,
+        };
+        let policy = policies.find(|policy| wrong(policy))?;
+        Some(format!("`{policy}` has another fix by now: {:?}", self.fixes))
     }
 
     /// Whether Bindings give a service, or a cluster, two strategies.

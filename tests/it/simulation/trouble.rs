@@ -40,6 +40,72 @@ pub(crate) enum Trouble {
     Stopped,
     /// A wall clock that is set.
     ClockSet,
+    /// A read that shows what was.
+    StaleRead,
+    /// The same work asked for once more, by a trigger or by a second Command.
+    AskedAgain,
+    /// A team deploys, or scales, a service, or deletes it; sets something of it, or of a cluster.
+    Deployed,
+    Scaled,
+    Deleted,
+    Retuned,
+    ClusterSet,
+    /// A revision is deregistered, an image is pushed under the same tag.
+    Deregistered,
+    Pushed,
+    /// A task is taken away; those of a family fail from now on once they are fixed.
+    TaskLost,
+    Misbehaves,
+    /// The alarm changes its state.
+    Rang,
+    /// People edit policies, Bindings and strategies; freeze or lift it; waive or take it back.
+    Edited,
+    Frozen,
+    Waived,
+}
+
+impl Trouble {
+    /// Every kind there is: a run of many seeds in which one never came has not tried it.
+    pub(crate) const ALL: [Self; 30] = {
+        use Trouble::*;
+        [
+            NotSent,
+            LostReply,
+            Late,
+            VeryLate,
+            ServerError,
+            Throttled,
+            NoStore,
+            LostWrite,
+            Conflict,
+            MadeConflict,
+            NoAlarms,
+            Crash,
+            Suspended,
+            Stopped,
+            ClockSet,
+            StaleRead,
+            AskedAgain,
+            Deployed,
+            Scaled,
+            Deleted,
+            Retuned,
+            ClusterSet,
+            Deregistered,
+            Pushed,
+            TaskLost,
+            Misbehaves,
+            Rang,
+            Edited,
+            Frozen,
+            Waived,
+        ]
+    };
+
+    /// Whether something fails, rather than somebody acting.
+    pub(crate) fn is_fault(self) -> bool {
+        self <= Self::StaleRead
+    }
 }
 
 /// How long a call that nobody hears of may take to arrive. AWS's SDKs give up on one attempt after seconds.

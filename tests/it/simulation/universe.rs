@@ -62,6 +62,17 @@ pub(crate) struct Read {
     pub(crate) looked: BTreeMap<String, Timestamp>,
 }
 
+/// A Freeze in force.
+#[derive(Debug, Clone)]
+pub(crate) struct Freeze {
+    /// Since when it has been stored.
+    pub(crate) stored: Timestamp,
+    /// The cluster that it covers; none: all.
+    pub(crate) cluster: Option<String>,
+    /// Whether nothing is taken back either.
+    pub(crate) includes_rollback: bool,
+}
+
 /// What a rollout was begun under.
 #[derive(Debug, Clone)]
 pub(crate) struct Promise {
@@ -108,6 +119,8 @@ pub(crate) struct Buried {
     pub(crate) service: String,
     pub(crate) at: Timestamp,
     pub(crate) theirs: String,
+    /// Ours, which replaced it.
+    pub(crate) ours: String,
     /// Whether anything tells of it.
     pub(crate) traced: bool,
 }
@@ -147,8 +160,7 @@ pub(crate) struct State {
     /// task of it was taken away, which is nobody's deployment.
     pub(crate) touched: BTreeMap<String, Timestamp>,
     pub(crate) disturbed: BTreeMap<String, Timestamp>,
-    /// Since when each Freeze has been stored, with the clusters it covers (none: all).
-    pub(crate) freezes: BTreeMap<String, (Timestamp, Option<String>)>,
+    pub(crate) freezes: BTreeMap<String, Freeze>,
     /// What was in force from which generation on: policies, and the service that is waived.
     pub(crate) setups: BTreeMap<u64, Setup>,
     pub(crate) waived: BTreeMap<u64, Option<String>>,
@@ -157,6 +169,9 @@ pub(crate) struct State {
     pub(crate) let_go: BTreeMap<String, BTreeSet<String>>,
     pub(crate) to_approve: BTreeMap<String, String>,
     pub(crate) approved: BTreeMap<String, usize>,
+    /// Which paused rollouts are to go on, by the Command; and which changes had failed when each went on last.
+    pub(crate) to_go_on: BTreeMap<String, String>,
+    pub(crate) let_pass: BTreeMap<String, BTreeSet<String>>,
     pub(crate) promised: BTreeMap<String, Promise>,
     pub(crate) begun: BTreeMap<String, Begun>,
     pub(crate) begins: BTreeMap<String, Timestamp>,
@@ -175,7 +190,7 @@ pub(crate) struct State {
     pub(crate) released: BTreeMap<(String, String), Timestamp>,
     /// What went wrong with a fix on a service, or that a person took it back, until a person lets it come again.
     pub(crate) failed: BTreeMap<(String, String), String>,
-    /// Deployments that others began, and those of them that are lost.
+    /// Deployments that others began, and ECS's records of them; and those that are lost.
     pub(crate) theirs: BTreeSet<String>,
     pub(crate) buried: Vec<Buried>,
     /// Every digest that a tag has stood for, and when the tag of a family's image was last moved.
@@ -222,14 +237,14 @@ impl State {
             Operation::UpdateService => {
                 let seen = |id: &String| deployments(saw).any(|deployment| deployment["id"] == id.as_str());
                 if let Some(theirs) = was.filter(|was| self.theirs.contains(was) && !seen(was))
-                    && primary(&answer["service"]).is_some_and(|is| is != theirs)
+                    && let Some(ours) = primary(&answer["service"]).filter(|is| *is != theirs)
                 {
                     let service = input["service"].as_str().unwrap_or_default().to_owned();
                     self.say(now, &format!("        and replaces {theirs}, which nobody of us had seen"));
                     // Where ECS keeps no record of deployments, one that never ran a task leaves no trace but in a reply,
                     // and what a reply said may be lost with the write of it.
                     let traced = answer["service"].get("currentServiceDeployment").is_some();
-                    self.buried.push(Buried { service, at: now, theirs, traced });
+                    self.buried.push(Buried { service, at: now, theirs, ours, traced });
                 }
             }
             _ => {}
@@ -326,6 +341,8 @@ impl Universe {
             approved: BTreeMap::new(),
             let_go: BTreeMap::new(),
             to_approve: BTreeMap::new(),
+            to_go_on: BTreeMap::new(),
+            let_pass: BTreeMap::new(),
             promised: BTreeMap::new(),
             begun: BTreeMap::new(),
             begins: BTreeMap::new(),
@@ -446,6 +463,22 @@ impl Universe {
             self.say(format!("        {} arrived: {how}", operation.as_str()));
         }
         answer
+    }
+
+    /// Whether services were shown as they were, and not as they are.
+    pub(crate) fn is_stale(&self, input: &Value, shown: &Value) -> bool {
+        if self.timing.lag.is_zero() {
+            return false;
+        }
+        let facts = |answer: &Value| -> BTreeSet<String> {
+            let fact = |service: &Value| {
+                let of = |name: &str| service[name].to_string();
+                [of("serviceArn"), of("taskDefinition"), of("desiredCount"), of("runningCount"), of("status")].join(" ")
+            };
+            answer["services"].as_array().into_iter().flatten().map(fact).collect()
+        };
+        let is = self.state().look(Operation::DescribeServices.as_str(), input);
+        facts(&is) != facts(shown)
     }
 
     /// Its sender does not hear what became of it.

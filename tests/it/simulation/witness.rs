@@ -1,10 +1,16 @@
 //! What the laws ask of the records, and of what has happened in a run. Knows the answers, and not what follows from them.
 
+use std::time::Duration;
+
+use plimsoll::model::Timestamp;
 use plimsoll::ports::Operation;
 use serde_json::{Map, Value, json};
 
 use super::evidence::{self, short};
 use super::universe::{Effect, Record, Universe, phase, primary};
+
+/// How much older than its record the observation may be that a change was planned from.
+const MISTAKEN_BY: Duration = Duration::from_secs(10 * 60);
 
 /// Whether a change, as recorded, is the intent of this call, there or back: nothing is added and nothing left out. (What
 /// is said of a desired count is a law of its own.)
@@ -22,7 +28,14 @@ pub(crate) fn is_intended(change: &Record, input: &Value) -> bool {
         let all = of.as_object().into_iter().flatten().filter(says);
         all.map(|(name, value)| (name.clone(), value.clone())).collect()
     };
-    (there || back) && input["cluster"] == spec["cluster"] && members(input) == members(&meant)
+    let (said, meant) = (members(input), members(&meant));
+    // Where ECS takes a setting's deployment back by itself, what starts none is left for a call of its own.
+    let rest = back && spec["kind"] == "deployingSetting" && body["back"]["before"] == "";
+    let says_the_rest = || {
+        let quiet = |name: &String| !matches!(name.as_str(), "networkConfiguration" | "platformVersion");
+        !said.is_empty() && said.iter().all(|(name, value)| quiet(name) && meant.get(name) == Some(value))
+    };
+    (there || back) && input["cluster"] == spec["cluster"] && if rest { says_the_rest() } else { said == meant }
 }
 
 /// Whether a change was in flight before the process had any part in it: it was told before, or another process had meant
@@ -63,14 +76,17 @@ fn shows(service: &Value, input: &Value) -> bool {
     }
 }
 
-/// Changes that have not ended, of rollouts that are there, and these; and every registration.
+/// Rollouts and changes that have not ended, the latter of rollouts that are there; and every registration.
 pub(crate) fn open_records(universe: &Universe) -> Vec<Record> {
     let rollouts = universe.records("rollout#");
     let of_one =
         |change: &Record| rollouts.iter().any(|rollout| rollout.body["name"] == change.body["spec"]["rollout"]);
+    let ended = ["Succeeded", "Unverified", "RolledBack", "Failed", "Aborted", "Superseded"];
+    let goes_on = |rollout: &Record| !ended.contains(&phase(&rollout.body).as_str());
     let mut open = universe.changes();
     open.retain(|change| is_live(&change.body) && of_one(change));
     open.extend(universe.records("registration#"));
+    open.extend(rollouts.into_iter().filter(goes_on));
     open
 }
 
@@ -82,7 +98,11 @@ pub(crate) fn is_live(change: &Value) -> bool {
 
 /// Whether a fix is held off a resource.
 pub(crate) fn holds(universe: &Universe, resource: &str, fix: &str) -> bool {
-    let covers = |hold: &Value| hold["resource"] == resource && (hold["fix"] == fix || hold["fix"] == "*");
+    // (By a clock that may be off: what ends soon may have ended.)
+    let until = |hold: &Value| hold["until"].as_str().and_then(|until| until.parse::<Timestamp>().ok());
+    let lasts = |hold: &Value| until(hold).is_none_or(|until| until > universe.time.now() + Duration::from_secs(60));
+    let covers =
+        |hold: &Value| hold["resource"] == resource && (hold["fix"] == fix || hold["fix"] == "*") && lasts(hold);
     universe.records("hold#").into_iter().any(|hold| covers(&hold.body))
 }
 
@@ -110,6 +130,15 @@ pub(crate) fn deployed_since(universe: &Universe, change: &Value) -> bool {
     at.is_some_and(|at| began.is_none_or(|began| *at >= began))
 }
 
+/// Whether somebody else has deployed the resource, or set something of it, since the change was planned: by a clock that
+/// was minutes off, perhaps, and from reads that lagged.
+pub(crate) fn touched_since_planned(universe: &Universe, change: &Value) -> bool {
+    let planned = change["history"][0]["at"].as_str().and_then(|at| at.parse::<Timestamp>().ok());
+    let state = universe.state();
+    let touched = change["spec"]["resource"].as_str().and_then(|resource| state.touched.get(resource));
+    touched.is_some_and(|at| planned.is_none_or(|planned| *at + MISTAKEN_BY >= planned))
+}
+
 /// Whether a resource shows again what a change's setting had replaced, as far as that can be shown.
 pub(crate) fn is_set_back(universe: &Universe, change: &Value) -> bool {
     let (spec, back) = (&change["spec"], &change["spec"]["setting"]["back"]);
@@ -124,15 +153,6 @@ pub(crate) fn is_set_back(universe: &Universe, change: &Value) -> bool {
     let members = back.as_object().into_iter().flatten().filter(|(name, value)| !value.is_null() && *name != "tags");
     let gone = service["status"] != "ACTIVE";
     gone || members.into_iter().all(|(name, value)| service.get(name).is_some_and(|shown| shows(shown, value)))
-}
-
-/// The id of the deployment that a service deployment began, as ECS really has it.
-pub(crate) fn begun_by(universe: &Universe, arn: &str) -> Option<String> {
-    let changes = universe.changes();
-    let of_it = changes.iter().find(|change| change.body["back"]["arn"] == arn)?;
-    let resource = of_it.body["spec"]["resource"].as_str()?;
-    let service = evidence::service(&mut evidence::world(universe), resource);
-    (service["currentServiceDeployment"] == arn).then(|| primary(&service)).flatten()
 }
 
 /// How a document differs from the revision that it is made from in more than was planned, if it does: what these policies
@@ -151,8 +171,11 @@ pub(crate) fn not_planned(
     let Some(source) = source else { return Some(format!("{} was never made", short(from))) };
     let (mut made, mut source) = (evidence::sorted(made), evidence::input(&source));
     for (member, policy) in [("pidMode", "no-host-pid"), ("ipcMode", "no-host-ipc")] {
-        if policies.contains(&policy) && made.get(member).is_none() {
-            source.as_object_mut().map(|members| members.shift_remove(member));
+        let fixed = made.get(member).is_none_or(|value| member == "pidMode" && *value == "task");
+        if policies.contains(&policy) && fixed {
+            for document in [&mut made, &mut source] {
+                document.as_object_mut().map(|members| members.shift_remove(member));
+            }
         }
     }
     let images = source["containerDefinitions"].as_array().cloned().unwrap_or_default();

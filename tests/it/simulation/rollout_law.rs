@@ -1,0 +1,205 @@
+//! What must hold of rollouts: what they were begun under, their budgets, their waves, and what is said of them in the end.
+//!
+//! A part of `law`: each law is one sentence and one check.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use plimsoll::model::AlarmState;
+use serde_json::Value;
+
+use super::law::check;
+use super::universe::{Promise, Record, Universe, phase};
+use super::witness;
+
+/// What may follow what in a rollout's record. People approve, pause, resume, retry, abort and undo; what an ended one has
+/// left unverified may be proved, or fail, later.
+const STEPS: &[(&str, &[&str])] = &[
+    ("Proposed", &["Scheduled", "RollingBack", "Aborted", "Superseded"]),
+    ("Scheduled", &["Progressing", "Paused", "RollingBack", "Aborted", "Superseded", "Failed"]),
+    ("Progressing", &["Baking", "Paused", "RollingBack", "Succeeded", "Unverified", "Failed", "Aborted", "Superseded"]),
+    ("Baking", &["Progressing", "Paused", "RollingBack", "Succeeded", "Unverified", "Failed", "Aborted", "Superseded"]),
+    ("Paused", &["Progressing", "RollingBack", "Succeeded", "Unverified", "Failed", "Aborted", "Superseded"]),
+    ("RollingBack", &["RolledBack", "Failed"]),
+    ("Succeeded", &["RollingBack", "Failed"]),
+    ("Unverified", &["RollingBack", "Succeeded", "Failed", "Superseded"]),
+    ("Failed", &["RollingBack"]),
+    ("Aborted", &["RollingBack"]),
+    ("RolledBack", &["RollingBack"]),
+    ("Superseded", &["RollingBack"]),
+];
+
+/// A rollout's record is written: no step is taken backwards, …
+pub(crate) fn goes(universe: &Universe, before: &Value, after: &Value) {
+    let (was, is) = (phase(before), phase(after));
+    let name = after["name"].as_str().unwrap_or_default();
+    if was != is {
+        let follows = STEPS.iter().any(|(from, to)| *from == was && to.contains(&is.as_str()));
+        check(universe, follows, || format!("rollout {name} goes from {was} to {is}"));
+    }
+    // … no wave comes before those that it has had,
+    let wave = |body: &Value| body["wave"].as_u64();
+    if let (Some(had), Some(has)) = (wave(before), wave(after)) {
+        check(universe, had <= has, || format!("rollout {name} goes from wave {had} back to {has}"));
+    }
+    // … what has stopped goes on because a person has asked for it,
+    if was == "Paused" && is == "Progressing" {
+        let asked = universe.state().to_go_on.values().any(|of| of == name);
+        check(universe, asked, || format!("rollout {name} was paused and goes on, and nobody asked"));
+        let failed = of_rollout(universe, name).filter(|change| failed(&change.body));
+        let failed: BTreeSet<String> = failed.filter_map(|of| of.body["name"].as_str().map(str::to_owned)).collect();
+        universe.state().let_pass.insert(name.to_owned(), failed);
+    }
+    // … and one that is called succeeded has something to show for it, and nothing that failed.
+    if is == "Succeeded" && was != is {
+        let of_it: Vec<Record> = of_rollout(universe, name).collect();
+        let open = of_it.iter().find(|change| witness::is_live(&change.body));
+        let failed = of_it.iter().find(|change| failed(&change.body));
+        let proved = of_it.is_empty() || of_it.iter().any(|change| phase(&change.body) == "Succeeded");
+        let against = open.or(failed).map(|change| format!("{} is {}", change.body["name"], phase(&change.body)));
+        check(universe, against.is_none() && proved, || {
+            format!("rollout {name} is said to have succeeded: {against:?}, anything proved: {proved}")
+        });
+    }
+}
+
+fn of_rollout(universe: &Universe, name: &str) -> impl Iterator<Item = Record> {
+    universe.records(&format!("change#{name}#")).into_iter()
+}
+
+/// Whether a change has failed by what is on record: taken back for another reason than that a person asked, or that a call
+/// came late; not usable; or over somebody's.
+fn failed(change: &Value) -> bool {
+    match phase(change).as_str() {
+        "RollingBack" | "RolledBack" | "Failed" => {
+            !matches!(change["cause"]["code"].as_str(), Some("UndoneByPerson" | "LateCall"))
+        }
+        "Quarantined" | "Clobbering" | "Clobbered" => true,
+        _ => false,
+    }
+}
+
+/// What a rollout is begun under: the strategy in force as the process last read it.
+pub(crate) fn promise(universe: &Universe, process: usize, rollout: &Value) {
+    let mut state = universe.state();
+    let name = rollout["spec"]["strategyName"].as_str().unwrap_or_default();
+    let strategy = state.setups.get(&state.read[process].policies).and_then(|setup| setup.strategy(name)).cloned();
+    let (Some(strategy), Some(rollout_name)) = (strategy, rollout["name"].as_str()) else {
+        drop(state);
+        return universe.broke(format!("{} is begun under `{name}`, which was not in force", rollout["name"]));
+    };
+    let proposed = phase(rollout) == "Proposed";
+    state.promised.insert(rollout_name.to_owned(), Promise { strategy, proposed });
+}
+
+/// Whether a change of that wave of a rollout has ever begun.
+fn began_in(change: &Value, rollout: &str, wave: usize) -> bool {
+    let begins = |entry: &Value| matches!(entry["phase"].as_str(), Some("Registering" | "Updating"));
+    change["spec"]["rollout"] == rollout
+        && change["spec"]["wave"] == wave
+        && change["history"].as_array().is_some_and(|history| history.iter().any(begins))
+}
+
+/// … nothing that a rollout was begun under speaks against beginning:
+pub(crate) fn begins(universe: &Universe, process: usize, after: &Value) {
+    let name = after["name"].as_str().unwrap_or_default();
+    let rollout = after["spec"]["rollout"].as_str().unwrap_or_default();
+    let Some(Promise { strategy, proposed }) = promised(universe, rollout) else { return };
+    let (approvals, alarm) = {
+        let state = universe.state();
+        (state.approved.get(rollout).copied().unwrap_or(0), state.read[process].alarm)
+    };
+    // … a person has approved what needs approval, each wave of it where each needs it,
+    let wave = usize::try_from(after["spec"]["wave"].as_u64().unwrap_or(0)).unwrap_or(0);
+    // (a wave of which nothing could begin is over without one)
+    let began = |before: &usize| universe.changes().iter().any(|other| began_in(&other.body, rollout, *before));
+    let needs = if strategy.approval == "eachWave" {
+        (0..wave).filter(began).count() + 1
+    } else {
+        usize::from(proposed || strategy.approval != "none")
+    };
+    check(universe, approvals >= needs, || {
+        format!("change {name} begins in wave {wave}, and nobody has approved `{rollout}` more than {approvals} times")
+    });
+    // … and the alarm was last seen to be OK, where one is listened to.
+    check(universe, !strategy.alarm || alarm == Some(AlarmState::Ok), || {
+        format!("change {name} begins, and the alarm was last seen as {alarm:?}")
+    });
+    in_its_wave(universe, rollout, after, approvals);
+}
+
+/// … its rollout is at that wave, and those before it are over; no more than a wave, or the rollout, may lose has failed that
+/// no person has let pass; and it moves no more services than it may without a person's approval.
+fn in_its_wave(universe: &Universe, rollout: &str, after: &Value, approvals: usize) {
+    let Some(Promise { strategy, .. }) = promised(universe, rollout) else { return };
+    let (name, wave) = (&after["name"], after["spec"]["wave"].as_u64().unwrap_or(0));
+    let record = universe.records(&format!("rollout#{rollout}")).into_iter().find(|of| of.body["name"] == rollout);
+    let record = record.map(|record| record.body).unwrap_or_default();
+    check(universe, phase(&record) == "Progressing" && record["wave"].as_u64() == Some(wave), || {
+        format!("change {name} begins in wave {wave}, and its rollout is {} {}", phase(&record), record["wave"])
+    });
+    let all: Vec<Record> = of_rollout(universe, rollout).collect();
+    let of_wave = |change: &Record| change.body["spec"]["wave"].as_u64().unwrap_or(0);
+    let going = ["Pending", "Registering", "Updating", "Stabilizing", "Verifying"];
+    let open = all.iter().find(|change| of_wave(change) < wave && going.contains(&phase(&change.body).as_str()));
+    check(universe, open.is_none(), || {
+        format!("change {name} begins in wave {wave}, before {:?} is over", open.map(|change| &change.body["name"]))
+    });
+    let let_pass = universe.state().let_pass.get(rollout).cloned().unwrap_or_default();
+    let passed = |change: &&Record| change.body["name"].as_str().is_some_and(|name| let_pass.contains(name));
+    let failures: Vec<&Record> = all.iter().filter(|change| failed(&change.body) && !passed(change)).collect();
+    let earlier = failures.iter().any(|change| of_wave(change) < wave);
+    let stops = strategy.on_failure != "continue";
+    check(universe, !stops || failures.len() <= strategy.failures && !earlier, || {
+        format!("change {name} begins, and {} of its rollout have failed, of earlier waves: {earlier}", failures.len())
+    });
+    let resources: BTreeSet<&str> = all.iter().filter_map(|change| change.body["spec"]["resource"].as_str()).collect();
+    let services = resources.iter().filter(|arn| arn.contains(":service/")).count();
+    let fits = strategy.affected.is_none_or(|limit| services <= limit);
+    check(universe, fits || approvals > 0, || {
+        format!("change {name} begins: {services} services are affected, which nobody has approved")
+    });
+}
+
+/// What it was begun under; that nobody knows is a law broken.
+fn promised(universe: &Universe, rollout: &str) -> Option<Promise> {
+    let promise = universe.state().promised.get(rollout).cloned();
+    check(universe, promise.is_some(), || format!("nobody knows what `{rollout}` was begun under"));
+    promise
+}
+
+/// … not more of a strategy than a day may have had moved in 24 hours.
+pub(crate) fn moves(universe: &Universe, after: &Value) {
+    let name = after["name"].as_str().unwrap_or_default();
+    let rollout = after["spec"]["rollout"].as_str().unwrap_or_default();
+    let now = universe.time.now();
+    let Some(Promise { strategy, .. }) = promised(universe, rollout) else { return };
+    let mut state = universe.state();
+    state.begins.insert(name.to_owned(), now);
+    let of_strategy = |name: &str| {
+        let promise = name.split('/').next().and_then(|rollout| state.promised.get(rollout));
+        promise.is_some_and(|promise| promise.strategy.name == strategy.name)
+    };
+    let recent = state.begins.iter().filter(|(_, at)| **at + Duration::from_secs(24 * 3600) > now);
+    let today = recent.filter(|(name, _)| of_strategy(name)).count();
+    drop(state);
+    let full = strategy.per_day.is_some_and(|limit| today > limit);
+    check(universe, !full, || format!("change {name} is the {today}th of 24 hours, {:?} may be", strategy.per_day));
+}
+
+/// … no change goes forward while as many of its strategy are in flight, of whichever rollout, as the strategy allows.
+/// (Going back counts, and may begin at any time.)
+pub(crate) fn in_flight(universe: &Universe, after: &Value) {
+    let rollout = after["spec"]["rollout"].as_str().unwrap_or_default();
+    let Some(Promise { strategy, .. }) = promised(universe, rollout) else { return };
+    let promised = universe.state().promised.clone();
+    let flies = |change: &&Record| {
+        let of = change.body["spec"]["rollout"].as_str().and_then(|of| promised.get(of));
+        let in_flight = ["Updating", "Stabilizing", "Verifying", "RollingBack", "Clobbering"];
+        of.is_some_and(|of| of.strategy.name == strategy.name) && in_flight.contains(&phase(&change.body).as_str())
+    };
+    let (count, limit) = (universe.changes().iter().filter(flies).count(), strategy.in_flight);
+    check(universe, count <= limit, || {
+        format!("{count} changes of `{}` are in flight, {limit} are allowed", strategy.name)
+    });
+}
