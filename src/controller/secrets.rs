@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::execute::Executor;
-use crate::model::{Secrets, TaskDefinitionArn};
+use crate::model::observed::Service;
+use crate::model::{Observed, Secrets, TaskDefinitionArn};
 use crate::records::documents::Documents;
 use crate::rollout::Change;
 use crate::rollout::landing::Facts;
@@ -23,12 +24,15 @@ impl Executor<'_> {
         self.secrets(change, facts).await
     }
 
-    /// What may not be told of ECS's words about a change and the calls that it makes: its setting, and the task definitions
-    /// that it goes from and to. Where one of them cannot be had, there are others.
+    /// What may not be told of ECS's words about a change and the calls that it makes: its setting, the task definitions
+    /// that it goes from and to, and what is set on the service or cluster. Where one of them cannot be had, there are others.
     pub(super) async fn secrets(&self, change: &Change, facts: &Facts) -> Secrets {
         let settings = change.spec.setting.iter().flat_map(|setting| [&setting.forward, &setting.back]);
         let mut known: Vec<Value> = settings.cloned().map(Value::Object).collect();
-        let mut all = true;
+        let mut all =
+            !matches!(facts.service, Observed::Unknown { .. }) && !matches!(facts.cluster, Observed::Unknown { .. });
+        known.extend(facts.service.known().map(Service::settings));
+        known.extend(facts.cluster.known().cloned());
         match &change.spec.documents {
             Some(documents) => {
                 for hash in [&documents.wanted, &documents.previous] {

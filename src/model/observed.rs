@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::packed::{PackedDefinition, PackedService};
 use super::spec::LaunchType;
+use super::wire::OF_DEPLOYMENTS;
 use super::{ClusterArn, ServiceArn, ServiceDeploymentArn, TargetId, TaskArn, TaskDefinitionArn, Timestamp};
 
 /// Something we looked for.
@@ -217,6 +218,21 @@ impl Service {
             [one] => one.get("arn")?.as_str(),
             _ => None,
         }
+    }
+
+    /// What is set on it: its document without ECS's own words and records, but for the settings that a deployment brings.
+    /// Older deployments have theirs until they have drained.
+    #[must_use]
+    pub fn settings(&self) -> Value {
+        let mut document = self.document.as_ref().clone();
+        if let Some(members) = document.as_object_mut() {
+            members.retain(|name, _| !["events", "taskSets"].contains(&name.as_str()));
+            let deployments = members.get_mut("deployments").and_then(Value::as_array_mut).into_iter().flatten();
+            for deployment in deployments.filter_map(Value::as_object_mut) {
+                deployment.retain(|name, _| OF_DEPLOYMENTS.contains(&name.as_str()));
+            }
+        }
+        document
     }
 
     /// Every revision that it names: its own, and those of its task sets.

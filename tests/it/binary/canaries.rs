@@ -72,7 +72,10 @@ fn planted() -> Value {
         match step["operation"].as_str() {
             Some("RegisterTaskDefinition") => plant(&mut step["input"]),
             Some("CreateService") => {
-                step["input"]["tags"] = json!([{ "key": "owner", "value": canary("service-tag") }])
+                step["input"]["tags"] = json!([{ "key": "owner", "value": canary("service-tag") }]);
+                let log = json!({ "logDriver": "splunk", "options": { "splunk-token": canary("service-log-option") } });
+                step["input"]["serviceConnectConfiguration"] =
+                    json!({ "enabled": true, "namespace": "internal", "logConfiguration": log });
             }
             _ => {}
         }
@@ -182,8 +185,8 @@ async fn nothing_that_a_whole_run_says_writes_or_serves_holds_a_secret() {
     let requests = stage.proxy.requests();
     let signed = requests.iter().filter(|request| request.header("x-amz-security-token") == token);
     assert!(signed.count() > 20);
-    let shown = stage.ecs.definition("web:1").to_string();
-    for place in ["tag", "command", "environment", "docker-label", "driver-opts"] {
+    let shown = format!("{}{:?}", stage.ecs.definition("web:1"), stage.ecs.services("prod"));
+    for place in ["tag", "command", "environment", "docker-label", "driver-opts", "service-tag", "service-log-option"] {
         assert!(shown.contains(&format!("canary-{place}")), "{place} was not planted: {shown}");
     }
 }
@@ -195,12 +198,14 @@ async fn what_ecs_quotes_in_its_own_words_gets_nowhere() {
     let fixed = json!([{ "pointer": "/pidMode" }]);
     let (program, value) = (canary("entry-point-app-web"), canary("environment-app-web"));
     let option = canary("log-option-app-api");
-    for secret in [&program, &value, &option] {
+    // Of the service, not of its task definition.
+    let (proxy, owner) = (canary("service-log-option"), canary("service-tag"));
+    for secret in [&program, &value, &option, &proxy, &owner] {
         assert!(scenario.to_string().contains(secret), "{secret} is not planted");
     }
     let words = format!(
         "CannotStartContainerError: Error response from daemon: failed to create task: exec: \"{program}\": \
-         executable file not found in $PATH: AWS_SECRET_ACCESS_KEY={value}: unknown"
+         executable file not found in $PATH: AWS_SECRET_ACCESS_KEY={value}: unknown; proxy: token {proxy} of {owner}"
     );
     scenario["misbehaviours"] = json!([{ "family": "web", "when": fixed, "effect": { "cannotStart": words } }]);
     let stage = Stage::with_fleet(&scenario).await;
@@ -235,7 +240,10 @@ async fn what_ecs_quotes_in_its_own_words_gets_nowhere() {
     crawl(address, &mut pages);
     controller.signal("TERM");
     let said = controller.end().exits(0).said.join("\n");
-    assert!(said.contains("the revision was not registered"), "the log says nothing of it");
+    let refused = said.lines().find(|line| line.contains("the revision was not registered"));
+    let refused: Value = serde_json::from_str(refused.expect("the log says nothing of it")).unwrap();
+    assert_eq!(refused["level"], "WARN", "{refused:#}");
+    assert!(refused["error"].as_str().unwrap().ends_with("splunk-token: ***"), "{refused:#}");
     outputs.add("the controller's log", said);
     for arguments in [
         &["rollout", "list"][..],
@@ -264,7 +272,7 @@ async fn what_ecs_quotes_in_its_own_words_gets_nowhere() {
     let (_, events) = outputs.0.iter().find(|(from, _)| from == "the events").unwrap();
     for words in [
         "Log driver splunk disallows option splunk-token: ***",
-        r#"exec: \"***\": executable file not found in $PATH: AWS_SECRET_ACCESS_KEY=***: unknown"#,
+        r#"exec: \"***\": executable file not found in $PATH: AWS_SECRET_ACCESS_KEY=***: unknown; proxy: token *** of ***"#,
     ] {
         assert!(events.contains(words), "{events}");
     }
