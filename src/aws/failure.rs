@@ -8,6 +8,8 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_ecs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sts::operation::assume_role::AssumeRoleError;
 
+use crate::model::chain;
+
 /// A failed call, by how far it came.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Failure {
@@ -84,17 +86,4 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
         let error: &'a (dyn Error + 'static) = *error;
         error.source()
     })
-}
-
-/// An error and its causes, outermost first, each said once.
-pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut words: Vec<String> = Vec::new();
-    for cause in causes(error) {
-        let said = cause.to_string();
-        // Some errors of the SDK repeat their cause in their own words.
-        if !words.iter().any(|before| before.contains(&said)) {
-            words.push(said);
-        }
-    }
-    words.join(": ")
 }

@@ -10,6 +10,7 @@ use super::output;
 use super::printed::Printed;
 use crate::aws::AwsError;
 use crate::manifest::Diagnostic;
+use crate::model::chain;
 use crate::model::mask::clean_text;
 use crate::ports::{EcsError, StoreError};
 use crate::records::RecordError;
@@ -209,7 +210,7 @@ impl From<RecordError> for Error {
     fn from(error: RecordError) -> Self {
         match error {
             RecordError::Store { action, source } => {
-                tracing::debug!(action, error = %source, "the store failed");
+                tracing::debug!(action, error = %chain(&source), "the store failed");
                 Self::from(source)
             }
             RecordError::Newer { .. } => {

@@ -18,6 +18,7 @@ use super::{apply, patches, policies, report};
 use crate::aws::Timeouts;
 use crate::controller::{Controller, ControllerError, Parts, Settings};
 use crate::embedded::EmbeddedStore;
+use crate::model::chain;
 use crate::model::spec::Object;
 use crate::plan::Plan;
 use crate::ports::Store;
@@ -199,10 +200,6 @@ pub(super) fn controller_error(error: ControllerError) -> Error {
         }
         ControllerError::Policies { .. } => Error::new(error.to_string()).help("apply them again with this version"),
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// Writes a file that only its owner may read.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::error::ControllerError;
 use super::{entered, entries};
-use crate::model::{Hold, Reason, ReasonCode, Resource, TargetId, TaskDefinitionArn, Timestamp};
+use crate::model::{Hold, Reason, ReasonCode, Resource, TargetId, TaskDefinitionArn, Timestamp, chain};
 use crate::plan::older::OlderTasks;
 use crate::plan::ownership::{Landing, Landings};
 use crate::ports::Store;
@@ -185,7 +185,7 @@ impl Books {
             // Somebody else may hold the lease by now, and knows nothing of this one. Or has read it and taken it over:
             // then it is theirs, and stays. Where it is left, the next reading finds it, judged before it begins.
             if let Err(left) = kept.remove(&rollout).await {
-                tracing::warn!(target_id = %self.target, rollout = %rollout.value.name, error = %left, "a rollout that nobody begins was left");
+                tracing::warn!(target_id = %self.target, rollout = %rollout.value.name, error = %chain(&left), "a rollout that nobody begins was left");
             }
             return Err(error);
         }

@@ -10,7 +10,7 @@ use super::execute::Executor;
 use super::observe;
 use crate::model::document::register_input;
 use crate::model::observed::Fleet;
-use crate::model::{Observed, TaskDefinitionArn, Timestamp};
+use crate::model::{Observed, TaskDefinitionArn, Timestamp, chain};
 use crate::plan::compare::same_task_definition;
 use crate::records::Versioned;
 use crate::records::campaign::CampaignRecord;
@@ -176,7 +176,7 @@ async fn document_of(
     let found = Documents::of(executor.store, executor.target).get(&registration.wanted).await?;
     if let Err(lost) = &found {
         let family = registration.family.as_str();
-        tracing::warn!(target_id = %executor.target, family, %lost, "what calls made of a family cannot be told");
+        tracing::warn!(target_id = %executor.target, family, error = %chain(lost), "what calls made of a family cannot be told");
     }
     Ok(found.ok())
 }

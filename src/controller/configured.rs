@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::error::ControllerError;
 use super::reconcile::Controller;
 use super::telling;
-use crate::model::TargetId;
 use crate::model::spec::{FreezeSpec, Object, Spec};
+use crate::model::{TargetId, chain};
 use crate::policy::{PolicySet, TargetContext};
 use crate::records::configuration::{Configuration, Configurations, Generation};
 
@@ -41,7 +41,7 @@ impl Controller {
         match Configurations::of(self.parts().store.as_ref()).generation().await {
             Ok(generation) => self.last_read().is_some_and(|read| read != generation),
             Err(error) => {
-                tracing::debug!(%error, "whether anything was edited could not be read");
+                tracing::debug!(error = %chain(&error), "whether anything was edited could not be read");
                 false
             }
         }

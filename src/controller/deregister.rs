@@ -9,7 +9,7 @@ use super::error::ControllerError;
 use super::execute::Executor;
 use super::gate::Direction;
 use super::observe;
-use crate::model::{Observed, Secrets, TaskDefinitionArn, Timestamp};
+use crate::model::{Observed, Secrets, TaskDefinitionArn, Timestamp, chain};
 use crate::policy::ScopeKeys;
 use crate::ports::Operation;
 use crate::ports::ecs::Outcome;
@@ -57,7 +57,7 @@ impl Executor<'_> {
             Ok(_) => self.deregistered(books, &known, arn).await,
             Err(error) => {
                 let told = error.told(&Secrets::default());
-                tracing::warn!(target_id = %self.target, task_definition = arn.short(), error = %told, "could not deregister; tried again later");
+                tracing::warn!(target_id = %self.target, task_definition = arn.short(), error = %chain(&told), "could not deregister; tried again later");
                 match error.outcome() {
                     // Nobody can tell: the intent stays, and the next look finds out.
                     Outcome::Unknown => Ok(()),

@@ -14,7 +14,9 @@ use super::stop;
 use crate::model::change::ChangeKind;
 use crate::model::observed::Service;
 use crate::model::spec::WindowSpec;
-use crate::model::{Observed, Reason, ReasonCode, Resource, Secrets, TargetId, TaskDefinitionArn, Timestamp, wire};
+use crate::model::{
+    Observed, Reason, ReasonCode, Resource, Secrets, TargetId, TaskDefinitionArn, Timestamp, chain, wire,
+};
 use crate::policy::ScopeKeys;
 use crate::ports::ecs::{Outcome, Retry};
 use crate::ports::{Alarms, Clock, Ecs, EcsError, Operation, Store};
@@ -366,7 +368,7 @@ impl Executor<'_> {
     /// A call that failed: what it leaves the change in.
     async fn failed(&self, change: &Change, error: &EcsError, facts: &Facts, now: Timestamp) -> Effect {
         let told = error.told(&self.secrets(change, facts).await);
-        tracing::warn!(target_id = %self.target, change = %change.name, operation = error.operation().as_str(), error = %told, "the call failed");
+        tracing::warn!(target_id = %self.target, change = %change.name, operation = error.operation().as_str(), error = %chain(&told), "the call failed");
         Effect {
             inactive: is_inactive(error),
             ..self.after(change, error, Reason::of(code_of(error), told.to_string()), now)

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::error::ControllerError;
-use crate::model::TargetId;
+use crate::model::{TargetId, chain};
 use crate::ports::{Clock, Store};
 use crate::records::RecordError;
 use crate::records::lease::{Lease, Leases};
@@ -198,7 +198,7 @@ impl Keeper {
         if !matches!(self.standing, Standing::Watching { .. })
             && let Err(error) = self.give_up(&Leases::of(store, target), clock).await
         {
-            tracing::warn!(%target, %error, "the lease could not be given up; it runs out by itself");
+            tracing::warn!(%target, error = %chain(&error), "the lease could not be given up; it runs out by itself");
         }
         self.standing = Standing::Unknown;
         self.claim = None;

@@ -10,6 +10,7 @@ use super::configured::LOOK_AT_HEADS;
 use super::error::ControllerError;
 use super::execute::Executor;
 use super::lease::Held;
+use crate::model::chain;
 use crate::records::configuration::{Configurations, Generation};
 
 /// How often what is looked at.
@@ -104,7 +105,7 @@ impl Executor<'_> {
         match Configurations::of(self.store).generation().await {
             Ok(generation) => read.is_some_and(|read| read != generation),
             Err(error) => {
-                tracing::debug!(%error, "whether anything was edited could not be read");
+                tracing::debug!(error = %chain(&error), "whether anything was edited could not be read");
                 false
             }
         }

@@ -13,7 +13,9 @@ use super::asked::{Asked, capacity_providers, describe_revisions, running};
 use super::error::{ControllerError, ecs as ecs_failed, wire as wire_failed};
 use crate::model::observed::{Cluster, Fleet, Latest, ServiceRevision, Task, TaskDefinition};
 use crate::model::packed::{PackedDefinition, PackedService, Packer, digest, text_of};
-use crate::model::{ClusterArn, Observed, Secrets, ServiceArn, TargetId, TaskArn, TaskDefinitionArn, Timestamp, wire};
+use crate::model::{
+    ClusterArn, Observed, Secrets, ServiceArn, TargetId, TaskArn, TaskDefinitionArn, Timestamp, chain, wire,
+};
 use crate::ports::{Ecs, EcsError, Operation};
 use crate::rollout::landing::{Facts, KnownDeployment, ServiceDeployments};
 use crate::rollout::protection::Protection;
@@ -184,17 +186,6 @@ pub async fn fleet(
         fleet.running = running(&fleet, cache);
     }
     Ok(fleet)
-}
-
-/// An error and what lies under it, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 async fn clusters(ecs: &dyn Ecs, batch: &[ClusterArn], fleet: &mut Fleet, now: Timestamp) {

@@ -30,7 +30,7 @@ use super::run::Trigger;
 use super::standalone::Looking;
 use super::statuses;
 use crate::model::spec::Object;
-use crate::model::{Reason, ReasonCode, Resource, TargetId, Timestamp};
+use crate::model::{Reason, ReasonCode, Resource, TargetId, Timestamp, chain};
 use crate::plan::{Judgements, Plan, Planned};
 use crate::policy::PolicySet;
 use crate::ports::{Alarms, Clock, Ecs, Store};
@@ -231,7 +231,7 @@ impl Controller {
     async fn tell(&self, reason: Reason) {
         let told = Targets::of(self.parts.store.as_ref()).tell(&self.settings.target, reason).await;
         if let Err(error) = told {
-            tracing::debug!(error = %error, "why the pass was not whole could not be kept");
+            tracing::debug!(error = %chain(&error), "why the pass was not whole could not be kept");
         }
     }
 
@@ -369,7 +369,7 @@ impl Controller {
             books.write_record().await?;
             // Best effort: what is past its time changes nothing by being there.
             if let Err(error) = store.purge(clock.now()).await {
-                tracing::debug!(%error, "items past their time could not be removed");
+                tracing::debug!(error = %chain(&error), "items past their time could not be removed");
             }
             let lags = |planned: &Arc<Planned>| {
                 planned.reason.as_ref().filter(|reason| reason.code == ReasonCode::OtherRollout)?.until

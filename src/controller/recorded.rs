@@ -4,6 +4,7 @@ use super::advance::BY;
 use super::books::Books;
 use super::error::ControllerError;
 use super::execute::Executor;
+use crate::model::chain;
 use crate::plan::images::with_digests;
 use crate::records::Versioned;
 use crate::records::documents::Documents;
@@ -50,7 +51,7 @@ impl Executor<'_> {
         let previous = match kept.get(&documents.previous).await? {
             Ok(previous) => previous,
             Err(lost) => {
-                tracing::warn!(target_id = %self.target, change = %change.value.name, %lost, "it goes back without the digests that ran");
+                tracing::warn!(target_id = %self.target, change = %change.value.name, error = %chain(&lost), "it goes back without the digests that ran");
                 return Ok(false);
             }
         };

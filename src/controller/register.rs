@@ -12,10 +12,9 @@ use super::error::ControllerError;
 use super::execute::Executor;
 use super::gate::Direction;
 use super::observe;
-use super::telling::chain;
 use crate::model::document::{self, register_input};
 use crate::model::observed::TaskDefinition;
-use crate::model::{Observed, Reason, ReasonCode, Secrets, TaskDefinitionArn, Timestamp, wire};
+use crate::model::{Observed, Reason, ReasonCode, Secrets, TaskDefinitionArn, Timestamp, chain, wire};
 use crate::plan::compare::{same_task_definition, task_definition_diff};
 use crate::plan::moves::same_origin;
 use crate::plan::ownership::same_principal;
@@ -322,18 +321,18 @@ impl Executor<'_> {
             Err(error) => error,
         };
         // It may say which value ECS does not take.
-        let told = error.told(&Secrets::of([&Value::Object(order.document.clone())])).to_string();
-        tracing::warn!(target_id = %self.target, family = %registration.family, error = %told, "the revision was not registered");
+        let told = error.told(&Secrets::of([&Value::Object(order.document.clone())]));
+        tracing::warn!(target_id = %self.target, family = %registration.family, error = %chain(&told), "the revision was not registered");
         match (error.outcome(), error.retry()) {
-            (Outcome::Unknown, _) => {
-                Ok(Registered::Waiting(Reason::of(ReasonCode::OutcomeUnknown, told).until(order.now + READ_LAG)))
-            }
+            (Outcome::Unknown, _) => Ok(Registered::Waiting(
+                Reason::of(ReasonCode::OutcomeUnknown, told.to_string()).until(order.now + READ_LAG),
+            )),
             (Outcome::NotApplied, Retry::Soon | Retry::Wait) => {
                 books.forget_intent(&registration).await?;
-                Ok(Registered::Waiting(Reason::of(code_of(&error), told)))
+                Ok(Registered::Waiting(Reason::of(code_of(&error), told.to_string())))
             }
             (Outcome::NotApplied, Retry::Stop) => {
-                let reason = Reason::of(code_of(&error), told);
+                let reason = Reason::of(code_of(&error), told.to_string());
                 let state = RegistrationState::Refused { reason };
                 books.write_registration(Registration { state, ..registration }).await?;
                 Ok(Registered::Settled)

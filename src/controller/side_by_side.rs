@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::error::ControllerError;
 use super::run::RunEnd;
 use super::targets::{self, Standing, Step, Stored, Wanted};
-use crate::model::{Reason, ReasonCode, TargetId};
+use crate::model::{Reason, ReasonCode, TargetId, chain};
 use crate::ports::{Clock, Store};
 use crate::records::configuration::{Configurations, Generation};
 use crate::records::targets::Targets;
@@ -98,7 +98,7 @@ impl SideBySide {
         self.stops.values().for_each(CancellationToken::cancel);
         while let Some(ended) = self.runs.join_next().await {
             if let Ok(Err(Broken::Ended(error))) = ended {
-                tracing::warn!(%error, "a controller ended with an error while it was stopping");
+                tracing::warn!(error = %chain(&error), "a controller ended with an error while it was stopping");
             }
         }
     }
@@ -122,7 +122,7 @@ impl SideBySide {
                 self.stored = stored;
             }
             Err(error) => {
-                tracing::warn!(%error, "which targets there are could not be read; those that were read last stay")
+                tracing::warn!(error = %chain(&error), "which targets there are could not be read; those that were read last stay")
             }
         }
     }
@@ -176,12 +176,12 @@ impl SideBySide {
             }
             // It had been reached.
             Ok((_, Err(Broken::Ended(error)))) => {
-                tracing::error!(target_name = name, %error, "the controller of the target ended");
+                tracing::error!(target_name = name, error = %chain(&error), "the controller of the target ended");
                 let reason = error.reason();
-                (reason.unwrap_or_else(|| Reason::of(ReasonCode::NotObserved, error.to_string())), 1)
+                (reason.unwrap_or_else(|| Reason::of(ReasonCode::NotObserved, chain(&error))), 1)
             }
             Err(error) => {
-                tracing::error!(target_name = name, %error, "plimsoll has a bug: the controller of the target panicked");
+                tracing::error!(target_name = name, error = %chain(&error), "plimsoll has a bug: the controller of the target panicked");
                 (Reason::of(ReasonCode::NotObserved, "its controller ended by a bug; the log has more"), failures + 1)
             }
         };
@@ -195,7 +195,7 @@ impl SideBySide {
         let Some(id) = wanted.id() else { return };
         let told = Targets::of(self.store.as_ref()).tell_unwatched(&id, reason.clone(), self.clock.now()).await;
         if let Err(error) = told {
-            tracing::debug!(%error, "why the target cannot be reached could not be kept");
+            tracing::debug!(error = %chain(&error), "why the target cannot be reached could not be kept");
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::model::observed::{Fleet, TaskDefinition};
 use crate::model::packed::{PackedDefinition, Packer};
 use crate::model::spec::LaunchType;
 use crate::model::standalone::{DaemonTasks, Standalone, StandaloneTasks};
-use crate::model::{ClusterArn, Observed, TargetId, TaskDefinitionArn, Timestamp, wire};
+use crate::model::{ClusterArn, Observed, TargetId, TaskDefinitionArn, Timestamp, chain, wire};
 use crate::plan::{StandaloneReport, revisions_named};
 use crate::ports::{Ecs, Operation, Store};
 use crate::records::RecordError;
@@ -233,11 +233,4 @@ async fn families(
     }
     found.families = seen.families.iter().map(|(family, (_, latest))| (family.clone(), latest.clone())).collect();
     Ok(())
-}
-
-fn chain(error: &ControllerError) -> String {
-    match std::error::Error::source(error) {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
-    }
 }

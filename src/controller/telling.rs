@@ -8,7 +8,7 @@ use tracing::field::display;
 use super::error::ControllerError;
 use super::reconcile::{Depth, PassReport};
 use super::run::PassEnd;
-use crate::model::TargetId;
+use crate::model::{TargetId, chain};
 use crate::plan::Summary;
 use crate::records::configuration::Generation;
 
@@ -106,15 +106,4 @@ pub(super) fn read(generation: Generation) {
 
 fn millis(length: Duration) -> u64 {
     u64::try_from(length.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// An error and what lies under it, in one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

@@ -2,6 +2,7 @@
 
 pub mod alarm;
 pub mod arn;
+pub mod chain;
 pub mod change;
 pub mod condition;
 pub mod count;
@@ -26,6 +27,7 @@ pub use arn::{
     ClusterArn, ServiceArn, ServiceDeploymentArn, ServiceRevisionArn, TargetId, TaskArn, TaskDefinitionArn,
     TaskRevision,
 };
+pub use chain::chain;
 pub use change::{ChangeKind, Hold, PutBack, Registered, Resource};
 pub use condition::{Condition, ConditionStatus};
 pub use count::counted;

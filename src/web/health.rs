@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 
 use crate::controller::lease::Claims;
-use crate::model::{ReasonCode, TargetId};
+use crate::model::{ReasonCode, TargetId, chain};
 use crate::ports::Store;
 use crate::records::RecordError;
 use crate::records::lease::{Lease, Leases};
@@ -125,7 +125,7 @@ pub async fn ready(store: &dyn Store, watched: &WatchedTargets) -> (StatusCode, 
         }
         // Only what kind of failure: the address and the table are nobody else's business.
         Ok(Err(error)) => {
-            tracing::warn!(%error, "not ready");
+            tracing::warn!(error = %chain(&error), "not ready");
             (StatusCode::SERVICE_UNAVAILABLE, "not ready\nthe store cannot be read\n".to_owned())
         }
         Err(_) => {

@@ -21,6 +21,7 @@ use super::metrics::Metrics;
 use super::pages::{self, Made, Shown};
 use super::query::Query;
 use super::snapshot::{Cached, EventLog, Snapshot};
+use crate::model::chain;
 use crate::ports::{Clock, Store};
 use crate::records::RecordError;
 
@@ -71,7 +72,7 @@ pub async fn serve(address: SocketAddr, site: Site, stop: CancellationToken) -> 
     tokio::spawn(async move {
         let served = axum::serve(listener, routes).with_graceful_shutdown(stop.cancelled_owned()).await;
         if let Err(error) = served {
-            tracing::error!(%error, "pages and metrics are no longer served");
+            tracing::error!(error = %chain(&error), "pages and metrics are no longer served");
         }
     });
     Ok(address)
@@ -114,7 +115,7 @@ async fn page(
     let made = match served.make(uri.path(), &Query::of(asked)).await {
         Ok(made) => made,
         Err(error) => {
-            tracing::warn!(%error, "a page could not be made");
+            tracing::warn!(error = %chain(&error), "a page could not be made");
             pages::unavailable(served.site.note)
         }
     };
@@ -145,7 +146,7 @@ impl Served {
             Arc::default()
         };
         if let Some(error) = &stale {
-            tracing::warn!(%error, "the store cannot be read; pages are of before");
+            tracing::warn!(error = %chain(error), "the store cannot be read; pages are of before");
         }
         let shown = Shown { snapshot: &snapshot, log: &log, query, stale: stale.is_some(), note: self.site.note };
         Ok(pages::make(kind, &shown))

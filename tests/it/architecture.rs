@@ -100,6 +100,52 @@ fn nobody_knows_whom_they_may_not() {
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }
 
+/// A cause that is left out is the one that would have told: what the log has of an error is all of it, as `error`.
+#[test]
+fn a_log_line_tells_an_error_with_its_causes() {
+    for (path, text) in sources() {
+        let wrong = told_without_causes(&without_tests(tokens(&text)));
+        assert!(wrong.is_empty(), "src/{}: {wrong:?}: write `error = %chain(&error)`", path.display());
+    }
+    let wrong = |text: &str| !told_without_causes(&tokens(text)).is_empty();
+    assert!(wrong("tracing::warn!(%error, \"x\")") && wrong("tracing::debug!(name, ?error)"));
+    assert!(wrong("tracing::error!(error = %told, \"x\")") && wrong("info!(why = %error)"));
+    assert!(!wrong("tracing::warn!(error = %chain(&told), why = %reason, \"%error\")"));
+    assert!(!wrong("tracing::warn!(name, \"x\"); let left = all %error;"));
+}
+
+/// What log lines are given of errors but for their chains. An error is known by its name, or as the field `error`.
+fn told_without_causes(tokens: &[String]) -> Vec<String> {
+    const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
+    let mut wrong = Vec::new();
+    for (at, line) in tokens.windows(3).enumerate() {
+        if !LEVELS.contains(&line[0].as_str()) || line[1] != "!" || line[2] != "(" {
+            continue;
+        }
+        let mut depth = 0;
+        let ends = |token: &String| {
+            depth += i32::from(token == "(") - i32::from(token == ")");
+            depth == 0
+        };
+        let end = tokens[at + 2..].iter().position(ends).map_or(tokens.len(), |length| at + 2 + length);
+        for field in tokens[at + 2..end].windows(4) {
+            let [name, _, sign, value] = field else { continue };
+            let shown = ["%", "?"].contains(&sign.as_str());
+            if shown && (value == "error" || name == "error" && value != "chain") {
+                wrong.push(field.concat());
+            }
+        }
+        // The first field has nothing before it but the bracket.
+        if let [_, sign, value, ..] = &tokens[at + 2..end]
+            && ["%", "?"].contains(&sign.as_str())
+            && value == "error"
+        {
+            wrong.push(format!("{sign}{value}"));
+        }
+    }
+    wrong
+}
+
 /// `src/**/*.rs` with their text, by path relative to `src`.
 fn sources() -> Vec<(PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");

@@ -100,3 +100,21 @@ async fn every_call_is_a_span_in_that_of_its_pass_with_operation_attempt_and_out
     assert_eq!(level("throttled, slowing down"), BTreeSet::from(["WARN"]));
     assert!(level("rollout").contains("INFO"), "{:?}", level("rollout"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pass_that_fails_is_a_warning_with_every_cause_down_to_ecs_s_words() {
+    let stage = Stage::with_fleet(&super::fleet::scenario()).await;
+    stage.apply();
+    stage.script(|request| {
+        let denied = request.operation() == "ListClusters";
+        let body = json!({ "__type": "AccessDeniedException", "message": "not for you" }).to_string();
+        denied.then_some(Reply::Answer(400, body))
+    });
+    let mut controller = stage.start(&[&super::CONTROLLER[..], &["--log-format", "json"]].concat());
+    let line: Value = serde_json::from_str(&controller.says("the pass failed")).unwrap();
+    controller.signal("TERM");
+    controller.end().exits(0);
+    assert_eq!((&line["level"], &line["failures"]), (&"WARN".into(), &1.into()), "{line:#}");
+    let error = line["error"].as_str().unwrap();
+    assert!(error.contains(" failed: ListClusters: ") && error.ends_with("not for you"), "{line:#}");
+}
