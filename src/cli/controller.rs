@@ -40,7 +40,7 @@ pub struct ControllerArguments {
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = pause)]
     pub resync: Span,
     /// When the whole fleet is looked at instead, as a cron expression in UTC; with it, --resync does nothing
-    #[arg(long, value_name = "CRON")]
+    #[arg(long, value_name = "CRON", value_parser = cron)]
     pub schedule: Option<String>,
     /// How often changes in flight are looked at; at least 1s
     #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = pause)]
@@ -97,6 +97,15 @@ fn lease(text: &str) -> Result<Span, String> {
 fn pause(text: &str) -> Result<Span, String> {
     let span = span(text)?;
     if span < SHORTEST_PAUSE { Err(format!("it is at least {SHORTEST_PAUSE}")) } else { Ok(span) }
+}
+
+/// A cron expression as the scheduler wants it: with its seconds, which the five fields that everybody writes lack.
+fn cron(text: &str) -> Result<String, String> {
+    let with_seconds = if text.split_whitespace().count() == 5 { format!("0 {text}") } else { text.to_owned() };
+    match Job::new(with_seconds.as_str(), |_, _| {}) {
+        Ok(_) => Ok(with_seconds),
+        Err(_) => Err("give minute, hour, day, month and weekday, such as `*/5 * * * *`".to_owned()),
+    }
 }
 
 /// A pointer that allows something: any other would do nothing, and nobody would be told.
@@ -251,15 +260,11 @@ pub(super) fn settings(arguments: &ControllerArguments, target: &TargetId, calle
 /// it does is ask.
 async fn schedule(cron: &str, triggers: Triggers) -> Result<JobScheduler, Error> {
     let wrong = |error: tokio_cron_scheduler::JobSchedulerError| {
-        Error::new(format!("`{cron}` is not a schedule"))
-            .caused_by(error.to_string())
-            .help("give minute, hour, day, month and weekday, such as `*/5 * * * *`")
+        Error::new(format!("failed to keep to the schedule `{cron}`")).caused_by(error.to_string())
     };
-    // Five fields as everybody writes them; the scheduler wants seconds first.
-    let with_seconds = if cron.split_whitespace().count() == 5 { format!("0 {cron}") } else { cron.to_owned() };
     let mut scheduler = JobScheduler::new().await.map_err(wrong)?;
     let ask = move || triggers.ask();
-    let job = Job::new(with_seconds.as_str(), move |_, _| ask()).map_err(wrong)?;
+    let job = Job::new(cron, move |_, _| ask()).map_err(wrong)?;
     scheduler.add(job).await.map_err(wrong)?;
     scheduler.start().await.map_err(wrong)?;
     let _ = &mut scheduler;
@@ -279,6 +284,15 @@ mod tests {
     fn a_controller_does_not_look_without_a_pause() {
         assert!(pause("1s").is_ok() && pause("soon").is_err());
         assert_eq!(pause("0s").unwrap_err(), "it is at least 1s");
+    }
+
+    #[test]
+    fn a_schedule_has_five_fields_or_six() {
+        assert_eq!(cron("*/5 * * * *").unwrap(), "0 */5 * * * *");
+        assert_eq!(cron("30 0 6 * * Mon-Fri").unwrap(), "30 0 6 * * Mon-Fri");
+        for text in ["", "nonsense", "every day", "61 * * * *", "* * * *", "* * * * * * * *"] {
+            assert!(cron(text).is_err_and(|told| told.contains("weekday")), "{text}");
+        }
     }
 
     #[test]

@@ -63,13 +63,14 @@ fn a_profile_that_the_sdk_cannot_use_is_one_error() {
 }
 
 #[test]
-fn a_controller_that_looks_without_a_pause_or_may_edit_what_nobody_guards() {
+fn a_controller_that_looks_without_a_pause_or_at_no_time_or_may_edit_what_nobody_guards() {
     let plimsoll = Plimsoll::with_store();
     let usage = |arguments: &[&str], told: &str| {
         plimsoll.run(&[&["controller"], arguments].concat()).exits(2).says(told);
     };
     usage(&["--poll", "0s"], "it is at least 1s");
     usage(&["--resync", "0s"], "it is at least 1s");
+    usage(&["--schedule", "nonsense"], "give minute, hour, day, month and weekday, such as `*/5 * * * *`");
     usage(&["--allow-edit", "image"], "did you mean `/containerDefinitions/*/image`?");
     plimsoll.run(&["plan", "--allow-edit", "/cpu"]).exits(2).says("`/cpu` is no guarded member");
 }
