@@ -68,9 +68,9 @@ pub(super) async fn run(session: &mut Session, arguments: Arguments) -> Result<A
     let accounts = Accounts::from(Arc::new(Mutex::new(own)));
     let accounts = others.into_iter().fold(accounts, |accounts, (role, world)| accounts.with(role, world));
     let failed = |error: std::io::Error| {
-        Error::new(format!("failed to listen on {}", arguments.listen))
+        Error::new(format!("failed to listen on `{}`", arguments.listen))
             .caused_by(error.to_string())
-            .help("choose another address with --listen")
+            .help("choose another --listen address")
     };
     let listener = tokio::net::TcpListener::bind(arguments.listen).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
