@@ -278,3 +278,57 @@ impl Watcher for Counting<'_> {
         self.next.ended(pass);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::catalogue::{PASSES, Values};
+    use super::*;
+    use crate::ports::store::{Key, StoreError};
+    use crate::records::RecordError;
+
+    #[test]
+    fn passes_are_counted_by_how_they_ended_and_nobody_holds_a_lease_without_knowing() {
+        let of_store = |source| ControllerError::Record(RecordError::Store { action: "reading".to_owned(), source });
+        let key = Key { partition: "p".to_owned(), sort: "s".to_owned() };
+        let holder = ControllerError::NotHolder { target: "1/r".to_owned(), holder: "another".to_owned() };
+        let gone = StoreError::Unavailable { store: "s".to_owned(), message: "no answer".to_owned() };
+        let target = TargetId { account: "1".to_owned(), region: "r".to_owned() };
+        let report = PassReport {
+            plan: None,
+            campaigns: Vec::new(),
+            ended: Vec::new(),
+            commands: 0,
+            created: 0,
+            clearing: 0,
+            holds: 0,
+            evaluations: 0,
+            again: None,
+        };
+        let ends: [(&str, Result<&PassReport, ControllerError>, u8); 5] = [
+            ("completed", Ok(&report), 1),
+            ("conflict", Err(of_store(StoreError::Conflict { key })), 1),
+            ("failed", Err(ControllerError::NoPolicies), 1),
+            ("failed", Err(of_store(gone)), 0),
+            ("standing_by", Err(holder), 0),
+        ];
+        let metrics = Metrics::new();
+        for (result, outcome, held) in &ends {
+            let outcome = outcome.as_ref().map(|report| *report);
+            metrics.passed(&target, &PassEnd { outcome, took: Duration::from_secs(1), now: Timestamp::EPOCH });
+            let page = metrics.page();
+            let held = format!("plimsoll_lease_held{{target=\"1/r\"}} {held}\n");
+            assert!(page.contains(&held), "{result}: {page}");
+        }
+        let page = metrics.page();
+        assert!(
+            page.contains("plimsoll_pass_duration_seconds_count{target=\"1/r\",depth=\"in_flight\"} 1\n"),
+            "{page}"
+        );
+        let Values::Closed(results) = PASSES.labels[1].values else { panic!("{:?}", PASSES.labels) };
+        for result in results {
+            let count = ends.iter().filter(|(ended, ..)| ended == result).count();
+            let line = format!("plimsoll_passes_total{{target=\"1/r\",result=\"{result}\"}} {count}\n");
+            assert!(count > 0 && page.contains(&line), "{line}: {page}");
+        }
+    }
+}

@@ -242,7 +242,118 @@ impl Store for ObservedStore {
 
 #[cfg(test)]
 mod tests {
+    use super::super::catalogue::{self, Metric, Values};
     use super::*;
+
+    /// What the catalogue says may come is what comes, no less: a value that never comes is an alert that never fires.
+    #[track_caller]
+    fn promised(metric: &Metric, label: &str, come: &[&str]) {
+        let label = metric.labels.iter().find(|one| one.name == label).unwrap();
+        let Values::Closed(values) = label.values else { panic!("{label:?}") };
+        assert_eq!(come.iter().collect::<BTreeSet<_>>(), values.iter().collect(), "{}", metric.name);
+    }
+
+    #[test]
+    fn every_result_of_a_call_comes() {
+        let (operation, message) = (Operation::ListClusters, String::new);
+        let all = [
+            Ok(Value::Null),
+            Err(EcsError::Refused { operation, code: message(), message: message() }),
+            Err(EcsError::Throttled { operation, message: message() }),
+            Err(EcsError::NoAnswer { operation, message: message() }),
+            Err(EcsError::NotSent { operation, message: message() }),
+        ];
+        promised(&catalogue::CALLS, "result", &all.each_ref().map(call_result));
+    }
+
+    #[test]
+    fn every_result_of_a_question_about_alarms_comes() {
+        let (action, message) = ("cloudwatch:DescribeAlarms", String::new);
+        let all = [
+            Ok(()),
+            Err(AlarmsError::Denied { action, message: message() }),
+            Err(AlarmsError::Throttled { action, message: message() }),
+            Err(AlarmsError::NoAnswer { action, message: message() }),
+        ];
+        promised(&catalogue::ALARM_CALLS, "result", &all.each_ref().map(alarms_result));
+    }
+
+    /// A store of which nothing can be had but this error.
+    struct Failing(StoreError);
+
+    impl Store for Failing {
+        fn get<'a>(&'a self, _: &'a [Key]) -> BoxFuture<'a, Result<Vec<Option<Item>>, StoreError>> {
+            Box::pin(async { Err(self.0.clone()) })
+        }
+
+        fn put<'a>(
+            &'a self,
+            _: &'a Key,
+            _: &'a Map<String, Value>,
+            _: Expect,
+            _: Option<Timestamp>,
+        ) -> BoxFuture<'a, Result<u64, StoreError>> {
+            Box::pin(async { Err(self.0.clone()) })
+        }
+
+        fn put_all<'a>(&'a self, _: &'a [(Key, Map<String, Value>)]) -> BoxFuture<'a, Result<(), StoreError>> {
+            Box::pin(async { Err(self.0.clone()) })
+        }
+
+        fn delete<'a>(&'a self, _: &'a Key, _: Expect) -> BoxFuture<'a, Result<(), StoreError>> {
+            Box::pin(async { Err(self.0.clone()) })
+        }
+
+        fn query<'a>(&'a self, _: &'a str, _: &'a str, _: Option<&'a str>) -> BoxFuture<'a, Result<Page, StoreError>> {
+            Box::pin(async { Err(self.0.clone()) })
+        }
+
+        fn purge(&self, _: Timestamp) -> BoxFuture<'_, Result<usize, StoreError>> {
+            Box::pin(async { Err(self.0.clone()) })
+        }
+
+        fn describe(&self) -> String {
+            "file:failing.db".to_owned()
+        }
+    }
+
+    #[tokio::test]
+    async fn every_operation_on_the_store_is_counted_by_what_came_of_it() {
+        let (key, text) = (Key { partition: "p".to_owned(), sort: "s".to_owned() }, || "x".to_owned());
+        let failures = [
+            ("conflict", StoreError::Conflict { key: key.clone() }),
+            ("missing", StoreError::Missing { store: text(), message: text() }),
+            ("denied", StoreError::Denied { store: text(), message: text() }),
+            ("unavailable", StoreError::Unavailable { store: text(), message: text() }),
+            ("too_large", StoreError::TooLarge { key: key.clone(), bytes: 1 }),
+            ("corrupt", StoreError::Corrupt { key: key.clone(), message: text() }),
+            ("corrupt", StoreError::Damaged { store: text(), message: text() }),
+        ];
+        promised(
+            &catalogue::STORE_OPERATIONS,
+            "result",
+            &[&failures.each_ref().map(|(result, _)| *result)[..], &["ok"]].concat(),
+        );
+        let operations = ["get", "put", "put_all", "delete", "query", "purge"];
+        promised(&catalogue::STORE_OPERATIONS, "operation", &operations);
+        for (result, failure) in failures {
+            let metrics = Arc::new(Metrics::new());
+            let store = ObservedStore::new(Arc::new(Failing(failure)), Arc::clone(&metrics));
+            let (keys, body) = ([key.clone()], Map::new());
+            store.get(&keys).await.unwrap_err();
+            store.put(&key, &body, Expect::Any, None).await.unwrap_err();
+            store.put_all(&[(key.clone(), body.clone())]).await.unwrap_err();
+            store.delete(&key, Expect::Any).await.unwrap_err();
+            store.query("p", "", None).await.unwrap_err();
+            store.purge(Timestamp::EPOCH).await.unwrap_err();
+            let page = metrics.page();
+            for operation in operations {
+                let line =
+                    format!("plimsoll_store_operations_total{{operation=\"{operation}\",result=\"{result}\"}} 1");
+                assert!(page.contains(&line), "{line}: {page}");
+            }
+        }
+    }
 
     /// Tells nobody how alarms stand, and knows none by tags.
     struct Denying;
