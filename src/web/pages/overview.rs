@@ -218,7 +218,7 @@ fn by_cluster(snapshot: &Snapshot) -> Markup {
                             @let count = |outcome: &PlanOutcome| outcomes.get(outcome).copied().unwrap_or(0);
                             @let parts: Vec<(&str, usize)> = OUTCOMES.iter().map(|outcome| (outcome_tone(*outcome), count(outcome))).collect();
                             tr {
-                                th scope="row" { @if cluster == NOT_TOLD { (cluster) } @else { (cluster_link(&target.to_string(), cluster)) } div.remedy { (target) } }
+                                th scope="row" { @if cluster == NOT_TOLD { (cluster) } @else { (cluster_link(&target.to_string(), cluster)) } div.remedy.whose { (target) } }
                                 td.number { (outcomes.values().sum::<usize>()) }
                                 @for outcome in OUTCOMES { td.number { (count(outcome)) } }
                                 td.bar { (bar(&parts)) }
