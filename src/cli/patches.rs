@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::error::Error;
 use super::plan::private;
 use crate::model::mask::{clean_text, mask_value};
-use crate::model::{DiffEntry, DiffOp};
+use crate::model::{DiffEntry, DiffOp, counted};
 use crate::plan::report::PlannedDocuments;
 use crate::plan::{Plan, PlannedChange};
 
@@ -48,7 +48,8 @@ pub(super) fn write(folder: &Path, plan: &Plan) -> Result<Vec<String>, Error> {
     told.push(match told.len() {
         0 => "no family would change: there is nothing to patch".to_owned(),
         many => format!(
-            "{many} of {} written; each .json is a whole document, secrets included: its mode is 0600",
+            "wrote {} and their patches to `{}`; a document is whole, secrets included: its mode is 0600",
+            counted(many, "document"),
             folder.display()
         ),
     });
