@@ -145,11 +145,17 @@ pub fn next(rollout: &Rollout, counts: &Counts) -> String {
             )
         }
         RolloutState::Scheduled | RolloutState::Progressing { .. } | RolloutState::Baking { .. } => {
-            let approval = rollout.waiting.as_ref().is_some_and(|reason| reason.code == ReasonCode::ApprovalRequired);
-            if approval {
-                format!("`plimsoll rollout approve {name}` lets the next wave begin")
-            } else {
-                format!("nothing is needed; `plimsoll rollout pause {name}` begins nothing more, {undo}")
+            match rollout.waiting.as_ref().map(|reason| reason.code) {
+                Some(ReasonCode::ApprovalRequired) => {
+                    format!("`plimsoll rollout approve {name}` lets the next wave begin")
+                }
+                Some(ReasonCode::Frozen) => format!(
+                    "it goes on by itself once the Freeze has ended; `plimsoll get freezes` has all of them, \
+                     `plimsoll unfreeze FREEZE` lifts one, {undo}"
+                ),
+                Some(_) | None => {
+                    format!("nothing is needed; `plimsoll rollout pause {name}` begins nothing more, {undo}")
+                }
             }
         }
         RolloutState::Paused { reason, .. } if reason.code == ReasonCode::NothingVerified => format!(
@@ -183,5 +189,28 @@ pub fn next(rollout: &Rollout, counts: &Counts) -> String {
             format!("what was changed stands; `plimsoll rollout retry {name}` lets the rest go on, {undo}")
         }
         RolloutState::Superseded { .. } => "nothing: what is still wanted of it, a later plan takes up".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture;
+    use super::*;
+    use crate::model::Reason;
+
+    #[test]
+    fn whoever_froze_a_rollout_is_told_how_it_goes_on() {
+        let waiting = |code: Option<ReasonCode>| {
+            let waiting = code.map(|code| Reason::of(code, "why"));
+            next(&Rollout { waiting, ..fixture::rollout(&[1]) }, &Counts::default())
+        };
+        for (code, told) in [
+            (None, "nothing is needed; `plimsoll rollout pause careful-1`"),
+            (Some(ReasonCode::OutsideWindow), "nothing is needed; "),
+            (Some(ReasonCode::ApprovalRequired), "`plimsoll rollout approve careful-1` lets the next wave begin"),
+            (Some(ReasonCode::Frozen), "it goes on by itself once the Freeze has ended; `plimsoll get freezes`"),
+        ] {
+            assert!(waiting(code).starts_with(told), "{}", waiting(code));
+        }
     }
 }
