@@ -282,7 +282,8 @@ fn crawl(address: std::net::SocketAddr, pages: &mut Vec<(String, String)>) {
     let mut open = vec!["/".to_owned(), "/metrics".to_owned(), "/readyz".to_owned()];
     let mut seen: BTreeSet<String> = open.iter().cloned().collect();
     while let Some(path) = open.pop() {
-        let (status, page) = look(address, &path).unwrap();
+        // A process that gets no time says so, with 503, and is asked again.
+        let (status, page) = eventually(&path, || look(address, &path).filter(|(status, _)| *status != 503));
         assert_eq!(status, 200, "{path}");
         open.extend(links(&page).into_iter().filter(|link| seen.insert(link.clone())));
         pages.push((path, page));
