@@ -245,6 +245,9 @@ fn store_help(error: &StoreError) -> &'static str {
         StoreError::Damaged { .. } => {
             "put a copy of the file back, or move it away and make an empty one with `plimsoll store init`"
         }
+        StoreError::Denied { store, .. } if store.starts_with("file:") => {
+            "check who may read and write the file and its folder, or name another store with --store or PLIMSOLL_STORE"
+        }
         StoreError::Denied { .. } => {
             "check whose credentials are in use and what they may do; deploy/iam has the policies"
         }
@@ -258,6 +261,16 @@ fn store_help(error: &StoreError) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_that_is_denied_is_no_matter_of_credentials() {
+        let denied = |store: &str| {
+            let error = StoreError::Denied { store: store.to_owned(), message: "read-only".to_owned() };
+            Error::from(error).help.unwrap()
+        };
+        assert!(denied("file:plimsoll.db").contains("its folder"), "{}", denied("file:plimsoll.db"));
+        assert!(denied("dynamodb://plimsoll").contains("credentials"));
+    }
 
     #[test]
     fn the_json_has_the_shape_of_the_contract() {
