@@ -164,6 +164,9 @@ impl Known<'_> {
             let severity = found().map(|found| found.severity).max().map_or("", Severity::as_str);
             let line = format!("  {:7}  {severity:8}  {}", verdict.as_str(), clean_text(policy));
             writeln!(text, "{}", line.trim_end())?;
+            if let Some(reason) = report.resource.unknown.get(policy) {
+                writeln!(text, "           {}", clean_text(&reason.to_string()))?;
+            }
             for found in found() {
                 let waived = found.finding.waiver.as_deref().map(|name| self.waived(name)).unwrap_or_default();
                 let line = format!("{}  {}{waived}", found.finding.path, found.finding.message);

@@ -29,7 +29,8 @@ fn matches(tally: &PolicyTally, noun: &str) -> String {
         (tally.passing, "passing"),
         (tally.failing, "failing"),
         (tally.waived, "waived"),
-        (tally.unknown, "that could not be judged"),
+        (tally.older_tasks, "waiting for older tasks to end"),
+        (tally.unread(), "that could not be judged"),
     ];
     let told: Vec<String> =
         counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();

@@ -391,6 +391,8 @@ struct ServiceReportStatus {
     bindings: Vec<String>,
     /// Tags by which it takes itself out of a Binding or into a Waiver, in sentences.
     exempt: Vec<String>,
+    /// By policy, why it is `unknown` whether it holds.
+    unknown: BTreeMap<String, Reason>,
     /// The verdict of every policy that was asked.
     verdicts: BTreeMap<String, Verdict>,
     /// The hash of the policies it was judged by.
@@ -426,6 +428,7 @@ pub(super) fn service_view(target: &TargetId, report: &ServiceReport) -> Service
             put_back: planned.put_back.clone(),
             bindings: planned.bindings.clone(),
             exempt: planned.exempt.clone(),
+            unknown: planned.unknown.clone(),
             verdicts: report.verdicts.clone(),
             policy_set: report.policy_set.clone(),
         },

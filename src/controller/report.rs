@@ -38,7 +38,7 @@ pub async fn read(
         let digest = digest_of(&report);
         let recalled = report.judgement.as_ref().and_then(|judgement| {
             let mut planned = report.resource.clone();
-            planned.standings = Some(judgement.standings(&report.verdicts));
+            planned.standings = Some(judgement.standings(&report.verdicts, &report.resource.unknown));
             Some(judgements.recall(planned, judgement.key()?))
         });
         let name = recalled.as_ref().map_or_else(|| arn.into(), |planned: &Arc<Planned>| Arc::clone(&planned.resource));

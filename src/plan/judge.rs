@@ -1,6 +1,6 @@
 //! From what the policies say of a resource to what follows: whether it is changed, and if not, why.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::eligibility::Ineligible;
@@ -81,6 +81,7 @@ pub(super) fn blank(resource: &str, outcome: PlanOutcome, reason: Option<Reason>
         put_back: Vec::new(),
         bindings: Vec::new(),
         exempt: Vec::new(),
+        unknown: BTreeMap::new(),
         verdicts: Vec::new(),
         standings: None,
     }
@@ -159,6 +160,8 @@ fn outcome(
     let mut planned = blank(name, PlanOutcome::Compliant, None);
     planned.findings = opinion.findings();
     planned.verdicts = opinion.results.iter().map(|result| (result.policy.clone(), result.verdict)).collect();
+    let why = |result: &PolicyResult| Some((result.policy.clone(), result.reason.clone()?));
+    planned.unknown = opinion.with(Verdict::Unknown).filter_map(why).collect();
     let bindings: BTreeSet<&String> = opinion.results.iter().flat_map(|result| &result.bindings).collect();
     planned.bindings = bindings.into_iter().cloned().collect();
     planned.enforcement =

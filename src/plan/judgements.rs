@@ -27,7 +27,7 @@ use crate::policy::{Memo, PolicySet, Surroundings, depends_on, depends_on_around
 
 /// Stored with every judgement: one that an older version made may say something else. Raise it with every change of what
 /// judging comes to that is not a change of policies; a release always counts.
-const JUDGED_BY: &str = concat!(env!("CARGO_PKG_VERSION"), "#2");
+const JUDGED_BY: &str = concat!(env!("CARGO_PKG_VERSION"), "#3");
 
 /// For how many passes a judgement is kept that nothing asks for: as long as the answers it was made of.
 const KEPT: u64 = 3;

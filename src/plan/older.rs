@@ -6,21 +6,29 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use super::judge::Judged;
 use super::report::PlanOutcome;
-use crate::model::observed::Service;
+use crate::model::observed::{Deployment, Service};
 use crate::model::wire::OF_DEPLOYMENTS;
-use crate::model::{Reason, Resource, Verdict};
+use crate::model::{Reason, ReasonCode, Resource, Verdict};
 
 /// By resource, the policies whose settings older tasks are without, and what is known of that.
 pub type OlderTasks = BTreeMap<Resource, BTreeMap<String, Reason>>;
+
+/// Whether this is why a policy is unknown of which nothing but older tasks keeps it from passing.
+#[must_use]
+pub const fn is_why(reason: &Reason) -> bool {
+    matches!(reason.code, ReasonCode::OlderTasks | ReasonCode::Draining)
+}
 
 /// Takes back what was said to pass of policies whose settings older tasks are without: it is unknown until they are gone.
 /// Where nothing else is said of the resource, that is why it does not comply yet.
 pub(super) fn not_a_pass_yet(judged: &mut Judged, said_to_pass: bool, older: Option<&BTreeMap<String, Reason>>) {
     let Some(older) = older else { return };
-    let first = take_back(judged, |policy| older.contains_key(policy));
-    if let Some((policy, reason)) = first.and_then(|policy| older.get(&policy).map(|reason| (policy, reason)))
+    let first = take_back(judged, |policy| older.get(policy));
+    if let Some((policy, reason)) = first
         && said_to_pass
     {
         judged.planned.outcome = PlanOutcome::Deferred;
@@ -29,31 +37,38 @@ pub(super) fn not_a_pass_yet(judged: &mut Judged, said_to_pass: bool, older: Opt
     }
 }
 
-/// Makes unknown what was said to pass of these policies, and names the first.
-pub(super) fn take_back(judged: &mut Judged, of: impl Fn(&str) -> bool) -> Option<String> {
+/// Makes unknown what was said to pass of the policies that `why` has a reason for, and gives the first with its reason.
+/// It is told apart from what could not be read: nobody has to do anything about it.
+pub(super) fn take_back<'a>(
+    judged: &mut Judged,
+    why: impl Fn(&str) -> Option<&'a Reason>,
+) -> Option<(String, &'a Reason)> {
     let mut first = None;
-    for (policy, verdict) in &mut judged.planned.verdicts {
-        if *verdict == Verdict::Pass && of(policy) {
+    let planned = &mut judged.planned;
+    for (policy, verdict) in &mut planned.verdicts {
+        if let (Verdict::Pass, Some(reason)) = (*verdict, why(policy)) {
             *verdict = Verdict::Unknown;
-            first = first.or_else(|| Some(policy.clone()));
+            planned.unknown.insert(policy.clone(), reason.clone());
+            first = first.or_else(|| Some((policy.clone(), reason)));
         }
     }
-    for standing in judged.planned.standings.iter_mut().flatten() {
-        if standing.verdict == Verdict::Pass && of(&standing.policy) {
+    for standing in planned.standings.iter_mut().flatten() {
+        if standing.verdict == Verdict::Pass && why(&standing.policy).is_some() {
             standing.verdict = Verdict::Unknown;
+            standing.older_tasks = true;
         }
     }
     first
 }
 
 /// In what the tasks of an earlier deployment, which run or drain until ECS lists it no more, differ from what the service
-/// has by now.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// has by now: why nothing passes yet, of policies about that.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Earlier {
     /// They run another task definition.
-    pub(super) revision: bool,
+    pub(super) revision: Option<Reason>,
     /// They got other settings.
-    pub(super) settings: bool,
+    pub(super) settings: Option<Reason>,
 }
 
 /// Settings of a service that a deployment shows too, and its tasks keep (botocore ecs/2014-11-13 `Deployment`).
@@ -66,25 +81,41 @@ impl Earlier {
         let named = service.task_definition.as_ref();
         let listed = service.document.get("deployments").and_then(|list| list.as_array()).into_iter().flatten();
         let mut shown = listed.filter(|one| one.get("status").is_some_and(|status| status != "INACTIVE"));
-        let is_primary = |one: &&serde_json::Value| one.get("id").is_some_and(|id| *id == primary.id.as_str());
+        let is_primary = |one: &&Value| one.get("id").is_some_and(|id| *id == primary.id.as_str());
         let ours = shown.clone().find(is_primary);
-        let member = |name: &str, one| serde_json::Value::get(one, name).filter(|value| !value.is_null());
-        let differs = |one| {
-            SETTINGS
-                .iter()
-                .chain(&OF_DEPLOYMENTS)
-                .any(|name| ours.map(|ours| member(name, ours)) != Some(member(name, one)))
+        let differs = |one: &&Value| {
+            let differs = |name: &&str| ours.is_none_or(|ours| member(name, ours) != member(name, one));
+            SETTINGS.iter().chain(&OF_DEPLOYMENTS).any(differs)
         };
-        let of_another =
-            |one: &crate::model::observed::Deployment| one.status != "INACTIVE" && Some(&one.task_definition) != named;
-        Self { revision: service.deployments.iter().any(of_another), settings: shown.any(differs) }
+        let of_another = |one: &&Deployment| one.status != "INACTIVE" && Some(&one.task_definition) != named;
+        let run = |one: &Deployment| {
+            let (id, revision) = (&one.id, one.task_definition.short());
+            still(format!("tasks of its deployment `{id}` run or drain, with task definition `{revision}`"))
+        };
+        let started = |one: &Value| {
+            let id = one.get("id").and_then(Value::as_str).unwrap_or_default();
+            still(format!("tasks of its deployment `{id}` run or drain, which were started with other settings"))
+        };
+        Self {
+            revision: service.deployments.iter().find(of_another).map(run),
+            settings: shown.find(differs).map(started),
+        }
     }
+}
+
+/// A member of a deployment, if it says anything.
+fn member<'a>(name: &str, deployment: &'a Value) -> Option<&'a Value> {
+    deployment.get(name).filter(|value| !value.is_null())
+}
+
+fn still(message: String) -> Reason {
+    Reason::of(ReasonCode::Draining, message)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{ReasonCode, Severity};
+    use crate::model::Severity;
     use crate::plan::Standing;
     use crate::plan::judge::blank;
 
@@ -99,6 +130,7 @@ mod tests {
             verdict,
             bindings: vec![],
             prospect: None,
+            older_tasks: false,
         };
         planned.standings = Some(verdicts.map(standing).to_vec());
         let mut judged = Judged::unmoved(planned, Severity::Low);
@@ -106,9 +138,13 @@ mod tests {
         let older = BTreeMap::from([("exec".to_owned(), reason.clone())]);
         not_a_pass_yet(&mut judged, said_to_pass, Some(&older));
         let planned = judged.planned;
-        let standings: Vec<Verdict> = planned.standings.unwrap().into_iter().map(|one| one.verdict).collect();
-        assert_eq!((planned.outcome, standings), (expected.0, vec![expected.1, Verdict::Pass]));
+        let standings = planned.standings.unwrap();
+        let verdicts: Vec<Verdict> = standings.iter().map(|one| one.verdict).collect();
+        assert_eq!((planned.outcome, verdicts), (expected.0, vec![expected.1, Verdict::Pass]));
         assert_eq!(planned.verdicts[0].1, expected.1);
+        let taken_back = exec == Verdict::Pass;
+        assert_eq!(standings.iter().map(|one| one.older_tasks).collect::<Vec<_>>(), [taken_back, false]);
+        assert_eq!(planned.unknown, if taken_back { older } else { BTreeMap::new() });
         let told = expected.0 == PlanOutcome::Deferred;
         assert_eq!(planned.reason, told.then_some(reason));
     }
@@ -134,9 +170,8 @@ mod tests {
         });
         let found = Earlier::of(&crate::model::wire::service(&service).unwrap());
         let told: Vec<&str> = [(found.revision, "revision"), (found.settings, "settings")]
-            .iter()
-            .filter(|one| one.0)
-            .map(|one| one.1)
+            .into_iter()
+            .filter_map(|(reason, what)| reason.map(|_| what))
             .collect();
         assert_eq!(if told.is_empty() { "-".to_owned() } else { told.join(" ") }, expected);
     }

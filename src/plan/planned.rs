@@ -68,6 +68,7 @@ struct Rest {
     put_back: Vec<PutBack>,
     bindings: Vec<String>,
     exempt: Vec<String>,
+    unknown: BTreeMap<String, Reason>,
 }
 
 impl Planned {
@@ -103,6 +104,7 @@ impl Planned {
             put_back: rest.put_back,
             bindings: rest.bindings,
             exempt: rest.exempt,
+            unknown: rest.unknown,
             verdicts: self
                 .standings
                 .iter()
@@ -144,6 +146,7 @@ impl Smaller {
             put_back: planned.put_back,
             bindings: planned.bindings,
             exempt: planned.exempt,
+            unknown: planned.unknown,
         };
         // Text that is made of strings and JSON can be written.
         let text = if rest == Rest::default() { None } else { serde_json::to_vec(&rest).ok() };

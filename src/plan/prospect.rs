@@ -41,6 +41,8 @@ pub struct Standing {
     pub bindings: Vec<String>,
     /// What enforcing it would come to; only of a failure.
     pub prospect: Option<Prospect>,
+    /// Of what is unknown: nothing but older tasks keeps it from passing.
+    pub older_tasks: bool,
 }
 
 /// A policy whose fixes may be made, if the resource may be touched.
@@ -75,6 +77,7 @@ pub(super) fn standings(
             verdict: result.verdict,
             bindings: result.bindings.clone(),
             prospect,
+            older_tasks: false,
         });
     }
     let Some(first) = open.first() else { return standings };

@@ -107,6 +107,9 @@ pub struct PlannedResource {
     /// Tags by which it takes itself out of a Binding or into a Waiver, in sentences.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exempt: Vec<String>,
+    /// By policy, why it is `unknown` whether it holds.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unknown: BTreeMap<String, Reason>,
     /// The verdict of every policy that was asked.
     #[serde(default, skip)]
     pub verdicts: Vec<(String, Verdict)>,

@@ -157,7 +157,10 @@ pub(super) fn service(
     }
     // Whatever comes of the service as a whole: what its earlier tasks run, or were started with, nothing was asked of.
     let earlier = Earlier::of(service);
-    let of_earlier = |policy: &str| if of_policy(&of_setting, policy) { earlier.settings } else { earlier.revision };
+    let of_earlier = |policy: &str| {
+        let is_setting = of_policy(&of_setting, policy);
+        if is_setting { earlier.settings.as_ref() } else { earlier.revision.as_ref() }
+    };
     older::take_back(&mut judged, of_earlier);
     older::not_a_pass_yet(&mut judged, said_to_pass, context.older.get(&resource));
     judged.planned.exempt = ownership::exemptions(context.set, &keys);

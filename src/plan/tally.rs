@@ -28,6 +28,10 @@ pub struct PolicyTally {
     pub waived: usize,
     /// It could not be told.
     pub unknown: usize,
+    /// Of the unknown: those where nothing but older tasks keeps it from passing, which run or drain. Left out where there are
+    /// none.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub older_tasks: usize,
     /// Of the failing: those that its fixes would better, if nothing were in the way.
     pub fixable: usize,
     /// Of the fixable: those that enforcing it would change, or changes, now or as soon as what is in the way has passed.
@@ -39,6 +43,11 @@ pub struct PolicyTally {
     pub blocked: usize,
     /// The blocked, by what blocks them.
     pub blocked_by: BTreeMap<ReasonCode, usize>,
+}
+
+/// What was written before there was such a count stays as it is.
+const fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 impl PolicyTally {
@@ -68,6 +77,18 @@ impl PolicyTally {
         }
     }
 
+    /// Counts so many resources on which a policy stands so.
+    fn count_standing(&mut self, standing: &Standing, times: usize) {
+        self.count(standing.verdict, standing.prospect, times);
+        self.older_tasks += if standing.older_tasks { times } else { 0 };
+    }
+
+    /// How many of those that could not be told are so because something could not be read or evaluated.
+    #[must_use]
+    pub fn unread(&self) -> usize {
+        self.unknown.saturating_sub(self.older_tasks)
+    }
+
     /// Of both together: of two targets.
     pub fn add(&mut self, other: &Self) {
         self.matched += other.matched;
@@ -75,6 +96,7 @@ impl PolicyTally {
         self.failing += other.failing;
         self.waived += other.waived;
         self.unknown += other.unknown;
+        self.older_tasks += other.older_tasks;
         self.fixable += other.fixable;
         self.would_change += other.would_change;
         self.blocked += other.blocked;
@@ -161,9 +183,9 @@ pub(super) fn tally(
         let mut of_cluster = cluster.map(|cluster| clusters.entry(cluster).or_default());
         for standing in standings {
             if let Some(tally) = of_cluster.as_mut() {
-                tally.count(standing.verdict, standing.prospect, times);
+                tally.count_standing(standing, times);
             }
-            policies.entry(standing.policy.clone()).or_default().count(standing.verdict, standing.prospect, times);
+            policies.entry(standing.policy.clone()).or_default().count_standing(standing, times);
             for name in &standing.bindings {
                 let (of, resources) = bound.entry(name).or_default();
                 of.insert(&standing.policy);
@@ -227,6 +249,7 @@ mod tests {
             failing: 4,
             waived: 1,
             unknown: 1,
+            older_tasks: 0,
             fixable: 3,
             would_change: 2,
             deferred: 1,

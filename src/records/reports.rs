@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 use super::items::{self, ItemKind};
 use super::typed::{self, RecordError, Stored};
 use crate::model::packed::Digest;
-use crate::model::{TargetId, Verdict, document};
-use crate::plan::{PlannedResource, Prospect, Standing};
+use crate::model::{Reason, TargetId, Verdict, document};
+use crate::plan::{PlannedResource, Prospect, Standing, older};
 use crate::ports::Store;
 use crate::ports::store::{Expect, Key};
 
@@ -72,14 +72,15 @@ impl Judgement {
         Some(key)
     }
 
-    /// How the policies stand that gave these verdicts.
+    /// How the policies stand that gave these verdicts, and are unknown for these reasons.
     #[must_use]
-    pub fn standings(&self, verdicts: &BTreeMap<String, Verdict>) -> Vec<Standing> {
+    pub fn standings(&self, verdicts: &BTreeMap<String, Verdict>, unknown: &BTreeMap<String, Reason>) -> Vec<Standing> {
         let standing = |(policy, verdict): (&String, &Verdict)| Standing {
             policy: policy.clone(),
             verdict: *verdict,
             bindings: self.bound.get(policy).cloned().unwrap_or_default(),
             prospect: self.prospects.get(policy).copied(),
+            older_tasks: unknown.get(policy).is_some_and(older::is_why),
         };
         verdicts.iter().map(standing).collect()
     }
@@ -193,17 +194,22 @@ mod tests {
             verdict,
             bindings: bindings.iter().map(|name| (*name).to_owned()).collect(),
             prospect,
+            older_tasks: policy == "d",
         };
         let standings = vec![
             standing("a", Verdict::Pass, &[], None),
             standing("b", Verdict::Fail, &["all"], Some(Prospect::Blocked(ReasonCode::NoHeadroom))),
             standing("c", Verdict::Fail, &[], Some(Prospect::NotFixable)),
+            standing("d", Verdict::Unknown, &[], None),
+            standing("e", Verdict::Unknown, &[], None),
         ];
         let key: Digest = std::array::from_fn(|at| u8::try_from(at * 7).unwrap());
         let kept = serde_json::to_value(Judgement::of(&key, &standings)).unwrap();
         let read: Judgement = serde_json::from_value(kept).unwrap();
         let verdicts = standings.iter().map(|one| (one.policy.clone(), one.verdict)).collect();
-        assert_eq!((read.key(), read.standings(&verdicts)), (Some(key), standings));
+        let why = |(policy, code): (&str, ReasonCode)| (policy.to_owned(), Reason::of(code, "why"));
+        let unknown = [("d", ReasonCode::Draining), ("e", ReasonCode::NotEvaluated)].map(why).into();
+        assert_eq!((read.key(), read.standings(&verdicts, &unknown)), (Some(key), standings));
     }
 
     #[test]

@@ -102,13 +102,19 @@ impl PolicyStatus {
 /// Whether a policy holds, and why not. Never true where something could not be told.
 #[must_use]
 pub fn compliant(tally: &PolicyTally, incomplete: bool) -> (ConditionStatus, &'static str, String) {
-    let PolicyTally { matched, failing, unknown, .. } = tally;
+    let PolicyTally { matched, failing, older_tasks, .. } = tally;
+    let unread = tally.unread();
+    let older = || format!("{older_tasks} of {matched} wait for older tasks to end");
     if *failing > 0 {
         (ConditionStatus::False, "Failing", format!("{failing} of {matched} fail"))
-    } else if *unknown > 0 {
-        (ConditionStatus::Unknown, "NotObserved", format!("{unknown} of {matched} could not be judged"))
+    } else if unread > 0 {
+        let older = if *older_tasks > 0 { format!("; {}", older()) } else { String::new() };
+        (ConditionStatus::Unknown, "NotObserved", format!("{unread} of {matched} could not be judged{older}"))
     } else if incomplete {
         (ConditionStatus::Unknown, "NotObserved", "not all resources could be listed".to_owned())
+    } else if *older_tasks > 0 {
+        // Nobody has to do anything: they are replaced, by the deployment that is under way or by the next.
+        (ConditionStatus::Unknown, "OlderTasks", older())
     } else if *matched == 0 {
         (ConditionStatus::Unknown, "NothingMatched", "it applies to nothing that was observed".to_owned())
     } else {
@@ -396,5 +402,29 @@ impl<'a> Statuses<'a> {
         let key = self.key(T::OF, name);
         let action = format!("removing the status of {} `{name}`", T::OF);
         self.store.delete(&key, Expect::Any).await.map_err(typed::failed(action))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(tally: PolicyTally, incomplete: bool, expected: &str) {
+        let (status, reason, message) = compliant(&PolicyTally { matched: 4, ..tally }, incomplete);
+        assert_eq!(format!("{status:?} {reason}: {message}"), expected);
+    }
+
+    #[test]
+    fn what_waits_for_older_tasks_is_told_apart_from_what_could_not_be_read() {
+        let of =
+            |failing, unknown, older_tasks| PolicyTally { failing, unknown, older_tasks, ..PolicyTally::default() };
+        check(of(0, 0, 0), false, "True Passing: all 4 pass or are waived");
+        check(of(0, 2, 2), false, "Unknown OlderTasks: 2 of 4 wait for older tasks to end");
+        check(of(0, 2, 0), false, "Unknown NotObserved: 2 of 4 could not be judged");
+        let both = "Unknown NotObserved: 1 of 4 could not be judged; 2 of 4 wait for older tasks to end";
+        check(of(0, 3, 2), false, both);
+        check(of(0, 2, 2), true, "Unknown NotObserved: not all resources could be listed");
+        check(of(1, 2, 2), false, "False Failing: 1 of 4 fail");
     }
 }

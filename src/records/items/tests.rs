@@ -227,6 +227,7 @@ fn the_largest_item_is_no_larger_than_is_said() {
         failing: 9_999_999,
         waived: 9_999_999,
         unknown: 9_999_999,
+        older_tasks: 9_999_999,
         fixable: 9_999_999,
         would_change: 9_999_999,
         blocked: 9_999_999,

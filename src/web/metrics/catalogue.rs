@@ -104,7 +104,8 @@ const DEPTH: Label = Label { name: "depth", values: Values::Closed(&["full", "in
 const PASS_RESULT: Label =
     Label { name: "result", values: Values::Closed(&["completed", "standing_by", "conflict", "failed"]) };
 const OUTCOME: Label = Label { name: "outcome", values: names!(PlanOutcome, OUTCOMES) };
-const VERDICT: Label = Label { name: "verdict", values: Values::Closed(&["pass", "fail", "waived", "unknown"]) };
+const VERDICT: Label =
+    Label { name: "verdict", values: Values::Closed(&["pass", "fail", "waived", "older_tasks", "unknown"]) };
 const SEVERITY: Label = Label { name: "severity", values: names!(Severity, SEVERITIES) };
 const WAIVED: Label = Label { name: "waived", values: Values::Closed(&["true", "false"]) };
 const ROLLOUT_PHASE: Label = Label { name: "phase", values: Values::Closed(ROLLOUT_PHASES) };
@@ -175,7 +176,7 @@ metrics! {
     EVALUATIONS = Counter "plimsoll_evaluations_total" in "documents" by [TARGET]: "Documents that were evaluated. What has not changed is not evaluated again.";
     GAPS = Gauge "plimsoll_observation_gaps" in "lists" by [TARGET]: "Lists of clusters, services or families that could not be read in the last full pass. Where there are any, other figures may be too low.";
     SERVICES = Gauge "plimsoll_services" in "services" by [TARGET, OUTCOME]: "Services, by what the last full pass would do with them.";
-    POLICY_RESOURCES = Gauge "plimsoll_policy_resources" in "services or clusters" by [TARGET, POLICY, VERDICT]: "Resources that a policy applies to, by verdict. `unknown` is never a pass.";
+    POLICY_RESOURCES = Gauge "plimsoll_policy_resources" in "services or clusters" by [TARGET, POLICY, VERDICT]: "Resources that a policy applies to, by verdict. `unknown` is never a pass, nor is `older_tasks`: what a service names would pass, and tasks from before still run.";
     FINDINGS = Gauge "plimsoll_findings" in "findings" by [TARGET, POLICY, SEVERITY, WAIVED]: "Failed checks, each element by itself.";
     ROLLOUTS = Gauge "plimsoll_rollouts" in "rollouts" by [TARGET, ROLLOUT_PHASE]: "Rollouts on record, by phase.";
     CHANGES = Gauge "plimsoll_changes" in "changes" by [TARGET, CHANGE_PHASE]: "Changes of all rollouts on record, by phase.";

@@ -46,7 +46,8 @@ impl Found {
                 ("pass", tally.passing),
                 ("fail", tally.failing),
                 ("waived", tally.waived),
-                ("unknown", tally.unknown),
+                ("older_tasks", tally.older_tasks),
+                ("unknown", tally.unread()),
             ];
             for (verdict, count) in verdicts {
                 page.sample(&catalogue::POLICY_RESOURCES, &[target, policy, verdict], counted(count));

@@ -121,10 +121,13 @@ fn verdicts(snapshot: &Snapshot, report: &ServiceReport) -> Markup {
                                 th scope="row" { (policy_link(policy)) }
                                 td { (verdict(*said)) }
                                 td { @if let Some(worst) = found.iter().map(|found| found.severity).max() { (severity(worst)) } }
-                                td { @if !found.is_empty() { ul { @for found in found { li {
+                                td {
+                                    @if let Some(reason) = report.resource.unknown.get(policy) { (reason.to_string()) }
+                                    @if !found.is_empty() { ul { @for found in found { li {
                                     (commands(&found.finding.message)) " " code { (found.finding.path) }
                                     @if let Some(name) = &found.finding.waiver { br; em { (waiver(name)) } }
-                                } } } } }
+                                } } } }
+                                }
                             }
                         }
                     }

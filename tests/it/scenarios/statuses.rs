@@ -130,6 +130,34 @@ async fn what_could_not_be_read_is_counted_as_unknown_by_every_policy_and_no_wai
 }
 
 #[tokio::test]
+async fn a_team_that_deploys_is_not_told_as_something_that_could_not_be_read() {
+    let mut story = Story::begin();
+    story.cluster("prod");
+    let clean = |image: &str| {
+        let app = json!({ "name": "app", "image": image, "memory": 128 });
+        json!({ "family": "clean", "containerDefinitions": [app] })
+    };
+    let first = story.register(clean("app:1.0"));
+    story.service("prod", "web", &first, json!({}));
+    story.service("prod", "api", &first, json!({}));
+    story.apply(NO_HOST_PID).await;
+    story.settle(300);
+    story.pass().await;
+    let second = story.register(clean("app:1.1"));
+    story.call("UpdateService", json!({ "cluster": "prod", "service": "web", "taskDefinition": second }));
+    story.settle(15);
+    story.pass().await;
+    let found: PolicyStatus = status(&story, "no-host-pid").await;
+    assert_eq!((found.tally.passing, found.tally.unknown, found.tally.older_tasks), (1, 1, 1));
+    let told = &found.conditions[0];
+    assert_eq!((told.reason.as_str(), told.message.as_str()), ("OlderTasks", "1 of 2 wait for older tasks to end"));
+    story.settle(300);
+    story.pass().await;
+    let found: PolicyStatus = status(&story, "no-host-pid").await;
+    assert_eq!((found.tally.older_tasks, found.conditions[0].reason.as_str()), (0, "Passing"));
+}
+
+#[tokio::test]
 async fn one_policys_broken_fix_does_not_hide_what_another_would_change() {
     let broken = r#"---
 apiVersion: plimsoll/v1

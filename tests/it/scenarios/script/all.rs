@@ -49,6 +49,7 @@ scripts! {
     approval_of_each_wave
     approval_outside_the_window
     approved_before_it_was_judged_again
+    audited_while_older_tasks_run
     cannot_be_read_in_flight
     cannot_be_read_on_the_way_back
     capacity_is_provisioned
@@ -170,6 +171,7 @@ scripts! {
     undo_when_the_previous_was_deleted
     undo_where_all_had_moved_on
     undo_while_a_later_rollout_brings_it_again
+    unknown_beside_what_fails
     unverified_alone_is_no_success
     unverified_and_failing_later
     waived_while_another_fix_is_stopped
