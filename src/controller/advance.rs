@@ -518,7 +518,7 @@ fn goes_first(books: &Books, campaign: &Campaign, place: usize) -> Option<Reason
 }
 
 /// Why a change's fixes are to stay off its resource, where its state says so.
-fn held_for(state: &State) -> Option<Reason> {
+pub(super) fn held_for(state: &State) -> Option<Reason> {
     match state {
         // The fix has nothing to do with it.
         State::RollingBack { cause, .. } if cause.code == ReasonCode::LateCall => None,

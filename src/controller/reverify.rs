@@ -3,6 +3,7 @@
 //! What runs no task is looked at once a task is wanted. What older tasks are without is looked at a few services at a time,
 //! in turns: nothing of ECS's that a pass reads anyway tells whether a task was replaced.
 
+use super::advance::held_for;
 use super::books::Books;
 use super::error::ControllerError;
 use super::execute::Executor;
@@ -55,9 +56,9 @@ pub(super) async fn reverify(
     let failed = found.iter().any(|(_, state)| matches!(state, State::RollingBack { .. }));
     for (change, state) in found {
         let now = executor.now();
-        if let State::RollingBack { cause, .. } = &state {
+        if let Some(cause) = held_for(&state) {
             // First: a crash in between must not bring it back.
-            books.hold(&change, cause, now).await?;
+            books.hold(&change, &cause, now).await?;
         }
         books.enter(&change.name, now, |change| change.enter(state, None, now)).await?;
         books.tell_the_end_anew(&change.spec.rollout, now).await?;

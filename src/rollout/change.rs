@@ -425,6 +425,10 @@ fn moving(change: &Change, input: &Input<'_>, moving: &Moving<'_>) -> Step {
             Step::to(moving.verifying(progress, since), Some(Reason::of(ReasonCode::Steadying, message).until(until)))
         }
         Landing::NothingRuns(reason) => {
+            // What ours replaced is asked of ECS's record, and nobody looks again before a task is wanted.
+            if let Some(lags) = untold(input.facts, moving.deployment) {
+                return Step::to(change.state.clone(), Some(lags));
+            }
             let deployment = Some(moving.deployment.to_owned());
             Step::to(State::Unverified { at: now, deployment, reason: reason.clone() }, Some(reason))
         }

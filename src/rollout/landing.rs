@@ -5,6 +5,7 @@
 
 use serde_json::Value;
 
+use super::adoption::wrote_over;
 use super::change::READ_LAG;
 use super::new_tasks;
 use super::protection::{self, Protection};
@@ -417,6 +418,10 @@ pub fn verified_since(change: &Change, facts: &Facts, now: Timestamp) -> Option<
         // When ours began, and not when it was seen to run nothing: whose record is nearest to that is another's.
         intent: began(facts, deployment.as_deref()).or_else(|| change.last_entered(Phase::Updating)).unwrap_or(*at),
     };
+    // Of a record that could not be read in full when ours was done.
+    if let Some(reason) = deployment.as_deref().and_then(|deployment| wrote_over(change, facts, deployment)) {
+        return Some(State::Clobbered { reason, at: now });
+    }
     match judge(facts, &expected) {
         // Somebody may have put back meanwhile what starts no deployment.
         Landing::Landed { .. } => match setting::changed_since(change, facts, now) {

@@ -503,6 +503,11 @@ fn a_change_does_not_stand_before_its_record_can_have_been_listed() {
     check_scene(&verifying_since(200), &scene, 260, "Verifying | - | NotObserved");
     check_scene(&verifying_since(200), &scene, 270, "Succeeded | - | -");
     check_scene(&verifying_since(200), &scene.records_unavailable(), 260, "Succeeded | - | -");
+    // Nor is it left alone, as one that runs nothing is.
+    let zero = Scene::empty().deployment("ours", "PRIMARY", 2, 250, "COMPLETED").desired(0);
+    check_scene(&verifying_since(200), &zero, 260, "Verifying | - | NotObserved");
+    check_scene(&verifying_since(200), &zero, 270, "Unverified | - | NothingRuns");
+    check_scene(&verifying_since(200), &zero.records_unavailable(), 260, "Unverified | - | NothingRuns");
 }
 
 #[test]

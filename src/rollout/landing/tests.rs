@@ -399,6 +399,24 @@ fn what_ecs_took_back_of_somebody_else_is_no_failure_of_a_setting_that_ran_nothi
 }
 
 #[test]
+fn what_ours_replaced_is_found_also_where_the_record_told_it_only_after_nothing_ran() {
+    let unverified = State::Unverified {
+        at: at(INTENT + 60),
+        deployment: Some("ours".to_owned()),
+        reason: reason(ReasonCode::NothingRuns),
+    };
+    let change = entered(change(ChangeKind::Revision), unverified, INTENT + 60);
+    let since = |scene: Scene, sources: Value| {
+        let scene = scene.no_records().record_with("SUCCESSFUL", 2, INTENT + 1, |record| record["sources"] = sources);
+        verified_since(&change, &scene.facts(INTENT + 200), at(INTENT + 200)).map(|state| state.phase().as_str())
+    };
+    assert_eq!(since(Scene::landed(), json!([1])), Some("Succeeded"));
+    assert_eq!(since(Scene::landed(), json!([9])), Some("Clobbered"));
+    let zero = Scene::empty().deployment("ours", "PRIMARY", 2, INTENT + 1, "COMPLETED").desired(0);
+    assert_eq!(since(zero, json!([9])), Some("Clobbered"));
+}
+
+#[test]
 fn a_setting_that_was_put_back_before_a_task_ran_has_not_landed() {
     let forward = json!({ "platformVersion": "1.4.0", "enableExecuteCommand": false });
     let back = json!({ "platformVersion": "1.3.0", "enableExecuteCommand": true });
