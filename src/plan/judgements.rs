@@ -248,3 +248,6 @@ pub fn revisions_to_describe<'a>(
 pub fn revisions_named(fleet: &Fleet) -> BTreeSet<&TaskDefinitionArn> {
     fleet.known().flat_map(|(_, seen)| seen.task_definitions()).collect()
 }
+
+#[cfg(test)]
+mod laws;

@@ -71,8 +71,16 @@ pub(super) struct Earlier {
     pub(super) settings: Option<Reason>,
 }
 
-/// Settings of a service that a deployment shows too, and its tasks keep (botocore ecs/2014-11-13 `Deployment`).
-const SETTINGS: [&str; 2] = ["networkConfiguration", "platformVersion"];
+/// Settings of a service that a deployment shows too, and its tasks keep (botocore ecs/2014-11-13 `Deployment`), besides
+/// [`OF_DEPLOYMENTS`]. It shows neither load balancers nor service registries.
+const SETTINGS: [&str; 6] = [
+    "capacityProviderStrategy",
+    "fargateEphemeralStorage",
+    "launchType",
+    "networkConfiguration",
+    "platformFamily",
+    "platformVersion",
+];
 
 impl Earlier {
     /// Of the deployments that a service shows.
@@ -103,9 +111,9 @@ impl Earlier {
     }
 }
 
-/// A member of a deployment, if it says anything.
+/// A member of a deployment, if it says anything: an empty strategy is none.
 fn member<'a>(name: &str, deployment: &'a Value) -> Option<&'a Value> {
-    deployment.get(name).filter(|value| !value.is_null())
+    deployment.get(name).filter(|value| !value.is_null() && value.as_array().is_none_or(|list| !list.is_empty()))
 }
 
 fn still(message: String) -> Reason {
@@ -192,6 +200,29 @@ mod tests {
         // The same again: a restart.
         check_earlier(json!([now(), one("ecs-svc/1", "ACTIVE", 2, json!("1.4.0"))]), "-");
         check_earlier(json!([now(), one("ecs-svc/1", "INACTIVE", 1, json!("1.3.0"))]), "-");
+        // Whatever else a deployment shows of how its tasks were started.
+        for (name, before, value) in [
+            ("networkConfiguration", json!({ "awsvpcConfiguration": { "subnets": ["a"] } }), Value::Null),
+            (
+                "capacityProviderStrategy",
+                json!([{ "capacityProvider": "FARGATE_SPOT" }]),
+                json!([{ "capacityProvider": "FARGATE" }]),
+            ),
+            ("capacityProviderStrategy", json!([{ "capacityProvider": "FARGATE_SPOT" }]), json!([])),
+            ("launchType", json!("EC2"), json!("FARGATE")),
+            ("platformFamily", json!("WINDOWS_SERVER_2019_CORE"), json!("Linux")),
+            ("fargateEphemeralStorage", Value::Null, json!({ "kmsKeyId": "k" })),
+            ("serviceConnectConfiguration", json!({ "enabled": true }), Value::Null),
+        ] {
+            let (mut earlier, mut primary) = (one("ecs-svc/1", "ACTIVE", 2, json!("1.4.0")), now());
+            check_earlier(json!([primary, earlier]), "-");
+            (earlier[name], primary[name]) = (before, value);
+            check_earlier(json!([primary, earlier]), "settings");
+        }
+        // Without a strategy ECS shows none, or an empty one.
+        let mut empty = one("ecs-svc/1", "ACTIVE", 2, json!("1.4.0"));
+        empty["capacityProviderStrategy"] = json!([]);
+        check_earlier(json!([now(), empty]), "-");
         // ECS went back, and the service still names what it went back from.
         check_earlier(json!([one("ecs-svc/1", "PRIMARY", 1, json!("1.4.0"))]), "revision");
     }
