@@ -167,6 +167,7 @@ impl Executor<'_> {
                 let members = change.spec.setting.as_ref().map(|setting| setting.back.clone()).unwrap_or_default();
                 self.set(change, members, keys, facts).await
             }
+            Action::UnsetRest(members) => self.update_service(change, members.clone(), keys, facts).await,
             Action::Stop(arn) => {
                 if let Some(reason) = self.closed(Operation::StopServiceDeployment, keys, direction(change)).await? {
                     return Ok(Effect::not_made(change, now, reason));
@@ -357,6 +358,7 @@ impl Executor<'_> {
         let primary = after.and_then(Service::primary);
         if let (State::RollingBack { back: Back::Updating { to, before, intent }, .. }, Some(ours)) =
             (&change.state, primary)
+            && !before.is_empty()
             && let Some(reason) = clobbered(after, &ours.id, Some(before), facts)
         {
             tracing::error!(target_id = %self.target, change = %change.name, reason = %reason, "we deployed over somebody");

@@ -35,6 +35,12 @@ const QUIET: [&str; 8] = [
 /// Members of UpdateClusterSettings and UpdateCluster.
 const CLUSTER: [&str; 2] = ["settings", "configuration"];
 
+/// Whether ECS starts a deployment where this member of UpdateService differs.
+#[must_use]
+pub fn starts_deployment(member: &str) -> bool {
+    DEPLOYING.contains(&member)
+}
+
 /// The call that turns `old` into `new`, and the one that takes it back: each top-level member that differs, whole, as
 /// ECS wants it (a subnet list goes with its `assignPublicIp`).
 ///
@@ -63,8 +69,8 @@ pub fn setting(
         let known = match kind {
             ChangeKind::ClusterSetting => CLUSTER.contains(&member),
             ChangeKind::Revision | ChangeKind::DeployingSetting | ChangeKind::QuietSetting => {
-                deploys |= DEPLOYING.contains(&member);
-                DEPLOYING.contains(&member) || QUIET.contains(&member)
+                deploys |= starts_deployment(member);
+                starts_deployment(member) || QUIET.contains(&member)
             }
         };
         let (from, to) = (old.get(member), new.get(member));

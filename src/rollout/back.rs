@@ -10,7 +10,7 @@ use super::change::{Action, Input, READ_LAG, Step, clobbering};
 use super::landing::{CLOCK_SLACK, Expected, Facts, KnownDeployment, Landing, ServiceDeployments};
 use super::landing::{is_rolled_back, judge, native_wait_back, record_lags, started_by_us};
 use super::record::Change;
-use super::setting::{self, Standing};
+use super::setting;
 use super::state::{Back, Progress, State};
 use crate::model::ChangeKind;
 use crate::model::observed::{Deployment, Service, ServiceDeployment};
@@ -57,6 +57,7 @@ pub fn step(change: &Change, taking: &Taking<'_>, input: &Input<'_>) -> Step {
     match taking.back {
         Back::Deciding | Back::Replacing => going.decide(primary),
         Back::Stopping { arn, intent } => going.stopping(primary, arn, *intent),
+        Back::Updating { before, intent, .. } if before.is_empty() => going.unsetting_rest(primary, *intent),
         Back::Updating { to, before, intent } => going.updating(primary, to.as_ref(), before, *intent),
         Back::Watching { to, progress, steady_since } => {
             going.watching(primary, &Watched { to: to.as_ref(), progress: *progress, steady_since: *steady_since })
@@ -116,7 +117,7 @@ impl Going<'_> {
             return self.wait(reason);
         }
         // What it had before is back, and what ours replaced is not.
-        if let Some(step) = self.overwrote(None).or_else(|| self.set_again()) {
+        if let Some(step) = self.overwrote(None).or_else(|| self.set_again()).or_else(|| self.unset_rest()) {
             return step;
         }
         let cause = self.taking.cause.clone();
@@ -145,21 +146,6 @@ impl Going<'_> {
             None => State::Clobbered { reason: reason.clone(), at: now },
         };
         Some(Step::to(state, Some(reason)))
-    }
-
-    /// A setting's deployments cannot be told apart by what they bring: the one that was watched may be somebody's who has set
-    /// it again.
-    fn set_again(&self) -> Option<Step> {
-        let change = self.change;
-        if change.spec.kind != ChangeKind::DeployingSetting || change.spec.setting.is_none() {
-            return None;
-        }
-        let document = setting::document(change, self.input.facts).ok()?;
-        if setting::standing(change, document) != Standing::Made {
-            return None;
-        }
-        let reason = Reason::of(ReasonCode::MovedOn, "somebody set it again since; it is left alone");
-        Some(Step::to(State::Overtaken { reason: reason.clone(), at: self.input.now }, Some(reason)))
     }
 
     fn failed(&self, reason: Reason) -> Step {
@@ -248,15 +234,6 @@ impl Going<'_> {
         service.deployments.iter().find(ours)
     }
 
-    /// Whether the service shows what it had before our setting: an earlier attempt has set it back, or somebody has. What it
-    /// shows by nothing tells nothing.
-    fn is_unset(&self) -> bool {
-        let shows = |found| setting::standing(self.change, found) == Standing::Before;
-        self.change.spec.setting.is_some()
-            && setting::irremovable(self.change).is_none()
-            && setting::document(self.change, self.input.facts).is_ok_and(shows)
-    }
-
     /// The service took our revision's name, and no deployment of it ever showed (moto stores the name and does
     /// nothing): left so, it would pass for fixed, and whoever deploys it next would get our revision.
     fn is_only_named(&self) -> bool {
@@ -284,57 +261,6 @@ impl Going<'_> {
         self.taking.deployment?;
         let begun = |known: &&KnownDeployment| known.deployment.created_at == self.taking.intent;
         list.iter().filter(brings_home).find(begun).map(|known| &known.deployment)
-    }
-
-    /// A member that was not there before: ECS has no call that takes it out, and nothing sent would not be taken back.
-    fn irremovable(&self) -> Option<Step> {
-        let member = setting::irremovable(self.change)?;
-        let message =
-            format!("`{member}` was not set before, and ECS has no call that takes it out; it stays as it is");
-        Some(self.failed(Reason::of(ReasonCode::NotFixable, message)))
-    }
-
-    /// A setting that may not, or need not, be sent back.
-    fn not_sent_back(&self) -> Option<Step> {
-        let now = self.input.now;
-        let standing =
-            setting::document(self.change, self.input.facts).map(|document| setting::standing(self.change, document));
-        match standing {
-            // Nothing to compare with.
-            _ if self.change.spec.setting.is_none() => None,
-            Ok(Standing::Made) => self.irremovable(),
-            Ok(Standing::Before) if self.taking.intent + READ_LAG > now => {
-                Some(self.wait(unknown_until(self.taking.intent + READ_LAG)))
-            }
-            Ok(Standing::Before) => Some(self.done()),
-            Ok(Standing::Theirs(member)) => {
-                let message = format!("somebody changed `{member}` since; it is left alone");
-                let reason = Reason::of(ReasonCode::MovedOn, message);
-                Some(Step::to(State::Overtaken { reason: reason.clone(), at: now }, Some(reason)))
-            }
-            Err(Some(reason)) => Some(self.wait(reason)),
-            Err(None) => Some(Step::to(State::Gone { at: now }, None)),
-        }
-    }
-
-    /// A setting that starts no deployment: sent back once; the controller reads it back and ends the change.
-    fn unset_quietly(&self) -> Step {
-        if let Some(reason) = self.input.backward {
-            return self.wait(reason.clone());
-        }
-        if let Back::Updating { intent, .. } = self.taking.back {
-            if *intent + READ_LAG > self.input.now {
-                return self.wait(unknown_until(*intent + READ_LAG));
-            }
-            if let ended @ Step { state: State::Failed { .. }, .. } = self.again() {
-                return ended;
-            }
-        }
-        if let Some(step) = self.not_sent_back() {
-            return step;
-        }
-        let back = Back::Updating { to: None, before: String::new(), intent: self.input.now };
-        Step::act(self.at(back), Action::Unset)
     }
 
     fn decide(&self, primary: &Deployment) -> Step {
@@ -567,6 +493,8 @@ impl Going<'_> {
 fn unknown_until(until: Timestamp) -> Reason {
     Reason::of(ReasonCode::OutcomeUnknown, "whether ECS made the last call is not known yet").until(until)
 }
+
+mod unset;
 
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use serde_json::{Map, Value};
+
 use super::adoption::{begun, begun_on_theirs, replaced, replaced_the_same, untold, wrote_over};
 use super::back;
 use super::landing::{Expected, Facts, Landing, judge, record_lags, rolled_back, started_by_us};
@@ -60,6 +62,8 @@ pub enum Action {
     RestorePrevious,
     /// Send the setting's members that take it back.
     Unset,
+    /// Send back these members of a setting, which start no deployment.
+    UnsetRest(Map<String, Value>),
 }
 
 /// What a step decided.

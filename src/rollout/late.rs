@@ -46,6 +46,12 @@ fn intended(change: &Change) -> Option<(Option<TaskDefinitionArn>, bool, Timesta
     let revision = change.spec.kind == ChangeKind::Revision;
     match &change.state {
         State::Updating { to, intent, .. } => Some((to.clone().filter(|_| revision), false, *intent)),
+        // It starts no deployment, and sets what is to be so anyway.
+        State::RollingBack { back: Back::Updating { before, .. }, .. }
+            if before.is_empty() && change.spec.kind == ChangeKind::DeployingSetting =>
+        {
+            None
+        }
         State::RollingBack { back: Back::Updating { to, intent, .. }, .. } => {
             Some((to.clone().filter(|_| revision), true, *intent))
         }

@@ -12,7 +12,9 @@ use serde_json::{Map, Value};
 use super::landing::Facts;
 use super::record::Change;
 use super::state::State;
+use crate::model::change::Setting;
 use crate::model::{ChangeKind, Observed, Reason, ReasonCode, Timestamp};
+use crate::plan::settings::starts_deployment;
 
 /// How the members of a setting stand.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,12 +58,8 @@ pub fn document<'a>(change: &Change, facts: &'a Facts) -> Result<&'a Value, Opti
 pub fn standing(change: &Change, document: &Value) -> Standing {
     let Some(setting) = &change.spec.setting else { return Standing::Before };
     let shown = |name: &str| shown(document, name, setting.forward.get(name));
-    let before = |name: &str| {
-        let (shown, back) = (shown(name), setting.back.get(name));
-        let (shown, back) = (shown.as_deref().unwrap_or(&Value::Null), back.unwrap_or(&Value::Null));
-        shows(shown, back) && shows(back, shown)
-    };
-    let made = |name: &str, wanted: &Value| shown(name).is_some_and(|shown| wanted.is_null() || shows(&shown, wanted));
+    let before = |name: &str| is_before(setting, document, name);
+    let made = |name: &str, wanted: &Value| is_made(setting, document, name, wanted);
     // What it was comes first: where a change takes something out, the old member has all of the new one too.
     if setting.forward.keys().all(|name| before(name)) {
         return Standing::Before;
@@ -87,6 +85,29 @@ pub fn standing(change: &Change, document: &Value) -> Standing {
     let theirs = setting.forward.iter().find(|(name, wanted)| !made(name, wanted) && !before(name));
     let mixed = || setting.forward.iter().find(|(name, wanted)| !made(name, wanted));
     Standing::Theirs(theirs.or_else(mixed).map(|(name, _)| name.clone()).unwrap_or_default())
+}
+
+fn is_before(setting: &Setting, document: &Value, name: &str) -> bool {
+    let (shown, back) = (shown(document, name, setting.forward.get(name)), setting.back.get(name));
+    let (shown, back) = (shown.as_deref().unwrap_or(&Value::Null), back.unwrap_or(&Value::Null));
+    shows(shown, back) && shows(back, shown)
+}
+
+fn is_made(setting: &Setting, document: &Value, name: &str, wanted: &Value) -> bool {
+    let shown = shown(document, name, setting.forward.get(name));
+    shown.is_some_and(|shown| wanted.is_null() || shows(&shown, wanted))
+}
+
+/// Of a setting that deploys, the members that start no deployment and are as the change made them, each as it was before. ECS
+/// goes back from a deployment by its service revision, which has none of them. What somebody has changed since is not among them.
+#[must_use]
+pub fn left_set(change: &Change, document: &Value) -> Map<String, Value> {
+    let setting = change.spec.setting.as_ref().filter(|_| change.spec.kind == ChangeKind::DeployingSetting);
+    let Some(setting) = setting else { return Map::new() };
+    let quiet = setting.forward.iter().filter(|(name, _)| !starts_deployment(name));
+    let left =
+        quiet.filter(|(name, wanted)| is_made(setting, document, name, wanted) && !is_before(setting, document, name));
+    left.map(|(name, _)| (name.clone(), setting.back.get(name).cloned().unwrap_or(Value::Null))).collect()
 }
 
 /// Whether the resource shows what the change has made of it. A change without members shows nothing else.
@@ -165,7 +186,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::model::change::Setting;
     use crate::rollout::fixture::change;
 
     #[track_caller]
@@ -236,6 +256,27 @@ mod tests {
         change.state = State::Updating { to: None, before: None, intent: at };
         assert_eq!(standing(&change, &half), Standing::Before);
         assert_eq!(standing(&change, &theirs), Standing::Theirs("tags".to_owned()));
+    }
+
+    #[test]
+    fn what_started_no_deployment_is_left_set_as_long_as_it_is_ours() {
+        let members = |value: Value| value.as_object().unwrap().clone();
+        let mut mixed = change(ChangeKind::DeployingSetting);
+        mixed.spec.setting = Some(Setting {
+            forward: members(
+                json!({ "platformVersion": "1.4.0", "enableExecuteCommand": false, "propagateTags": "SERVICE" }),
+            ),
+            back: members(json!({ "platformVersion": "1.3.0", "enableExecuteCommand": true, "propagateTags": null })),
+        });
+        let left = |shown: Value| Value::Object(left_set(&mixed, &shown));
+        let shown = |version: &str, exec: bool, tags: &str| json!({ "platformVersion": version, "enableExecuteCommand": exec, "propagateTags": tags });
+        let both = json!({ "enableExecuteCommand": true, "propagateTags": null });
+        assert_eq!(left(shown("1.3.0", false, "SERVICE")), both);
+        assert_eq!(left(shown("1.4.0", false, "SERVICE")), both);
+        assert_eq!(left(shown("1.3.0", false, "TASK_DEFINITION")), json!({ "enableExecuteCommand": true }));
+        assert_eq!(left(json!({ "platformVersion": "1.3.0", "enableExecuteCommand": true })), json!({}));
+        mixed.spec.kind = ChangeKind::QuietSetting;
+        assert_eq!(left_set(&mixed, &shown("1.3.0", false, "SERVICE")), Map::new());
     }
 
     #[test]

@@ -219,7 +219,7 @@ pub enum Back {
     Updating {
         /// The revision it goes back to; for a setting, none.
         to: Option<TaskDefinitionArn>,
-        /// The PRIMARY deployment right before the call.
+        /// The PRIMARY deployment right before the call. Empty where the call starts none.
         before: String,
         /// When the call was intended.
         intent: Timestamp,

@@ -438,6 +438,48 @@ fn a_setting_that_was_not_there_before_cannot_be_taken_back() {
 }
 
 #[test]
+fn what_started_no_deployment_is_set_back_before_a_setting_is_back() {
+    let members = |value: serde_json::Value| value.as_object().unwrap().clone();
+    let mixed = |back: Back| {
+        let mut change = going(ChangeKind::DeployingSetting, ReasonCode::RolledBackByEcs, Some("ours"), back);
+        change.spec.setting = Some(Setting {
+            forward: members(json!({ "platformVersion": "1.4.0", "enableExecuteCommand": false })),
+            back: members(json!({ "platformVersion": "1.3.0", "enableExecuteCommand": true })),
+        });
+        change
+    };
+    let shown = |exec: bool| {
+        let scene = Scene::before().record("ROLLBACK_SUCCESSFUL", 1, INTENT + 1);
+        scene.edit(|service| {
+            service["platformVersion"] = json!("1.3.0");
+            service["enableExecuteCommand"] = json!(exec);
+        })
+    };
+    let watched = mixed(steady(NOW - 90));
+    let sent = r#"RollingBack Updating | UnsetRest({"enableExecuteCommand": Bool(true)}) | -"#;
+    check(&watched, &shown(false), sent);
+    check(&watched, &shown(true), "RolledBack | - | RolledBackByEcs");
+    check(&mixed(Back::Deciding), &shown(false), "RollingBack Watching | - | -");
+    let frozen = Given { backward: Some(reason(ReasonCode::Frozen)), ..Given::of(shown(false).facts(NOW)) };
+    check_given(&watched, &frozen, NOW, "RollingBack Watching | - | Frozen");
+
+    let told = |second: i64| mixed(Back::Updating { to: None, before: String::new(), intent: at(second) });
+    check(&told(NOW - 5), &shown(true), "RolledBack | - | RolledBackByEcs");
+    check(&told(NOW - 5), &shown(false), "RollingBack Updating | - | OutcomeUnknown");
+    check(&told(NOW - 20), &shown(false), "RollingBack Deciding | - | -");
+    check(&told(NOW - 5), &Scene::overtaken(), "Overtaken | - | MovedOn");
+    // A read that lags shows ours once more.
+    check(&told(NOW - 5), &setting_during(), "RollingBack Updating | - | OutcomeUnknown");
+
+    let mut added = watched.clone();
+    added.spec.setting = Some(Setting {
+        forward: members(json!({ "platformVersion": "1.4.0", "enableExecuteCommand": false })),
+        back: members(json!({ "platformVersion": "1.3.0", "enableExecuteCommand": null })),
+    });
+    check(&added, &shown(false), "Failed | - | NotFixable");
+}
+
+#[test]
 fn a_setting_that_somebody_set_again_is_not_told_as_taken_back() {
     let members = |value: serde_json::Value| value.as_object().unwrap().clone();
     let mut change = setting_going(steady(NOW - 90));

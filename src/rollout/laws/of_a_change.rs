@@ -195,7 +195,7 @@ proptest! {
                 let forward = match &action {
                     Some(Action::MoveTo(arn)) => *arn == revision(2),
                     Some(Action::Register | Action::Set) => true,
-                    Some(Action::Stop(_) | Action::RestorePrevious | Action::Unset) | None => false,
+                    Some(Action::Stop(_) | Action::RestorePrevious | Action::Unset | Action::UnsetRest(_)) | None => false,
                 };
                 prop_assert!(!forward && !change.stands(), "{action:?}");
             }

@@ -32,6 +32,7 @@ scripts! {
     a_deployment_that_never_ends
     a_failed_canary_stops_the_advance
     a_freeze_that_includes_rollback
+    a_mixed_setting_that_ecs_takes_back
     a_plan_as_if_applied
     a_plan_is_asked_for
     a_proposal_of_a_deleted_service_is_replaced
