@@ -34,7 +34,11 @@ fn actions(setting: Setting) -> Vec<(&'static str, String, &'static str)> {
         ("sets it too", setting.somebody(Part::Wanted), ""),
         ("puts it back", setting.somebody(Part::Back), ""),
         ("changes what goes with it", setting.somebody(Part::Other), ""),
-        ("edits the policy", format!("apply\n{}", indented(&setting.policy(Edition::Second))), ""),
+        (
+            "edits the policy",
+            format!("apply\n{}", indented(&setting.policy(Edition::Second))),
+            "for 6m every 30s\napprove s-2\n",
+        ),
     ];
     // What is done to a service alone is nothing to its cluster.
     if setting == Setting::Cluster {

@@ -54,7 +54,8 @@ impl Setting {
         )
     }
 
-    /// The policy. Its second edition asks for more of what goes with the setting, or for another value: another fix.
+    /// The policy. Its second edition asks for something beside the setting, or for another value: another fix. Of a service that
+    /// deploys, for a member that starts no deployment: those that start one are guarded, but for the platform version.
     pub(super) fn policy(self, edition: Edition) -> String {
         let (resource, require, edits) = match (self, edition) {
             (Self::Deploys, Edition::First) => (
@@ -64,8 +65,8 @@ impl Setting {
             ),
             (Self::Deploys, Edition::Second) => (
                 "Service",
-                "service.?networkConfiguration.?awsvpcConfiguration.orValue({}) == {'subnets': ['subnet-e'], 'securityGroups': ['sg-a'], 'assignPublicIp': 'DISABLED'}",
-                "{ set: /networkConfiguration/awsvpcConfiguration/assignPublicIp, value: DISABLED }, { set: /networkConfiguration/awsvpcConfiguration/subnets, value: [subnet-e] }",
+                "service.?networkConfiguration.?awsvpcConfiguration.?assignPublicIp.orValue('') != 'ENABLED' && service.?deploymentConfiguration.deploymentCircuitBreaker.enable.orValue(false)",
+                "{ set: /networkConfiguration/awsvpcConfiguration/assignPublicIp, value: DISABLED }, { set: /deploymentConfiguration/deploymentCircuitBreaker/enable, value: true }",
             ),
             (Self::Quiet, Edition::First) => (
                 "Service",
@@ -102,12 +103,19 @@ impl Setting {
         }
     }
 
-    /// What the second edition asks for beside it, as it is at first and where it stands; of a cluster, it asks for another value.
-    fn beside(self) -> Option<(Value, &'static str)> {
+    /// What people or the second edition change beside it, as it is at first and where it stands; of a cluster, that asks for
+    /// another value.
+    fn beside(self) -> Vec<(Value, &'static str)> {
         match self {
-            Self::Deploys => Some((json!("subnet-a"), "/networkConfiguration/awsvpcConfiguration/subnets/0")),
-            Self::Quiet => Some((json!(false), "/deploymentConfiguration/deploymentCircuitBreaker/rollback")),
-            Self::Cluster => None,
+            Self::Deploys => vec![
+                (json!("subnet-a"), "/networkConfiguration/awsvpcConfiguration/subnets/0"),
+                (json!(false), "/deploymentConfiguration/deploymentCircuitBreaker/enable"),
+            ],
+            Self::Quiet => vec![
+                (json!(200), "/deploymentConfiguration/maximumPercent"),
+                (json!(false), "/deploymentConfiguration/deploymentCircuitBreaker/rollback"),
+            ],
+            Self::Cluster => vec![],
         }
     }
 
@@ -141,8 +149,12 @@ impl Setting {
         };
         let found = found.ok()?[of].get(0).filter(|found| found["status"] == "ACTIVE")?.clone();
         let shown = found.pointer(self.pointer())?.clone();
-        let beside = self.beside().and_then(|(first, pointer)| found.pointer(pointer).filter(|value| **value != first));
-        Some(beside.map_or_else(|| shown.clone(), |beside| json!([shown, beside])))
+        let beside = self.beside().into_iter().filter_map(|(first, pointer)| {
+            let value = found.pointer(pointer)?;
+            (*value != first).then(|| value.clone())
+        });
+        let all: Vec<Value> = std::iter::once(shown.clone()).chain(beside).collect();
+        Some(if all.len() == 1 { shown } else { json!(all) })
     }
 
     /// A step by which somebody makes it as the policy wants it, puts it back, or changes another part of what goes with it.
