@@ -82,6 +82,8 @@ struct Known<'d> {
     taken_out: BTreeSet<&'static str>,
     /// Services that somebody else has moved or scaled.
     theirs: BTreeSet<&'static str>,
+    /// Services that somebody has deleted: ECS refuses whatever else is asked of them.
+    deleted: BTreeSet<&'static str>,
     /// Whether anybody has approved anything.
     approved: bool,
     /// Whether the policy has had a second edition.
@@ -107,6 +109,7 @@ impl<'d> Known<'d> {
             outside: SERVICES.into_iter().filter(|place| !drawn.is_in_scope(place)).collect(),
             taken_out: BTreeSet::new(),
             theirs: BTreeSet::new(),
+            deleted: BTreeSet::new(),
             approved: drawn.approval == "none",
             edited: false,
             moved: Vec::new(),
@@ -249,6 +252,7 @@ impl<'d> Known<'d> {
         let name = place.rsplit('/').next().unwrap();
         let of_cluster = self.drawn.setting == Some(Setting::Cluster);
         let line = match act {
+            Act::Deploys | Act::ScalesToZero | Act::Deletes if self.deleted.contains(place) => return,
             Act::Deploys => {
                 self.theirs.insert(place);
                 let fits = if self.drawn.setting.is_some() { OWN_ADDRESS } else { "" };
@@ -307,6 +311,7 @@ impl<'d> Known<'d> {
             }
             Act::Deletes => {
                 self.theirs.insert(place);
+                self.deleted.insert(place);
                 format!("delete {place}")
             }
             Act::Registers => format!("register {name}"),
@@ -393,7 +398,7 @@ async fn tell(drawn: &Drawn, mut known: Known<'_>, acts: &[(Act, usize, u64)]) {
 /// How many runs are made up: more with `PLIMSOLL_CASES`, always the same ones first.
 #[expect(clippy::disallowed_methods, reason = "how many cases to run is asked for in the environment")]
 fn cases() -> u32 {
-    std::env::var("PLIMSOLL_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(16)
+    std::env::var("PLIMSOLL_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(32)
 }
 
 proptest! {
