@@ -169,7 +169,7 @@ pub(super) async fn collect(session: &Session, store: &dyn Store, listed: Listed
     Ok(items)
 }
 
-async fn of_target(store: &dyn Store, target: &TargetId, listed: Listed) -> Result<Vec<Item>, Error> {
+pub(super) async fn of_target(store: &dyn Store, target: &TargetId, listed: Listed) -> Result<Vec<Item>, Error> {
     let short = |time: Timestamp| time.to_string();
     let until = |time: Option<Timestamp>| time.map(short).unwrap_or_default();
     let campaigns = Campaigns::of(store, target);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::arguments::{Global, LogLines};
 use super::connect::StoreUrl;
 use super::error::Error;
+use super::get::{self, Listed};
 use super::output::{Format, Output};
 use super::run::Session;
 use super::{describe_service, patches, report, rollout, status};
@@ -43,10 +44,19 @@ pub async fn describe_service(store: &dyn Store, clock: Arc<dyn Clock>, name: &s
     describe_service::service(&session, store, name).await.map(|(text, _)| text)
 }
 
-/// What `plan` prints of a plan that so many policies made.
+/// What `plan` prints of a plan that so many policies made; `wide`: with `-o wide`.
 #[must_use]
-pub fn plan(plan: &Plan, policies: usize) -> String {
-    report::in_full(plan, policies, false)
+pub fn plan(plan: &Plan, policies: usize, wide: bool) -> String {
+    report::in_full(plan, policies, wide)
+}
+
+/// What `get findings` prints.
+///
+/// # Errors
+/// The store's.
+pub async fn findings(store: &dyn Store, target: &TargetId) -> Result<String, Error> {
+    let items = get::of_target(store, target, Listed::Findings).await?;
+    get::render(Format::Table, Listed::Findings, &items, false)
 }
 
 /// Writes what `plan --patches` writes, and says what it says.

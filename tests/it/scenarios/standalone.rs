@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use plimsoll::cli::texts;
 use plimsoll::controller::{Controller, Parts};
 use plimsoll::model::ReasonCode;
 use plimsoll::plan::{PlanOutcome, StandaloneReport};
@@ -168,13 +169,40 @@ async fn a_managed_daemon_is_told_as_ecs_s_own_and_hides_no_other_task() {
     story.apply(&NO_HOST_PID.replace("enforcement: enforce", "enforcement: audit")).await;
     story.register(host_pid("agent"));
     story.call("RunTask", json!({ "cluster": "prod", "taskDefinition": "agent", "count": 3 }));
+    // No such family is listed of a daemon.
+    story.call("DeregisterTaskDefinition", json!({ "taskDefinition": "agent:1" }));
     let parts = Parts { ecs: Arc::new(Daemon(story.ecs.clone())), ..story.controller.parts().clone() };
     let settings = story.controller.settings().clone();
     story.controller = Controller::new(parts, settings).with_standalone(Duration::from_secs(600), 100);
-    let found = story.pass().await.plan.unwrap().standalone.unwrap();
+    let plan = story.pass().await.plan.unwrap();
+    let found = plan.standalone.clone().unwrap();
     assert_eq!(found.gaps, [""; 0]);
     let daemon = ("agent:1".to_owned(), PlanOutcome::Blocked, ReasonCode::ManagedByEcs, 3);
     let nightly = ("nightly:1".to_owned(), PlanOutcome::Audit, ReasonCode::StandaloneTasks, 2);
     assert_eq!(told(&found)[..2], [nightly, daemon]);
     insta::assert_snapshot!(found.rows[1].reason.message, @"ECS itself manages the daemon of `agent:1`, 3 tasks in cluster `prod`; nothing of it is judged");
+    // What people read: counted, and with `-o wide` told of each; of nothing that was not judged there is a finding.
+    let outside = |wide: bool| {
+        let text = texts::plan(&plan, 1, wide);
+        text[text.find("outside").unwrap()..].split("\n\n").next().unwrap().to_owned()
+    };
+    insta::assert_snapshot!(outside(false), @"outside of services: 2 that do not comply, 1 that ECS itself manages; -o wide lists them");
+    insta::assert_snapshot!(outside(true), @r"
+    outside of services: 2 that do not comply, 1 that ECS itself manages
+      nightly:1  audit
+        StandaloneTasks: 2 tasks of group `family:nightly` in cluster `prod` that no service started, started by `cron`
+        high no-host-pid: the task shares the host's process namespace
+      agent:1  blocked
+        ManagedByEcs: ECS itself manages the daemon of `agent:1`, 3 tasks in cluster `prod`; nothing of it is judged
+      old:1  audit
+        UnusedFamily: no service uses family `old`; whoever runs it by that name gets this revision
+        high no-host-pid: the task shares the host's process namespace
+    ");
+    let target = story.controller.settings().target.clone();
+    insta::assert_snapshot!(texts::findings(story.store.as_ref(), &target).await.unwrap(), @r"
+    SERVICE              SEVERITY  POLICY       MESSAGE                                                         FIXABLE
+    prod/web             high      no-host-pid  the task shares the host's process namespace                    yes
+    nightly:1 in prod    high      no-host-pid  the task shares the host's process namespace (StandaloneTasks)  no
+    old:1 in no service  high      no-host-pid  the task shares the host's process namespace (UnusedFamily)     no
+    ");
 }

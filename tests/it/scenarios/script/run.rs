@@ -191,7 +191,7 @@ impl Stage {
             None => None,
         };
         let (plan, set) = person.plan(objects).await.unwrap();
-        self.transcript.text(&texts::plan(&plan, set.policies().count()));
+        self.transcript.text(&texts::plan(&plan, set.policies().count(), false));
         if what.contains(&"patches") {
             let folder = tempfile::tempdir().unwrap();
             texts::patches(folder.path(), &plan).unwrap();
