@@ -87,7 +87,8 @@ pub(super) async fn clear_away(
             continue;
         }
         // What a change goes back to was registered for no change to move to.
-        let moved_to = all().next().is_some() || is_given_up(books, &registration);
+        let moved_to =
+            all().next().is_some() || is_given_up(books, &registration) || is_left_behind(books, &registration);
         if needed || !moved_to || is_used(executor, fleet, arn).await? {
             continue;
         }
@@ -109,6 +110,19 @@ fn is_given_up(books: &Books, registration: &Registration) -> bool {
         given_up |= documents.recorded && change.spec.rollout == registration.rollout;
     }
     given_up
+}
+
+/// Whether a revision was made for a change that has been put onto another one since: its rollout is known, and nobody wants
+/// the revision, there or back. Of a rollout that is not known any more nothing can be told.
+fn is_left_behind(books: &Books, registration: &Registration) -> bool {
+    let wants = |change: &Change| {
+        let (documents, from) = (change.spec.documents.as_ref(), change.spec.from.as_ref());
+        // One that was made to go back to is what the change came from, once it was tried again.
+        from.is_some() && from == registration.state.revision()
+            || from == Some(&registration.from)
+                && documents.is_some_and(|of| of.wanted == registration.wanted || of.previous == registration.wanted)
+    };
+    books.all().any(|campaign| campaign.rollout.value.name == registration.rollout) && !books.changes().any(wants)
 }
 
 /// Whether any service names a revision, or any task runs it.

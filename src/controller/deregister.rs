@@ -32,6 +32,10 @@ impl Executor<'_> {
     ) -> Result<(), ControllerError> {
         let Some(known) = books.registration_at(&registration.sort_key()) else { return Ok(()) };
         let before = known.deregistration(arn).cloned();
+        // Reads may show it as it was: what is INACTIVE stays so.
+        if before.as_ref().is_some_and(|before| before.done.is_some()) {
+            return Ok(());
+        }
         if let Some(before) = before.as_ref().filter(|before| before.done.is_none()) {
             match self.reading(observe::definition(self.ecs, arn.as_str(), self.now())).await? {
                 Observed::Known { value, .. } if value.status == "ACTIVE" => {}

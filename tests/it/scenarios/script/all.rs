@@ -103,6 +103,7 @@ scripts! {
     late_call_over_somebodys_deployment
     late_registration_after_a_repeat
     late_registration_after_all_was_deleted
+    late_registration_cleared_by_the_next_holder
     late_registration_seen_before_a_repeat
     late_registration_seen_between_two_looks
     late_setting_after_an_undo
@@ -142,6 +143,7 @@ scripts! {
     redeployed_with_the_violation_in_one_more_place
     release_after_an_undo
     retry_during_a_freeze
+    retry_on_what_was_deployed_since
     retry_right_after_an_undo
     scaled_to_zero
     services_on_one_revision
