@@ -157,6 +157,15 @@ fn what_has_only_registered_takes_nobodys_place_while_its_rollout_is_stopped() {
 }
 
 #[test]
+fn what_waits_for_a_person_to_let_its_fix_go_on_elsewhere_takes_nobodys_place() {
+    let mut list = in_states(&[3], &[State::Registering { since: at(900) }, stabilizing(), succeeded()]);
+    list[0].waiting = Some(reason(ReasonCode::FixStopped));
+    assert_eq!(places(&rollout(&[3]), list.iter()), 1);
+    list[0].waiting = Some(reason(ReasonCode::Frozen));
+    assert_eq!(places(&rollout(&[3]), list.iter()), 2);
+}
+
+#[test]
 fn those_that_wait_for_something_of_their_own_let_others_pass() {
     let mut list = changes(&[8]);
     for change in &mut list[..5] {
