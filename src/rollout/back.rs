@@ -117,7 +117,8 @@ impl Going<'_> {
             return self.wait(reason);
         }
         // What it had before is back, and what ours replaced is not.
-        if let Some(step) = self.overwrote(None).or_else(|| self.set_again()).or_else(|| self.unset_rest()) {
+        let not_back = self.overwrote(None).or_else(|| self.set_again()).or_else(|| self.unset_rest());
+        if let Some(step) = not_back.or_else(|| self.set_otherwise()) {
             return step;
         }
         let cause = self.taking.cause.clone();

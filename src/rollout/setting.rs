@@ -98,6 +98,19 @@ fn is_made(setting: &Setting, document: &Value, name: &str, wanted: &Value) -> b
     shown.is_some_and(|shown| wanted.is_null() || shows(&shown, wanted))
 }
 
+/// A member that is neither as it was nor as the change made it: somebody has set it. What is not shown tells nothing, for ECS
+/// need not show a member that was emptied.
+#[must_use]
+pub fn theirs<'a>(change: &'a Change, document: &Value) -> Option<&'a str> {
+    let setting = change.spec.setting.as_ref()?;
+    let theirs = |(name, wanted): &(&String, &Value)| {
+        shown(document, name, setting.forward.get(*name)).is_some()
+            && !is_before(setting, document, name)
+            && !is_made(setting, document, name, wanted)
+    };
+    setting.forward.iter().find(theirs).map(|(name, _)| name.as_str())
+}
+
 /// Of a setting that deploys, the members that start no deployment and are as the change made them, each as it was before. ECS
 /// goes back from a deployment by its service revision, which has none of them. What somebody has changed since is not among them.
 #[must_use]

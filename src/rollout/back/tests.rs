@@ -490,6 +490,9 @@ fn a_setting_that_somebody_set_again_is_not_told_as_taken_back() {
     };
     check(&change, &home(json!({ "a": 0 })), "RolledBack | - | TasksFail");
     check(&change, &home(json!({ "a": 1 })), "Overtaken | - | MovedOn");
-    // What goes with it is somebody's now, and what we had set is gone.
-    check(&change, &home(json!({ "a": 2 })), "RolledBack | - | TasksFail");
+    // What we had set is gone, and so is what it had before.
+    check(&change, &home(json!({ "a": 2 })), "Overtaken | - | MovedOn");
+    // ECS need not show what was emptied.
+    let unseen = Scene::before().record("ROLLBACK_SUCCESSFUL", 1, INTENT + 1);
+    check(&change, &unseen, "RolledBack | - | TasksFail");
 }

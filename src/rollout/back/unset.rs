@@ -35,9 +35,7 @@ impl Going<'_> {
             }
             Ok(Standing::Before) => Some(self.done()),
             Ok(Standing::Theirs(member)) => {
-                let message = format!("somebody changed `{member}` since; it is left alone");
-                let reason = Reason::of(ReasonCode::MovedOn, message);
-                Some(Step::to(State::Overtaken { reason: reason.clone(), at: now }, Some(reason)))
+                Some(self.overtaken(format!("somebody changed `{member}` since; it is left alone")))
             }
             Err(Some(reason)) => Some(self.wait(reason)),
             Err(None) => Some(Step::to(State::Gone { at: now }, None)),
@@ -81,11 +79,21 @@ impl Going<'_> {
             return None;
         }
         let document = setting::document(change, self.input.facts).ok()?;
-        if setting::standing(change, document) != Standing::Made {
-            return None;
-        }
-        let reason = Reason::of(ReasonCode::MovedOn, "somebody set it again since; it is left alone");
-        Some(Step::to(State::Overtaken { reason: reason.clone(), at: self.input.now }, Some(reason)))
+        let made = setting::standing(change, document) == Standing::Made;
+        made.then(|| self.overtaken("somebody set it again since; it is left alone".to_owned()))
+    }
+
+    /// Nor may what the service had before be back: somebody has set something else.
+    pub(super) fn set_otherwise(&self) -> Option<Step> {
+        let change = self.change;
+        let document = setting::document(change, self.input.facts).ok()?;
+        let member = setting::theirs(change, document).filter(|_| change.spec.kind == ChangeKind::DeployingSetting)?;
+        Some(self.overtaken(format!("somebody changed `{member}` since; it is left alone")))
+    }
+
+    fn overtaken(&self, message: String) -> Step {
+        let reason = Reason::of(ReasonCode::MovedOn, message);
+        Step::to(State::Overtaken { reason: reason.clone(), at: self.input.now }, Some(reason))
     }
 
     /// ECS went back by the service revision, and what started no deployment is still as we set it.
