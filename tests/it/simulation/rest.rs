@@ -204,6 +204,21 @@ fn is_true(universe: &Universe, world: &mut World, arn: &str, reason: &Reason) -
             let limited = |promise: &Promise| promise.strategy.per_day.is_some();
             holds(universe.state().promised.values().any(limited), "no strategy has such a limit".to_owned())
         }
+        // Another rollout of its strategy has the places.
+        ReasonCode::MaxInFlight => {
+            let promised = universe.state().promised.clone();
+            let strategy = |rollout: &str| promised.get(rollout).map(|promise| promise.strategy.name);
+            let of = strategy(named).unwrap_or(named);
+            let has_a_place = |change: &Record| {
+                let rollout = change.body["spec"]["rollout"].as_str().unwrap_or_default();
+                witness::is_live(&change.body)
+                    && phase(&change.body) != "Pending"
+                    && rollout != named
+                    && change.body["waiting"]["code"] != "FixStopped"
+                    && strategy(rollout) == Some(of)
+            };
+            holds(universe.changes().iter().any(has_a_place), "no other rollout has a place".to_owned())
+        }
         ReasonCode::TooManyServices => {
             let limited = |promise: &Promise| promise.strategy.affected.is_some();
             holds(universe.state().promised.values().any(limited), "no strategy has such a limit".to_owned())
