@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::DiffEntry;
 use super::document::UNRESOLVED;
+use super::wire::OF_DEPLOYMENTS;
 
 /// What stands for a text that is not shown. Its length tells nothing.
 pub const MASKED: &str = "***";
@@ -101,6 +102,8 @@ const SHOWN: &[&str] = &[
     "capacityProviderStrategy/*/capacityProvider",
     "clusterArn",
     "createdBy",
+    "currentServiceDeployment",
+    "currentServiceRevisions/*/arn",
     "deploymentConfiguration/alarms/alarmNames/*",
     "deploymentConfiguration/lifecycleHooks/*/hookTargetArn",
     "deploymentConfiguration/lifecycleHooks/*/lifecycleStages/*",
@@ -127,10 +130,27 @@ const SHOWN: &[&str] = &[
     "roleArn",
     "schedulingStrategy",
     "serviceArn",
+    "serviceConnectConfiguration/logConfiguration/logDriver",
+    "serviceConnectConfiguration/namespace",
+    "serviceConnectConfiguration/services/*/clientAliases/*/dnsName",
+    "serviceConnectConfiguration/services/*/discoveryName",
+    "serviceConnectConfiguration/services/*/portName",
     "serviceName",
     "serviceRegistries/*/containerName",
     "serviceRegistries/*/registryArn",
     "taskDefinition",
+    "volumeConfigurations/*/managedEBSVolume/filesystemType",
+    "volumeConfigurations/*/managedEBSVolume/kmsKeyId",
+    "volumeConfigurations/*/managedEBSVolume/roleArn",
+    "volumeConfigurations/*/managedEBSVolume/snapshotId",
+    "volumeConfigurations/*/managedEBSVolume/tagSpecifications/*/propagateTags",
+    "volumeConfigurations/*/managedEBSVolume/tagSpecifications/*/resourceType",
+    "volumeConfigurations/*/managedEBSVolume/tagSpecifications/*/tags/*/key",
+    "volumeConfigurations/*/managedEBSVolume/volumeType",
+    "volumeConfigurations/*/name",
+    "vpcLatticeConfigurations/*/portName",
+    "vpcLatticeConfigurations/*/roleArn",
+    "vpcLatticeConfigurations/*/targetGroupArn",
     // Cluster.
     "capacityProviders/*",
     "clusterName",
@@ -225,8 +245,15 @@ fn step_of(name: &str) -> String {
 fn is_shown(pointer: &str, reveal: &[&str]) -> bool {
     let among = |patterns: &[&str], any: fn(&str) -> bool| patterns.iter().any(|it| matches(it, pointer, any));
     // A member of an object that stands where ECS has a list is nothing that we know, but why it cannot be known.
-    (among(SHOWN, |step| is_in_a_list(step) || step == UNRESOLVED) || reveal.contains(&pointer))
-        && !among(NEVER, |_| true)
+    let known = |step: &str| is_in_a_list(step) || step == UNRESOLVED;
+    (among(SHOWN, known) || is_shown_of_a_deployment(pointer) || reveal.contains(&pointer)) && !among(NEVER, |_| true)
+}
+
+/// What a deployment brings is what its service has by the same names.
+fn is_shown_of_a_deployment(pointer: &str) -> bool {
+    let brought = |pattern: &&&str| OF_DEPLOYMENTS.iter().any(|name| pattern.starts_with(name));
+    pointer.starts_with("/deployments/")
+        && SHOWN.iter().filter(brought).any(|it| matches(&format!("deployments/*/{it}"), pointer, is_in_a_list))
 }
 
 /// Whether a step of a JSON Pointer is a place in a list; `-` is the one after the last (RFC 6901).
@@ -298,6 +325,23 @@ mod tests {
             "tags": [{ "key": "team", "value": MASKED }]
         });
         assert_eq!(masked, shown);
+    }
+
+    #[test]
+    fn what_a_service_says_of_ports_and_volumes_is_shown_and_their_values_are_not() {
+        let connect = |token: &str| {
+            json!({ "namespace": "internal", "services": [{ "portName": "http", "clientAliases": [{ "dnsName": "web" }] }],
+                "logConfiguration": { "logDriver": "splunk", "options": { "splunk-token": token } } })
+        };
+        let volumes = |tag: &str| {
+            json!([{ "name": "data", "managedEBSVolume": { "volumeType": "gp3", "tagSpecifications": [
+                { "resourceType": "volume", "tags": [{ "key": "team", "value": tag }] }] } }])
+        };
+        let service = |secret: &str| {
+            json!({ "serviceConnectConfiguration": connect(secret), "volumeConfigurations": volumes(secret),
+                "deployments": [{ "serviceConnectConfiguration": connect(secret), "volumeConfigurations": volumes(secret) }] })
+        };
+        assert_eq!(mask_document(&service("s3cret"), &[]), service(MASKED));
     }
 
     #[test]
