@@ -18,7 +18,7 @@ use crate::records::campaign::Campaign;
 use crate::rollout::bake::{self, Watch};
 use crate::rollout::change::{self, Action, READ_LAG, Step};
 use crate::rollout::landing::Facts;
-use crate::rollout::{Change, Phase, Rollout, RolloutState, State, campaign, command, images, late};
+use crate::rollout::{Change, Rollout, RolloutState, State, campaign, command, images, late};
 
 /// How many steps one change may take in one pass: register, move, look.
 const STEPS: usize = 4;
@@ -201,8 +201,8 @@ impl Executor<'_> {
         let now = self.now();
         let changes: Vec<Change> = campaign.changes.iter().map(|change| change.value.clone()).collect();
         // What is being registered is about to move.
-        let registering =
-            campaign.changes.iter().filter(|change| change.value.state.phase() == Phase::Registering).count();
+        let about_to = |change: &Change| campaign::is_begun(change) && !change.state.phase().is_in_flight();
+        let registering = campaign.changes.iter().filter(|change| about_to(&change.value)).count();
         let left = books.left_of_the_day(&campaign.rollout.value, &campaign.changes, now);
         let day_budget = left.saturating_sub(registering);
         let unseen = campaign::still_unseen(&campaign.rollout.value, &changes);
@@ -258,6 +258,10 @@ impl Executor<'_> {
         for place in &decision.begin {
             let Some(first) = goes_first(books, campaign, *place) else {
                 self.move_change(books, campaign, *place).await?;
+                // How many failures it may have is decided anew before another begins.
+                if campaign.changes.get(*place).is_some_and(|change| change.value.failed()) {
+                    break;
+                }
                 continue;
             };
             if let Some(change) = campaign.changes.get_mut(*place).filter(|change| !is_under_way(&change.value)) {
@@ -287,6 +291,7 @@ impl Executor<'_> {
             let full = campaign::no_room(&campaign.rollout.value, all);
             let left = books.left_of_the_day(&campaign.rollout.value, &campaign.changes, self.now());
             let full = full.or_else(|| (left == 0).then(campaign::day_is_over));
+            let full = full.or_else(|| goes_first(books, campaign, place));
             let Some(change) = campaign.changes.get(place) else { return Ok(()) };
             let returned = books.returned(&change.value, &campaign.changes);
             let first = books.goes_back_first(&change.value, &campaign.changes);
@@ -499,11 +504,18 @@ fn is_under_way(change: &Change) -> bool {
     !change.state.phase().is_final() && change.state != State::Pending
 }
 
-/// Why a change does not begin yet: two of one resource go one after the other, whether of one rollout or of two.
+/// Why a change does not begin yet, or has only registered and does not move: two of one resource go one after the other,
+/// whether of one rollout or of two.
 fn goes_first(books: &Books, campaign: &Campaign, place: usize) -> Option<Reason> {
-    let of = &campaign.changes.get(place)?.value.spec;
+    let change = &campaign.changes.get(place)?.value;
+    let (of, pending) = (&change.spec, change.state == State::Pending);
     let short = || of.resource.short();
-    if campaign.changes.iter().any(|other| other.value.spec.resource == of.resource && is_under_way(&other.value)) {
+    // Of two that have registered, the first.
+    let before = |(at, other): (usize, &crate::records::Versioned<Change>)| {
+        let (same, in_flight) = (other.value.spec.resource == of.resource, other.value.state.phase().is_in_flight());
+        at != place && same && is_under_way(&other.value) && (in_flight || pending || at < place)
+    };
+    if campaign.changes.iter().enumerate().any(before) {
         let message = format!("another change of `{}` in this rollout goes first", short());
         return Some(Reason::of(ReasonCode::Progressing, message));
     }

@@ -355,7 +355,8 @@ pub fn places<'a>(rollout: &Rollout, changes: impl Iterator<Item = &'a Change>) 
 
 /// In flight, or about to be: registering already takes a place. Not while it waits for a person to let another rollout of its
 /// fix go on, which may be of another strategy: nobody else of this one need wait for that.
-pub(super) fn is_begun(change: &Change) -> bool {
+#[must_use]
+pub fn is_begun(change: &Change) -> bool {
     let stopped = || change.waiting.as_ref().is_some_and(|waiting| waiting.code == ReasonCode::FixStopped);
     change.state.phase().is_in_flight() || change.state.phase() == Phase::Registering && !stopped()
 }

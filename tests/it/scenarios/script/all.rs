@@ -58,6 +58,7 @@ scripts! {
     circuit_breaker_goes_back
     clobbered
     clobbered_and_still_deploying
+    clobbered_before_the_next_begins
     cluster_deleted
     cluster_setting
     contested
