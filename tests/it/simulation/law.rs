@@ -132,10 +132,16 @@ fn registered_once_with_its_intent_on_record(universe: &Universe, process: usize
         item.body["state"]["phase"] == "Intended"
             && (item.body["wanted"] == hash.as_str() || loses && item.body["family"] == family)
     });
-    // Revisions that are equal want the same: what one intent was sent for is not what another is.
     let name = |item: &Record| format!("{} {}", item.key, item.body["state"]);
+    let changes = universe.changes();
+    // Revisions that are equal want the same: what one intent was sent for is not what another is; and one that was left by
+    // somebody who died is not the one that is acted upon.
+    let left = |item: &Record| {
+        let going = |change: &Record| matches!(phase(&change.body).as_str(), "Registering" | "RollingBack");
+        !changes.iter().any(|change| going(change) && change.body["spec"]["from"] == item.body["from"])
+    };
     let mut intended: Vec<Record> = intended.collect();
-    intended.sort_by_key(|item| universe.state().sent.contains(&name(item)));
+    intended.sort_by_key(|item| (left(item), universe.state().sent.contains(&name(item))));
     let Some(intended) = intended.into_iter().next() else {
         return broken(universe, format!("RegisterTaskDefinition of `{family}` without its intent on record"));
     };
@@ -147,7 +153,6 @@ fn registered_once_with_its_intent_on_record(universe: &Universe, process: usize
         change.body["spec"]["documents"][name] == intended.body["wanted"]
             && change.body["spec"]["from"] == intended.body["from"]
     };
-    let changes = universe.changes();
     let planned =
         changes.iter().filter(|change| of("wanted", change)).flat_map(|change| policies(&change.body["spec"]));
     let wrong = witness::not_planned(universe, &intended, input, &planned.collect::<Vec<_>>());

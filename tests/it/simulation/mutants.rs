@@ -113,7 +113,7 @@ mutants! {
     /// What was taken back is not deregistered.
     LeavesRevisions: 1, "is left over";
     /// Which images ran is not looked at before going back.
-    GoesBackByTags: 0, "is called taken back";
+    GoesBackByTags: 114, "is called taken back";
     /// A change is lost sight of as soon as ECS replaces tasks.
     LosesTrack: 9, "has not come to rest";
     /// A change is put back to a step that it had behind it.

@@ -153,7 +153,9 @@ fn in_its_wave(universe: &Universe, rollout: &str, after: &Value, approvals: usi
     check(universe, !stops || failures.len() <= strategy.failures && !earlier, || {
         format!("change {name} begins, and {} of its rollout have failed, of earlier waves: {earlier}", failures.len())
     });
-    let resources: BTreeSet<&str> = all.iter().filter_map(|change| change.body["spec"]["resource"].as_str()).collect();
+    // (What was dropped before it began is not affected.)
+    let affected = all.iter().filter(|change| phase(&change.body) != "Deferred");
+    let resources: BTreeSet<&str> = affected.filter_map(|change| change.body["spec"]["resource"].as_str()).collect();
     let services = resources.iter().filter(|arn| arn.contains(":service/")).count();
     let fits = strategy.affected.is_none_or(|limit| services <= limit);
     check(universe, fits || approvals > 0, || {
