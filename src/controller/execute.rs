@@ -356,9 +356,9 @@ impl Executor<'_> {
     /// somebody deployed in between. Theirs is lost, and nobody may take it for what was there before.
     fn sent_back(&self, change: &Change, after: Option<&Service>, facts: &Facts, now: Timestamp) -> Effect {
         let primary = after.and_then(Service::primary);
-        if let (State::RollingBack { back: Back::Updating { to, before, intent }, .. }, Some(ours)) =
+        if let (State::RollingBack { back: back @ Back::Updating { to, before, intent }, .. }, Some(ours)) =
             (&change.state, primary)
-            && !before.is_empty()
+            && !back.starts_none()
             && let Some(reason) = clobbered(after, &ours.id, Some(before), facts)
         {
             tracing::error!(target_id = %self.target, change = %change.name, reason = %reason, "we deployed over somebody");

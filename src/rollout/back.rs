@@ -57,7 +57,7 @@ pub fn step(change: &Change, taking: &Taking<'_>, input: &Input<'_>) -> Step {
     match taking.back {
         Back::Deciding | Back::Replacing => going.decide(primary),
         Back::Stopping { arn, intent } => going.stopping(primary, arn, *intent),
-        Back::Updating { before, intent, .. } if before.is_empty() => going.unsetting_rest(primary, *intent),
+        back @ Back::Updating { intent, .. } if back.starts_none() => going.unsetting_rest(primary, *intent),
         Back::Updating { to, before, intent } => going.updating(primary, to.as_ref(), before, *intent),
         Back::Watching { to, progress, steady_since } => {
             going.watching(primary, &Watched { to: to.as_ref(), progress: *progress, steady_since: *steady_since })

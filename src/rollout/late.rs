@@ -46,10 +46,9 @@ fn intended(change: &Change) -> Option<(Option<TaskDefinitionArn>, bool, Timesta
     let revision = change.spec.kind == ChangeKind::Revision;
     match &change.state {
         State::Updating { to, intent, .. } => Some((to.clone().filter(|_| revision), false, *intent)),
-        // It starts no deployment, and sets what is to be so anyway.
-        State::RollingBack { back: Back::Updating { before, .. }, .. }
-            if before.is_empty() && change.spec.kind == ChangeKind::DeployingSetting =>
-        {
+        // It starts no deployment to be found by. Where the change is tried again before it arrives, what it sets back is taken
+        // for somebody's (README, Limits).
+        State::RollingBack { back, .. } if back.starts_none() && change.spec.kind == ChangeKind::DeployingSetting => {
             None
         }
         State::RollingBack { back: Back::Updating { to, intent, .. }, .. } => {

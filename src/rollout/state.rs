@@ -236,6 +236,21 @@ pub enum Back {
     },
 }
 
+impl Back {
+    /// A setting is being set back by a call that starts no deployment, or what is left of one that ECS took back.
+    #[must_use]
+    pub const fn quietly(intent: Timestamp) -> Self {
+        Self::Updating { to: None, before: String::new(), intent }
+    }
+
+    /// Whether the call starts no deployment. Told by a deployment that is empty, as quiet settings have always been recorded: a
+    /// step of its own could not be read by an earlier version.
+    #[must_use]
+    pub const fn starts_none(&self) -> bool {
+        matches!(self, Self::Updating { before, .. } if before.is_empty())
+    }
+}
+
 /// The best that was seen of a move, so that "no progress" cannot be fooled by tasks that come and go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

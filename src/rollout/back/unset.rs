@@ -1,4 +1,6 @@
 //! Taking a setting back: by the values that it had, and only while it is as we set it.
+//!
+//! Knows nothing of revisions, and of deployments no more than whose the primary one is.
 
 use serde_json::{Map, Value};
 
@@ -58,8 +60,7 @@ impl Going<'_> {
         if let Some(step) = self.not_sent_back() {
             return step;
         }
-        let back = Back::Updating { to: None, before: String::new(), intent: self.input.now };
-        Step::act(self.at(back), Action::Unset)
+        Step::act(self.at(Back::quietly(self.input.now)), Action::Unset)
     }
 
     /// Whether the service shows what it had before our setting: an earlier attempt has set it back, or somebody has. What it
@@ -105,8 +106,7 @@ impl Going<'_> {
         if let Some(reason) = self.input.backward {
             return Some(self.wait(reason.clone()));
         }
-        let back = Back::Updating { to: None, before: String::new(), intent: self.input.now };
-        Some(Step::act(self.at(back), Action::UnsetRest(left)))
+        Some(Step::act(self.at(Back::quietly(self.input.now)), Action::UnsetRest(left)))
     }
 
     fn left_set(&self) -> Option<Map<String, Value>> {
