@@ -35,9 +35,9 @@ macro_rules! mutants {
 
 mutants! {
     /// UpdateService is called without its intent on record.
-    SkipsTheIntent: 1, "without its intent on record";
+    SkipsTheIntent: 1, "without its intent on record: {";
     /// RegisterTaskDefinition is called without its intent on record.
-    SkipsTheRegistration: 1, "without its intent on record";
+    SkipsTheRegistration: 1, "` without its intent on record";
     /// The lease is counted on a clock that stops while the process is suspended.
     CountsNoSuspension: 3, "too little of the lease is left";
     /// Records are written whoever has written them since.
@@ -51,7 +51,7 @@ mutants! {
     /// What is stored is read once in two minutes.
     GoesByOldConfiguration: 1, "was read last at";
     /// Freezes are not looked at.
-    ForgetsFreezes: 1, "is in force";
+    ForgetsFreezes: 1, "`stop` is in force";
     /// Windows are not looked at.
     ForgetsWindows: 1, "is closed at";
     /// Waivers are not looked at.
@@ -59,7 +59,7 @@ mutants! {
     /// What a Binding leaves out is not looked at.
     ForgetsScopes: 2, "where nobody asks for";
     /// Approvals are not waited for.
-    ForgetsApprovals: 1, "nobody has approved";
+    ForgetsApprovals: 1, "and nobody has approved";
     /// What is only to be proposed is enforced.
     EnforcesProposals: 4, "was not approved";
     /// Any number of changes goes at once.
@@ -99,25 +99,25 @@ mutants! {
     /// A setting that was to be set back is taken for set back.
     NeverSetsBack: 34, "shows another setting";
     /// A revision is deregistered, and nothing of it is on record.
-    SkipsTheDeregistration: 1, "without its intent on record";
+    SkipsTheDeregistration: 1, "DeregisterTaskDefinition of";
     /// UpdateService names a desired count.
     SetsTheCount: 1, "with a desired count";
     /// What ECS says of deployments in progress is not looked at.
-    IgnoresDeployments: 7, "UpdateService of";
+    IgnoresDeployments: 7, "during a";
     /// What our deployment replaces is not looked at.
     IgnoresWhatItReplaces: 7, "nobody has found that";
     /// UpdateService also has all tasks replaced.
-    SendsMore: 1, "without its intent on record";
+    SendsMore: 1, "without its intent on record: {";
     /// A member that nobody planned to change is lost when a revision is registered.
     LosesAMember: 1, "in more than was planned";
     /// What was taken back is not deregistered.
     LeavesRevisions: 1, "is left over";
     /// Which images ran is not looked at before going back.
-    GoesBackByTags: 114, "is called taken back";
+    GoesBackByTags: 114, "is called taken back, and runs";
     /// A change is lost sight of as soon as ECS replaces tasks.
     LosesTrack: 9, "has not come to rest";
     /// A change is put back to a step that it had behind it.
-    StepsBack: 1, "goes from";
+    StepsBack: 1, "to Registering";
     /// A hold does not last.
     LetsHoldsGo: 1, "nobody asked";
     /// What is deregistered is the family's first revision, whoever made it.

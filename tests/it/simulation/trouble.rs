@@ -8,9 +8,20 @@ use serde_json::Value;
 use super::universe::{Universe, phase};
 use super::witness;
 
-/// What may go wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Trouble {
+macro_rules! troubles {
+    ($($(#[doc = $what:literal])* $name:ident,)*) => {
+        /// What may go wrong, and what others may do.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub(crate) enum Trouble { $($(#[doc = $what])* $name),* }
+
+        impl Trouble {
+            /// Every kind there is: a run of many seeds in which one never came has not tried it.
+            pub(crate) const ALL: &[Self] = &[$(Self::$name),*];
+        }
+    };
+}
+
+troubles! {
     /// A call never leaves.
     NotSent,
     /// It has its effect; the reply is lost.
@@ -65,43 +76,6 @@ pub(crate) enum Trouble {
 }
 
 impl Trouble {
-    /// Every kind there is: a run of many seeds in which one never came has not tried it.
-    pub(crate) const ALL: [Self; 30] = {
-        use Trouble::*;
-        [
-            NotSent,
-            LostReply,
-            Late,
-            VeryLate,
-            ServerError,
-            Throttled,
-            NoStore,
-            LostWrite,
-            Conflict,
-            MadeConflict,
-            NoAlarms,
-            Crash,
-            Suspended,
-            Stopped,
-            ClockSet,
-            StaleRead,
-            AskedAgain,
-            Deployed,
-            Scaled,
-            Deleted,
-            Retuned,
-            ClusterSet,
-            Deregistered,
-            Pushed,
-            TaskLost,
-            Misbehaves,
-            Rang,
-            Edited,
-            Frozen,
-            Waived,
-        ]
-    };
-
     /// Whether something fails, rather than somebody acting.
     pub(crate) fn is_fault(self) -> bool {
         self <= Self::StaleRead
