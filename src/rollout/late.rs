@@ -264,7 +264,10 @@ fn set(change: &Change, others: &[&Change], facts: &Facts, now: Timestamp) -> Op
     let lost = matches!(change.state, State::Overtaken { .. } | State::Clobbered { .. });
     let place = change.unheard.iter().position(|known| known.until > now && (!known.back || lost))?;
     let call = change.unheard.get(place)?;
-    let same = |other: &&&Change| other.stands() && other.spec.kind == change.spec.kind;
+    // What stands from before was set otherwise since, or there would have been nothing to set.
+    let sent = |change: &Change| change.last_entered(Phase::Updating);
+    let since = |other: &Change| sent(other).zip(sent(change)).is_none_or(|(theirs, ours)| theirs >= ours);
+    let same = |other: &&&Change| other.stands() && other.spec.kind == change.spec.kind && since(other);
     if others.iter().any(|other| same(&other)) {
         return None;
     }

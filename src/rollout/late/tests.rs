@@ -240,7 +240,8 @@ fn a_setting_that_came_after_it_was_taken_back_is_taken_back_again() {
             forward: json!({ "enableExecuteCommand": false }).as_object().unwrap().clone(),
             back: json!({ "enableExecuteCommand": true }).as_object().unwrap().clone(),
         });
-        change.state = State::Updating { to: Some(revision(1)), before: None, intent: at(INTENT) };
+        let mut change =
+            entered(change, State::Updating { to: Some(revision(1)), before: None, intent: at(INTENT) }, INTENT);
         not_heard_of(&mut change, at(INTENT));
         change
     };
@@ -254,6 +255,10 @@ fn a_setting_that_came_after_it_was_taken_back_is_taken_back_again() {
     check(&entered(about(ChangeKind::QuietSetting), overtaken(), OVER), &[], &shows(false), "-");
     let other = entered(about(ChangeKind::QuietSetting), State::Succeeded { at: at(OVER), deployment: None }, OVER);
     check(&quiet, &[&other], &shows(false), "-");
+    // One from before stands, and somebody has set it otherwise since: it is not what shows.
+    let mut older = other;
+    older.history.iter_mut().for_each(|entry| entry.at = at(INTENT - 60));
+    check(&quiet, &[&older], &shows(false), "LateCall back for UndoneByPerson: -");
 }
 
 #[test]
