@@ -99,15 +99,25 @@ impl AwsEcs {
 impl AwsEcs {
     /// As [`Ecs::call`], and whether anything came back at all: what is no usable answer may still be one.
     pub async fn ask(&self, operation: Operation, input: Value) -> (Result<Value, EcsError>, bool) {
+        self.ask_for(operation, input, &|body| object(operation, &body)).await
+    }
+
+    async fn ask_for<T>(
+        &self,
+        operation: Operation,
+        input: Value,
+        of: &(dyn Fn(Vec<u8>) -> Result<T, EcsError> + Sync),
+    ) -> (Result<T, EcsError>, bool) {
         let wire = Wire::new(input.to_string().into_bytes());
         let sent = self.send(operation, &wire).await;
         let answer = wire.answer();
         let came_back = answer.is_some();
         let result = match (answer, sent) {
             (Some(answer), _) => {
-                let read = read(operation, &answer);
+                let date = answer.date.as_deref().and_then(served_at::read);
+                let read = read(operation, answer).and_then(of);
                 // What a proxy, or a portal, answers is no time of ECS's.
-                let date = answer.date.as_deref().filter(|_| read.is_ok()).and_then(served_at::read);
+                let date = date.filter(|_| read.is_ok());
                 if let (Some(clock), Some(date)) = (&self.clock, date) {
                     clock.hears(date);
                 }
@@ -124,16 +134,32 @@ impl Ecs for AwsEcs {
     fn call<'a>(&'a self, operation: Operation, input: Value) -> BoxFuture<'a, Result<Value, EcsError>> {
         Box::pin(async move { self.ask(operation, input).await.0 })
     }
+
+    fn text<'a>(&'a self, operation: Operation, input: Value, _: u32) -> BoxFuture<'a, Result<Vec<u8>, EcsError>> {
+        Box::pin(async move { self.ask_for(operation, input, &|body| begun_as_object(operation, body)).await.0 })
+    }
+}
+
+/// An object, or it is not an answer of awsJson: a portal's page, a truncated body.
+fn object(operation: Operation, body: &[u8]) -> Result<Value, EcsError> {
+    serde_json::from_slice::<Map<String, Value>>(body)
+        .map(Value::Object)
+        .map_err(|error| no_answer(operation, format!("an answer that is no JSON object: {error}")))
+}
+
+/// The same, of one that is read later, if ever.
+fn begun_as_object(operation: Operation, body: Vec<u8>) -> Result<Vec<u8>, EcsError> {
+    if body.trim_ascii_start().starts_with(b"{") {
+        return Ok(body);
+    }
+    Err(no_answer(operation, "an answer that is no JSON object".to_owned()))
 }
 
 /// What ECS, or something on the way to it, answered.
-fn read(operation: Operation, answer: &RawAnswer) -> Result<Value, EcsError> {
+fn read(operation: Operation, answer: RawAnswer) -> Result<Vec<u8>, EcsError> {
     let status = answer.status;
     if (200..300).contains(&status) {
-        // An object, or it is not an answer of awsJson: a portal's page, a truncated body.
-        return serde_json::from_slice::<Map<String, Value>>(&answer.body).map(Value::Object).map_err(|error| {
-            no_answer(operation, format!("HTTP {status} with a body that is no JSON object: {error}"))
-        });
+        return Ok(answer.body);
     }
     let (code, message) = error_in(answer.error_type.as_deref(), &answer.body);
     let message = message.unwrap_or_else(|| format!("HTTP {status}"));
@@ -174,7 +200,8 @@ mod tests {
     const OPERATION: Operation = Operation::UpdateService;
 
     fn answer(status: u16, body: &str) -> Result<Value, EcsError> {
-        read(OPERATION, &RawAnswer { status, error_type: None, date: None, body: body.as_bytes().to_vec() })
+        let answer = RawAnswer { status, error_type: None, date: None, body: body.as_bytes().to_vec() };
+        read(OPERATION, answer).and_then(|body| object(OPERATION, &body))
     }
 
     fn refused(code: &str, message: &str) -> Result<Value, EcsError> {
@@ -207,6 +234,15 @@ mod tests {
         ] {
             let error = answer(status, body).unwrap_err();
             assert!(matches!(error, EcsError::NoAnswer { .. }), "{status} {body}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_begins_as_an_object_is_handed_on_as_it_is() {
+        let text = |body: &str| begun_as_object(OPERATION, body.as_bytes().to_vec());
+        assert_eq!(text(" { \"a\" :1}"), Ok(b" { \"a\" :1}".to_vec()));
+        for other in ["", "<html>sign in</html>", "[]"] {
+            assert!(matches!(text(other), Err(EcsError::NoAnswer { .. })), "{other}");
         }
     }
 

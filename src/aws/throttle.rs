@@ -129,13 +129,13 @@ impl Budgeted {
     }
 
     /// Calls once it is this call's turn, and learns from the answer.
-    async fn call_in_turn(
+    async fn call_in_turn<T>(
         &self,
         operation: Operation,
         input: Value,
-        lane: Lane,
         attempt: u32,
-    ) -> Result<Value, EcsError> {
+        (lane, call): (Lane, Call<T>),
+    ) -> Result<T, EcsError> {
         let gate = self.gates.get(&operation.bucket());
         if let Some(gate) = gate {
             match lane {
@@ -143,7 +143,7 @@ impl Budgeted {
                 Lane::Last => gate.pass_last().await,
             }
         }
-        let outcome = self.ecs.attempt(operation, input, attempt).await;
+        let outcome = call(self.ecs.as_ref(), operation, input, attempt).await;
         if let Some(gate) = gate {
             match &outcome {
                 Err(EcsError::Throttled { .. }) => gate.throttled(operation.as_str()),
@@ -155,17 +155,20 @@ impl Budgeted {
         outcome
     }
 
-    async fn attempts(&self, operation: Operation, input: Value, lane: Lane) -> Result<Value, EcsError> {
+    async fn attempts<T>(&self, operation: Operation, input: Value, how: (Lane, Call<T>)) -> Result<T, EcsError> {
         let attempts = if operation.writes() { 1 } else { READ_ATTEMPTS };
         for attempt in 1..attempts {
-            match self.call_in_turn(operation, input.clone(), lane, attempt).await {
+            match self.call_in_turn(operation, input.clone(), attempt, how).await {
                 Err(EcsError::Throttled { .. }) => debug!(operation = operation.as_str(), attempt, "throttled"),
                 outcome => return outcome,
             }
         }
-        self.call_in_turn(operation, input, lane, attempts).await
+        self.call_in_turn(operation, input, attempts, how).await
     }
 }
+
+/// One attempt, answered as a value or as a text.
+type Call<T> = for<'a> fn(&'a dyn Ecs, Operation, Value, u32) -> BoxFuture<'a, Result<T, EcsError>>;
 
 /// Whether a call goes before others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -184,11 +187,19 @@ impl Ecs for Budgeted {
     }
 
     fn call<'a>(&'a self, operation: Operation, input: Value) -> BoxFuture<'a, Result<Value, EcsError>> {
-        Box::pin(self.attempts(operation, input, Lane::First))
+        Box::pin(self.attempts(
+            operation,
+            input,
+            (Lane::First, |ecs, operation, input, n| ecs.attempt(operation, input, n)),
+        ))
     }
 
-    fn call_last<'a>(&'a self, operation: Operation, input: Value) -> BoxFuture<'a, Result<Value, EcsError>> {
-        Box::pin(self.attempts(operation, input, Lane::Last))
+    fn call_last<'a>(&'a self, operation: Operation, input: Value) -> BoxFuture<'a, Result<Vec<u8>, EcsError>> {
+        Box::pin(self.attempts(
+            operation,
+            input,
+            (Lane::Last, |ecs, operation, input, n| ecs.text(operation, input, n)),
+        ))
     }
 }
 

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use futures::stream::{self, FuturesUnordered, StreamExt};
-use serde_json::Value;
 
 use super::observe::{CONCURRENT, Cache, definition_input, described_definition};
 use crate::model::observed::{Fleet, TaskDefinition};
@@ -13,13 +12,16 @@ use crate::model::packed::PackedDefinition;
 use crate::model::{Observed, TaskDefinitionArn, Timestamp};
 use crate::ports::{Ecs, Operation};
 
+/// Who is told of a revision as soon as it is there.
+type Tell<'a> = &'a mut (dyn FnMut(&Arc<PackedDefinition>, &TaskDefinition) + Send);
+
 /// Revisions that are described while services are. The budget of services would else be waited for before that of
 /// revisions is touched, and with ten thousand services that is a tenth of the time that all of it takes.
 #[derive(Default)]
 pub(super) struct Ahead<'a> {
     wanted: VecDeque<TaskDefinitionArn>,
     known: BTreeSet<TaskDefinitionArn>,
-    under_way: FuturesUnordered<BoxFuture<'a, (TaskDefinitionArn, Observed<Value>)>>,
+    under_way: FuturesUnordered<BoxFuture<'a, (TaskDefinitionArn, Observed<Vec<u8>>)>>,
 }
 
 impl<'a> Ahead<'a> {
@@ -44,7 +46,7 @@ impl<'a> Ahead<'a> {
     }
 
     /// The next answer; `None` where none is waited for.
-    pub(super) async fn next(&mut self) -> Option<(TaskDefinitionArn, Observed<Value>)> {
+    pub(super) async fn next(&mut self) -> Option<(TaskDefinitionArn, Observed<Vec<u8>>)> {
         self.under_way.next().await
     }
 
@@ -52,12 +54,12 @@ impl<'a> Ahead<'a> {
     pub(super) fn keep(
         &mut self,
         arn: TaskDefinitionArn,
-        answer: Observed<Value>,
+        answer: Observed<Vec<u8>>,
         cache: &mut Cache,
         fleet: &mut Fleet,
         now: Timestamp,
     ) {
-        let observed = packed(&arn, answer, cache, now, &mut |_, _| {});
+        let observed = packed(&arn, answer, cache, now, None);
         fleet.task_definitions.insert(arn, observed);
     }
 }
@@ -69,7 +71,7 @@ pub(super) async fn definitions(
     wanted: Vec<TaskDefinitionArn>,
     cache: &mut Cache,
     now: Timestamp,
-    tell: &mut (dyn FnMut(&Arc<PackedDefinition>, &TaskDefinition) + Send),
+    tell: Tell<'_>,
 ) -> BTreeMap<TaskDefinitionArn, Observed<Arc<PackedDefinition>>> {
     let mut observed = BTreeMap::new();
     let mut unseen = Vec::new();
@@ -88,35 +90,40 @@ pub(super) async fn definitions(
         })
         .buffered(CONCURRENT);
     while let Some((arn, answer)) = described.next().await {
-        let packed = packed(&arn, answer, cache, now, tell);
+        let packed = packed(&arn, answer, cache, now, Some(&mut *tell));
         observed.insert(arn, packed);
     }
     observed
 }
 
 /// Looking over the fleet can wait: what is in flight goes first.
-async fn describe(ecs: &dyn Ecs, arn: &TaskDefinitionArn, now: Timestamp) -> Observed<Value> {
+async fn describe(ecs: &dyn Ecs, arn: &TaskDefinitionArn, now: Timestamp) -> Observed<Vec<u8>> {
     let answer = ecs.call_last(Operation::DescribeTaskDefinition, definition_input(arn.as_str())).await;
     described_definition(answer, now)
 }
 
-/// A revision packed and kept, where it could be described.
+/// A revision packed and kept, where it could be described; read only where somebody wants to be told.
 fn packed(
     arn: &TaskDefinitionArn,
-    answer: Observed<Value>,
+    answer: Observed<Vec<u8>>,
     cache: &mut Cache,
     now: Timestamp,
-    tell: &mut (dyn FnMut(&Arc<PackedDefinition>, &TaskDefinition) + Send),
+    tell: Option<Tell<'_>>,
 ) -> Observed<Arc<PackedDefinition>> {
     match answer {
-        Observed::Known { value, .. } => match PackedDefinition::pack(value, &mut cache.of_definitions) {
-            Ok((definition, packed)) => {
+        Observed::Known { value, .. } => match PackedDefinition::pack(&value, &mut cache.of_definitions) {
+            Ok(packed) => {
                 let packed = Arc::new(packed);
-                tell(&packed, &definition);
+                if let Some(tell) = tell {
+                    match PackedDefinition::read_text(&value) {
+                        Ok(definition) => tell(&packed, &definition),
+                        Err(why) => return Observed::Unknown { since: now, why },
+                    }
+                }
                 cache.definitions.insert(arn.clone(), Arc::clone(&packed));
                 Observed::Known { value: packed, at: now }
             }
-            Err(error) => Observed::Unknown { since: now, why: error.to_string() },
+            Err(why) => Observed::Unknown { since: now, why },
         },
         Observed::Absent { at } => Observed::Absent { at },
         Observed::Unknown { since, why } => Observed::Unknown { since, why },

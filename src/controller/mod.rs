@@ -33,6 +33,7 @@ pub mod report;
 mod reverify;
 pub mod run;
 mod secrets;
+mod services;
 pub mod side_by_side;
 pub mod standalone;
 pub mod statuses;

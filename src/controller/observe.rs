@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 use super::ahead::Ahead;
 use super::asked::{Asked, capacity_providers, describe_revisions, running};
 use super::error::{ControllerError, ecs as ecs_failed, wire as wire_failed};
+use super::services::{SeenServices, described_one};
 use crate::model::observed::{Cluster, Fleet, Latest, ServiceRevision, Task, TaskDefinition};
-use crate::model::packed::{PackedDefinition, PackedService, Packer, digest, text_of};
+use crate::model::packed::{PackedDefinition, PackedService, Packer};
 use crate::model::{
     ClusterArn, Observed, Secrets, ServiceArn, TargetId, TaskArn, TaskDefinitionArn, Timestamp, chain, wire,
 };
@@ -29,8 +30,7 @@ pub(super) const CONCURRENT: usize = 8;
 pub struct Cache {
     pub(super) definitions: BTreeMap<TaskDefinitionArn, Arc<PackedDefinition>>,
     pub(super) of_definitions: Packer,
-    services: BTreeMap<ServiceArn, Arc<PackedService>>,
-    of_services: Packer,
+    pub(super) services: SeenServices,
     pub(super) revisions: BTreeMap<String, ServiceRevision>,
 }
 
@@ -39,8 +39,7 @@ impl Default for Cache {
         Self {
             definitions: BTreeMap::new(),
             of_definitions: Packer::learning(),
-            services: BTreeMap::new(),
-            of_services: Packer::learning(),
+            services: SeenServices::default(),
             revisions: BTreeMap::new(),
         }
     }
@@ -160,7 +159,7 @@ pub async fn fleet(
             biased;
             batch = described.next() => {
                 let Some((batch, answer)) = batch else { break };
-                for (arn, seen) in packed_services(batch, answer, cache, asked.events, now) {
+                for (arn, seen) in cache.services.read(batch, answer, asked.events, now) {
                     if let Some(known) = seen.known().filter(|known| needs(&arn, known)) {
                         ahead.want(known.task_definitions(), cache);
                     }
@@ -175,7 +174,7 @@ pub async fn fleet(
     while let Some((arn, answer)) = ahead.next().await {
         ahead.keep(arn, answer, cache, &mut fleet, now);
     }
-    cache.services = fleet.known().map(|(arn, seen)| (arn.clone(), Arc::clone(seen))).collect();
+    cache.services.keep_only(&fleet);
     if asked.capacity_providers {
         fleet.capacity_providers = Some(capacity_providers(ecs, now).await);
     }
@@ -248,85 +247,13 @@ fn services_input(cluster: &ClusterArn, batch: &[ServiceArn]) -> Value {
     json!({ "cluster": cluster, "services": batch, "include": ["TAGS"] })
 }
 
-/// What DescribeServices says of services, each read by `read`.
-fn described<T>(
-    batch: Vec<ServiceArn>,
-    answer: Result<Value, EcsError>,
-    now: Timestamp,
-    mut read: impl FnMut(&ServiceArn, Value) -> Result<T, wire::WireError>,
-) -> Vec<(ServiceArn, Observed<T>)> {
-    let all = |batch: Vec<ServiceArn>, observed: &dyn Fn() -> Observed<T>| {
-        batch.into_iter().map(|arn| (arn, observed())).collect()
-    };
-    let answer = match answer {
-        Ok(answer) => answer,
-        // A cluster can be deleted only without services: with it they are gone (botocore ecs/2014-11-13, DeleteCluster).
-        Err(error) if error.code() == Some("ClusterNotFoundException") => {
-            return all(batch, &|| Observed::Absent { at: now });
-        }
-        Err(error) => {
-            return all(batch, &|| Observed::Unknown { since: now, why: error.to_string() });
-        }
-    };
-    let failures = wire::failures(&answer).unwrap_or_default();
-    let mut items: BTreeMap<String, Value> = BTreeMap::new();
-    for item in wire::into_items(answer, "services").unwrap_or_default() {
-        let arn = item.get("serviceArn").and_then(Value::as_str).unwrap_or("").to_owned();
-        items.insert(arn, item);
-    }
-    let missing = |arn: &ServiceArn| {
-        let failure = failures.iter().find(|(name, _)| name == arn.as_str() || name == arn.name());
-        match failure {
-            Some((_, reason)) if reason == "MISSING" => Observed::Absent { at: now },
-            Some((_, reason)) => Observed::Unknown { since: now, why: format!("ECS says {reason}") },
-            None => Observed::Unknown { since: now, why: "it was asked for but not described".to_owned() },
-        }
-    };
-    let observed = |arn: ServiceArn| {
-        let observed = match items.remove(arn.as_str()).map(|item| read(&arn, item)) {
-            Some(Ok(value)) => Observed::Known { value, at: now },
-            Some(Err(error)) => Observed::Unknown { since: now, why: error.to_string() },
-            None => missing(&arn),
-        };
-        (arn, observed)
-    };
-    batch.into_iter().map(observed).collect()
-}
-
-/// Services as a pass over the fleet keeps them, but for deleted ones: these stay INACTIVE for a while, and are no part of
-/// the fleet. `events`, the larger part of an old service, are kept only where a policy reads them.
-fn packed_services(
-    batch: Vec<ServiceArn>,
-    answer: Result<Value, EcsError>,
-    cache: &mut Cache,
-    events: bool,
-    now: Timestamp,
-) -> Vec<(ServiceArn, Observed<Arc<PackedService>>)> {
-    let mut inactive = BTreeSet::new();
-    let mut seen = described(batch, answer, now, |arn, mut item| {
-        if item.get("status").is_some_and(|status| status == "INACTIVE") {
-            inactive.insert(arn.clone());
-        }
-        if let (false, Some(members)) = (events, item.as_object_mut()) {
-            members.shift_remove("events");
-        }
-        let text = text_of(&item);
-        match cache.services.get(arn) {
-            Some(known) if known.digest == digest(&text) => Ok(Arc::clone(known)),
-            _ => PackedService::pack(item, &text, &mut cache.of_services).map(Arc::new),
-        }
-    });
-    seen.retain(|(arn, _)| !inactive.contains(arn));
-    seen
-}
-
 /// What DescribeTaskDefinition takes.
 pub(super) fn definition_input(name: &str) -> Value {
     json!({ "taskDefinition": name, "include": ["TAGS"] })
 }
 
 /// What DescribeTaskDefinition says.
-pub(super) fn described_definition(answer: Result<Value, EcsError>, now: Timestamp) -> Observed<Value> {
+pub(super) fn described_definition<T>(answer: Result<T, EcsError>, now: Timestamp) -> Observed<T> {
     match answer {
         Ok(value) => Observed::Known { value, at: now },
         // ECS's words for a family or revision that does not exist: "Unable to describe task definition."
@@ -431,9 +358,7 @@ pub async fn revisions_above(
 pub async fn facts(ecs: &dyn Ecs, cluster: &ClusterArn, arn: &ServiceArn, cache: &mut Cache, now: Timestamp) -> Facts {
     let input = services_input(cluster, std::slice::from_ref(arn));
     let answer = ecs.call(Operation::DescribeServices, input).await;
-    let service = described(vec![arn.clone()], answer, now, |_, item| wire::service_of(item)).pop();
-    let service = service.map(|(_, observed)| observed);
-    let service = service.unwrap_or(Observed::Unknown { since: now, why: "it was not read".to_owned() });
+    let service = described_one(arn, answer, now);
     let tasks = tasks_of(ecs, cluster, arn, now).await;
     let deployments = deployments(ecs, cluster, arn, cache).await;
     let (protection, secrets) = (Protection::default(), Secrets::default());

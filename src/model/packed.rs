@@ -5,10 +5,12 @@
 //! a dictionary of the first of them (LZ4, because every document passes through here once and most are never read
 //! again: it takes less than a tenth of the time that deflate does).
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 use lz4_flex::block::{compress_with_dict, decompress_with_dict};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -110,18 +112,50 @@ impl Packer {
     }
 }
 
+/// As much of DescribeTaskDefinition's answer as tells that it is one.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Described<'a> {
+    #[serde(borrow)]
+    task_definition: Option<Named<'a>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Named<'a> {
+    #[serde(borrow)]
+    task_definition_arn: Option<Cow<'a, str>>,
+}
+
+/// Where a text cannot be read. Not in serde's words: they may quote what is there.
+fn unreadable(error: serde_json::Error) -> String {
+    format!("an answer that cannot be read at line {}, column {}", error.line(), error.column())
+}
+
 /// A task definition, packed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PackedDefinition(Packed);
 
 impl PackedDefinition {
-    /// Packs DescribeTaskDefinition's answer.
+    /// Packs the text of DescribeTaskDefinition's answer.
     ///
     /// # Errors
-    /// Where it is not the answer that it should be.
-    pub fn pack(answer: Value, packer: &mut Packer) -> Result<(TaskDefinition, Self), WireError> {
-        let packed = Self(packer.pack(&text_of(&answer)));
-        Ok((wire::task_definition_of(answer)?, packed))
+    /// In a sentence, where it names no revision. That all else is as it should be is found out by whoever reads it.
+    pub fn pack(text: &[u8], packer: &mut Packer) -> Result<Self, String> {
+        let answer: Described<'_> = serde_json::from_slice(text).map_err(unreadable)?;
+        if answer.task_definition.and_then(|named| named.task_definition_arn).is_none() {
+            return Err("unexpected answer: `taskDefinitionArn` of TaskDefinition is missing".to_owned());
+        }
+        Ok(Self(packer.pack(text)))
+    }
+
+    /// Reads such a text.
+    ///
+    /// # Errors
+    /// In a sentence, where it is not what it should be.
+    pub fn read_text(text: &[u8]) -> Result<TaskDefinition, String> {
+        let answer: Value = serde_json::from_slice(text).map_err(unreadable)?;
+        wire::task_definition_of(answer).map_err(|error| error.to_string())
     }
 
     /// Packs one that was read already.
@@ -248,7 +282,9 @@ mod tests {
     fn what_is_unpacked_is_what_was_packed() {
         let mut packer = Packer::learning();
         for number in 0..200 {
-            let (read, packed) = PackedDefinition::pack(document(number), &mut packer).unwrap();
+            let text = document(number).to_string();
+            let packed = PackedDefinition::pack(text.as_bytes(), &mut packer).unwrap();
+            let read = PackedDefinition::read_text(text.as_bytes()).unwrap();
             assert_eq!(packed.read().unwrap(), read);
             assert_eq!(read, wire::task_definition(&document(number)).unwrap());
         }

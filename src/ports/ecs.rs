@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::model::Secrets;
 pub use crate::model::operation::{Bucket, Operation};
+use crate::model::packed::text_of;
 
 /// ECS, or something that behaves like it.
 ///
@@ -42,9 +43,21 @@ pub trait Ecs: Send + Sync {
         self.call(operation, input)
     }
 
-    /// The same, of what can wait: where a budget is waited for, everything else goes first.
-    fn call_last<'a>(&'a self, operation: Operation, input: Value) -> BoxFuture<'a, Result<Value, EcsError>> {
-        self.call(operation, input)
+    /// As [`Ecs::attempt`], and the answer is the text that ECS sent: an object of JSON, of which nobody has read more than
+    /// that it begins as one.
+    fn text<'a>(
+        &'a self,
+        operation: Operation,
+        input: Value,
+        attempt: u32,
+    ) -> BoxFuture<'a, Result<Vec<u8>, EcsError>> {
+        Box::pin(async move { self.attempt(operation, input, attempt).await.map(|answer| text_of(&answer)) })
+    }
+
+    /// One call of what can wait: where a budget is waited for, everything else goes first. Whoever looks over a whole
+    /// fleet gets texts, and reads those that are not what they were.
+    fn call_last<'a>(&'a self, operation: Operation, input: Value) -> BoxFuture<'a, Result<Vec<u8>, EcsError>> {
+        self.text(operation, input, 1)
     }
 }
 

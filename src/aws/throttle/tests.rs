@@ -32,6 +32,9 @@ where
     }
 }
 
+const FIRST: (Lane, Call<Value>) =
+    (Lane::First, |ecs, operation, input, attempt| ecs.attempt(operation, input, attempt));
+
 impl<R> Ecs for Scripted<R>
 where
     R: Fn(usize, Operation) -> Result<Value, EcsError> + Send + Sync,
@@ -202,7 +205,7 @@ async fn after_throttling_nobody_calls_for_a_second() {
 async fn a_volley_of_throttling_cuts_the_rate_once() {
     let ecs = Scripted::slow(|_, operation| throttled(operation), Duration::from_millis(200));
     let budgeted = Budgeted::new(ecs, share(50));
-    let volley = join_all((0..10).map(|_| budgeted.call_in_turn(READ, json!({}), Lane::First, 1))).await;
+    let volley = join_all((0..10).map(|_| budgeted.call_in_turn(READ, json!({}), 1, FIRST))).await;
     assert!(volley.iter().all(Result::is_err));
     assert!((rate_of(&budgeted, READ) - 7.0).abs() < 1e-9);
 }

@@ -224,7 +224,8 @@ impl Sight {
                 "pidMode": mode, "containerDefinitions": [{ "name": "app", "image": "a:1" }],
             });
             let answer = json!({ "taskDefinition": document, "tags": [] });
-            let (_, packed) = PackedDefinition::pack(answer, &mut Packer::with(b"")).unwrap();
+            let text = answer.to_string();
+            let packed = PackedDefinition::pack(text.as_bytes(), &mut Packer::with(b"")).unwrap();
             (arn, Observed::Known { value: Arc::new(packed), at })
         };
         let service = wire::service(&self.service).unwrap();

@@ -46,13 +46,34 @@ impl Ecs for ObservedEcs {
         input: Value,
         attempt: u32,
     ) -> BoxFuture<'a, Result<Value, EcsError>> {
+        let service = service(&input);
+        self.watched(operation, service, attempt, self.ecs.attempt(operation, input, attempt))
+    }
+
+    fn text<'a>(
+        &'a self,
+        operation: Operation,
+        input: Value,
+        attempt: u32,
+    ) -> BoxFuture<'a, Result<Vec<u8>, EcsError>> {
+        let service = service(&input);
+        self.watched(operation, service, attempt, self.ecs.text(operation, input, attempt))
+    }
+}
+
+impl ObservedEcs {
+    fn watched<'a, T: Send + 'a>(
+        &'a self,
+        operation: Operation,
+        service: Option<String>,
+        attempt: u32,
+        call: BoxFuture<'a, Result<T, EcsError>>,
+    ) -> BoxFuture<'a, Result<T, EcsError>> {
         // Neither input nor answer is traced: they hold environment values.
-        // But whose call it is, where it is of one service: a name or an ARN.
-        let service = input.get("service").and_then(Value::as_str).map(ToOwned::to_owned);
         let span = tracing::debug_span!("call", of = "ecs", operation = operation.as_str(), service, attempt);
         let call = async move {
             let began = Instant::now();
-            let outcome = self.ecs.attempt(operation, input, attempt).await;
+            let outcome = call.await;
             let (took, result) = (began.elapsed(), call_result(&outcome));
             self.metrics.called(&self.target, operation, result, took);
             ended(result, took);
@@ -60,6 +81,11 @@ impl Ecs for ObservedEcs {
         };
         Box::pin(call.instrument(span))
     }
+}
+
+/// Whose call it is, where it is of one service: a name or an ARN.
+fn service(input: &Value) -> Option<String> {
+    input.get("service").and_then(Value::as_str).map(ToOwned::to_owned)
 }
 
 /// The one line in the span of a call.
@@ -86,7 +112,7 @@ async fn traced<T, E>(
     traced.instrument(span).await
 }
 
-const fn call_result(outcome: &Result<Value, EcsError>) -> &'static str {
+const fn call_result<T>(outcome: &Result<T, EcsError>) -> &'static str {
     match outcome {
         Ok(_) => "ok",
         Err(EcsError::Refused { .. }) => "refused",
