@@ -64,6 +64,16 @@ pub(crate) fn ran(world: &mut World, service: &str) -> Ran {
     tasks.iter().filter_map(of).collect()
 }
 
+/// Whether a service runs a task whose image was pulled before its tag was moved.
+pub(crate) fn runs_outdated(world: &mut World, service: &str, tags: &BTreeMap<String, String>) -> bool {
+    let tasks = running(world, service);
+    let mut containers = tasks.iter().filter_map(|task| task["containers"].as_array()).flatten();
+    containers.any(|container| {
+        let stands = container["image"].as_str().and_then(|image| tags.get(image));
+        stands.is_some_and(|stands| container["imageDigest"] != stands.as_str())
+    })
+}
+
 /// A task definition as ECS shows it.
 pub(crate) fn definition(world: &mut World, arn: &str) -> Option<TaskDefinition> {
     let now = world.now();
@@ -145,15 +155,15 @@ pub(crate) fn short(arn: &str) -> &str {
     arn.splitn(6, ':').nth(5).and_then(|resource| resource.split_once('/')).map_or(arn, |(_, name)| name)
 }
 
-/// Whether one image is the other with the digest that its tag stood for at some time.
-pub(crate) fn is_pin(source: &Value, made: &Value, digests: &BTreeSet<String>) -> bool {
+/// Whether one image is the other with a digest that its own tag stood for at some time.
+pub(crate) fn is_pin(source: &Value, made: &Value, digests: &BTreeSet<(String, String)>) -> bool {
     let (Some(source), Some((name, digest))) = (source.as_str(), made.as_str().and_then(|made| made.split_once('@')))
     else {
         return false;
     };
     // A tag that nobody has moved stands for a digest of its own text.
     let own: String = Sha256::digest(source.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
-    let stood = digests.contains(digest) || digest == format!("sha256:{own}");
+    let stood = digests.contains(&(source.to_owned(), digest.to_owned())) || digest == format!("sha256:{own}");
     source.split_once(':').is_some_and(|(of, _)| of == name) && stood
 }
 

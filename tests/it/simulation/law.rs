@@ -17,7 +17,9 @@ use serde_json::Value;
 use super::evidence::{self, short};
 use super::mutants::Mutant;
 use super::steps::STEPS;
-use super::universe::{Begun, Buried, Effect, Freeze, Promise, Record, State, Universe, deployments, phase, primary};
+use super::universe::{
+    Begun, Buried, Effect, Freeze, Promise, Record, State, Universe, Waived, deployments, phase, primary,
+};
 use super::{rollout_law, witness};
 
 /// How long a Freeze may have been stored before it is heeded.
@@ -41,13 +43,13 @@ pub(crate) fn when_sent(universe: &Universe, process: usize, operation: Operatio
         Operation::UpdateService => told_once_with_its_intent_on_record(universe, process, operation, input),
         Operation::UpdateClusterSettings => told_once_with_its_intent_on_record(universe, process, operation, input),
         Operation::StopServiceDeployment => {
+            // … what is stopped is ours.
             let arn = &input["serviceDeploymentArn"];
+            let theirs = universe.state().theirs.contains(arn.as_str().unwrap_or_default());
+            check(universe, !theirs, || format!("StopServiceDeployment of {arn}, which somebody else began"));
             let intended = universe.changes().into_iter().find(|change| change.body["back"]["arn"] == *arn);
             match intended {
                 Some(change) => {
-                    // … what is stopped is ours.
-                    let theirs = universe.state().theirs.contains(arn.as_str().unwrap_or_default());
-                    check(universe, !theirs, || format!("StopServiceDeployment of {arn}, which somebody else began"));
                     not_back_under_a_freeze(universe, &change);
                     Some(once(universe, &change))
                 }
@@ -67,6 +69,13 @@ pub(crate) fn when_sent(universe: &Universe, process: usize, operation: Operatio
             let ours = state.ours.contains_key(arn) || state.unheard.iter().any(alike);
             drop(state);
             check(universe, ours, || format!("{arn} is deregistered, and it is not ours"));
+            // … no service names it by what the process has been shown. (One that was deleted since is shown no more.)
+            let services = universe.state().read[process].services.clone();
+            let world = &mut evidence::world(universe);
+            let mut names = services.iter().filter(|(_, service)| service["taskDefinition"] == arn);
+            let named = names.find(|(service, _)| evidence::service(world, service)["taskDefinition"] == arn);
+            let named = named.map(|(service, _)| short(service));
+            check(universe, named.is_none(), || format!("{arn} is deregistered, and {named:?} names it"));
             // … its intent is on record, and no call was sent for that intent before.
             let registrations = universe.records("registration#").into_iter();
             let mut known = registrations.flat_map(|of| {
@@ -80,13 +89,6 @@ pub(crate) fn when_sent(universe: &Universe, process: usize, operation: Operatio
             let intent = format!("{of} {arn} deregistered {}", known["intent"]);
             let first = universe.state().sent.insert(intent.clone());
             check(universe, first, || format!("a call was sent twice for one intent: {intent}"));
-            // … and no service names it by what the process has been shown. (One that was deleted since is shown no more.)
-            let services = universe.state().read[process].services.clone();
-            let world = &mut evidence::world(universe);
-            let mut names = services.iter().filter(|(_, service)| service["taskDefinition"] == arn);
-            let named = names.find(|(service, _)| evidence::service(world, service)["taskDefinition"] == arn);
-            let named = named.map(|(service, _)| short(service));
-            check(universe, named.is_none(), || format!("{arn} is deregistered, and {named:?} names it"));
             Some(intent)
         }
         other => broken(universe, format!("{} is sent, and no policy needs it", other.as_str())),
@@ -193,7 +195,13 @@ fn told_once_with_its_intent_on_record(
     not_had_its_effect(universe, process, &intent, input);
     let forward = phase(&change.body) == "Updating";
     if is_service && change.body["spec"]["kind"] != "quietSetting" {
-        on_a_service_at_rest(universe, process, change, input);
+        on_a_service_at_rest(universe, process, change);
+    }
+    if forward {
+        let other = witness::carries(universe, process, change, input);
+        check(universe, other.is_none(), || {
+            format!("{} of {name} carries {other:?}, which was not read there", operation.as_str())
+        });
     }
     // … nothing speaks against going forward; and what the process goes by asks for it, unless it was told before, or
     // another had meant to: what is in flight finishes.
@@ -232,23 +240,18 @@ fn once(universe: &Universe, change: &Record) -> String {
 }
 
 /// … ECS was not seen to roll the service back; and, on the way forward, nobody's deployment was seen to be in progress.
-fn on_a_service_at_rest(universe: &Universe, process: usize, change: &Record, input: &Value) {
+fn on_a_service_at_rest(universe: &Universe, process: usize, change: &Record) {
     let resource = change.body["spec"]["resource"].as_str().unwrap_or_default();
     let seen = universe.state().read[process].services.get(resource).cloned().unwrap_or_default();
     let moving = |deployment: &Value| deployment["status"] == "PRIMARY" && deployment["rolloutState"] == "IN_PROGRESS";
     let moving = deployments(&seen).any(moving);
     let rolling_back = moving && deployments(&seen).any(|deployment| deployment["rolloutState"] == "FAILED");
     check(universe, !rolling_back, || format!("UpdateService of {} during a rollback", short(resource)));
-    let repeats = |deployment: &Value| {
-        deployment["status"] == "PRIMARY"
-            && (deployment["taskDefinition"] == input["taskDefinition"] || input.get("taskDefinition").is_none())
-    };
-    let repeated = deployments(&seen).any(repeats);
+    // (A call whose answer was lost is repeated over its own.)
     let forward = phase(&change.body) == "Updating";
-    let theirs = primary(&seen).is_some_and(|id| universe.state().theirs.contains(&id));
-    check(universe, !forward || !moving || (repeated && !theirs), || {
-        format!("UpdateService of {} during a deployment", short(resource))
-    });
+    let intent = primary(&seen).and_then(|id| universe.state().began.get(&id).cloned());
+    let own = intent.is_some_and(|intent| intent.starts_with(&format!("{} ", change.body["name"])));
+    check(universe, !forward || !moving || own, || format!("UpdateService of {} during a deployment", short(resource)));
     // … what is replaced is what the change comes from, or is its own: nobody's who has deployed since, there or back.
     let spec = &change.body["spec"];
     let made: Vec<Value> =
@@ -327,13 +330,19 @@ fn unasked(universe: &Universe, process: usize, change: &Record) -> Option<Strin
     let Some(setup) = state.setups.get(&read.policies) else {
         return Some(format!("change {name} goes by generation {}, which nobody has stored", read.policies));
     };
-    let waived = state.waived.get(&read.waivers).cloned().flatten();
+    // (What may have ended by its clock does not count.)
+    let lasts = |waived: &Waived| waived.until > universe.time.now() + CLOCK_OFF;
+    let waived = state.waived.get(&read.waivers).cloned().flatten().filter(lasts).map(|waived| waived.service);
     let cluster = spec["cluster"].as_str().map(short).unwrap_or_default();
     let service = resource.contains(":service/").then(|| short(resource).rsplit('/').next()).flatten();
     let approved = state.approved.contains_key(spec["rollout"].as_str().unwrap_or_default());
     // what it makes is what the policy asked for before it was edited;
     if let Some(why) = setup.has_another_fix(&made_of(&state, spec), policies(spec)) {
         return Some(format!("change {name} goes to {}, and {why}", short(resource)));
+    }
+    // it says of no policy and of no fix that it is made for them;
+    if policies(spec).next().is_none() || fixes(spec).next().is_none() {
+        return Some(format!("change {name} is made for no policy: {spec}"));
     }
     for policy in policies(spec) {
         // a policy that it is made for is asked of nobody there;
@@ -408,11 +417,14 @@ pub(crate) fn when_written(universe: &Universe, process: usize, key: &Key, befor
     let came_late = last.is_some_and(|last| last["reason"]["code"] == "LateCall");
     let anew = was != is || before.is_some_and(|before| before["at"] != after["at"]);
     if anew && (came_late || matches!(is.as_str(), "Clobbering" | "Clobbered")) {
-        // (Which deployment it is about it may not say any more.)
-        let about = after["deployment"].as_str();
-        let found =
-            |buried: &Buried| buried.service == resource && about.is_none_or(|deployment| deployment == buried.ours);
+        // (One that is given up names the deployment that stands.)
+        let about = after["deployment"].as_str().or_else(|| after["stood"].as_str());
+        let found = |buried: &Buried| buried.service == resource && about == Some(buried.ours.as_str());
         universe.state().buried.retain(|buried| !found(buried));
+    }
+    // What a process was shown, and could record, it has to go by.
+    for buried in universe.state().buried.iter_mut().filter(|buried| buried.service == resource) {
+        buried.traced |= buried.shown_to.contains(&process);
     }
     if was == is || was.is_empty() {
         return;
@@ -433,6 +445,9 @@ pub(crate) fn when_written(universe: &Universe, process: usize, key: &Key, befor
         let loose = fixes(spec).find(|fix| !witness::holds(universe, &resource, fix) && !let_go(fix));
         check(universe, loose.is_none(), || format!("change {name} is {is}, and its fix is not held off"));
     }
+    if was == "Succeeded" && is == "RollingBack" {
+        rollout_law::goes_back(universe, after);
+    }
     // Known not to have been called: that was no move.
     if was == "Updating" && matches!(is.as_str(), "Pending" | "Registering") {
         universe.state().begins.remove(name);
@@ -448,7 +463,11 @@ pub(crate) fn when_written(universe: &Universe, process: usize, key: &Key, befor
                 rollout_law::in_flight(universe, after);
                 let (at, ran) = (universe.time.now(), evidence::ran(&mut evidence::world(universe), &resource));
                 let (by, intent) = (universe.state().holders[process].clone(), after["intent"].clone());
-                universe.state().begun.insert(name.to_owned(), Begun { at, by, intent, resource, ran });
+                let tags = universe.state().tags.clone();
+                let outdated = evidence::runs_outdated(&mut evidence::world(universe), &resource, &tags);
+                alone(universe, after);
+                let begun = Begun { at, by, intent, resource, ran, outdated };
+                universe.state().begun.insert(name.to_owned(), begun);
             }
         }
         // A call that came late is no failure of the fix; one that was taken back before has failed then.
@@ -460,18 +479,40 @@ pub(crate) fn when_written(universe: &Universe, process: usize, key: &Key, befor
             }
         }
         "Succeeded" => proved(universe, process, after),
-        "RolledBack" => identical(universe, process, after),
+        "RolledBack" => {
+            let looked = universe.state().read[process].looked.get(&resource).copied();
+            let looked = looked.unwrap_or_else(|| universe.time.now());
+            universe.state().taken_back.insert(name.to_owned(), looked);
+            identical(universe, process, after);
+        }
         // … nobody is said to have come between who has left it alone.
         "Overtaken" => {
             let touched = witness::touched_since_planned(universe, after);
-            let of_same = |other: &&Record| other.body["spec"]["resource"] == resource.as_str();
-            let of_ours = universe.changes().iter().filter(of_same).count();
-            check(universe, touched || of_ours > 1, || {
+            let state = universe.state();
+            let others = state.begun.iter().filter(|(other, begun)| *other != name && begun.resource == resource);
+            let of_ours = others.count();
+            drop(state);
+            check(universe, touched || of_ours > 0, || {
                 format!("change {name} is Overtaken, and nobody has touched it")
             });
         }
         _ => {}
     }
+}
+
+/// … none of ours is in flight on the same resource.
+fn alone(universe: &Universe, after: &Value) {
+    let flies = |other: &Record| {
+        let in_flight = ["Updating", "Stabilizing", "Verifying", "RollingBack", "Clobbering"];
+        other.body["spec"]["resource"] == after["spec"]["resource"]
+            && other.body["name"] != after["name"]
+            && in_flight.contains(&phase(&other.body).as_str())
+    };
+    let other = universe.changes().into_iter().find(flies);
+    check(universe, other.is_none(), || {
+        let other = other.map(|other| format!("{} is {}", other.body["name"], phase(&other.body))).unwrap_or_default();
+        format!("change {} goes to what another is in flight on: {other}", after["name"])
+    });
 }
 
 /// … the lease is taken when it is free, or has not changed for its whole length; and its epoch grows.
@@ -567,9 +608,7 @@ fn proved(universe: &Universe, process: usize, change: &Value) {
 fn identical(universe: &Universe, process: usize, change: &Value) {
     let resource = change["spec"]["resource"].as_str().unwrap_or_default();
     let since = witness::since_it_looked(universe, process, resource);
-    // (A call that nobody has heard of may come any time, and is looked for.)
-    let awaited = change["unheard"].as_array().is_some_and(|calls| !calls.is_empty());
-    let kept = awaited || since.deployed || witness::is_set_back(universe, change);
+    let kept = since.deployed || since.late || witness::is_set_back(universe, change);
     check(universe, kept, || format!("{} is called taken back, and shows another setting", short(resource)));
     // What starts no deployment leaves the tasks alone.
     if !matches!(change["spec"]["kind"].as_str(), Some("revision" | "deployingSetting")) {
@@ -579,16 +618,23 @@ fn identical(universe: &Universe, process: usize, change: &Value) {
     let looked = witness::since_it_looked(universe, process, resource);
     let Some(begun) = begun.filter(|begun| !begun.ran.is_empty() && !looked.deployed) else { return };
     // What another change of ours has done since stays.
-    let since = |other: &Begun| other.resource == begun.resource && other.at > begun.at;
-    if universe.state().begun.values().any(since) {
+    let stays = |other: &Record| {
+        let over = ["RolledBack", "Deferred", "Gone", "Blocked", "Quarantined", "Pending", "Registering"];
+        let at = other.body["name"].as_str().and_then(|name| universe.state().begun.get(name).map(|begun| begun.at));
+        other.body["spec"]["resource"] == begun.resource.as_str()
+            && at.is_some_and(|at| at > begun.at)
+            && !over.contains(&phase(&other.body).as_str())
+    };
+    if since.late || universe.changes().iter().any(stays) {
         return;
     }
     let runs = evidence::ran(&mut evidence::world(universe), resource);
     // A tag that was moved after our deployment is not seen to have moved, and a setting has no revision of its own to pin
     // what a tag named before (README, Limits): then only the documents tell.
-    let family = change["spec"]["from"].as_str().and_then(|arn| short(arn).split(':').next()).unwrap_or_default();
+    let family = evidence::service(&mut evidence::world(universe), resource)["taskDefinition"].clone();
+    let family = family.as_str().and_then(|arn| short(arn).split(':').next()).unwrap_or_default();
     let of_setting = change["spec"]["kind"] == "deployingSetting";
-    let pushed = universe.state().pushed.get(family).is_some_and(|at| of_setting || *at >= begun.at);
+    let pushed = universe.state().pushed.get(family).is_some_and(|at| *at >= begun.at) || of_setting && begun.outdated;
     let documents = |ran: &evidence::Ran| ran.iter().map(|(document, _)| document.clone()).collect::<BTreeSet<_>>();
     let same = if pushed { documents(&runs).is_subset(&documents(&begun.ran)) } else { runs.is_subset(&begun.ran) };
     let none = runs.is_empty()
@@ -665,7 +711,7 @@ pub(crate) fn at_the_end(universe: &Universe) {
         check(universe, wrong.is_none(), || wrong.unwrap_or_default());
     }
     // … no revision of ours is left over that no change stands on and nothing runs.
-    let over = ["RolledBack", "Failed", "Deferred", "Gone", "Overtaken", "Quarantined", "Clobbered"];
+    let over = ["RolledBack", "Failed", "Deferred", "Gone", "Overtaken", "Quarantined", "Clobbered", "Blocked"];
     let changes = universe.changes();
     let stands = |change: &&Record| !over.contains(&phase(&change.body).as_str());
     let standing: Vec<&str> =
@@ -696,22 +742,36 @@ pub(crate) fn at_the_end(universe: &Universe) {
                 && matches!(phase(&other.body).as_str(), "Succeeded" | "Unverified" | "Failed" | "Clobbered")
         };
         let runs = evidence::revisions(&evidence::running(world, service)).iter().any(|revision| revision == to);
-        check(universe, !runs || witness::deployed_since(universe, &change.body) || changes.iter().any(put), || {
-            format!("{} was taken back from {}, and runs it", short(service), short(to))
-        });
+        check(
+            universe,
+            !runs || witness::touched_since_taken_back(universe, &change.body) || changes.iter().any(put),
+            || format!("{} was taken back from {}, and runs it", short(service), short(to)),
+        );
     }
     // … nor is what it set as the change had made it.
     for change in changes.iter().filter(|change| phase(&change.body) == "RolledBack") {
-        // (Another fix may set a part of the same by now.)
-        let of_same = |other: &Record| {
-            let (one, other) = (&change.body["spec"], &other.body["spec"]);
-            one["resource"] == other["resource"] && other["kind"] != "revision" && one["rollout"] != other["rollout"]
+        // (Another change may have set the same since.)
+        let begun = universe.state().begun.clone();
+        let at = |change: &Record| change.body["name"].as_str().and_then(|name| begun.get(name)).map(|begun| begun.at);
+        let set_since = |other: &Record| {
+            let (one, two) = (&change.body["spec"], &other.body["spec"]);
+            let over = ["RolledBack", "Deferred", "Gone", "Blocked", "Quarantined", "Pending", "Registering"];
+            one["resource"] == two["resource"]
+                && witness::sets_the_same(one, two)
+                && at(other) > at(change)
+                && !over.contains(&phase(&other.body).as_str())
         };
-        let excused = witness::deployed_since(universe, &change.body) || changes.iter().any(of_same);
+        let excused = witness::touched_since_taken_back(universe, &change.body) || changes.iter().any(set_since);
         let resource = change.body["spec"]["resource"].as_str().unwrap_or_default();
         check(universe, excused || witness::is_set_back(universe, &change.body), || {
             format!("{} was taken back, and shows another setting", short(resource))
         });
+    }
+    // … every Command is answered, if with why not.
+    for command in universe.store.all(&format!("cmd#{}", universe.target), "") {
+        let id = &command.key.sort;
+        let answer = universe.store.peek(&Key::new(format!("rt#{}", universe.target), format!("answer#{id}")));
+        check(universe, answer.is_some(), || format!("Command {id} is never answered: {:?}", command.body));
     }
     // … the log of every change is one unbroken chain.
     let events = plimsoll::records::events::Events::of(&universe.store, &universe.target);

@@ -46,16 +46,28 @@ mutants! {
     RemovesUnfenced: 1, "is removed whatever it says";
     /// Who takes the lease does not stamp its epoch on what is open.
     TakesOverUnstamped: 5, "still bears epoch";
+    /// The lease is taken when it has not changed for half of its length.
+    TakesTheLeaseEarly: 1, "the lease is taken from";
+    /// A lease that somebody else has taken is gone on with.
+    KeepsALostLease: 3, ", and the lease is";
+    /// Who is told to stop keeps the lease.
+    KeepsTheLease: 1, "and has kept the lease";
     /// A call is made though less of the lease is left than it may take.
     ForgetsTheMargin: 25, "too little of the lease is left";
     /// What is stored is read once in two minutes.
     GoesByOldConfiguration: 1, "was read last at";
     /// Freezes are not looked at.
     ForgetsFreezes: 1, "`stop` is in force";
+    /// That a Freeze is of the way back too is not looked at.
+    ForgetsThatFreezesHoldBack: 1, "also of that";
     /// Windows are not looked at.
     ForgetsWindows: 1, "is closed at";
     /// Waivers are not looked at.
     ForgetsWaivers: 7, "is waived";
+    /// Holds are not looked at.
+    ForgetsWhatIsHeld: 1, "off which it is held";
+    /// A hold that has ended still counts.
+    HoldsForGood: 1, "what is said is not true";
     /// What a Binding leaves out is not looked at.
     ForgetsScopes: 2, "where nobody asks for";
     /// Approvals are not waited for.
@@ -64,10 +76,12 @@ mutants! {
     EnforcesProposals: 4, "was not approved";
     /// Any number of changes goes at once.
     ForgetsMaxInFlight: 9, "are in flight";
+    /// A change whose tasks are still watched is taken for done, and another goes to the same resource.
+    GoesToTheSame: 1, "is in flight on";
     /// Any number of changes goes in a day.
     ForgetsTheDay: 4, "of 24 hours";
     /// Any number of services is affected without a person's approval.
-    ForgetsMaxAffected: 10, "are affected, which nobody has approved";
+    ForgetsMaxAffected: 10, "are affected than may be";
     /// Any number of changes may fail.
     ForgetsMaxFailures: 315, "of its rollout have failed";
     /// A wave is left before it is over.
@@ -89,7 +103,7 @@ mutants! {
     /// Calls that may still arrive are not watched for.
     ForgetsLateCalls: 105, "nobody has found that";
     /// The machine's own clock is gone by, minutes off as it is.
-    TrustsItsClock: 0, "nobody has found that";
+    TrustsItsClock: 1, "is closed at";
     /// What failed, and what a person took back, is not held off.
     ForgetsHolds: 2, "its fix is not held off";
     /// What ECS says of a deployment and of older tasks is not looked at: begun is taken for landed.
@@ -98,6 +112,10 @@ mutants! {
     TrustsSettings: 1, "is called succeeded";
     /// A setting that was to be set back is taken for set back.
     NeverSetsBack: 34, "shows another setting";
+    /// What goes back is called taken back at once.
+    CallsItTakenBack: 1, "and runs it";
+    /// What could not be taken back is said to have been changed by somebody.
+    BlamesOthers: 1, "and nobody has touched it";
     /// A revision is deregistered, and nothing of it is on record.
     SkipsTheDeregistration: 1, "DeregisterTaskDefinition of";
     /// UpdateService names a desired count.
@@ -108,6 +126,8 @@ mutants! {
     IgnoresWhatItReplaces: 7, "nobody has found that";
     /// UpdateService also has all tasks replaced.
     SendsMore: 1, "without its intent on record: {";
+    /// Subnets are sent that the service had once.
+    SendsOldSubnets: 1, "which was not read there";
     /// A member that nobody planned to change is lost when a revision is registered.
     LosesAMember: 1, "in more than was planned";
     /// What was taken back is not deregistered.
@@ -122,6 +142,14 @@ mutants! {
     LetsHoldsGo: 1, "nobody asked";
     /// What is deregistered is the family's first revision, whoever made it.
     DeregistersTheFirst: 1, "it is not ours";
+    /// Somebody else's deployment is stopped.
+    StopsSomebodys: 1, "which somebody else began";
+    /// What is deregistered is what a service runs.
+    DeregistersWhatRuns: 1, "names it";
+    /// Whether a Command was answered is not looked at.
+    AnswersAgain: 1, "is answered twice";
+    /// Commands are not answered.
+    AnswersNobody: 1, "is never answered";
     /// What a document says of the host is not seen.
     LooksAway: 2, "is said to comply";
     /// An event is kept otherwise than it was written.
@@ -253,6 +281,13 @@ impl Mutation {
                     deployment["sourceServiceRevisions"] = json!([]);
                 }
             }
+            (Some(Mutant::SendsOldSubnets), Operation::DescribeServices) => {
+                for service in answer["services"].as_array_mut().into_iter().flatten() {
+                    if let Some(subnets) = service.pointer_mut("/networkConfiguration/awsvpcConfiguration/subnets") {
+                        *subnets = json!(["subnet-a"]);
+                    }
+                }
+            }
             (Some(Mutant::IgnoresWhatItReplaces), Operation::DescribeServices) => {
                 answer["services"].as_array_mut().into_iter().flatten().for_each(only_primary);
             }
@@ -266,6 +301,7 @@ impl Mutation {
         let hidden = |key: &Key| match self.0 {
             Some(Mutant::ForgetsFreezes) => key.partition == "cfg#freeze",
             Some(Mutant::ForgetsWaivers) => key.partition == "cfg#waiver",
+            Some(Mutant::AnswersAgain) => key.sort.starts_with("answer#"),
             _ => false,
         };
         let seen = keys.iter().zip(found).map(|(key, item)| item.filter(|_| !hidden(key)));
@@ -273,12 +309,21 @@ impl Mutation {
     }
 
     fn mutate_item(self, mut item: Item) -> Item {
+        if self.is(Mutant::TakesTheLeaseEarly)
+            && item.key.sort == "lease"
+            && let Some(length) = item.body.get("lengthMillis").and_then(Value::as_u64)
+        {
+            item.body.insert("lengthMillis".into(), (length / 2).into());
+        }
+        if self.is(Mutant::HoldsForGood) && item.key.sort.starts_with("hold#") {
+            item.body.shift_remove("until");
+        }
         if self.is(Mutant::ForgetsLateCalls) {
             item.body.shift_remove("unheard");
         }
-        let phase = item.body.get("phase").and_then(Value::as_str).unwrap_or_default();
+        let phase = item.body.get("phase").and_then(Value::as_str).unwrap_or_default().to_owned();
         if item.key.sort.starts_with("rollout#") {
-            match (self.0, phase) {
+            match (self.0, phase.as_str()) {
                 (Some(Mutant::JumpsAWave), "Progressing") => {
                     item.body.insert("wave".into(), 1.into());
                 }
@@ -287,6 +332,9 @@ impl Mutation {
                 }
                 _ => {}
             }
+        }
+        if self.is(Mutant::GoesToTheSame) && item.key.sort.starts_with("change#") && phase == "Verifying" {
+            item.body.insert("phase".into(), "Succeeded".into());
         }
         let kind = item.body.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
         let Some(spec) = item.body.get_mut("spec").and_then(Value::as_object_mut) else { return item };
@@ -304,6 +352,7 @@ impl Mutation {
                     *edit = json!({ "remove": "/pidMode" });
                 }
             }
+            (Some(Mutant::ForgetsThatFreezesHoldBack), "Freeze") => drop(spec.shift_remove("includeRollback")),
             (Some(Mutant::ForgetsMaxInFlight), "RolloutStrategy") => drop(spec.insert("maxInFlight".into(), 9.into())),
             (Some(Mutant::EnforcesProposals), "Binding") if spec["enforcement"] == "propose" => {
                 spec.insert("enforcement".into(), "enforce".into());
@@ -321,6 +370,9 @@ impl Mutation {
         if self.is(Mutant::LosesTrack) {
             page.items.retain(|item| item.body.get("phase").is_none_or(|phase| phase != "Stabilizing"));
         }
+        if self.is(Mutant::ForgetsWhatIsHeld) {
+            page.items.retain(|item| !item.key.sort.starts_with("hold#"));
+        }
         page.items = page.items.into_iter().map(|item| self.mutate_item(item)).collect();
         page
     }
@@ -328,7 +380,8 @@ impl Mutation {
     /// On what condition a record is written instead.
     pub(crate) fn mutate_expect(self, key: &Key, expect: Expect) -> Expect {
         let record = key.partition.ends_with("#rollouts");
-        if self.is(Mutant::DropsTheFence) && record { Expect::Any } else { expect }
+        let again = self.is(Mutant::AnswersAgain) && key.sort.starts_with("answer#");
+        if self.is(Mutant::DropsTheFence) && record || again { Expect::Any } else { expect }
     }
 
     /// On what condition a record is removed instead.
@@ -353,6 +406,16 @@ impl Mutation {
         {
             body.insert("phase".into(), "Succeeded".into());
         }
+        if key.sort.starts_with("change#") {
+            let (is, instead) = match self.0 {
+                Some(Mutant::CallsItTakenBack) => ("RollingBack", "RolledBack"),
+                Some(Mutant::BlamesOthers) => ("RolledBack", "Overtaken"),
+                _ => ("", ""),
+            };
+            if body.get("phase").is_some_and(|phase| phase == is) {
+                body.insert("phase".into(), instead.into());
+            }
+        }
         if self.is(Mutant::StepsBack) && body.get("phase").is_some_and(|phase| phase == "Verifying") {
             body.insert("phase".into(), "Registering".into());
             body.insert("since".into(), "2026-01-05T09:00:00Z".into());
@@ -375,9 +438,23 @@ impl Mutation {
                 key.sort.starts_with("registration#") && body.get("deregistered").is_some_and(intended)
             }
             Some(Mutant::ForgetsHolds) => key.sort.starts_with("hold#"),
+            Some(Mutant::AnswersNobody) => key.sort.starts_with("answer#"),
+            Some(Mutant::KeepsTheLease) => key.sort == "lease" && body.get("holder").is_none_or(Value::is_null),
             Some(Mutant::TakesOverUnstamped) => before.is_some_and(|before| is_stamped(&before.body, body)),
             _ => false,
         }
+    }
+}
+
+impl Mutation {
+    /// Whether a write that its condition refuses is taken for made.
+    pub(crate) fn takes_it_for_made(self, key: &Key, before: Option<&Item>, expect: Expect) -> bool {
+        let refused = match expect {
+            Expect::Any => false,
+            Expect::Absent => before.is_some(),
+            Expect::Version(version) => before.is_none_or(|before| before.version != version),
+        };
+        self.is(Mutant::KeepsALostLease) && key.sort == "lease" && refused
     }
 }
 

@@ -7,7 +7,7 @@ use plimsoll::ports::Operation;
 use plimsoll::sim::World;
 use serde_json::{Map, Value, json};
 
-use super::evidence::short;
+use super::evidence::{self, short};
 use super::setup::CLUSTERS;
 use super::trouble::Trouble;
 use super::universe::{Universe, primary};
@@ -228,15 +228,25 @@ fn deletes(universe: &Universe) {
     call(universe, "DeleteService", &json!({ "cluster": service["clusterArn"], "service": arn, "force": true }));
 }
 
-/// A revision that the service no longer runs is tidied away.
+/// A revision that the service no longer runs is tidied away; or, by mistake, the one that it runs, or the newest of its family.
 fn deregisters(universe: &Universe) {
     let Some((_, _, service)) = service(universe, None) else { return };
     let Some(current) = service["taskDefinition"].as_str() else { return };
     let Some((family, number)) = current.rsplit_once(':') else { return };
     let Ok(number) = number.parse::<usize>() else { return };
-    let older = universe.state().chance.below(number.max(1));
-    let revision = format!("{family}:{older}");
-    if older > 0 && call(universe, "DeregisterTaskDefinition", &json!({ "taskDefinition": revision })).is_some() {
+    let (dice, older) = {
+        let mut state = universe.state();
+        (state.chance.below(10), state.chance.below(number.max(1)))
+    };
+    let latest = || evidence::definition(&mut evidence::world(universe), short(family)).map(|of| of.arn.to_string());
+    let revision = match dice {
+        0 => current.to_owned(),
+        1 => latest().unwrap_or_default(),
+        _ => format!("{family}:{older}"),
+    };
+    if !revision.ends_with(":0")
+        && call(universe, "DeregisterTaskDefinition", &json!({ "taskDefinition": revision })).is_some()
+    {
         universe.meets(Trouble::Deregistered);
         universe.say(format!("a team deregisters {}", short(&revision)));
     }
@@ -247,9 +257,11 @@ fn pushes(universe: &Universe, number: usize) {
     let at = universe.time.now();
     let mut state = universe.state();
     let digest = format!("sha256:{:064x}", state.chance.next());
+    let image = format!("registry.example.com/{}:stable", family(number));
     state.pushed.insert(family(number), at);
-    state.world.move_image(&format!("registry.example.com/{}:stable", family(number)), &digest);
-    state.digests.insert(digest);
+    state.world.move_image(&image, &digest);
+    state.digests.insert((image.clone(), digest.clone()));
+    state.tags.insert(image, digest);
 }
 
 /// Settings of a service.

@@ -1,8 +1,10 @@
 //! People who use the controller: they edit policies, waive, freeze, and ask for whatever can be asked.
 
+use std::time::Duration;
+
 use plimsoll::manifest;
 use plimsoll::model::spec::Kind;
-use plimsoll::model::{Hold, Reason, ReasonCode, Resource};
+use plimsoll::model::{Hold, Reason, ReasonCode, Resource, Timestamp};
 use plimsoll::ports::store::Key;
 use plimsoll::records::command::{Ask, Command, Commands};
 use plimsoll::records::configuration::{Application, Configurations};
@@ -12,7 +14,7 @@ use super::others::SERVICES;
 use super::ports::now;
 use super::setup::{CLUSTERS, Setup};
 use super::trouble::Trouble;
-use super::universe::{Freeze, Universe, phase};
+use super::universe::{Freeze, Universe, Waived, phase};
 
 const ALEX: &str = "arn:aws:iam::123456789012:user/alex";
 
@@ -34,10 +36,10 @@ pub(crate) fn act(universe: &Universe) {
     }
 }
 
-fn apply(universe: &Universe, yaml: &str) {
+fn apply(universe: &Universe, yaml: &str, delete: Vec<(Kind, String)>) {
     let objects = manifest::parse("simulation.yaml", yaml).unwrap_or_else(|found| panic!("{found:#?}\n{yaml}"));
     let objects = objects.into_iter().map(|sourced| sourced.object).collect();
-    let application = Application { objects, ..Application::default() };
+    let application = Application { objects, delete, ..Application::default() };
     now(Configurations::of(&universe.store).apply(&application, universe.time.now(), false)).unwrap();
 }
 
@@ -56,8 +58,10 @@ fn generation(universe: &Universe, partition: &str) -> u64 {
 fn edits(universe: &Universe) {
     let setup = Setup::of(&mut universe.state().chance, SERVICES);
     universe.meets(Trouble::Edited);
-    universe.say(format!("now in force: {:?} {:?} {:?}", setup.fixes, setup.strategies, setup.bindings));
-    apply(universe, &setup.yaml());
+    let Setup { fixes, without, strategies, bindings } = &setup;
+    universe.say(format!("now in force: {fixes:?} {strategies:?} {bindings:?}, without {without:?}"));
+    let deleted = setup.without.into_iter().map(|name| (Kind::Policy, name.to_owned()));
+    apply(universe, &setup.yaml(), deleted.collect());
     let generation = generation(universe, "cfg#policy");
     universe.state().setups.insert(generation, setup);
 }
@@ -98,6 +102,7 @@ fn asks(universe: &Universe) {
 
 fn asks_for(universe: &Universe, name: String, request: Request) {
     universe.say(format!("a person asks to {} {name}", request.verb()));
+    universe.meets(Trouble::Asked);
     ask(universe, Ask::Rollout { name, request });
 }
 
@@ -123,6 +128,9 @@ fn ask(universe: &Universe, ask: Ask) {
         Ask::Release { resource } => {
             state.let_go.entry(resource.as_str().to_owned()).or_default().insert(id.clone());
         }
+        Ask::Rollout { name, request: Request::Undo { .. } | Request::Abort } => {
+            state.undone.insert(name.clone());
+        }
         Ask::Rollout { .. } | Ask::Hold { .. } | Ask::Plan { .. } => {}
     }
     drop(state);
@@ -139,6 +147,7 @@ fn some_resource(universe: &Universe) -> Option<Resource> {
 fn holds(universe: &Universe) {
     let Some(resource) = some_resource(universe).filter(|_| universe.happens(300)) else { return };
     universe.say(format!("a person holds everything off {}", resource.short()));
+    universe.meets(Trouble::Held);
     let at = universe.time.now();
     let until = universe.happens(500).then(|| at + universe.seconds((60, 1200)));
     let hold = Hold {
@@ -157,6 +166,7 @@ fn holds(universe: &Universe) {
 fn releases(universe: &Universe) {
     let Some(resource) = some_resource(universe) else { return };
     universe.say(format!("a person releases what is held off {}", resource.short()));
+    universe.meets(Trouble::Released);
     ask(universe, Ask::Release { resource });
 }
 
@@ -174,6 +184,7 @@ fn freezes(universe: &Universe) {
             "apiVersion: plimsoll/v1\nkind: Freeze\nmetadata: {{ name: stop }}\nspec: {{ {scope}reason: incident, \
              includeRollback: {includes_rollback} }}\n"
         ),
+        Vec::new(),
     );
     universe.meets(Trouble::Frozen);
     universe.say(format!("a Freeze of {cluster:?}, of the way back too: {includes_rollback}"));
@@ -201,19 +212,24 @@ fn waives(universe: &Universe) {
         let next = next.and_then(|arn| arn.as_str()?.rsplit('/').next().map(str::to_owned));
         next.unwrap_or_else(|| format!("s{}", universe.state().chance.below(SERVICES)))
     });
+    // For months, or for some minutes.
+    let length =
+        if universe.happens(500) { Duration::from_secs(150 * 24 * 3600) } else { universe.seconds((60, 1200)) };
+    let until = Timestamp::from_millis((universe.time.now() + length).as_millis() / 1_000 * 1_000);
     match &service {
         None => delete(universe, Kind::Waiver, "let-be"),
         Some(name) => apply(
             universe,
             &format!(
-                "apiVersion: plimsoll/v1\nkind: Waiver\nmetadata: {{ name: let-be }}\nspec: {{ policies: [no-host-pid], scope: {{ include: {{ services: [{name}] }} }}, owner: a@example.com, reason: r, expiresAt: 2026-06-01T00:00:00Z }}\n"
+                "apiVersion: plimsoll/v1\nkind: Waiver\nmetadata: {{ name: let-be }}\nspec: {{ policies: [no-host-pid], scope: {{ include: {{ services: [{name}] }} }}, owner: a@example.com, reason: r, expiresAt: {until} }}\n"
             ),
+            Vec::new(),
         ),
     }
     universe.meets(Trouble::Waived);
-    universe.say(format!("waived: {service:?}"));
+    universe.say(format!("waived: {service:?}, until {until}"));
     let generation = generation(universe, "cfg#waiver");
-    universe.state().waived.insert(generation, service);
+    universe.state().waived.insert(generation, service.map(|service| Waived { service, until }));
 }
 
 /// Lets go on whatever waits for a person, so that a run can come to rest: proposals are approved, waves too, pauses

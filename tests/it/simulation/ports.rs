@@ -31,6 +31,7 @@ struct Sent<'a> {
     operation: Operation,
     input: &'a Value,
     saw: &'a Value,
+    intent: Option<&'a String>,
     arrived: bool,
 }
 
@@ -42,7 +43,7 @@ impl Drop for Sent<'_> {
         self.universe.goes_unheard(self.operation, self.input);
         if self.operation.writes() && self.universe.happens(500) {
             let delay = self.universe.seconds(if self.universe.happens(200) { VERY_LATE } else { LATE });
-            self.universe.arrives_later(self.operation, self.input, self.saw, delay);
+            self.universe.arrives_later((self.operation, self.input), self.saw, self.intent, delay);
         }
     }
 }
@@ -51,7 +52,8 @@ impl Wire {
     async fn one(&self, operation: Operation, input: &Value) -> Result<Value, EcsError> {
         let universe = self.universe.as_ref();
         let (saw, intent) = universe.sends(self.process, operation, input);
-        let mut sent = Sent { universe, operation, input, saw: &saw, arrived: false };
+        let (call, intent) = ((operation, input), intent.as_ref());
+        let mut sent = Sent { universe, operation, input, saw: &saw, intent, arrived: false };
         pause().await;
         others::meddles(universe, operation, input);
         sent.arrived = true;
@@ -60,17 +62,17 @@ impl Wire {
             Some(Trouble::NotSent) => Err(EcsError::NotSent { operation, message: "connection refused".to_owned() }),
             Some(Trouble::LostReply) => {
                 // Whatever the answer was, nobody hears it.
-                drop(universe.arrives(self.process, operation, input, &saw, intent.as_ref()));
+                drop(universe.arrives(self.process, call, &saw, intent, false));
                 Err(lost("the connection was closed before the response"))
             }
             Some(late @ (Trouble::Late | Trouble::VeryLate)) => {
                 let delay = universe.seconds(if late == Trouble::Late { LATE } else { VERY_LATE });
-                universe.arrives_later(operation, input, &saw, delay);
+                universe.arrives_later(call, &saw, intent, delay);
                 Err(lost("timed out"))
             }
             Some(Trouble::ServerError) => Err(lost("ServerException: 500")),
             Some(Trouble::Throttled) => Err(EcsError::Throttled { operation, message: "Rate exceeded".to_owned() }),
-            _ => universe.arrives(self.process, operation, input, &saw, intent.as_ref()),
+            _ => universe.arrives(self.process, call, &saw, intent, true),
         };
         drop(sent);
         if operation == Operation::DescribeServices
@@ -80,7 +82,7 @@ impl Wire {
         }
         match &answer {
             Err(EcsError::NoAnswer { .. }) => universe.goes_unheard(operation, input),
-            Err(_) => universe.is_refused(intent.as_ref()),
+            Err(_) => universe.is_refused(intent),
             _ => {}
         }
         if !matches!(answer, Err(EcsError::NoAnswer { .. } | EcsError::NotSent { .. })) {
@@ -95,7 +97,22 @@ impl Ecs for Wire {
     fn call<'a>(&'a self, operation: Operation, input: Value) -> BoxFuture<'a, Result<Value, EcsError>> {
         Box::pin(async move {
             let mutant = self.universe.mutant;
-            let input = mutant.mutate_call(operation, input);
+            let mut input = mutant.mutate_call(operation, input);
+            // What is on the machine's mind when it errs: something that is not ours, something that runs.
+            let arn = match operation {
+                Operation::StopServiceDeployment if mutant.is(Mutant::StopsSomebodys) => {
+                    let state = self.universe.state();
+                    let theirs = state.theirs.iter().find(|theirs| theirs.starts_with("arn:")).cloned();
+                    theirs.map(|arn| ("serviceDeploymentArn", Value::from(arn)))
+                }
+                Operation::DeregisterTaskDefinition if mutant.is(Mutant::DeregistersWhatRuns) => {
+                    let state = self.universe.state();
+                    let mut services = state.read[self.process].services.values();
+                    services.next().map(|service| ("taskDefinition", service["taskDefinition"].clone()))
+                }
+                _ => None,
+            };
+            arn.into_iter().for_each(|(member, arn)| input[member] = arn);
             if let Some(forged) = mutant.forges(operation, &input) {
                 return Ok(forged);
             }
@@ -199,9 +216,15 @@ impl Store for Disk {
             let trouble = self.universe.trouble_with_store(true);
             let trouble = trouble.filter(|kind| *kind != Trouble::MadeConflict || expect != Expect::Any);
             self.universe.state().store_failed[self.process] = trouble.is_some();
+            if trouble.is_some() && key.sort.starts_with("change#") {
+                self.universe.loses(self.process);
+            }
             self.refuses(trouble, key, expect)?;
             let expect = self.universe.mutant.mutate_expect(key, expect);
             let before = self.universe.store.peek(key);
+            if self.universe.mutant.takes_it_for_made(key, before.as_ref(), expect) {
+                return Ok(before.map_or(1, |item| item.version));
+            }
             if self.universe.mutant.forgets(key, before.as_ref(), body) {
                 return Ok(before.map_or(1, |item| item.version));
             }

@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use super::evidence::{self, short};
 use super::run::Process;
-use super::universe::{Promise, Record, Universe, deployments, phase};
-use super::{law, others, people, witness};
+use super::universe::{Record, Universe, deployments, phase};
+use super::{law, others, people, rollout_law, witness};
 
 /// Everything comes to rest within this.
 const REST: Duration = Duration::from_secs(4 * 3600);
@@ -90,14 +90,18 @@ fn settled(universe: &Universe, processes: &[Process]) {
     };
     let world = &mut evidence::world(universe);
     let setup = universe.state().setups.last_key_value().map(|(_, setup)| setup.clone());
-    let waived = universe.state().waived.last_key_value().and_then(|(_, service)| service.clone());
+    // (What ends about now may have been so, or not, when it was said.)
+    let (now, waived) = (universe.time.now(), universe.state().waived.last_key_value().and_then(|(_, of)| of.clone()));
+    let ends_about_now = waived.as_ref().is_some_and(|of| of.until + STILL > now && now + STILL > of.until);
+    let waived = waived.filter(|waived| waived.until > now || ends_about_now).map(|waived| waived.service);
     for resource in others::resources(world) {
         let (arn, short) = (resource.as_str(), resource.short());
         let Some(planned) = plan.resources().find(|planned| &*planned.resource == arn) else {
             universe.broke(format!("nothing is said of {short}"));
             continue;
         };
-        let broken = evidence::violations(world, arn);
+        let mut broken = evidence::violations(world, arn);
+        broken.retain(|policy| setup.as_ref().is_some_and(|setup| setup.without != Some(policy)));
         let (cluster, service) =
             (short.split('/').next().unwrap_or_default(), short.split_once('/').map(|(_, name)| name));
         let is_waived = |policy: &str| policy == "no-host-pid" && waived.is_some() && waived.as_deref() == service;
@@ -169,13 +173,21 @@ fn settled(universe: &Universe, processes: &[Process]) {
 fn is_true(universe: &Universe, world: &mut World, arn: &str, reason: &Reason) -> Result<(), String> {
     let named = reason.message.split('`').nth(1).unwrap_or_default();
     let rollouts = universe.records("rollout#");
+    let of_it = |rollout: &&Record| {
+        let about = |change: &Record| {
+            change.body["spec"]["rollout"] == rollout.body["name"] && change.body["spec"]["resource"] == arn
+        };
+        universe.changes().iter().any(about)
+    };
     let of_name = |name: &str| rollouts.iter().find(|rollout| rollout.body["name"] == name).map(|of| phase(&of.body));
     let service = evidence::service(world, arn);
     let holds = |truth: bool, what: String| if truth { Ok(()) } else { Err(what) };
     match reason.code {
         ReasonCode::Held => {
-            let of_resource = universe.records("hold#").iter().any(|hold| hold.body["resource"] == arn);
-            holds(of_resource, "nothing is held off it".to_owned())
+            // (It was said some minutes ago.)
+            let said = universe.time.now() - Duration::from_secs(5 * 60);
+            let held = |hold: &Record| hold.body["resource"] == arn && witness::lasts(said, &hold.body);
+            holds(universe.records("hold#").iter().any(held), "nothing is held off it".to_owned())
         }
         // Somebody else's rollout of the same fix, or its own.
         ReasonCode::FixStopped
@@ -183,9 +195,12 @@ fn is_true(universe: &Universe, world: &mut World, arn: &str, reason: &Reason) -
         | ReasonCode::NothingVerified
         | ReasonCode::PausedByPerson => {
             let stopped: Vec<&str> = reason.message.split('`').collect();
-            let phases: Vec<_> = stopped.iter().filter_map(|name| of_name(name)).collect();
+            let mut phases: Vec<_> = stopped.iter().filter_map(|name| of_name(name)).collect();
+            if phases.is_empty() {
+                phases.extend(rollouts.iter().filter(of_it).map(|rollout| phase(&rollout.body)));
+            }
             let open = |phase: &String| matches!(phase.as_str(), "Progressing" | "Baking" | "Scheduled" | "Succeeded");
-            holds(phases.is_empty() || !phases.iter().all(open), format!("these are {phases:?}"))
+            holds(!phases.iter().all(open), format!("these are {phases:?}"))
         }
         ReasonCode::MutableImage => {
             let revision = service["taskDefinition"].as_str().unwrap_or_default();
@@ -201,8 +216,8 @@ fn is_true(universe: &Universe, world: &mut World, arn: &str, reason: &Reason) -
             holds(latest.as_ref() != Some(&runs), format!("it runs the latest, {latest:?}"))
         }
         ReasonCode::MaxChangesPerDay => {
-            let limited = |promise: &Promise| promise.strategy.per_day.is_some();
-            holds(universe.state().promised.values().any(limited), "no strategy has such a limit".to_owned())
+            let full = rollout_law::is_full_today(universe, arn);
+            holds(full, "no strategy of its cluster has had so many".to_owned())
         }
         // Another rollout of its strategy has the places.
         ReasonCode::MaxInFlight => {
@@ -220,8 +235,9 @@ fn is_true(universe: &Universe, world: &mut World, arn: &str, reason: &Reason) -
             holds(universe.changes().iter().any(has_a_place), "no other rollout has a place".to_owned())
         }
         ReasonCode::TooManyServices => {
-            let limited = |promise: &Promise| promise.strategy.affected.is_some();
-            holds(universe.state().promised.values().any(limited), "no strategy has such a limit".to_owned())
+            let too_many =
+                rollouts.iter().filter(of_it).any(|rollout| rollout_law::affects_too_many(universe, &rollout.body));
+            holds(too_many, "no rollout about it affects more than it may".to_owned())
         }
         ReasonCode::DeploymentInProgress | ReasonCode::RollbackInProgress => {
             let moving = deployments(&service).any(|deployment| deployment["rolloutState"] == "IN_PROGRESS");
@@ -245,7 +261,7 @@ fn is_true(universe: &Universe, world: &mut World, arn: &str, reason: &Reason) -
             let waits = |rollout: &Record| {
                 phase(&rollout.body) == "Proposed" || rollout.body["waiting"]["code"] == "ApprovalRequired"
             };
-            holds(rollouts.iter().any(waits), "nothing waits for approval".to_owned())
+            holds(rollouts.iter().filter(of_it).any(waits), "nothing about it waits for approval".to_owned())
         }
         // Another change of its rollout goes first.
         ReasonCode::Progressing => {

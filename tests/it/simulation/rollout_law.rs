@@ -9,6 +9,7 @@ use plimsoll::model::AlarmState;
 use serde_json::Value;
 
 use super::law::check;
+use super::setup::Strategy;
 use super::universe::{Promise, Record, Universe, phase};
 use super::witness;
 
@@ -28,6 +29,9 @@ const STEPS: &[(&str, &[&str])] = &[
     ("RolledBack", &["RollingBack"]),
     ("Superseded", &["RollingBack"]),
 ];
+
+/// As long as a daily limit counts.
+const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// A rollout's record is written: no step is taken backwards, …
 pub(crate) fn goes(universe: &Universe, before: &Value, after: &Value) {
@@ -65,6 +69,30 @@ pub(crate) fn goes(universe: &Universe, before: &Value, after: &Value) {
 
 fn of_rollout(universe: &Universe, name: &str) -> impl Iterator<Item = Record> {
     universe.records(&format!("change#{name}#")).into_iter()
+}
+
+/// … a change that stood is taken back because a person has asked for it, because a call of ours came late, or because
+/// another of its rollout has failed and all of it is to go back then.
+pub(crate) fn goes_back(universe: &Universe, change: &Value) {
+    let rollout = change["spec"]["rollout"].as_str().unwrap_or_default();
+    let resource = change["spec"]["resource"].as_str().unwrap_or_default();
+    let Some(Promise { strategy, .. }) = promised(universe, rollout) else { return };
+    let (asked, late) = {
+        let state = universe.state();
+        (state.undone.contains(rollout), state.came_late.contains_key(resource))
+    };
+    let cause = &change["cause"];
+    let holds = match cause["code"].as_str() {
+        Some("UndoneByPerson") => asked,
+        Some("LateCall") => late,
+        _ => {
+            let others = of_rollout(universe, rollout).filter(|other| other.body["name"] != change["name"]);
+            strategy.on_failure == "rollback" && others.into_iter().any(|other| failed(&other.body))
+        }
+    };
+    check(universe, holds, || {
+        format!("change {} stood and is taken back, and why is not true: {cause}", change["name"])
+    });
 }
 
 /// Whether a change has failed by what is on record: taken back for another reason than that a person asked, or that a call
@@ -153,14 +181,21 @@ fn in_its_wave(universe: &Universe, rollout: &str, after: &Value, approvals: usi
     check(universe, !stops || failures.len() <= strategy.failures && !earlier, || {
         format!("change {name} begins, and {} of its rollout have failed, of earlier waves: {earlier}", failures.len())
     });
-    // (What was dropped before it began is not affected.)
-    let affected = all.iter().filter(|change| phase(&change.body) != "Deferred");
-    let resources: BTreeSet<&str> = affected.filter_map(|change| change.body["spec"]["resource"].as_str()).collect();
-    let services = resources.iter().filter(|arn| arn.contains(":service/")).count();
-    let fits = strategy.affected.is_none_or(|limit| services <= limit);
+    let fits = !affects_too_many(universe, &record);
     check(universe, fits || approvals > 0, || {
-        format!("change {name} begins: {services} services are affected, which nobody has approved")
+        format!("change {name} begins: more services are affected than may be, which nobody has approved")
     });
+}
+
+/// Whether a rollout affects more services than it may without a person's approval. (What was dropped before it began is
+/// not affected.)
+pub(crate) fn affects_too_many(universe: &Universe, rollout: &Value) -> bool {
+    let name = rollout["name"].as_str().unwrap_or_default();
+    let affected = of_rollout(universe, name).filter(|change| phase(&change.body) != "Deferred");
+    let resources = affected.filter_map(|change| change.body["spec"]["resource"].as_str().map(str::to_owned));
+    let services = resources.filter(|arn| arn.contains(":service/")).collect::<BTreeSet<_>>().len();
+    let promise = universe.state().promised.get(name).cloned();
+    promise.and_then(|promise| promise.strategy.affected).is_some_and(|limit| services > limit)
 }
 
 /// What it was begun under; that nobody knows is a law broken.
@@ -182,11 +217,32 @@ pub(crate) fn moves(universe: &Universe, after: &Value) {
         let promise = name.split('/').next().and_then(|rollout| state.promised.get(rollout));
         promise.is_some_and(|promise| promise.strategy.name == strategy.name)
     };
-    let recent = state.begins.iter().filter(|(_, at)| **at + Duration::from_secs(24 * 3600) > now);
+    let recent = state.begins.iter().filter(|(_, at)| **at + DAY > now);
     let today = recent.filter(|(name, _)| of_strategy(name)).count();
     drop(state);
     let full = strategy.per_day.is_some_and(|limit| today > limit);
     check(universe, !full, || format!("change {name} is the {today}th of 24 hours, {:?} may be", strategy.per_day));
+}
+
+/// Whether a strategy of rollouts that are about a resource has moved as many in 24 hours as it may, by the clock of whoever
+/// says so.
+pub(crate) fn is_full_today(universe: &Universe, resource: &str) -> bool {
+    let about: BTreeSet<String> = universe
+        .changes()
+        .iter()
+        .filter(|change| change.body["spec"]["resource"] == resource)
+        .filter_map(|change| change.body["spec"]["rollout"].as_str().map(str::to_owned))
+        .collect();
+    let (state, now) = (universe.state(), universe.time.now());
+    let strategy = |name: &str| state.promised.get(name).map(|promise| &promise.strategy);
+    let full = |strategy: &Strategy| {
+        let of_it = state.begins.iter().filter(|(name, at)| {
+            let of = name.split('/').next().and_then(|rollout| state.promised.get(rollout));
+            of.is_some_and(|of| of.strategy.name == strategy.name) && **at + DAY + Duration::from_secs(10 * 60) > now
+        });
+        strategy.per_day.is_some_and(|limit| of_it.count() >= limit)
+    };
+    about.iter().filter_map(|rollout| strategy(rollout)).any(full)
 }
 
 /// … no change goes forward while as many of its strategy are in flight, of whichever rollout, as the strategy allows.

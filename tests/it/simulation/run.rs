@@ -23,8 +23,8 @@ use super::trouble::Trouble;
 use super::universe::{Read, Timing, Universe};
 use super::{law, others, people};
 
-/// How many processes hold, or wait for, the lease.
-const PROCESSES: usize = 2;
+/// How many processes hold, or wait for, the lease: mostly two.
+const PROCESSES: &[usize] = &[2, 2, 3];
 
 /// How long the lease of every process is, and the longest that a call may take. Mostly as shipped; now and then so that a
 /// lease is hardly longer than a call.
@@ -97,6 +97,7 @@ impl Process {
 
     fn starts(&mut self, universe: &Arc<Universe>) {
         self.generation += 1;
+        universe.loses(self.number);
         self.dead_until = None;
         let holder = format!("process-{}-{}", self.number, self.generation);
         let skew = {
@@ -194,7 +195,8 @@ impl Process {
         }
         let length = universe.seconds(SUSPENDED);
         universe.say(format!("process {} is suspended for {} s", self.number, length.as_secs()));
-        universe.meets(Trouble::Suspended);
+        let long = length > universe.timing.lease;
+        universe.meets(if long { Trouble::SuspendedForLong } else { Trouble::Suspended });
         self.suspended_until = Some(universe.time.elapsed() + length);
         universe.state().suspended[self.number] += length;
         if universe.mutant.is(Mutant::CountsNoSuspension) {
@@ -243,12 +245,15 @@ pub(crate) fn run(seed: u64, chaos: u64, mutant: Option<Mutant>) -> End {
         ..WorldConfig::default()
     };
     let timing = timing(&mut chance, config.read_lag);
-    let universe = Arc::new(Universe::new(World::new(config, start()), chance, mutation, PROCESSES, timing));
+    let told = format!("{timing:?}, deployments are recorded: {}", config.service_deployments);
+    let count = chance.one(PROCESSES);
+    let universe = Arc::new(Universe::new(World::new(config, start()), chance, mutation, count, timing));
+    universe.say(told);
     universe.state().lossy = lossy;
     others::fleet(&universe);
     people::begin(&universe);
     universe.time.pass(Duration::from_secs(300));
-    let mut processes: Vec<Process> = (0..PROCESSES).map(Process::new).collect();
+    let mut processes: Vec<Process> = (0..count).map(Process::new).collect();
     for process in &mut processes {
         process.starts(&universe);
     }
@@ -269,7 +274,7 @@ pub(crate) fn run(seed: u64, chaos: u64, mutant: Option<Mutant>) -> End {
 fn churn(universe: &Arc<Universe>, processes: &mut [Process]) {
     let (number, dice) = {
         let mut state = universe.state();
-        (state.chance.below(PROCESSES), state.chance.below(3000))
+        (state.chance.below(processes.len()), state.chance.below(3000))
     };
     match dice {
         0..=7 => processes[number].dies(universe),

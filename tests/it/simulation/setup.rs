@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::time::Chance;
 
-/// The policies that are never edited. All are always in force; whom they bind changes.
+/// The policies that are never edited; whom they bind changes.
 const POLICIES: &str = r#"
 apiVersion: plimsoll/v1
 kind: Policy
@@ -97,6 +97,9 @@ spec:
         )
     }
 }
+
+/// The policies that are mostly enforced.
+const MOST: [&str; 4] = ["no-host-pid", "no-public-ip", "breaker", "insights"];
 
 pub(crate) const CLUSTERS: [&str; 2] = ["a", "b"];
 
@@ -218,6 +221,8 @@ impl Binding {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Setup {
     pub(crate) fixes: Fixes,
+    /// The policy that nobody has: it was deleted, if it was there.
+    pub(crate) without: Option<&'static str>,
     pub(crate) bindings: Vec<Binding>,
     pub(crate) strategies: Vec<Strategy>,
 }
@@ -227,13 +232,14 @@ impl Setup {
     pub(crate) fn of(chance: &mut Chance, services: usize) -> Self {
         let fixes = Fixes { task_pid: chance.happens(300), rolls_back: chance.happens(300) };
         let strategies = vec![Strategy::of("steady", chance), Strategy::of("careful", chance)];
+        let without = chance.happens(200).then(|| chance.one(&MOST));
         let mut bindings = Vec::new();
         for (number, cluster) in CLUSTERS.into_iter().enumerate() {
             let strategy = strategies[number].name;
             let but = |chance: &mut Chance| chance.happens(200).then(|| format!("s{}", chance.below(services)));
             bindings.push(Binding {
                 name: format!("most-{cluster}"),
-                policies: vec!["no-host-pid", "no-public-ip", "breaker", "insights"],
+                policies: MOST.into_iter().filter(|policy| Some(*policy) != without).collect(),
                 cluster,
                 but: but(chance),
                 enforcement: chance.one(&["enforce", "enforce", "enforce", "enforce", "propose", "audit"]),
@@ -250,11 +256,14 @@ impl Setup {
                 strategy: other,
             });
         }
-        Self { fixes, bindings, strategies }
+        Self { fixes, without, bindings, strategies }
     }
 
     pub(crate) fn yaml(&self) -> String {
-        let mut yaml = format!("{POLICIES}{}", self.fixes.yaml());
+        let policies = format!("{POLICIES}{}", self.fixes.yaml());
+        let deleted = |yaml: &&str| self.without.is_some_and(|name| yaml.contains(&format!("name: {name} }}")));
+        let there: Vec<&str> = policies.split("---\n").filter(|yaml| !deleted(yaml)).collect();
+        let mut yaml = there.join("---\n");
         for part in self.strategies.iter().map(Strategy::yaml).chain(self.bindings.iter().map(Binding::yaml)) {
             let _ = write!(yaml, "{part}");
         }

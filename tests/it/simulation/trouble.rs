@@ -47,10 +47,14 @@ troubles! {
     Crash,
     /// A process is suspended, for longer than its lease or not.
     Suspended,
+    /// The same, for longer than the lease.
+    SuspendedForLong,
     /// A process is told to stop, and does so in its own time.
     Stopped,
     /// A wall clock that is set.
     ClockSet,
+    /// For a while most calls go wrong in the same way.
+    Storm,
     /// A read that shows what was.
     StaleRead,
     /// The same work asked for once more, by a trigger or by a second Command.
@@ -73,6 +77,10 @@ troubles! {
     Edited,
     Frozen,
     Waived,
+    /// They ask something of a rollout; hold fixes off a resource, and release them.
+    Asked,
+    Held,
+    Released,
 }
 
 impl Trouble {
@@ -165,6 +173,7 @@ impl Universe {
         let trouble = state.chance.one(&[Trouble::Throttled, Trouble::ServerError, Trouble::NoStore]);
         state.storm = Some((trouble, until));
         drop(state);
+        self.meets(Trouble::Storm);
         self.say(format!("a storm of {trouble:?} for {} s", length.as_secs()));
     }
 

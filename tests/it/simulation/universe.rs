@@ -73,6 +73,13 @@ pub(crate) struct Freeze {
     pub(crate) includes_rollback: bool,
 }
 
+/// A Waiver in force: `no-host-pid` is not asked of this service.
+#[derive(Debug, Clone)]
+pub(crate) struct Waived {
+    pub(crate) service: String,
+    pub(crate) until: Timestamp,
+}
+
 /// What a rollout was begun under.
 #[derive(Debug, Clone)]
 pub(crate) struct Promise {
@@ -89,6 +96,8 @@ pub(crate) struct Begun {
     pub(crate) intent: Value,
     pub(crate) resource: String,
     pub(crate) ran: Ran,
+    /// Whether what ran had been pulled before the tag of its image was last moved.
+    pub(crate) outdated: bool,
 }
 
 /// A call that had its effect when it was sent: what it was, and the revision or the deployment that it made.
@@ -111,6 +120,7 @@ struct OnItsWay {
     operation: Operation,
     input: Value,
     saw: Value,
+    intent: Option<String>,
 }
 
 /// A deployment of somebody's that a call of ours replaced, though its sender had not seen it.
@@ -121,8 +131,10 @@ pub(crate) struct Buried {
     pub(crate) theirs: String,
     /// Ours, which replaced it.
     pub(crate) ours: String,
-    /// Whether anything tells of it.
+    /// Whether anything tells of it for good: ECS's record of the deployment.
     pub(crate) traced: bool,
+    /// The processes that were shown it, and have lost no write of the change's since.
+    pub(crate) shown_to: BTreeSet<usize>,
 }
 
 /// What changes under one lock. Nothing waits while it is held.
@@ -163,12 +175,14 @@ pub(crate) struct State {
     pub(crate) freezes: BTreeMap<String, Freeze>,
     /// What was in force from which generation on: policies, and the service that is waived.
     pub(crate) setups: BTreeMap<u64, Setup>,
-    pub(crate) waived: BTreeMap<u64, Option<String>>,
+    pub(crate) waived: BTreeMap<u64, Option<Waived>>,
     /// What people have asked and nobody has answered: by which Commands a resource's or a rollout's holds are let go, and
     /// which rollouts are to be approved. How often each was.
     pub(crate) let_go: BTreeMap<String, BTreeSet<String>>,
     pub(crate) to_approve: BTreeMap<String, String>,
     pub(crate) approved: BTreeMap<String, usize>,
+    /// Which rollouts a person has ever asked to be undone, or aborted.
+    pub(crate) undone: BTreeSet<String>,
     /// Which paused rollouts are to go on, by the Command; and which changes had failed when each went on last.
     pub(crate) to_go_on: BTreeMap<String, String>,
     pub(crate) let_pass: BTreeMap<String, BTreeSet<String>>,
@@ -183,6 +197,9 @@ pub(crate) struct State {
     pub(crate) effects: Vec<Effect>,
     /// What was to be registered by calls of ours that nobody has heard of.
     pub(crate) unheard: Vec<Value>,
+    /// Which intent each deployment of ours is of, and when a call that nobody hears of last reached a resource.
+    pub(crate) began: BTreeMap<String, String>,
+    pub(crate) came_late: BTreeMap<String, Timestamp>,
     on_their_way: Vec<OnItsWay>,
     /// The intents for which a call was sent that may have had its effect.
     pub(crate) sent: BTreeSet<String>,
@@ -193,8 +210,11 @@ pub(crate) struct State {
     /// Deployments that others began, and ECS's records of them; and those that are lost.
     pub(crate) theirs: BTreeSet<String>,
     pub(crate) buried: Vec<Buried>,
-    /// Every digest that a tag has stood for, and when the tag of a family's image was last moved.
-    pub(crate) digests: BTreeSet<String>,
+    /// As of when who recorded it as taken back had looked at a change's resource.
+    pub(crate) taken_back: BTreeMap<String, Timestamp>,
+    /// Every digest that an image's tag has stood for, the one that it stands for, and when the tag of a family's image was last moved.
+    pub(crate) digests: BTreeSet<(String, String)>,
+    pub(crate) tags: BTreeMap<String, String>,
     pub(crate) pushed: BTreeMap<String, Timestamp>,
     pub(crate) alarm: (AlarmState, Timestamp),
     pub(crate) broken: Vec<String>,
@@ -223,7 +243,13 @@ impl State {
     }
 
     /// A call of ours has its effect.
-    fn arrives(&mut self, operation: Operation, input: &Value, saw: &Value) -> Result<Value, SimError> {
+    fn arrives(
+        &mut self,
+        operation: Operation,
+        input: &Value,
+        saw: &Value,
+        intent: Option<&String>,
+    ) -> Result<Value, SimError> {
         let now = self.world.now();
         let was = if operation == Operation::UpdateService { primary(&self.service(input)) } else { None };
         let answer = self.world.call(now, operation.as_str(), input)?;
@@ -235,6 +261,11 @@ impl State {
                 self.keeps(&answer);
             }
             Operation::UpdateService => {
+                if let (Some(began), Some(intent)) =
+                    (primary(&answer["service"]).filter(|is| was.as_ref() != Some(is)), intent)
+                {
+                    self.began.insert(began, intent.clone());
+                }
                 let seen = |id: &String| deployments(saw).any(|deployment| deployment["id"] == id.as_str());
                 if let Some(theirs) = was.filter(|was| self.theirs.contains(was) && !seen(was))
                     && let Some(ours) = primary(&answer["service"]).filter(|is| *is != theirs)
@@ -244,7 +275,8 @@ impl State {
                     // Where ECS keeps no record of deployments, one that never ran a task leaves no trace but in a reply,
                     // and what a reply said may be lost with the write of it.
                     let traced = answer["service"].get("currentServiceDeployment").is_some();
-                    self.buried.push(Buried { service, at: now, theirs, ours, traced });
+                    let shown_to = BTreeSet::new();
+                    self.buried.push(Buried { service, at: now, theirs, ours, traced, shown_to });
                 }
             }
             _ => {}
@@ -260,7 +292,9 @@ impl State {
         for service in several.into_iter().flatten() {
             let arn = service["serviceArn"].as_str().unwrap_or_default().to_owned();
             for buried in self.buried.iter_mut().filter(|buried| buried.service == arn && !operation.writes()) {
-                buried.traced |= deployments(service).any(|deployment| deployment["id"] == buried.theirs.as_str());
+                if deployments(service).any(|deployment| deployment["id"] == buried.theirs.as_str()) {
+                    buried.shown_to.insert(process);
+                }
             }
             read.services.insert(arn, service.clone());
         }
@@ -290,6 +324,12 @@ impl State {
         self.effects.extend(made.map(|made| Effect { of, operation, input: input.clone(), made, at, by_clock }));
     }
 
+    /// A call reaches what it is about, and nobody hears of it.
+    fn is_unheard_of(&mut self, input: &Value, at: Timestamp) {
+        let about = input.get("service").or_else(|| input.get("cluster")).and_then(Value::as_str);
+        self.came_late.extend(about.map(|resource| (resource.to_owned(), at)));
+    }
+
     /// A revision was made: what it is, as long as ECS knows.
     pub(crate) fn keeps(&mut self, answer: &Value) {
         if let Ok(made) = plimsoll::model::wire::task_definition(answer) {
@@ -302,9 +342,13 @@ impl State {
             self.on_their_way.iter().enumerate().filter(|(_, call)| call.at <= now).min_by_key(|(_, call)| call.at)
         {
             let place = next.0;
-            let OnItsWay { at, operation, input, saw } = self.on_their_way.remove(place);
+            let OnItsWay { at, operation, input, saw, intent } = self.on_their_way.remove(place);
             self.world.advance(at);
-            let how = self.arrives(operation, &input, &saw).err().map_or_else(|| "done".to_owned(), |e| e.message);
+            self.is_unheard_of(&input, at);
+            let how = self
+                .arrives(operation, &input, &saw, intent.as_ref())
+                .err()
+                .map_or_else(|| "done".to_owned(), |e| e.message);
             self.say(now, &format!("        {} of long ago arrived: {how}", operation.as_str()));
         }
         self.world.advance(now);
@@ -341,6 +385,7 @@ impl Universe {
             approved: BTreeMap::new(),
             let_go: BTreeMap::new(),
             to_approve: BTreeMap::new(),
+            undone: BTreeSet::new(),
             to_go_on: BTreeMap::new(),
             let_pass: BTreeMap::new(),
             promised: BTreeMap::new(),
@@ -350,6 +395,9 @@ impl Universe {
             made: BTreeMap::new(),
             effects: Vec::new(),
             unheard: Vec::new(),
+            began: BTreeMap::new(),
+            came_late: BTreeMap::new(),
+            taken_back: BTreeMap::new(),
             on_their_way: Vec::new(),
             sent: BTreeSet::new(),
             failed: BTreeMap::new(),
@@ -357,6 +405,7 @@ impl Universe {
             theirs: BTreeSet::new(),
             buried: Vec::new(),
             digests: BTreeSet::new(),
+            tags: BTreeMap::new(),
             pushed: BTreeMap::new(),
             alarm: (AlarmState::Ok, start()),
             broken: Vec::new(),
@@ -439,20 +488,24 @@ impl Universe {
         }
     }
 
-    /// It has its effect, and this is the reply.
+    /// It has its effect, and this is the reply; whether that is heard is known already.
     pub(crate) fn arrives(
         &self,
         process: usize,
-        operation: Operation,
-        input: &Value,
+        (operation, input): (Operation, &Value),
         saw: &Value,
         intent: Option<&String>,
+        heard: bool,
     ) -> Result<Value, EcsError> {
         let at = (self.time.now(), self.by_its_clock(process));
         let mut state = self.state();
-        let answer = state.arrives(operation, input, saw).map_err(|error| refused(operation, error));
+        let answer = state.arrives(operation, input, saw, intent).map_err(|error| refused(operation, error));
         if let Ok(answer) = &answer {
-            state.is_shown(process, operation, answer, self.timing.lag);
+            if heard {
+                state.is_shown(process, operation, answer, self.timing.lag);
+            } else {
+                state.is_unheard_of(input, at.0);
+            }
             if let Some(intent) = intent {
                 state.has_its_effect(intent, (operation, input), answer, at);
             }
@@ -489,10 +542,23 @@ impl Universe {
     }
 
     /// It has its effect later; nobody hears of it.
-    pub(crate) fn arrives_later(&self, operation: Operation, input: &Value, saw: &Value, delay: Duration) {
+    pub(crate) fn arrives_later(
+        &self,
+        (operation, input): (Operation, &Value),
+        saw: &Value,
+        intent: Option<&String>,
+        delay: Duration,
+    ) {
         self.say(format!("        {} will arrive {} s later", operation.as_str(), delay.as_secs()));
-        let at = self.time.now() + delay;
-        self.state().on_their_way.push(OnItsWay { at, operation, input: input.clone(), saw: saw.clone() });
+        let (at, intent) = (self.time.now() + delay, intent.cloned());
+        self.state().on_their_way.push(OnItsWay { at, operation, input: input.clone(), saw: saw.clone(), intent });
+    }
+
+    /// A process has lost what it was about to record, or died: what it was shown it may be shown no more.
+    pub(crate) fn loses(&self, process: usize) {
+        self.state().buried.iter_mut().for_each(|buried| {
+            buried.shown_to.remove(&process);
+        });
     }
 
     /// Whether any call is still on its way.

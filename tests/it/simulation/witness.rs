@@ -99,11 +99,17 @@ pub(crate) fn is_live(change: &Value) -> bool {
 /// Whether a fix is held off a resource.
 pub(crate) fn holds(universe: &Universe, resource: &str, fix: &str) -> bool {
     // (By a clock that may be off: what ends soon may have ended.)
-    let until = |hold: &Value| hold["until"].as_str().and_then(|until| until.parse::<Timestamp>().ok());
-    let lasts = |hold: &Value| until(hold).is_none_or(|until| until > universe.time.now() + Duration::from_secs(60));
-    let covers =
-        |hold: &Value| hold["resource"] == resource && (hold["fix"] == fix || hold["fix"] == "*") && lasts(hold);
-    universe.records("hold#").into_iter().any(|hold| covers(&hold.body))
+    let covers = |hold: &Value| hold["resource"] == resource && (hold["fix"] == fix || hold["fix"] == "*");
+    universe
+        .records("hold#")
+        .into_iter()
+        .any(|hold| covers(&hold.body) && lasts(universe.time.now() + Duration::from_secs(60), &hold.body))
+}
+
+/// Whether a hold has not ended by then.
+pub(crate) fn lasts(then: Timestamp, hold: &Value) -> bool {
+    let until = hold["until"].as_str().and_then(|until| until.parse::<Timestamp>().ok());
+    until.is_none_or(|until| until > then)
 }
 
 /// What others have done to a resource since a process looked at it last.
@@ -113,21 +119,78 @@ pub(crate) struct Since {
     pub(crate) deployed: bool,
     /// Scaled it; or AWS has taken a task away.
     pub(crate) disturbed: bool,
+    /// A call of ours has reached it, and nobody has heard of that.
+    pub(crate) late: bool,
 }
 
 pub(crate) fn since_it_looked(universe: &Universe, process: usize, resource: &str) -> Since {
     let state = universe.state();
     let looked = state.read[process].looked.get(resource);
     let after = |at: Option<&_>| matches!((at, looked), (Some(at), Some(looked)) if at >= looked);
-    Since { deployed: after(state.touched.get(resource)), disturbed: after(state.disturbed.get(resource)) }
+    Since {
+        deployed: after(state.touched.get(resource)),
+        // (Tasks that are not wanted any more run on for a moment.)
+        disturbed: after(state.disturbed.get(resource).map(|at| *at + Duration::from_secs(5)).as_ref()),
+        late: after(state.came_late.get(resource)),
+    }
 }
 
-/// Whether somebody else has deployed the resource, or set something of it, since the change began.
-pub(crate) fn deployed_since(universe: &Universe, change: &Value) -> bool {
+/// Whether somebody else has deployed the resource, or set something of it, since who recorded the change as taken back had
+/// looked at it.
+pub(crate) fn touched_since_taken_back(universe: &Universe, change: &Value) -> bool {
     let state = universe.state();
-    let began = change["name"].as_str().and_then(|name| state.begun.get(name)).map(|begun| begun.at);
+    let looked = change["name"].as_str().and_then(|name| state.taken_back.get(name));
     let at = change["spec"]["resource"].as_str().and_then(|resource| state.touched.get(resource));
-    at.is_some_and(|at| began.is_none_or(|began| *at >= began))
+    matches!((at, looked), (Some(at), Some(looked)) if at >= looked)
+}
+
+/// Whether two settings set a member of the same name.
+pub(crate) fn sets_the_same(one: &Value, other: &Value) -> bool {
+    let members = |spec: &Value| -> Vec<String> {
+        let set = spec["setting"]["forward"].as_object().into_iter().flatten();
+        set.map(|(name, _)| name.clone()).filter(|name| !matches!(name.as_str(), "cluster" | "service")).collect()
+    };
+    let (one, other) = (members(one), members(other));
+    one.iter().any(|member| other.contains(member))
+}
+
+/// What a call that sets something says besides what the change is for, and not as the process was shown it last: the path,
+/// what is said and what was shown.
+pub(crate) fn carries(
+    universe: &Universe,
+    process: usize,
+    change: &Record,
+    input: &Value,
+) -> Option<(String, Value, Value)> {
+    let spec = &change.body["spec"];
+    let shown = universe.state().read[process].services.get(spec["resource"].as_str()?).cloned()?;
+    let policies = spec["policies"].as_array()?;
+    let planned = |path: &str| {
+        let policy = match path {
+            "/networkConfiguration/awsvpcConfiguration/assignPublicIp" => "no-public-ip",
+            "/deploymentConfiguration/deploymentCircuitBreaker/enable"
+            | "/deploymentConfiguration/deploymentCircuitBreaker/rollback" => "breaker",
+            "/cluster" | "/service" | "/taskDefinition" => return true,
+            _ => return false,
+        };
+        policies.iter().any(|of| *of == policy)
+    };
+    let mut open = vec![(String::new(), input.clone())];
+    while let Some((path, said)) = open.pop() {
+        match &said {
+            Value::Object(members) if !members.is_empty() => {
+                open.extend(members.iter().map(|(name, value)| (format!("{path}/{name}"), value.clone())));
+            }
+            _ if planned(&path) => {}
+            _ => {
+                let shown = shown.pointer(&path).cloned().unwrap_or_default();
+                if shown != said {
+                    return Some((path, said, shown));
+                }
+            }
+        }
+    }
+    None
 }
 
 /// Whether somebody else has deployed the resource, or set something of it, since the change was planned: by a clock that
