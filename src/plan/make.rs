@@ -17,7 +17,7 @@ use super::waves;
 use super::{audited, cluster, service};
 use crate::model::observed::{Cluster, Fleet, Service, TaskDefinition};
 use crate::model::operation::Operation;
-use crate::model::packed::PackedDefinition;
+use crate::model::packed::{PackedDefinition, PackedService};
 use crate::model::spec::{Enforcement, FreezeSpec, Scope, StrategySpec, WaveSpec};
 use crate::model::{
     ChangeKind, Hold, Observed, Reason, ReasonCode, Resource, ServiceArn, TargetId, TaskDefinitionArn, Timestamp,
@@ -100,22 +100,35 @@ pub fn judge_ahead(
     let revision = Revision::of(packed, Cow::Borrowed(definition));
     for arn in services {
         let Some(seen) = fleet.services.get(*arn).and_then(Observed::known) else { continue };
-        // Whatever cannot be read is told of where the plan is made.
-        let Ok(service) = seen.read() else { continue };
-        if service.task_definition.as_ref() != Some(&definition.arn) {
-            continue;
-        }
-        let keys = service::scope_keys(fleet, &service);
-        let around = service::around(fleet, &service, &keys, context);
-        let memo = judgements.memo_mut();
-        let answers = memo.evaluate_revision(context.set, arn.as_str(), &revision, &around, context.now);
-        // Judged with the latest revision of its family, once that is known.
-        if asks_for_change(&answers) {
-            continue;
-        }
-        let judged = service::service(fleet, &service, Some(&revision), context, judgements.memo_mut());
-        judgements.keep(grounds, &service, seen, &judged);
+        judge_by(fleet, seen, &revision, context, grounds, judgements);
     }
+}
+
+/// Judges a service by the revision that it runs, and keeps what came of it where it may be kept. Where it asks for a change,
+/// says so: that is judged with the latest revision of its family, once that is known.
+fn judge_by(
+    fleet: &Fleet,
+    seen: &PackedService,
+    revision: &Revision<'_>,
+    context: &Context<'_>,
+    grounds: &Grounds<'_>,
+    judgements: &mut Judgements,
+) -> bool {
+    // Whatever cannot be read is told of where the plan is made.
+    let Ok(service) = seen.read() else { return false };
+    if service.task_definition.as_ref() != Some(&revision.definition.arn) {
+        return false;
+    }
+    let keys = service::scope_keys(fleet, &service);
+    let around = service::around(fleet, &service, &keys, context);
+    let memo = judgements.memo_mut();
+    let answers = memo.evaluate_revision(context.set, service.arn.as_str(), revision, &around, context.now);
+    if asks_for_change(&answers) {
+        return true;
+    }
+    let judged = service::service(fleet, &service, Some(revision), context, judgements.memo_mut());
+    judgements.keep(grounds, &service, seen, &judged);
+    false
 }
 
 /// The families of services that fail a task definition policy that is more than audited: only for these does the
@@ -132,12 +145,8 @@ pub fn families_to_look_up(fleet: &Fleet, context: &Context<'_>, judgements: &mu
         if judgements.still(&grounds, arn, seen).is_some() {
             continue;
         }
-        let (Ok(service), Ok(revision)) = (seen.read(), service::revision_of(fleet, named)) else { continue };
-        let keys = service::scope_keys(fleet, &service);
-        let around = service::around(fleet, &service, &keys, context);
-        let memo = judgements.memo_mut();
-        let answers = memo.evaluate_revision(context.set, arn.as_str(), &revision, &around, context.now);
-        if asks_for_change(&answers) {
+        let Ok(revision) = service::revision_of(fleet, named) else { continue };
+        if judge_by(fleet, seen, &revision, context, &grounds, judgements) {
             families.insert(named.family().to_owned());
         }
     }
