@@ -20,7 +20,7 @@ macro_rules! mutants {
         impl Mutant {
             pub(crate) const ALL: &[Self] = &[$(Self::$name),*];
 
-            /// A seed that has found it; 0: none is known for the code as it is.
+            /// A seed that has found it.
             pub(crate) const fn found_before(self) -> u64 {
                 match self { $(Self::$name => $seed),* }
             }
@@ -37,11 +37,11 @@ mutants! {
     /// UpdateService is called without its intent on record.
     SkipsTheIntent: 1, "without its intent on record: {";
     /// RegisterTaskDefinition is called without its intent on record.
-    SkipsTheRegistration: 1, "` without its intent on record";
+    SkipsTheRegistration: 2, "` without its intent on record";
     /// The lease is counted on a clock that stops while the process is suspended.
-    CountsNoSuspension: 3, "too little of the lease is left";
+    CountsNoSuspension: 43, "too little of the lease is left";
     /// Records are written whoever has written them since.
-    DropsTheFence: 9, "is written over";
+    DropsTheFence: 4, "is written over";
     /// Records are removed whoever has written them since.
     RemovesUnfenced: 1, "is removed whatever it says";
     /// Who takes the lease does not stamp its epoch on what is open.
@@ -49,61 +49,61 @@ mutants! {
     /// The lease is taken when it has not changed for half of its length.
     TakesTheLeaseEarly: 1, "the lease is taken from";
     /// A lease that somebody else has taken is gone on with.
-    KeepsALostLease: 3, ", and the lease is";
+    KeepsALostLease: 1, ", and the lease is";
     /// Who is told to stop keeps the lease.
     KeepsTheLease: 1, "and has kept the lease";
     /// A call is made though less of the lease is left than it may take.
-    ForgetsTheMargin: 25, "too little of the lease is left";
+    ForgetsTheMargin: 81, "too little of the lease is left";
     /// What is stored is read once in two minutes.
     GoesByOldConfiguration: 1, "was read last at";
     /// Freezes are not looked at.
-    ForgetsFreezes: 1, "`stop` is in force";
+    ForgetsFreezes: 2, "`stop` is in force";
     /// That a Freeze is of the way back too is not looked at.
-    ForgetsThatFreezesHoldBack: 1, "also of that";
+    ForgetsThatFreezesHoldBack: 645, "also of that";
     /// Windows are not looked at.
-    ForgetsWindows: 1, "is closed at";
+    ForgetsWindows: 2, "is closed at";
     /// Waivers are not looked at.
-    ForgetsWaivers: 7, "is waived";
+    ForgetsWaivers: 1, "is waived";
     /// Holds are not looked at.
     ForgetsWhatIsHeld: 1, "off which it is held";
     /// A hold that has ended still counts.
-    HoldsForGood: 1, "what is said is not true";
+    HoldsForGood: 21, "what is said is not true";
     /// What a Binding leaves out is not looked at.
-    ForgetsScopes: 2, "where nobody asks for";
+    ForgetsScopes: 1, "where nobody asks for";
     /// Approvals are not waited for.
-    ForgetsApprovals: 1, "and nobody has approved";
+    ForgetsApprovals: 2, "and nobody has approved";
     /// What is only to be proposed is enforced.
-    EnforcesProposals: 4, "was not approved";
+    EnforcesProposals: 1, "was not approved";
     /// Any number of changes goes at once.
     ForgetsMaxInFlight: 9, "are in flight";
     /// A change whose tasks are still watched is taken for done, and another goes to the same resource.
-    GoesToTheSame: 1, "is in flight on";
+    GoesToTheSame: 18, "is in flight on";
     /// Any number of changes goes in a day.
-    ForgetsTheDay: 4, "of 24 hours";
+    ForgetsTheDay: 14, "of 24 hours";
     /// Any number of services is affected without a person's approval.
-    ForgetsMaxAffected: 10, "are affected than may be";
+    ForgetsMaxAffected: 18, "are affected than may be";
     /// Any number of changes may fail.
-    ForgetsMaxFailures: 315, "of its rollout have failed";
+    ForgetsMaxFailures: 24, "of its rollout have failed";
     /// A wave is left before it is over.
-    JumpsAWave: 9, "is over";
+    JumpsAWave: 2, "is over";
     /// A rollout that was paused goes on.
     ForgetsPauses: 2, "was paused and goes on";
     /// A rollout of which changes have failed is said to have succeeded.
-    HidesFailures: 7, "is said to have succeeded";
+    HidesFailures: 1, "is said to have succeeded";
     /// A policy goes on as it was before it was edited.
     ForgetsEdits: 12, "has another fix by now";
     /// Alarms are taken to be OK.
-    IgnoresAlarms: 7, "the alarm was last seen";
+    IgnoresAlarms: 1, "the alarm was last seen";
     /// A registration whose reply was lost is sent again at once, as SDKs do.
-    RegistersBlindlyAgain: 1, "sent twice for one intent";
+    RegistersBlindlyAgain: 3, "sent twice for one intent";
     /// An UpdateService whose reply was lost is taken for one that was never sent.
-    UpdatesBlindlyAgain: 235, "has had its effect";
+    UpdatesBlindlyAgain: 15, "has had its effect";
     /// What a call has done is asked before reads have caught up: they lag for longer than is allowed for.
     ForgetsReadLag: 155, "has had its effect";
     /// Calls that may still arrive are not watched for.
-    ForgetsLateCalls: 105, "nobody has found that";
+    ForgetsLateCalls: 58, "nobody has found that";
     /// The machine's own clock is gone by, minutes off as it is.
-    TrustsItsClock: 1, "is closed at";
+    TrustsItsClock: 48, "is closed at";
     /// What failed, and what a person took back, is not held off.
     ForgetsHolds: 2, "its fix is not held off";
     /// What ECS says of a deployment and of older tasks is not looked at: begun is taken for landed.
@@ -111,47 +111,47 @@ mutants! {
     /// A setting that was sent is taken for set.
     TrustsSettings: 1, "is called succeeded";
     /// A setting that was to be set back is taken for set back.
-    NeverSetsBack: 34, "shows another setting";
+    NeverSetsBack: 3, "shows another setting";
     /// What goes back is called taken back at once.
-    CallsItTakenBack: 1, "and runs it";
+    CallsItTakenBack: 245, "and runs it";
     /// What could not be taken back is said to have been changed by somebody.
-    BlamesOthers: 1, "and nobody has touched it";
+    BlamesOthers: 24, "and nobody has touched it";
     /// A revision is deregistered, and nothing of it is on record.
-    SkipsTheDeregistration: 1, "DeregisterTaskDefinition of";
+    SkipsTheDeregistration: 2, "DeregisterTaskDefinition of";
     /// UpdateService names a desired count.
     SetsTheCount: 1, "with a desired count";
     /// What ECS says of deployments in progress is not looked at.
-    IgnoresDeployments: 7, "during a";
+    IgnoresDeployments: 2, "during a";
     /// What our deployment replaces is not looked at.
-    IgnoresWhatItReplaces: 7, "nobody has found that";
+    IgnoresWhatItReplaces: 17, "nobody has found that";
     /// UpdateService also has all tasks replaced.
     SendsMore: 1, "without its intent on record: {";
     /// Subnets are sent that the service had once.
-    SendsOldSubnets: 1, "which was not read there";
+    SendsOldSubnets: 24, "which was not read there";
     /// A member that nobody planned to change is lost when a revision is registered.
-    LosesAMember: 1, "in more than was planned";
+    LosesAMember: 2, "in more than was planned";
     /// What was taken back is not deregistered.
-    LeavesRevisions: 1, "is left over";
+    LeavesRevisions: 2, "is left over";
     /// Which images ran is not looked at before going back.
-    GoesBackByTags: 114, "is called taken back, and runs";
+    GoesBackByTags: 245, "is called taken back, and runs";
     /// A change is lost sight of as soon as ECS replaces tasks.
-    LosesTrack: 9, "has not come to rest";
+    LosesTrack: 1, "has not come to rest";
     /// A change is put back to a step that it had behind it.
-    StepsBack: 1, "to Registering";
+    StepsBack: 2, "to Registering";
     /// A hold does not last.
     LetsHoldsGo: 1, "nobody asked";
     /// What is deregistered is the family's first revision, whoever made it.
-    DeregistersTheFirst: 1, "it is not ours";
+    DeregistersTheFirst: 2, "it is not ours";
     /// Somebody else's deployment is stopped.
     StopsSomebodys: 1, "which somebody else began";
     /// What is deregistered is what a service runs.
-    DeregistersWhatRuns: 1, "names it";
+    DeregistersWhatRuns: 2, "names it";
     /// Whether a Command was answered is not looked at.
     AnswersAgain: 1, "is answered twice";
     /// Commands are not answered.
     AnswersNobody: 1, "is never answered";
     /// What a document says of the host is not seen.
-    LooksAway: 2, "is said to comply";
+    LooksAway: 1, "is said to comply";
     /// An event is kept otherwise than it was written.
     EditsEvents: 1, "the event log is broken";
 }
@@ -334,7 +334,8 @@ impl Mutation {
             }
         }
         if self.is(Mutant::GoesToTheSame) && item.key.sort.starts_with("change#") && phase == "Verifying" {
-            item.body.insert("phase".into(), "Succeeded".into());
+            let at = item.body.get("intent").cloned().unwrap_or_default();
+            item.body.extend([("phase".to_owned(), "Succeeded".into()), ("at".to_owned(), at)]);
         }
         let kind = item.body.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
         let Some(spec) = item.body.get_mut("spec").and_then(Value::as_object_mut) else { return item };
