@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::books::Books;
 use super::error::ControllerError;
-use super::gate::{Direction, Gate};
+use super::gate::{Direction, Gate, intended_too_long_ago};
 use super::observe::{self, Cache};
 use super::register::{Registered, code_of};
 use super::stop;
@@ -128,6 +128,18 @@ impl Executor<'_> {
             Direction::Back => None,
         };
         Ok(closed.or_else(shut))
+    }
+
+    /// The same for a call that a change's state, as recorded, is the intent of. What was intended long ago is intended anew:
+    /// whether a call has had its effect is asked by when it was intended, and it was decided by what was seen before that.
+    async fn closed_to(
+        &mut self,
+        change: &Change,
+        operation: Operation,
+        keys: &ScopeKeys,
+    ) -> Result<Option<Reason>, ControllerError> {
+        let closed = self.closed(operation, keys, direction(change)).await?;
+        Ok(closed.or_else(|| intended_too_long_ago(change.state.intended()?, self.now())))
     }
 
     /// Makes the call that `action` names for a change whose state, as recorded, is the intent of it.
@@ -276,7 +288,7 @@ impl Executor<'_> {
         facts: &Facts,
     ) -> Result<Effect, ControllerError> {
         let now = self.now();
-        if let Some(reason) = self.closed(operation, keys, direction(change)).await? {
+        if let Some(reason) = self.closed_to(change, operation, keys).await? {
             return Ok(Effect::not_made(change, now, reason));
         }
         let mut input = Map::from_iter([("cluster".to_owned(), json!(change.spec.cluster))]);
@@ -313,7 +325,7 @@ impl Executor<'_> {
         facts: &Facts,
     ) -> Result<Effect, ControllerError> {
         let now = self.now();
-        if let Some(reason) = self.closed(Operation::UpdateService, keys, direction(change)).await? {
+        if let Some(reason) = self.closed_to(change, Operation::UpdateService, keys).await? {
             return Ok(Effect::not_made(change, now, reason));
         }
         let mut input = Map::from_iter([

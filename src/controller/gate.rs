@@ -5,11 +5,13 @@ use std::time::Duration;
 use super::error::ControllerError;
 use super::lease::{Held, Keeper};
 use crate::model::spec::{FreezeSpec, Spec};
-use crate::model::{Reason, ReasonCode, TargetId};
+use crate::model::{Reason, ReasonCode, TargetId, Timestamp};
 use crate::plan;
 use crate::policy::ScopeKeys;
 use crate::ports::{Clock, Store};
 use crate::records::configuration::Configurations;
+#[cfg(doc)]
+use crate::rollout::change::READ_LAG;
 
 /// What a lease must have left beyond the longest a call may take: for clocks that run apart and a process that waits
 /// for a processor.
@@ -20,6 +22,17 @@ const FRESH: Duration = Duration::from_secs(1);
 
 /// How often a look that took too long is repeated before the write is put off.
 const LOOKS: usize = 3;
+
+/// How long after its intent a call may still be made: whether it was is asked [`READ_LAG`] after the intent, when
+/// reads have caught up with a call that was made by then.
+const INTENT_HOLDS: Duration = Duration::from_secs(5);
+
+/// Why a call that was intended then is not made any more: writing that down may have taken long, or waiting for the budget,
+/// and the machine may have slept.
+pub(super) fn intended_too_long_ago(intent: Timestamp, now: Timestamp) -> Option<Reason> {
+    let message = "the call was intended too long ago to be made now";
+    (intent + INTENT_HOLDS <= now).then(|| Reason::of(ReasonCode::OutcomeUnknown, message))
+}
 
 /// Which way a write goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

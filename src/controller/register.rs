@@ -3,14 +3,12 @@
 //! RegisterTaskDefinition has no client token. So the intent is recorded with the family's last number; whoever comes
 //! after a crash or a lost answer looks for a newer revision that equals the wanted document before asking again.
 
-use std::time::Duration;
-
 use serde_json::{Map, Value};
 
 use super::books::Books;
 use super::error::ControllerError;
 use super::execute::Executor;
-use super::gate::Direction;
+use super::gate::{Direction, intended_too_long_ago};
 use super::observe;
 use crate::model::document::{self, register_input};
 use crate::model::observed::TaskDefinition;
@@ -25,10 +23,6 @@ use crate::records::documents::Documents;
 use crate::rollout::change::READ_LAG;
 use crate::rollout::late::LATE_CALLS;
 use crate::rollout::{Change, Registration, RegistrationState, Stray};
-
-/// How long after its intent a call may still be made: whether it was is asked [`READ_LAG`] after the intent, when reads
-/// have caught up with a call that was made by then.
-const INTENT_HOLDS: Duration = Duration::from_secs(5);
 
 /// What a registration came to in this pass.
 pub enum Registered {
@@ -241,11 +235,7 @@ impl Executor<'_> {
         books.write_registration(intended.clone()).await?;
         // Writing may have taken long, and the machine may have slept. Nothing was called yet, so the intent goes again.
         let closed = self.closed(Operation::RegisterTaskDefinition, order.keys, order.direction).await?;
-        let late = || {
-            let message = "the call was intended too long ago to be made now";
-            (at + INTENT_HOLDS <= self.now()).then(|| Reason::of(ReasonCode::OutcomeUnknown, message))
-        };
-        if let Some(reason) = closed.or_else(late) {
+        if let Some(reason) = closed.or_else(|| intended_too_long_ago(at, self.now())) {
             books.forget_intent(&intended).await?;
             return Ok(Registered::Waiting(reason));
         }

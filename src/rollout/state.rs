@@ -153,6 +153,17 @@ pub enum State {
 }
 
 impl State {
+    /// When the call was intended that the state is the intent of, if it is one that starts something: it may have been made.
+    #[must_use]
+    pub fn intended(&self) -> Option<Timestamp> {
+        match self {
+            Self::Updating { intent, .. } | Self::RollingBack { back: Back::Updating { intent, .. }, .. } => {
+                Some(*intent)
+            }
+            _ => None,
+        }
+    }
+
     /// When ECS was, or may have been, told what this state is waiting for to be seen.
     #[must_use]
     pub const fn told_at(&self) -> Option<Timestamp> {

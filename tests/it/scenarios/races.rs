@@ -252,3 +252,44 @@ async fn a_window_that_closes_while_the_budget_is_waited_for_is_closed() {
     assert_eq!(story.writes(), [] as [String; 0], "it is a quarter past nine");
     assert_eq!(story.phases("watched-1").await.1[0].1, "Registering", "what may follow waits for the next morning");
 }
+
+/// ECS with a budget that has to be waited for once, for as long, before a service is told.
+struct UsedUpOnce(Arc<SimEcs>, Arc<VirtualClock>, Mutex<Duration>);
+
+impl Ecs for UsedUpOnce {
+    fn ready(&self, operation: Operation) -> BoxFuture<'_, ()> {
+        if operation == Operation::UpdateService {
+            self.1.advance(std::mem::take(&mut *self.2.lock().unwrap()));
+        }
+        Box::pin(std::future::ready(()))
+    }
+
+    fn call<'a>(&'a self, operation: Operation, input: Value) -> BoxFuture<'a, Result<Value, EcsError>> {
+        self.0.call(operation, input)
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_was_intended_long_ago_is_intended_anew() {
+    let mut story = Story::begin();
+    story.cluster("prod");
+    story.violating_service("prod", "web");
+    story.apply(NO_HOST_PID).await;
+    story.apply(&strategy("[{ size: rest }]")).await;
+    story.settle(300);
+    let parts = Parts {
+        ecs: Arc::new(UsedUpOnce(story.ecs.clone(), story.clock.clone(), Mutex::new(Duration::from_secs(8)))),
+        alarms: story.alarms.clone(),
+        store: story.store.clone(),
+        clock: story.clock.clone(),
+    };
+    story.controller = Controller::new(parts, story.controller.settings().clone());
+    story.ecs.forget_calls();
+    story.pass().await;
+    assert_eq!(story.writes(), ["RegisterTaskDefinition"], "its intent would say nothing of when it was made");
+    let waiting = story.phases("watched-1").await.1;
+    assert_eq!(waiting[0].1, "Registering", "{waiting:?}");
+    story.passes_for(120).await;
+    assert_eq!(story.writes(), ["RegisterTaskDefinition", "UpdateService"]);
+    assert_eq!(story.phases("watched-1").await.1[0].1, "Succeeded");
+}
