@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use super::adoption::{begun, begun_on_theirs, replaced, replaced_the_same, untold, wrote_over};
 use super::back;
 use super::landing::{Expected, Facts, Landing, judge, record_lags, rolled_back, started_by_us};
+use super::late;
 use super::new_tasks;
 use super::record::{Change, Registration, RegistrationState};
 use super::setting::{self, Standing};
@@ -450,7 +451,12 @@ fn moving(change: &Change, input: &Input<'_>, moving: &Moving<'_>) -> Step {
             Step::to(moving.stabilizing(progress), Some(reason))
         }
         Landing::Failed(reason) => fail(Some(moving.deployment), moving.intent, reason),
-        Landing::Overtaken(reason) => Step::to(State::Overtaken { reason: reason.clone(), at: now }, Some(reason)),
+        Landing::Overtaken(reason) => match late::over_somebody(change, input.facts) {
+            Some((late, reason)) => {
+                Step::to(clobbering(moving.to, &late.id, late.created_at, &reason, now), Some(reason))
+            }
+            None => Step::to(State::Overtaken { reason: reason.clone(), at: now }, Some(reason)),
+        },
         Landing::Gone => Step::to(State::Gone { at: now }, None),
         Landing::Unknown(reason) => Step::to(change.state.clone(), Some(reason)),
     }

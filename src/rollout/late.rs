@@ -85,6 +85,16 @@ pub fn heard_of(change: &mut Change, next: &State) {
         let call = change.unheard.iter().position(|known| !known.back);
         return one_less(change, call);
     }
+    // A repeat was answered, and somebody deployed over what it began: an earlier call has gone over theirs.
+    if let (
+        State::Stabilizing { deployment: was, .. } | State::Verifying { deployment: was, .. },
+        State::Clobbering { deployment: found, .. },
+    ) = (&change.state, next)
+        && was != found
+    {
+        let call = change.unheard.iter().position(|known| !known.back);
+        return one_less(change, call);
+    }
     let Some((back, intent)) = (match (&change.state, next) {
         (
             State::Updating { intent, .. },
@@ -221,6 +231,21 @@ fn moved(
     }
     let reason = Reason::of(ReasonCode::LateCall, over.unwrap_or(what));
     Some(Arrived { state: back(change, &reason, Some(primary), primary.created_at), reason, call: place })
+}
+
+/// The deployment that an earlier call began over somebody's, where a later one was answered and its own deployment is not the
+/// primary one any more: it brings the revision that was made for the change, which nobody else deploys, and ECS starts
+/// none for what the service has already.
+#[must_use]
+pub fn over_somebody<'a>(change: &Change, facts: &'a Facts) -> Option<(&'a Deployment, Reason)> {
+    let primary = facts.service.known()?.primary()?;
+    let is_it = |call: &&Unheard| !call.back && call.to.as_ref() == Some(&primary.task_definition);
+    let call = change.unheard.iter().find(is_it)?;
+    let message = format!(
+        "a call sent at {} or before had its effect at {}, after somebody had deployed: ours replaces it",
+        call.intent, primary.created_at
+    );
+    Some((primary, Reason::of(ReasonCode::Clobbered, message)))
 }
 
 /// Whether a deployment may have begun after the change was given up, where it was: its own may stand on the service still,

@@ -63,7 +63,11 @@ pub(super) fn not_as_planned(change: &Change, service: &Service, input: &Input<'
             return Some(step);
         }
     } else if service.task_definition != change.spec.from {
-        return Some(moved_since(change, service, now));
+        return Some(match (&change.state, eligible(service, Touch::Deploys)) {
+            // A plan puts it onto what they deploy once that is over, which may be never.
+            (State::Pending, Err(Ineligible::Deferred(reason))) => waits_for_theirs(change, reason, input),
+            _ => moved_since(change, service, now),
+        });
     }
     let touch = match change.spec.kind {
         ChangeKind::Revision | ChangeKind::DeployingSetting => Touch::Deploys,

@@ -82,6 +82,12 @@ fn a_change_begins_only_on_the_service_that_was_planned_for() {
     check(&pending(), &Given::of(unreadable(50)), 50, "Pending | - | NotObserved");
     let moved = Scene::empty().deployment("theirs", "PRIMARY", 9, 10, "COMPLETED");
     check_scene(&pending(), &moved, 50, "Pending | - | Overtaken");
+    // Theirs is waited for, and not for ever: no plan is made for a service while it is deployed.
+    let moving = Scene::empty().deployment("theirs", "PRIMARY", 9, 10, "IN_PROGRESS");
+    let step = Given::of(moving.facts(50)).step(&pending(), at(50));
+    assert_eq!(told(&step), "Pending | - | DeploymentInProgress");
+    let waiting = Change { waiting: step.reason, ..pending() };
+    check_scene(&waiting, &moving, 50 + TIMEOUT, "Deferred | - | DeploymentInProgress");
     check_scene(&registering(), &moved, 60, "Registering | Register | -");
     check(
         &registering(),
@@ -287,6 +293,18 @@ fn every_landing_has_its_answer() {
     check_scene(&moving, &Scene::landed().tasks_unknown(), now, "Stabilizing | - | NotObserved");
     check_scene(&moving, &Scene::taken_back(), now, "RollingBack | - | RolledBackByEcs");
     check_scene(&moving, &Scene::overtaken(), now, "Overtaken | - | Overtaken");
+    // Not by somebody: an earlier call of ours came late, over what somebody had deployed meanwhile.
+    let late = Scene::empty().deployment("late", "PRIMARY", 2, now - 5, "IN_PROGRESS").tasks(2, 2, "late");
+    check_scene(&moving, &late, now, "Overtaken | - | Overtaken");
+    let mut unheard = updating();
+    late::not_heard_of(&mut unheard, at(INTENT));
+    let unheard = Change { state: moving.state.clone(), ..unheard };
+    check_scene(&unheard, &late, now, "Clobbering | - | Clobbered");
+    check_scene(&unheard, &Scene::overtaken(), now, "Overtaken | - | Overtaken");
+    let mut told = unheard;
+    let next = clobbering(Some(&revision(2)), "late", at(now), &reason(ReasonCode::Clobbered), at(now));
+    late::heard_of(&mut told, &next);
+    assert_eq!(told.unheard, [], "it is heard of by now");
     check_scene(&moving, &Scene::absent(), now, "Gone | - | -");
     let zero = Scene::empty()
         .deployment("ours", "PRIMARY", 2, INTENT + 1, "COMPLETED")
