@@ -101,7 +101,7 @@ impl Executor<'_> {
     }
 
     /// Whether what is stored is other than what was read of it. One small read; what cannot be read has not changed.
-    async fn is_edited(&self, read: Option<Generation>) -> bool {
+    pub(super) async fn is_edited(&self, read: Option<Generation>) -> bool {
         match Configurations::of(self.store).generation().await {
             Ok(generation) => read.is_some_and(|read| read != generation),
             Err(error) => {

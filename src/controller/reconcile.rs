@@ -326,8 +326,9 @@ impl Controller {
             let planned = planning.plan(&target, &mut self.seen, &mut self.judgements, outside, clock.as_ref());
             let pace = Pace { lease: self.settings.lease, poll: self.settings.poll, read: self.read };
             let stopped_before = books.record.stopped_fixes.clone();
-            let (planned, meantime) = executor.meanwhile(&mut books, &pace, &mut self.answered, planned).await?;
+            let (planned, mut meantime) = executor.meanwhile(&mut books, &pace, &mut self.answered, planned).await?;
             let (fleet, mut made) = planned?;
+            meantime.edited |= !made.campaigns.is_empty() && executor.is_edited(pace.read).await;
             if meantime.edited || meantime.commands > 0 {
                 // What came meanwhile is in no plan yet.
                 self.trigger.ask();
@@ -341,13 +342,13 @@ impl Controller {
             executor.doubtful.clone_from(&self.doubtful);
             reverify(&mut executor, &mut books, &fleet).await?;
             begin::supersede_proposals(&mut books, store.as_ref(), &target, &made, clock.now()).await?;
-            // What a person has approved, aborted or taken back meanwhile, and what has stopped on its failures, this plan
-            // does not know: the next one does.
+            // What a person has approved, aborted or taken back meanwhile, what is stored since, and what has stopped on its
+            // failures, this plan does not know: the next one does.
             let stopped = books.record.stopped_fixes != stopped_before;
             if stopped {
                 self.trigger.ask();
             }
-            if meantime.commands == 0 && !stopped {
+            if meantime.commands == 0 && !meantime.edited && !stopped {
                 created = executor.obey_plans(&mut books, &obeyed.plans, (&fleet, &made), &mut self.answered).await?;
                 created += begin::begin_campaigns(&mut books, store.as_ref(), &target, &mut made, clock.now()).await?;
             }
