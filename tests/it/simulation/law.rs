@@ -417,9 +417,10 @@ pub(crate) fn when_written(universe: &Universe, process: usize, key: &Key, befor
     let came_late = last.is_some_and(|last| last["reason"]["code"] == "LateCall");
     let anew = was != is || before.is_some_and(|before| before["at"] != after["at"]);
     if anew && (came_late || matches!(is.as_str(), "Clobbering" | "Clobbered")) {
-        // (One that is given up names the deployment that stands.)
-        let about = after["deployment"].as_str().or_else(|| after["stood"].as_str());
-        let found = |buried: &Buried| buried.service == resource && about == Some(buried.ours.as_str());
+        // (What is told once the change is over does not say of which deployment.)
+        let about = after["deployment"].as_str();
+        let found =
+            |buried: &Buried| buried.service == resource && about.is_none_or(|deployment| deployment == buried.ours);
         universe.state().buried.retain(|buried| !found(buried));
     }
     // What a process was shown, and could record, it has to go by.

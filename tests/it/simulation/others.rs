@@ -305,6 +305,7 @@ fn rings(universe: &Universe) {
     let to = state.chance.one(&[AlarmState::Ok, AlarmState::Ok, AlarmState::Alarm, AlarmState::InsufficientData]);
     if state.alarm.0 != to {
         state.alarm = (to, at);
+        state.rang = if to == AlarmState::Alarm { Some(at) } else { state.rang };
         drop(state);
         universe.meets(Trouble::Rang);
         universe.say(format!("the alarm is {to:?}"));

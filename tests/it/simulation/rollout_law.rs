@@ -71,8 +71,8 @@ fn of_rollout(universe: &Universe, name: &str) -> impl Iterator<Item = Record> {
     universe.records(&format!("change#{name}#")).into_iter()
 }
 
-/// … a change that stood is taken back because a person has asked for it, because a call of ours came late, or because
-/// another of its rollout has failed and all of it is to go back then.
+/// … a change that stood is taken back because a person has asked for it, because a call of ours came late, because the alarm
+/// went off after its rollout had begun, or because another of its rollout has failed and all of it is to go back then.
 pub(crate) fn goes_back(universe: &Universe, change: &Value) {
     let rollout = change["spec"]["rollout"].as_str().unwrap_or_default();
     let resource = change["spec"]["resource"].as_str().unwrap_or_default();
@@ -85,6 +85,7 @@ pub(crate) fn goes_back(universe: &Universe, change: &Value) {
     let holds = match cause["code"].as_str() {
         Some("UndoneByPerson") => asked,
         Some("LateCall") => late,
+        Some("Alarm") => strategy.alarm && rang_since_it_began(universe, rollout),
         _ => {
             let others = of_rollout(universe, rollout).filter(|other| other.body["name"] != change["name"]);
             strategy.on_failure == "rollback" && others.into_iter().any(|other| failed(&other.body))
@@ -93,6 +94,14 @@ pub(crate) fn goes_back(universe: &Universe, change: &Value) {
     check(universe, holds, || {
         format!("change {} stood and is taken back, and why is not true: {cause}", change["name"])
     });
+}
+
+/// Whether the alarm has gone off since the first change of a rollout began.
+fn rang_since_it_began(universe: &Universe, rollout: &str) -> bool {
+    let state = universe.state();
+    let of_it = state.begun.iter().filter(|(name, _)| name.split('/').next() == Some(rollout));
+    let began = of_it.map(|(_, begun)| begun.at).min();
+    matches!((state.rang, began), (Some(rang), Some(began)) if rang >= began)
 }
 
 /// Whether a change has failed by what is on record: taken back for another reason than that a person asked, or that a call

@@ -153,6 +153,8 @@ pub(crate) struct State {
     /// For how long each process has been suspended, and what a mutant of it has kept of what people have stored.
     pub(crate) suspended: Vec<Duration>,
     kept: BTreeMap<(usize, Key), (Duration, Option<Item>)>,
+    /// When each process last sent a call that writes.
+    sent_at: Vec<Timestamp>,
     /// Whether the store refused each process's last write, or did not answer it.
     pub(crate) store_failed: Vec<bool>,
     /// When the lease was last written.
@@ -217,6 +219,8 @@ pub(crate) struct State {
     pub(crate) tags: BTreeMap<String, String>,
     pub(crate) pushed: BTreeMap<String, Timestamp>,
     pub(crate) alarm: (AlarmState, Timestamp),
+    /// When it last went off.
+    pub(crate) rang: Option<Timestamp>,
     pub(crate) broken: Vec<String>,
     trace: Vec<String>,
 }
@@ -292,7 +296,9 @@ impl State {
         for service in several.into_iter().flatten() {
             let arn = service["serviceArn"].as_str().unwrap_or_default().to_owned();
             for buried in self.buried.iter_mut().filter(|buried| buried.service == arn && !operation.writes()) {
-                if deployments(service).any(|deployment| deployment["id"] == buried.theirs.as_str()) {
+                // Looking at a change is looking at one service; a look over the fleet is no look at its changes.
+                let looked = several.is_some_and(|all| all.len() == 1);
+                if looked && deployments(service).any(|deployment| deployment["id"] == buried.theirs.as_str()) {
                     buried.shown_to.insert(process);
                 }
             }
@@ -368,6 +374,7 @@ impl Universe {
             epochs: vec![0; processes],
             suspended: vec![Duration::ZERO; processes],
             kept: BTreeMap::new(),
+            sent_at: vec![start(); processes],
             store_failed: vec![false; processes],
             renewed: start(),
             belated: BTreeSet::new(),
@@ -408,6 +415,7 @@ impl Universe {
             tags: BTreeMap::new(),
             pushed: BTreeMap::new(),
             alarm: (AlarmState::Ok, start()),
+            rang: None,
             broken: Vec::new(),
             trace: Vec::new(),
         };
@@ -476,6 +484,8 @@ impl Universe {
         if operation.writes() {
             self.say(format!("process {process} sends {} {}", operation.as_str(), brief(operation, input)));
             intent = law::when_sent(self, process, operation, input);
+            let now = self.time.now();
+            self.state().sent_at[process] = now;
         }
         let service = input["service"].as_str().unwrap_or_default();
         (self.state().read[process].services.get(service).cloned().unwrap_or_default(), intent)
@@ -506,7 +516,9 @@ impl Universe {
             } else {
                 state.is_unheard_of(input, at.0);
             }
-            if let Some(intent) = intent {
+            // (Where its sender was suspended in between, it is as late as any that nobody hears of.)
+            let prompt = state.sent_at[process] + self.timing.call >= at.0;
+            if let Some(intent) = intent.filter(|_| prompt) {
                 state.has_its_effect(intent, (operation, input), answer, at);
             }
         }
