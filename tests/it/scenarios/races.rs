@@ -289,7 +289,7 @@ async fn a_call_that_was_intended_long_ago_is_intended_anew() {
     assert_eq!(story.writes(), ["RegisterTaskDefinition"], "its intent would say nothing of when it was made");
     let waiting = story.phases("watched-1").await.1;
     assert_eq!(waiting[0].1, "Registering", "{waiting:?}");
-    story.passes_for(120).await;
+    story.passes_for(300).await;
     assert_eq!(story.writes(), ["RegisterTaskDefinition", "UpdateService"]);
     assert_eq!(story.phases("watched-1").await.1[0].1, "Succeeded");
 }
