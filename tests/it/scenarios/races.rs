@@ -215,13 +215,13 @@ async fn what_could_not_be_judged_by_a_new_configuration_does_not_begin_by_the_o
     assert_eq!(story.runs("prod", "two"), ["two:1", "two:1"]);
 }
 
-/// ECS with a budget that is used up for ten minutes before every registration.
-struct UsedUp(Arc<SimEcs>, Arc<VirtualClock>);
+/// ECS with a budget that has to be waited for before an operation: so long each time, until there are no more.
+struct UsedUp(Arc<SimEcs>, Arc<VirtualClock>, Operation, Mutex<Vec<Duration>>);
 
 impl Ecs for UsedUp {
     fn ready(&self, operation: Operation) -> BoxFuture<'_, ()> {
-        if operation == Operation::RegisterTaskDefinition {
-            self.1.advance(Duration::from_secs(600));
+        if operation == self.2 {
+            self.1.advance(self.3.lock().unwrap().pop().unwrap_or_default());
         }
         Box::pin(std::future::ready(()))
     }
@@ -229,6 +229,18 @@ impl Ecs for UsedUp {
     fn call<'a>(&'a self, operation: Operation, input: Value) -> BoxFuture<'a, Result<Value, EcsError>> {
         self.0.call(operation, input)
     }
+}
+
+/// A controller within such a budget.
+fn used_up(story: &Story, operation: Operation, waits: Vec<Duration>) -> Controller {
+    let ecs = UsedUp(story.ecs.clone(), story.clock.clone(), operation, Mutex::new(waits));
+    let parts = Parts {
+        ecs: Arc::new(ecs),
+        alarms: story.alarms.clone(),
+        store: story.store.clone(),
+        clock: story.clock.clone(),
+    };
+    Controller::new(parts, story.controller.settings().clone())
 }
 
 #[tokio::test]
@@ -240,33 +252,11 @@ async fn a_window_that_closes_while_the_budget_is_waited_for_is_closed() {
     story.apply(NO_HOST_PID).await;
     story.apply(&strategy(windows)).await;
     story.settle(300);
-    let parts = Parts {
-        ecs: Arc::new(UsedUp(story.ecs.clone(), story.clock.clone())),
-        alarms: story.alarms.clone(),
-        store: story.store.clone(),
-        clock: story.clock.clone(),
-    };
-    story.controller = Controller::new(parts, story.controller.settings().clone());
+    story.controller = used_up(&story, Operation::RegisterTaskDefinition, vec![Duration::from_secs(600); 9]);
     story.ecs.forget_calls();
     story.pass().await;
     assert_eq!(story.writes(), [] as [String; 0], "it is a quarter past nine");
     assert_eq!(story.phases("watched-1").await.1[0].1, "Registering", "what may follow waits for the next morning");
-}
-
-/// ECS with a budget that has to be waited for once, for as long, before a service is told.
-struct UsedUpOnce(Arc<SimEcs>, Arc<VirtualClock>, Mutex<Duration>);
-
-impl Ecs for UsedUpOnce {
-    fn ready(&self, operation: Operation) -> BoxFuture<'_, ()> {
-        if operation == Operation::UpdateService {
-            self.1.advance(std::mem::take(&mut *self.2.lock().unwrap()));
-        }
-        Box::pin(std::future::ready(()))
-    }
-
-    fn call<'a>(&'a self, operation: Operation, input: Value) -> BoxFuture<'a, Result<Value, EcsError>> {
-        self.0.call(operation, input)
-    }
 }
 
 #[tokio::test]
@@ -277,13 +267,7 @@ async fn a_call_that_was_intended_long_ago_is_intended_anew() {
     story.apply(NO_HOST_PID).await;
     story.apply(&strategy("[{ size: rest }]")).await;
     story.settle(300);
-    let parts = Parts {
-        ecs: Arc::new(UsedUpOnce(story.ecs.clone(), story.clock.clone(), Mutex::new(Duration::from_secs(8)))),
-        alarms: story.alarms.clone(),
-        store: story.store.clone(),
-        clock: story.clock.clone(),
-    };
-    story.controller = Controller::new(parts, story.controller.settings().clone());
+    story.controller = used_up(&story, Operation::UpdateService, vec![Duration::from_secs(8)]);
     story.ecs.forget_calls();
     story.pass().await;
     assert_eq!(story.writes(), ["RegisterTaskDefinition"], "its intent would say nothing of when it was made");

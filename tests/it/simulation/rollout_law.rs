@@ -72,7 +72,7 @@ fn of_rollout(universe: &Universe, name: &str) -> impl Iterator<Item = Record> {
 }
 
 /// … a change that stood is taken back because a person has asked for it, because a call of ours came late, because the alarm
-/// went off after its rollout had begun, or because another of its rollout has failed and all of it is to go back then.
+/// went off after its rollout had begun, or because one of its rollout has failed and all of it is to go back then.
 pub(crate) fn goes_back(universe: &Universe, change: &Value) {
     let rollout = change["spec"]["rollout"].as_str().unwrap_or_default();
     let resource = change["spec"]["resource"].as_str().unwrap_or_default();
@@ -81,14 +81,15 @@ pub(crate) fn goes_back(universe: &Universe, change: &Value) {
         let state = universe.state();
         (state.undone.contains(rollout), state.came_late.contains_key(resource))
     };
+    let rang = strategy.alarm && rang_since_it_began(universe, rollout);
     let cause = &change["cause"];
     let holds = match cause["code"].as_str() {
         Some("UndoneByPerson") => asked,
         Some("LateCall") => late,
-        Some("Alarm") => strategy.alarm && rang_since_it_began(universe, rollout),
+        Some("Alarm") => rang,
         _ => {
-            let others = of_rollout(universe, rollout).filter(|other| other.body["name"] != change["name"]);
-            strategy.on_failure == "rollback" && others.into_iter().any(|other| failed(&other.body))
+            let mut others = of_rollout(universe, rollout).filter(|other| other.body["name"] != change["name"]);
+            strategy.on_failure == "rollback" && (rang || others.any(|other| failed(&other.body)))
         }
     };
     check(universe, holds, || {
