@@ -147,7 +147,8 @@ fn disturbs(universe: &Universe, arn: &str) {
 fn call(universe: &Universe, operation: &str, input: &Value) -> Option<Value> {
     let at = universe.time.now();
     let mut state = universe.state();
-    let was = if operation == "UpdateService" { primary(&state.service(input)) } else { None };
+    let before = matches!(operation, "UpdateService" | "DeleteService").then(|| state.service(input));
+    let was = before.as_ref().and_then(primary);
     let answer = state.world.call(at, operation, input).ok()?;
     if let Some(is) = primary(&answer["service"]).filter(|is| Some(is) != was.as_ref()) {
         let record = answer["service"]["currentServiceDeployment"].as_str().map(str::to_owned);

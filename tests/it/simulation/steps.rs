@@ -19,8 +19,9 @@ pub(crate) const STEPS: &[(&str, &[&str])] = &[
             "Blocked",
         ],
     ),
-    ("Stabilizing", &["Verifying", "Succeeded", "Unverified", "RollingBack", "Overtaken", "Gone"]),
-    ("Verifying", &["Stabilizing", "Succeeded", "Unverified", "RollingBack", "Overtaken", "Gone"]),
+    // A call that nobody heard of may arrive over somebody's deployment at any time.
+    ("Stabilizing", &["Verifying", "Succeeded", "Unverified", "RollingBack", "Overtaken", "Clobbering", "Gone"]),
+    ("Verifying", &["Stabilizing", "Succeeded", "Unverified", "RollingBack", "Overtaken", "Clobbering", "Gone"]),
     ("Succeeded", &["RollingBack", "Clobbered"]),
     ("Unverified", &["Succeeded", "RollingBack", "Overtaken", "Clobbered", "Gone"]),
     ("RollingBack", &["RolledBack", "Failed", "Overtaken", "Clobbering", "Clobbered", "Gone"]),
