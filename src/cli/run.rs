@@ -106,8 +106,13 @@ fn has_pair(arguments: &[String], flags: &[&str], wanted: &str) -> bool {
 fn start(cli: Cli, color: bool) -> Result<Answer, Error> {
     log(&cli, color)?;
     let failed = |error: std::io::Error| Error::new("failed to start").caused_by(error.to_string());
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(STACK).build().map_err(failed)?;
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    // ECS's rates bound a controller, not a processor: with a second worker calls only wake each other's threads, which is a
+    // fifth of what looking at a fleet takes (benches/README.md). A simulated endpoint has no such bound.
+    if !matches!(cli.verb, Verb::Sim(_)) {
+        builder.worker_threads(1);
+    }
+    let runtime = builder.enable_all().thread_stack_size(STACK).build().map_err(failed)?;
     // On a thread of the runtime, for its stack: the process's own may be as small as 1 MiB.
     let answer = runtime.block_on(async {
         let joined = tokio::spawn(dispatch(cli)).await;

@@ -508,12 +508,15 @@ pub(crate) fn when_written(universe: &Universe, process: usize, key: &Key, befor
     }
 }
 
-/// … none of ours is in flight on the same resource.
+/// … none of ours is in flight on the same resource. (What a former holder recorded when the lease was somebody else's by
+/// then, that one does not know, and it was not sent: the lease is asked for first.)
 fn alone(universe: &Universe, after: &Value) {
+    let belated = universe.state().belated.clone();
     let flies = |other: &Record| {
         let in_flight = ["Updating", "Stabilizing", "Verifying", "RollingBack", "Clobbering"];
         other.body["spec"]["resource"] == after["spec"]["resource"]
             && other.body["name"] != after["name"]
+            && !belated.contains(&other.key)
             && in_flight.contains(&phase(&other.body).as_str())
     };
     let other = universe.changes().into_iter().find(flies);
