@@ -39,9 +39,9 @@ mutants! {
     /// RegisterTaskDefinition is called without its intent on record.
     SkipsTheRegistration: 2, "` without its intent on record";
     /// The lease is counted on a clock that stops while the process is suspended.
-    CountsNoSuspension: 43, "too little of the lease is left";
+    CountsNoSuspension: 10, "too little of the lease is left";
     /// Records are written whoever has written them since.
-    DropsTheFence: 4, "is written over";
+    DropsTheFence: 2, "is written over";
     /// Records are removed whoever has written them since.
     RemovesUnfenced: 1, "is removed whatever it says";
     /// Who takes the lease does not stamp its epoch on what is open.
@@ -53,23 +53,23 @@ mutants! {
     /// Who is told to stop keeps the lease.
     KeepsTheLease: 1, "and has kept the lease";
     /// A call is made though less of the lease is left than it may take.
-    ForgetsTheMargin: 81, "too little of the lease is left";
+    ForgetsTheMargin: 45, "too little of the lease is left";
     /// What is stored is read once in two minutes.
     GoesByOldConfiguration: 1, "was read last at";
     /// Freezes are not looked at.
-    ForgetsFreezes: 2, "`stop` is in force";
+    ForgetsFreezes: 5, "`stop` is in force";
     /// That a Freeze is of the way back too is not looked at.
-    ForgetsThatFreezesHoldBack: 645, "also of that";
+    ForgetsThatFreezesHoldBack: 47, "also of that";
     /// Windows are not looked at.
-    ForgetsWindows: 2, "is closed at";
+    ForgetsWindows: 7, "is closed at";
     /// Waivers are not looked at.
-    ForgetsWaivers: 1, "is waived";
+    ForgetsWaivers: 5, "is waived";
     /// Holds are not looked at.
-    ForgetsWhatIsHeld: 1, "off which it is held";
+    ForgetsWhatIsHeld: 19, "off which it is held";
     /// A hold that has ended still counts.
-    HoldsForGood: 21, "what is said is not true";
+    HoldsForGood: 10, "what is said is not true";
     /// What a Binding leaves out is not looked at.
-    ForgetsScopes: 1, "where nobody asks for";
+    ForgetsScopes: 8, "where nobody asks for";
     /// Approvals are not waited for.
     ForgetsApprovals: 2, "and nobody has approved";
     /// What is only to be proposed is enforced.
@@ -77,53 +77,53 @@ mutants! {
     /// Any number of changes goes at once.
     ForgetsMaxInFlight: 9, "are in flight";
     /// A change whose tasks are still watched is taken for done, and another goes to the same resource.
-    GoesToTheSame: 18, "is in flight on";
+    GoesToTheSame: 345, "is in flight on";
     /// Any number of changes goes in a day.
-    ForgetsTheDay: 14, "of 24 hours";
+    ForgetsTheDay: 17, "of 24 hours";
     /// Any number of services is affected without a person's approval.
-    ForgetsMaxAffected: 18, "are affected than may be";
+    ForgetsMaxAffected: 20, "are affected than may be";
     /// Any number of changes may fail.
     ForgetsMaxFailures: 24, "of its rollout have failed";
     /// A wave is left before it is over.
-    JumpsAWave: 2, "is over";
+    JumpsAWave: 14, "is over";
     /// A rollout that was paused goes on.
     ForgetsPauses: 2, "was paused and goes on";
     /// A rollout of which changes have failed is said to have succeeded.
-    HidesFailures: 1, "is said to have succeeded";
+    HidesFailures: 14, "is said to have succeeded";
     /// A policy goes on as it was before it was edited.
-    ForgetsEdits: 12, "has another fix by now";
+    ForgetsEdits: 1, "has another fix by now";
     /// Alarms are taken to be OK.
-    IgnoresAlarms: 1, "the alarm was last seen";
+    IgnoresAlarms: 18, "the alarm was last seen";
     /// A registration whose reply was lost is sent again at once, as SDKs do.
-    RegistersBlindlyAgain: 3, "sent twice for one intent";
+    RegistersBlindlyAgain: 1, "sent twice for one intent";
     /// An UpdateService whose reply was lost is taken for one that was never sent.
-    UpdatesBlindlyAgain: 15, "has had its effect";
+    UpdatesBlindlyAgain: 25, "has had its effect";
     /// What a call has done is asked before reads have caught up: they lag for longer than is allowed for.
     ForgetsReadLag: 155, "has had its effect";
     /// Calls that may still arrive are not watched for.
-    ForgetsLateCalls: 58, "nobody has found that";
+    ForgetsLateCalls: 135, "nobody has found that";
     /// The machine's own clock is gone by, minutes off as it is.
-    TrustsItsClock: 48, "is closed at";
+    TrustsItsClock: 55, "is closed at";
     /// What failed, and what a person took back, is not held off.
     ForgetsHolds: 2, "its fix is not held off";
     /// What ECS says of a deployment and of older tasks is not looked at: begun is taken for landed.
     TrustsStability: 3, "is called succeeded";
     /// A setting that was sent is taken for set.
-    TrustsSettings: 1, "is called succeeded";
+    TrustsSettings: 2, "is called succeeded";
     /// A setting that was to be set back is taken for set back.
-    NeverSetsBack: 3, "shows another setting";
+    NeverSetsBack: 14, "shows another setting";
     /// What goes back is called taken back at once.
-    CallsItTakenBack: 245, "and runs it";
+    CallsItTakenBack: 61, "and runs it";
     /// What could not be taken back is said to have been changed by somebody.
-    BlamesOthers: 24, "and nobody has touched it";
+    BlamesOthers: 3, "and nobody has touched it";
     /// A revision is deregistered, and nothing of it is on record.
     SkipsTheDeregistration: 2, "DeregisterTaskDefinition of";
     /// UpdateService names a desired count.
     SetsTheCount: 1, "with a desired count";
     /// What ECS says of deployments in progress is not looked at.
-    IgnoresDeployments: 2, "during a";
+    IgnoresDeployments: 4, "during a";
     /// What our deployment replaces is not looked at.
-    IgnoresWhatItReplaces: 17, "nobody has found that";
+    IgnoresWhatItReplaces: 14, "nobody has found that";
     /// UpdateService also has all tasks replaced.
     SendsMore: 1, "without its intent on record: {";
     /// Subnets are sent that the service had once.
@@ -139,11 +139,11 @@ mutants! {
     /// A change is put back to a step that it had behind it.
     StepsBack: 2, "to Registering";
     /// A hold does not last.
-    LetsHoldsGo: 1, "nobody asked";
+    LetsHoldsGo: 2, "nobody asked";
     /// What is deregistered is the family's first revision, whoever made it.
     DeregistersTheFirst: 2, "it is not ours";
     /// Somebody else's deployment is stopped.
-    StopsSomebodys: 1, "which somebody else began";
+    StopsSomebodys: 23, "which somebody else began";
     /// What is deregistered is what a service runs.
     DeregistersWhatRuns: 2, "names it";
     /// Whether a Command was answered is not looked at.
