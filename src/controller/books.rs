@@ -250,6 +250,12 @@ impl Books {
         self.registrations.iter().map(|registration| &registration.value).find(matches)
     }
 
+    /// Whether ECS was told to deregister a revision. Then it is of no use, though reads that lag show it ACTIVE.
+    #[must_use]
+    pub fn is_deregistered(&self, arn: &TaskDefinitionArn) -> bool {
+        self.registrations.iter().any(|known| known.value.deregistration(arn).is_some())
+    }
+
     /// Revisions that our registrations made, and the revision that each was made from.
     #[must_use]
     pub fn made(&self) -> BTreeMap<TaskDefinitionArn, TaskDefinitionArn> {

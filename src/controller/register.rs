@@ -168,7 +168,9 @@ impl Executor<'_> {
         order: &Order<'_>,
     ) -> Result<Registered, ControllerError> {
         match self.reading(observe::definition(self.ecs, arn.as_str(), order.now)).await? {
-            Observed::Known { value, .. } if value.status == "ACTIVE" => Ok(Registered::Settled),
+            Observed::Known { value, .. } if value.status == "ACTIVE" && !books.is_deregistered(arn) => {
+                Ok(Registered::Settled)
+            }
             Observed::Known { .. } | Observed::Absent { .. } => self.begin(books, blank, order).await,
             Observed::Unknown { why, .. } => Ok(Registered::Waiting(Reason::of(ReasonCode::NotObserved, why))),
         }
@@ -183,6 +185,10 @@ impl Executor<'_> {
     ) -> Result<Registered, ControllerError> {
         match self.reading(observe::latest_of(self.ecs, &registration.family, order.now)).await? {
             Observed::Known { value, .. } if value.arn == registration.from => {}
+            Observed::Known { value, .. } if books.is_deregistered(&value.arn) => {
+                let message = format!("`{}`, which was deregistered, is shown as ACTIVE still", value.arn.short());
+                return Ok(Registered::Waiting(Reason::of(ReasonCode::NotObserved, message)));
+            }
             Observed::Known { value, .. } if books.quarantined().contains(&value.arn) => {
                 let message = format!("`{}`, which is quarantined, makes way first", value.arn.short());
                 return Ok(Registered::Waiting(Reason::of(ReasonCode::NotObserved, message)));
@@ -255,7 +261,7 @@ impl Executor<'_> {
             Ok(above) => above,
             Err(error) => return Ok(Registered::Waiting(Reason::of(ReasonCode::NotObserved, chain(&error)))),
         };
-        for arn in above {
+        for arn in above.into_iter().filter(|arn| !books.is_deregistered(arn)).collect::<Vec<_>>() {
             match self.reading(observe::definition(self.ecs, arn.as_str(), order.now)).await? {
                 Observed::Known { value, .. }
                     if register_input(&value).is_ok_and(|input| same_task_definition(&input, order.document)) =>

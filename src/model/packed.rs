@@ -5,13 +5,13 @@
 //! a dictionary of the first of them (LZ4, because every document passes through here once and most are never read
 //! again: it takes less than a tenth of the time that deflate does).
 
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 use lz4_flex::block::{compress_with_dict, decompress_with_dict};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -112,19 +112,22 @@ impl Packer {
     }
 }
 
-/// As much of DescribeTaskDefinition's answer as tells that it is one.
+/// As much of DescribeTaskDefinition's answer as [`wire::task_definition`] may refuse.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Described<'a> {
+    task_definition: Option<Head>,
     #[serde(borrow)]
-    task_definition: Option<Named<'a>>,
+    tags: Option<&'a RawValue>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Named<'a> {
-    #[serde(borrow)]
-    task_definition_arn: Option<Cow<'a, str>>,
+#[derive(Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Head {
+    task_definition_arn: Value,
+    status: Value,
+    registered_by: Value,
+    registered_at: Value,
 }
 
 /// Where a text cannot be read. Not in serde's words: they may quote what is there.
@@ -140,12 +143,17 @@ impl PackedDefinition {
     /// Packs the text of DescribeTaskDefinition's answer.
     ///
     /// # Errors
-    /// In a sentence, where it names no revision. That all else is as it should be is found out by whoever reads it.
+    /// In a sentence, where it is not what it should be: what is kept can be read.
     pub fn pack(text: &[u8], packer: &mut Packer) -> Result<Self, String> {
-        let answer: Described<'_> = serde_json::from_slice(text).map_err(unreadable)?;
-        if answer.task_definition.and_then(|named| named.task_definition_arn).is_none() {
-            return Err("unexpected answer: `taskDefinitionArn` of TaskDefinition is missing".to_owned());
-        }
+        let Described { task_definition, tags } = serde_json::from_slice(text).map_err(unreadable)?;
+        // Which tags a list has is nobody's matter here, and there may be many.
+        let tags = match tags.map(RawValue::get) {
+            Some(list) if list.starts_with('[') => json!([]),
+            Some(other) => serde_json::from_str(other).map_err(unreadable)?,
+            None => Value::Null,
+        };
+        wire::task_definition_of(json!({ "taskDefinition": task_definition, "tags": tags }))
+            .map_err(|error| error.to_string())?;
         Ok(Self(packer.pack(text)))
     }
 
@@ -287,6 +295,30 @@ mod tests {
             let read = PackedDefinition::read_text(text.as_bytes()).unwrap();
             assert_eq!(packed.read().unwrap(), read);
             assert_eq!(read, wire::task_definition(&document(number)).unwrap());
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_kept_either() {
+        for (pointer, wrong) in [
+            ("/taskDefinition", json!(null)),
+            ("/taskDefinition", json!([])),
+            ("/taskDefinition/taskDefinitionArn", json!(null)),
+            ("/taskDefinition/taskDefinitionArn", json!("web")),
+            ("/taskDefinition/status", json!(1)),
+            ("/taskDefinition/registeredBy", json!([])),
+            ("/taskDefinition/registeredAt", json!("yesterday")),
+            ("/tags", json!({})),
+            ("/tags", json!("none")),
+        ] {
+            let mut answer = document(1);
+            let members = pointer.rsplit_once('/').unwrap();
+            answer.pointer_mut(members.0).unwrap()[members.1] = wrong.clone();
+            let text = answer.to_string();
+            let refused = PackedDefinition::read_text(text.as_bytes());
+            assert!(refused.is_err(), "{pointer} {wrong}");
+            let packed = PackedDefinition::pack(text.as_bytes(), &mut Packer::learning());
+            assert!(packed.is_err(), "{pointer} {wrong}");
         }
     }
 

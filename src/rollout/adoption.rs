@@ -3,7 +3,7 @@
 //! UpdateService has no condition: what began between our last look and our call is seen only afterwards, by what ours
 //! replaces.
 
-use super::landing::{CLOCK_SLACK, Facts, ServiceDeployments, record_lags, started_by_us};
+use super::landing::{CLOCK_SLACK, Facts, ServiceDeployments, is_begun_with, record_lags, started_by_us};
 use super::record::Change;
 use super::setting;
 use crate::model::ChangeKind;
@@ -68,12 +68,14 @@ pub fn wrote_over(change: &Change, facts: &Facts, deployment: &str) -> Option<Re
 }
 
 /// ECS's record of a deployment: where it is the primary one the service names it, else it brings the same at the same time.
-fn record_of<'a>(facts: &'a Facts, ours: &Deployment) -> Option<&'a ServiceDeployment> {
+#[must_use]
+pub fn record_of<'a>(facts: &'a Facts, ours: &Deployment) -> Option<&'a ServiceDeployment> {
     let ServiceDeployments::Known(records) = &facts.deployments else { return None };
     let current = facts.service.known()?.current_deployment.as_ref().filter(|_| ours.status == "PRIMARY");
     match current {
         Some(arn) => records.iter().map(|known| &known.deployment).find(|record| record.arn == *arn),
-        None => started_by_us(facts, Some(&ours.task_definition), ours.created_at),
+        None => started_by_us(facts, Some(&ours.task_definition), ours.created_at)
+            .filter(|record| is_begun_with(record.created_at, ours)),
     }
 }
 
@@ -83,7 +85,9 @@ pub fn untold(facts: &Facts, deployment: &str) -> Option<Reason> {
     record_lags(facts, shown(facts, deployment)?)
 }
 
-fn shown<'a>(facts: &'a Facts, id: &str) -> Option<&'a Deployment> {
+/// The deployment of that name, where the service shows it.
+#[must_use]
+pub fn shown<'a>(facts: &'a Facts, id: &str) -> Option<&'a Deployment> {
     facts.service.known()?.deployments.iter().find(|deployment| deployment.id == id)
 }
 

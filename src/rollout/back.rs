@@ -5,10 +5,10 @@
 
 use std::time::Duration;
 
-use super::adoption::{is_of, overwritten, replaced_the_same, sources};
+use super::adoption::{is_of, overwritten, record_of, replaced_the_same, shown, sources};
 use super::change::{Action, Input, READ_LAG, Step, clobbering};
 use super::landing::{CLOCK_SLACK, Expected, Facts, KnownDeployment, Landing, ServiceDeployments};
-use super::landing::{is_rolled_back, judge, native_wait_back, record_lags, started_by_us};
+use super::landing::{begun_since, is_rolled_back, judge, native_wait_back, record_lags, started_by_us};
 use super::record::Change;
 use super::setting;
 use super::state::{Back, Progress, State};
@@ -101,15 +101,15 @@ impl Going<'_> {
         Step::to(self.at(self.taking.back.clone()), Some(reason))
     }
 
-    /// Why what ECS does with our deployment, and what that replaced, cannot be told now. Taking back does not wait for it
-    /// for ever.
+    /// Why what ECS does with our deployment, what that replaced, and what replaces it, cannot be told now. Taking back does not
+    /// wait for it for ever.
     fn untold(&self) -> Option<Reason> {
         let timeout = self.input.health.progress_timeout.0;
         let patient = self.change.entered().is_some_and(|entered| entered + timeout > self.input.now);
         let quiet = matches!(self.change.spec.kind, ChangeKind::QuietSetting | ChangeKind::ClusterSetting);
         let facts = self.input.facts;
         let lags = || record_lags(facts, facts.service.known()?.primary()?);
-        facts.records_unread().or_else(lags).filter(|_| patient && !quiet)
+        facts.records_unread().or_else(lags).or_else(|| begun_since(facts)).filter(|_| patient && !quiet)
     }
 
     fn done(&self) -> Step {
@@ -164,7 +164,21 @@ impl Going<'_> {
         let to = spec.to.as_ref().filter(|_| spec.kind == ChangeKind::Revision);
         let mut calls = self.change.unheard.iter();
         let on_its_way = calls.any(|call| !call.back && call.to.as_ref() == to && call.until > self.input.now);
-        (brings && on_its_way && !self.is_ours(primary)).then(|| Step::to(self.known(&primary.id), None))
+        if !brings || !on_its_way || self.is_ours(primary) {
+            return None;
+        }
+        if spec.kind == ChangeKind::Revision || self.is_home(primary) {
+            return Some(Step::to(self.known(&primary.id), None));
+        }
+        // A setting keeps the revision, and stays made when somebody deploys another: that is theirs, unless ours has begun
+        // theirs again.
+        if let Some(reason) = self.untold() {
+            return Some(self.wait(reason));
+        }
+        let facts = self.input.facts;
+        let reason = replaced_the_same(facts.service.known()?, facts, primary)?;
+        let (intent, now) = (self.taking.intent, self.input.now);
+        Some(Step::to(clobbering(None, &primary.id, intent, &reason, now), Some(reason)))
     }
 
     fn moved_on(&self, primary: &Deployment) -> Step {
@@ -245,8 +259,13 @@ impl Going<'_> {
             && named.is_some_and(|named| self.change.spec.to.as_ref() == Some(named))
     }
 
-    /// ECS's own record of our deployment.
+    /// ECS's own record of our deployment. While the service shows that one, what it shows tells: its records are read after
+    /// it, and may have somebody's of the same revision already, begun nearer to when ours was seen to have landed.
     fn record(&self) -> Option<&ServiceDeployment> {
+        let facts = self.input.facts;
+        if let Some(ours) = self.taking.deployment.and_then(|id| shown(facts, id)) {
+            return record_of(facts, ours);
+        }
         let revision = self.change.spec.kind == ChangeKind::Revision;
         let to = if revision { self.change.spec.to.as_ref() } else { None };
         started_by_us(self.input.facts, to, self.taking.intent).or_else(|| self.late_record())

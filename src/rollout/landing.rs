@@ -90,13 +90,34 @@ pub fn record_lags(facts: &Facts, deployment: &Deployment) -> Option<Reason> {
         return None;
     };
     let of_it = |known: &KnownDeployment| {
-        let (one, other) = (known.deployment.created_at, deployment.created_at);
         known.task_definition.as_ref() == Some(&deployment.task_definition)
-            && one.since(other).max(other.since(one)) <= CLOCK_SLACK
+            && is_begun_with(known.deployment.created_at, deployment)
     };
     let until = deployment.created_at + READ_LAG;
     let message = format!("ECS's record of deployment `{}` is not listed yet", deployment.id);
     (until > *at && !list.iter().any(of_it)).then(|| Reason::of(ReasonCode::NotObserved, message).until(until))
+}
+
+/// Why nothing may be deployed on what the service shows: ECS's records, which are read after it, have a deployment in progress
+/// that has begun since.
+#[must_use]
+pub fn begun_since(facts: &Facts) -> Option<Reason> {
+    let ServiceDeployments::Known(list) = &facts.deployments else { return None };
+    let service = facts.service.known()?;
+    let (primary, current) = (service.primary()?, service.current_deployment.as_ref());
+    let records = || list.iter().map(|known| &known.deployment);
+    let shown = records().find(|record| Some(&record.arn) == current).map(|record| record.created_at);
+    let since = shown.unwrap_or(primary.created_at + CLOCK_SLACK);
+    let is_open = |record: &&ServiceDeployment| matches!(record.status.as_str(), "PENDING" | "IN_PROGRESS");
+    let unseen = records().filter(is_open).find(|record| record.created_at > since)?;
+    let message =
+        format!("`{}` began at {}, and the service does not show it yet", unseen.arn.as_str(), unseen.created_at);
+    Some(Reason::of(ReasonCode::DeploymentInProgress, message))
+}
+
+/// Whether a record that was begun then can be that of a deployment: ECS makes both at once.
+pub(super) fn is_begun_with(record: Timestamp, deployment: &Deployment) -> bool {
+    record.since(deployment.created_at).max(deployment.created_at.since(record)) <= CLOCK_SLACK
 }
 
 /// One service deployment and what it brings.

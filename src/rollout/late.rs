@@ -87,7 +87,9 @@ pub fn heard_of(change: &mut Change, next: &State) {
     }
     // A repeat was answered, and somebody deployed over what it began: an earlier call has gone over theirs.
     if let (
-        State::Stabilizing { deployment: was, .. } | State::Verifying { deployment: was, .. },
+        State::Stabilizing { deployment: was, .. }
+        | State::Verifying { deployment: was, .. }
+        | State::RollingBack { deployment: Some(was), back: Back::Deciding | Back::Watching { .. }, .. },
         State::Clobbering { deployment: found, .. },
     ) = (&change.state, next)
         && was != found

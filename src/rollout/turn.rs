@@ -4,6 +4,7 @@
 //! it, and the next plan judges it anew.
 
 use super::change::{Action, Input, Step, gone, service};
+use super::landing::begun_since;
 use super::record::Change;
 use super::setting::{self, Standing};
 use super::state::State;
@@ -74,7 +75,10 @@ pub(super) fn not_as_planned(change: &Change, service: &Service, input: &Input<'
         ChangeKind::QuietSetting | ChangeKind::ClusterSetting => Touch::Quiet,
     };
     match eligible(service, touch) {
-        Ok(()) => other_images(change, service, now),
+        Ok(()) => match begun_since(input.facts).filter(|_| touch == Touch::Deploys) {
+            Some(reason) => Some(waits_for_theirs(change, reason, input)),
+            None => other_images(change, service, now),
+        },
         Err(Ineligible::Blocked(reason)) => {
             Some(Step::to(State::Blocked { reason: reason.clone(), at: now }, Some(reason)))
         }

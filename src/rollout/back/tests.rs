@@ -423,6 +423,46 @@ fn a_call_that_comes_while_the_change_goes_back_is_ours_to_take_back_too() {
     check(&setting, &shown(1), "Overtaken | - | MovedOn");
     setting.unheard.push(unheard(None));
     check(&setting, &shown(1), "RollingBack Deciding | - | -");
+    // It keeps the revision: who deploys another keeps what was set, unless ours has begun theirs again.
+    let of_another = |sources: &[u32]| {
+        let scene = Scene::empty().deployment("late", "PRIMARY", 9, NOW - 3, "IN_PROGRESS");
+        let sources = json!(sources);
+        let scene = scene.record_with("IN_PROGRESS", 9, NOW - 3, |record| record["sources"] = sources);
+        scene.edit(|service| service["m"] = json!(1))
+    };
+    check(&setting, &of_another(&[1]), "Overtaken | - | MovedOn");
+    check(&setting, &of_another(&[1]).no_records(), "RollingBack Deciding | - | NotObserved");
+    check(&setting, &of_another(&[1, 9]), "Clobbering | - | Clobbered");
+    let next = Given::of(of_another(&[1, 9]).facts(NOW)).step(&setting, at(NOW)).state;
+    heard_of(&mut setting, &next);
+    assert!(setting.unheard.is_empty());
+}
+
+#[test]
+fn what_somebody_has_begun_since_the_service_was_read_is_neither_stopped_nor_written_over() {
+    let waits = "RollingBack Deciding | - | DeploymentInProgress";
+    let theirs = |scene: Scene, number: u32| scene.record("IN_PROGRESS", number, NOW - 5);
+    for number in [1, 2, 9] {
+        // Ours has landed. The records are read after the service, and show what it does not.
+        check(&revision_going(Back::Deciding), &theirs(Scene::landed(), number), waits);
+        let landed = setting_during().no_records().record("SUCCESSFUL", 1, INTENT + 1);
+        let mut setting = setting_going(Back::Deciding);
+        check(&setting, &theirs(landed, number), waits);
+        // … also where the intent that is kept is when ours was seen to have landed, which theirs is nearer to.
+        let landed = setting_during().no_records().record("SUCCESSFUL", 1, INTENT + 1);
+        let State::RollingBack { intent, .. } = &mut setting.state else { unreachable!() };
+        *intent = at(NOW - 10);
+        check(&setting, &theirs(landed, number), waits);
+    }
+    // Not for ever: what nobody has seen by then has no record to go by.
+    let (home, late) = (Some(revision(1)), FAILED_AT + TIMEOUT);
+    check_with(
+        &revision_going(Back::Deciding),
+        &theirs(Scene::landed(), 9),
+        home,
+        late,
+        "RollingBack Updating | MoveTo web:1 | -",
+    );
 }
 
 #[test]

@@ -143,6 +143,7 @@ scripts! {
     redeployed_with_the_same_violation
     redeployed_with_the_violation_in_one_more_place
     release_after_an_undo
+    release_before_reads_show_what_was_deregistered
     retry_during_a_freeze
     retry_on_what_was_deployed_since
     retry_right_after_an_undo
