@@ -49,9 +49,11 @@ impl Books {
     /// The store's.
     pub async fn read(store: Arc<dyn Store>, target: TargetId, epoch: u64) -> Result<Self, ControllerError> {
         let campaigns = Campaigns::of(store.as_ref(), &target);
+        // First: what a former holder makes, or carries out for a person, meanwhile it confirms by this record, so that our
+        // stamp is refused, and all of it is read again.
+        let record = Targets::of(store.as_ref()).read(&target).await?;
         let (open, ended): (_, Vec<Campaign>) = campaigns.campaigns().await?.into_iter().partition(is_open);
         let (registrations, holds) = (campaigns.registrations().await?, campaigns.holds().await?);
-        let record = Targets::of(store.as_ref()).read(&target).await?;
         let record_version = record.as_ref().map(|record| record.version);
         let record = record.map(|record| record.value).unwrap_or_default();
         Ok(Self {
@@ -349,6 +351,16 @@ impl Books {
         self.record_version = Some(version);
         self.record_read = self.record.clone();
         Ok(())
+    }
+
+    /// Makes sure that we hold the lease still, before a Command is answered: who took it over meanwhile finds the Command
+    /// open, and carries it out on what is stored by then.
+    ///
+    /// # Errors
+    /// The store's; a conflict where somebody has taken over.
+    pub async fn confirm(&mut self) -> Result<(), ControllerError> {
+        self.record.obeyed += 1;
+        self.write_record().await
     }
 
     /// Every rollout there is, the open ones first.

@@ -42,6 +42,7 @@ impl Executor<'_> {
                 Ok(message) => Answer { done: true, message, at: now, rollouts: Vec::new() },
                 Err(message) => Answer { done: false, message, at: now, rollouts: Vec::new() },
             };
+            books.confirm().await?;
             self.reply(command, &answer, answered).await?;
         }
         Ok(Obeyed { carried_out: others.len(), plans })

@@ -65,16 +65,6 @@ impl Books {
         Some(hold.reason.clone()).filter(|_| change.goes_forward())
     }
 
-    /// Reads the holds again. They bear no epoch, so what a former holder of the lease still adds or removes is not refused,
-    /// and a hold that is kept in memory alone would hold for ever what a person has released.
-    ///
-    /// # Errors
-    /// The store's.
-    pub async fn read_holds(&mut self) -> Result<(), ControllerError> {
-        self.holds = self.kept().holds().await?;
-        Ok(())
-    }
-
     /// Adds a hold. Holding twice is holding once.
     ///
     /// # Errors

@@ -312,7 +312,6 @@ impl Controller {
         let mut clearing = 0;
         let evaluated_before = self.judgements.memo().evaluated();
         if depth == Depth::Full {
-            books.read_holds().await?;
             let Some((_, set, configuration)) = self.configuration.clone() else {
                 return Err(ControllerError::NoPolicies);
             };

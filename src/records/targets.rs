@@ -21,6 +21,10 @@ pub struct TargetRecord {
     /// lost the lease meanwhile learns of it before it moves anything.
     #[serde(default)]
     pub created: u64,
+    /// How many Commands were carried out or refused: written before each answer, for the same reason. Holds and rollouts
+    /// that have ended bear no epoch of whoever took over, and what a former holder does to these would be done for nobody.
+    #[serde(default)]
+    pub obeyed: u64,
     /// The lease epoch in which it was last written or taken over.
     #[serde(default)]
     pub epoch: u64,

@@ -167,16 +167,25 @@ impl Going<'_> {
         if !brings || !on_its_way || self.is_ours(primary) {
             return None;
         }
-        if spec.kind == ChangeKind::Revision || self.is_home(primary) {
-            return Some(Step::to(self.known(&primary.id), None));
+        let facts = self.input.facts;
+        if spec.kind == ChangeKind::Revision {
+            // ECS starts no deployment for what the service has already: somebody began the same again.
+            let replaced = record_of(facts, primary).and_then(|record| sources(facts, record)).unwrap_or_default();
+            let theirs = !replaced.is_empty() && replaced.iter().all(|source| Some(source) == to);
+            let ours = || Step::to(self.known(&primary.id), None);
+            return self.untold().map(|reason| self.wait(reason)).or_else(|| (!theirs).then(ours));
         }
         // A setting keeps the revision, and stays made when somebody deploys another: that is theirs, unless ours has begun
         // theirs again.
-        if let Some(reason) = self.untold() {
+        if self.is_home(primary) {
+            return Some(Step::to(self.known(&primary.id), None));
+        }
+        let service = facts.service.known()?;
+        let shown = replaced_the_same(service, &facts.without_records(), primary);
+        if let Some(reason) = self.untold().filter(|_| shown.is_none()) {
             return Some(self.wait(reason));
         }
-        let facts = self.input.facts;
-        let reason = replaced_the_same(facts.service.known()?, facts, primary)?;
+        let reason = shown.or_else(|| replaced_the_same(service, facts, primary))?;
         let (intent, now) = (self.taking.intent, self.input.now);
         Some(Step::to(clobbering(None, &primary.id, intent, &reason, now), Some(reason)))
     }
@@ -404,17 +413,20 @@ impl Going<'_> {
             ChangeKind::DeployingSetting if !home && self.is_unset() => None,
             _ => return None,
         };
-        if let Some(reason) = self.untold() {
-            return Some(self.wait(reason));
-        }
-        let reason = match to {
-            None => replaced_the_same(service, facts, primary)?,
+        let over = |facts: &Facts| match to {
+            None => replaced_the_same(service, facts, primary),
             Some(_) => {
                 let theirs = overwritten(change, service, facts, primary, self.input.previous)?;
                 let message = format!("ours went back over `{}`, which somebody had deployed", theirs.short());
-                Reason::of(ReasonCode::Clobbered, message)
+                Some(Reason::of(ReasonCode::Clobbered, message))
             }
         };
+        // What the service shows is gone when the record is there.
+        let shown = over(&facts.without_records());
+        if let Some(reason) = self.untold().filter(|_| shown.is_none()) {
+            return Some(self.wait(reason));
+        }
+        let reason = shown.or_else(|| over(facts))?;
         Some(Step::to(clobbering(to, &primary.id, intent, &reason, self.input.now), Some(reason)))
     }
 
@@ -433,8 +445,7 @@ impl Going<'_> {
         }
         // Where the tasks are counts, by the service's own account. Service deployments are asked only what ECS waits
         // for: ours says "rolled back", which here is what is wanted.
-        let facts =
-            Facts { deployments: ServiceDeployments::Unavailable { why: String::new() }, ..self.input.facts.clone() };
+        let facts = self.input.facts.without_records();
         let revision = self.change.spec.kind == ChangeKind::Revision;
         let expected = Expected {
             created_at: self.change.spec.created_at,

@@ -284,12 +284,21 @@ fn updating(
             return repeat(Action::Set);
         }
     };
+    let ours = begun(change, service, input.facts, to, before, intent);
+    // What the service shows of it is gone when the records can be read, or list it.
+    let shown = ours.and_then(|ours| {
+        let reason = replaced(change, service, &input.facts.without_records(), ours, before, intent)?;
+        Some(Step::to(clobbering(moves_to, &ours.id, intent, &reason, now), Some(reason)))
+    });
+    if let Some(step) = shown {
+        return step;
+    }
     // Whether ours began, over whom, and whether ECS went back from it, is in its records. Not waited for longer than for
     // progress: a deployment that nobody takes for ours is not looked after.
     if let Some(reason) = input.facts.records_unread().filter(|_| intent + timeout.0 > now) {
         return wait(reason);
     }
-    if let Some(ours) = begun(change, service, input.facts, to, before, intent) {
+    if let Some(ours) = ours {
         if let Some(reason) = record_lags(input.facts, ours) {
             return wait(reason);
         }
@@ -300,10 +309,11 @@ fn updating(
     }
     let Some(primary) = service.primary() else { return wait(unknown()) };
     if let Some(ours) = begun_on_theirs(change, service, input.facts, to, before, intent) {
-        if let Some(reason) = record_lags(input.facts, ours) {
+        let shown = replaced_the_same(service, &input.facts.without_records(), ours);
+        if let Some(reason) = record_lags(input.facts, ours).filter(|_| shown.is_none()) {
             return wait(reason);
         }
-        if let Some(reason) = replaced_the_same(service, input.facts, ours) {
+        if let Some(reason) = shown.or_else(|| replaced_the_same(service, input.facts, ours)) {
             return Step::to(clobbering(None, &ours.id, intent, &reason, now), Some(reason));
         }
     }

@@ -73,6 +73,12 @@ impl Facts {
         stopped.chain(failed).chain(ended.filter_map(|deployment| deployment.status_reason.as_deref()))
     }
 
+    /// The same, as of a server that keeps no records of deployments: only what the service itself shows.
+    #[must_use]
+    pub fn without_records(&self) -> Self {
+        Self { deployments: ServiceDeployments::Unavailable { why: String::new() }, ..self.clone() }
+    }
+
     /// Why ECS's records of the service's moves are not known, though this server may have some.
     #[must_use]
     pub fn records_unread(&self) -> Option<Reason> {
@@ -113,6 +119,16 @@ pub fn begun_since(facts: &Facts) -> Option<Reason> {
     let message =
         format!("`{}` began at {}, and the service does not show it yet", unseen.arn.as_str(), unseen.created_at);
     Some(Reason::of(ReasonCode::DeploymentInProgress, message))
+}
+
+/// A service deployment that was stopped, and another one began after it: the service does not show that one yet.
+fn superseded(deployment: &ServiceDeployment, facts: &Facts) -> Option<Reason> {
+    let ServiceDeployments::Known(list) = &facts.deployments else { return None };
+    let later = |known: &&KnownDeployment| known.deployment.created_at > deployment.created_at;
+    let later = list.iter().find(later).filter(|_| is_stopped(deployment))?;
+    let (arn, at) = (later.deployment.arn.as_str(), later.deployment.created_at);
+    let message = format!("`{arn}` began at {at}, and the service does not show it yet");
+    Some(Reason::of(ReasonCode::NotObserved, message))
 }
 
 /// Whether a record that was begun then can be that of a deployment: ECS makes both at once.
@@ -210,7 +226,11 @@ pub fn judge(facts: &Facts, expected: &Expected<'_>) -> Landing {
             .records_unread()
             .map_or_else(|| not_primary(facts, (service, primary), expected, at), Landing::Unknown);
     }
-    // Only now: ECS also stops a service deployment that another one replaces, and that is no failure.
+    // Only now: ECS also stops a service deployment that another one replaces, and that is no failure; nor is it where the
+    // records, which are read after the service, have the other one already.
+    if let Some(reason) = ours.and_then(|deployment| superseded(deployment, facts)) {
+        return Landing::Unknown(reason);
+    }
     if let Some(reason) = ours.and_then(|deployment| stopped(deployment, facts)) {
         return Landing::Failed(reason);
     }

@@ -378,6 +378,8 @@ fn a_call_back_that_went_over_somebodys_deployment_is_told_as_such() {
     check(&revision, &back(1), "RollingBack Updating | - | NotObserved");
     let theirs = || back(1).deployment("theirs", "ACTIVE", 9, NOW - 4, "IN_PROGRESS").records_unavailable();
     check(&revision, &theirs(), "Clobbering | - | Clobbered");
+    // Said as soon as it shows: it is gone when the record is listed.
+    check(&revision, &theirs().no_records(), "Clobbering | - | Clobbered");
     // A setting keeps the revision: ours brings what they had deployed, with what was set before.
     let mut setting = setting_going(updating(NOW - 5));
     let members = |value: serde_json::Value| value.as_object().unwrap().clone();
@@ -412,6 +414,15 @@ fn a_call_that_comes_while_the_change_goes_back_is_ours_to_take_back_too() {
         revision_back.unheard.push(unheard(Some(revision(2))));
         check(&revision_back, &late(2), "RollingBack Deciding | - | -");
         check(&revision_back, &late(9), "Overtaken | - | MovedOn");
+        // ECS starts no deployment for what the service has already: somebody began it again, or set something else.
+        let from = |sources: &[u32]| {
+            let (scene, sources) = (late(2).no_records(), json!(sources));
+            scene.record_with("IN_PROGRESS", 2, NOW - 3, |record| record["sources"] = sources)
+        };
+        check(&revision_back, &from(&[2]), "Overtaken | - | MovedOn");
+        check(&revision_back, &from(&[1, 2]), "RollingBack Deciding | - | -");
+        let step = Given { previous: Some(revision(1)), ..Given::of(late(2).no_records().facts(NOW)) };
+        assert!(told(&step.step(&revision_back, at(NOW))).ends_with("| - | NotObserved"));
         let next = Given::of(late(2).facts(NOW)).step(&revision_back, at(NOW)).state;
         heard_of(&mut revision_back, &next);
         assert!(revision_back.unheard.is_empty());
@@ -432,6 +443,8 @@ fn a_call_that_comes_while_the_change_goes_back_is_ours_to_take_back_too() {
     };
     check(&setting, &of_another(&[1]), "Overtaken | - | MovedOn");
     check(&setting, &of_another(&[1]).no_records(), "RollingBack Deciding | - | NotObserved");
+    let drains = of_another(&[1]).no_records().deployment("theirs", "ACTIVE", 9, NOW - 4, "IN_PROGRESS");
+    check(&setting, &drains, "Clobbering | - | Clobbered");
     check(&setting, &of_another(&[1, 9]), "Clobbering | - | Clobbered");
     let next = Given::of(of_another(&[1, 9]).facts(NOW)).step(&setting, at(NOW)).state;
     heard_of(&mut setting, &next);

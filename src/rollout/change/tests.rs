@@ -263,6 +263,7 @@ fn a_setting_that_goes_over_somebodys_deployment_brings_what_they_deployed() {
     check_scene(&setting, &both, INTENT + 3, "Clobbering | - | Clobbered");
     // That is not listed yet.
     check_scene(&setting, &ours(), INTENT + 3, "Updating | - | NotObserved");
+    check_scene(&setting, &theirs(), INTENT + 3, "Clobbering | - | Clobbered");
     // Somebody has tasks replaced by others of the same: what does not show the setting is theirs.
     let forced = |version: &str| {
         let scene = Scene::empty().deployment("forced", "PRIMARY", 1, INTENT + 500, "IN_PROGRESS");
@@ -453,8 +454,10 @@ fn an_adopted_deployment_that_replaced_somebodys_is_a_clobber() {
     check_scene(&updating(), &Scene::during(), INTENT + 3, "Stabilizing | - | -");
     check_scene(&updating(), &theirs(INTENT), INTENT + 3, "Clobbering | - | Clobbered");
     check_scene(&updating(), &theirs(INTENT).records_unavailable(), INTENT + 3, "Clobbering | - | Clobbered");
-    check_scene(&updating(), &theirs(INTENT).records_unread(), INTENT + 3, "Updating | - | NotObserved");
-    check_scene(&updating(), &theirs(INTENT).records_unread(), INTENT + TIMEOUT, "Clobbering | - | Clobbered");
+    // Said as soon as it shows: it is gone when the records can be read, or list ours.
+    check_scene(&updating(), &theirs(INTENT).records_unread(), INTENT + 3, "Clobbering | - | Clobbered");
+    check_scene(&updating(), &theirs(INTENT).no_records(), INTENT + 3, "Clobbering | - | Clobbered");
+    check_scene(&updating(), &Scene::during().records_unread(), INTENT + 3, "Updating | - | NotObserved");
     check_scene(&updating(), &theirs(INTENT + 2), INTENT + 3, "Stabilizing | - | -");
     // Theirs is gone already: ECS's record tells what ours came from.
     let from = |number: u32| {

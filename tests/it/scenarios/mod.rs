@@ -17,6 +17,7 @@ mod settings;
 mod side_by_side;
 mod standalone;
 mod statuses;
+mod takeover;
 mod trouble;
 mod warm;
 mod watching;

@@ -353,27 +353,3 @@ async fn a_deregistration_is_intended_on_record_before_it_is_sent_and_told_once_
         assert!(told.len() == 1 && told[0].what == "Deregistered", "{fault:?}: {told:?}");
     }
 }
-
-#[tokio::test]
-async fn a_hold_that_a_former_holder_of_the_lease_adds_or_removes_late_is_known_by_the_next_whole_look() {
-    let mut story = two_services().await;
-    assert_eq!(story.pass().await.holds, 0);
-    let hold = Hold {
-        resource: story.campaign("default-1").await.changes[0].value.spec.resource.clone(),
-        fix: "*".to_owned(),
-        policy: "*".to_owned(),
-        reason: Reason::of(ReasonCode::Held, "an incident"),
-        by: None,
-        rollout: None,
-        created_at: story.controller.parts().clock.now(),
-        until: None,
-    };
-    let target = story.controller.settings().target.clone();
-    let store = story.store.clone();
-    let kept = Campaigns::of(store.as_ref(), &target);
-    kept.put(&hold, None).await.unwrap();
-    assert_eq!(story.pass().await.holds, 1);
-    let found = kept.get::<Hold>(&hold.sort_key()).await.unwrap().unwrap();
-    kept.remove(&found).await.unwrap();
-    assert_eq!(story.pass().await.holds, 0);
-}

@@ -259,6 +259,12 @@ fn on_a_service_at_rest(universe: &Universe, process: usize, change: &Record) {
     let intent = primary(&seen).and_then(|id| universe.state().began.get(&id).cloned());
     let own = intent.is_some_and(|intent| intent.starts_with(&format!("{} ", change.body["name"])));
     check(universe, !forward || !moving || own, || format!("UpdateService of {} during a deployment", short(resource)));
+    // … nor, there or back, by ECS's records of its deployments, which tell of what the service does not show yet.
+    let begun = universe.state().read[process].begun.get(resource).cloned().unwrap_or_default();
+    let theirs = begun.iter().find(|arn| universe.state().theirs.contains(*arn));
+    check(universe, theirs.is_none() || change.body["spec"]["kind"] == "quietSetting", || {
+        format!("UpdateService of {}, and {theirs:?} was seen to be in progress", short(resource))
+    });
     // … what is replaced is what the change comes from, or is its own: nobody's who has deployed since, there or back.
     let spec = &change.body["spec"];
     let made: Vec<Value> =
@@ -398,7 +404,11 @@ pub(crate) fn when_written(universe: &Universe, process: usize, key: &Key, befor
     check(universe, had <= has, || {
         format!("{} of epoch {had} is written over by process {process} in epoch {has}", key.sort)
     });
-    if before.is_none() && has < universe.state().epochs.iter().copied().max().unwrap_or(0) {
+    let ended = |body: &Value| {
+        matches!(phase(body).as_str(), "Succeeded" | "RolledBack" | "Unverified" | "Failed" | "Superseded" | "Aborted")
+    };
+    let opened = before.is_none_or(|before| key.sort.starts_with("rollout#") && ended(before) && !ended(after));
+    if opened && has < universe.state().epochs.iter().copied().max().unwrap_or(0) {
         universe.state().belated.insert(key.sort.clone());
     }
     if key.sort.starts_with("rollout#") {
@@ -696,8 +706,8 @@ pub(crate) fn as_time_passes(universe: &Universe) {
         due
     };
     // … whatever was written over somebody's deployment is found and held.
-    for Buried { service, at, theirs, .. } in due.into_iter().filter(|buried| buried.traced) {
-        let touched = universe.state().touched.get(&service).is_some_and(|touched| *touched > at);
+    for Buried { service, at, theirs, touches, .. } in due.into_iter().filter(|buried| buried.traced) {
+        let touched = universe.state().touches.get(&service).is_some_and(|times| *times > touches);
         let gone = evidence::service(&mut evidence::world(universe), &service)["status"] != "ACTIVE";
         check(universe, touched || gone, || {
             format!("{theirs} of {} was replaced by us at {at}, and nobody has found that", short(&service))

@@ -122,6 +122,8 @@ mutants! {
     SetsTheCount: 1, "with a desired count";
     /// What ECS says of deployments in progress is not looked at.
     IgnoresDeployments: 4, "during a";
+    /// What ECS's records tell of deployments in progress is not looked at.
+    IgnoresRecords: 1, "was seen to be in progress";
     /// What our deployment replaces is not looked at.
     IgnoresWhatItReplaces: 14, "nobody has found that";
     /// UpdateService also has all tasks replaced.

@@ -134,7 +134,9 @@ fn service(universe: &Universe, number: Option<usize>) -> Option<(String, usize,
 /// Somebody deploys it, sets something of it, or deletes it.
 fn touches(universe: &Universe, arn: &str) {
     let at = universe.time.now();
-    universe.state().touched.insert(arn.to_owned(), at);
+    let mut state = universe.state();
+    state.touched.insert(arn.to_owned(), at);
+    *state.touches.entry(arn.to_owned()).or_default() += 1;
 }
 
 /// Its tasks become more or fewer, and its deployment is what it was.

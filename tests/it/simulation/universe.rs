@@ -58,6 +58,8 @@ pub(crate) struct Read {
     pub(crate) alarm: Option<AlarmState>,
     /// Each service, as ECS showed it.
     pub(crate) services: BTreeMap<String, Value>,
+    /// The deployments in progress of each service, by ECS's records of them.
+    pub(crate) begun: BTreeMap<String, Vec<String>>,
     /// As of when it was shown each service and cluster last, reads lagging as they do.
     pub(crate) looked: BTreeMap<String, Timestamp>,
 }
@@ -129,6 +131,8 @@ pub(crate) struct Buried {
     pub(crate) service: String,
     pub(crate) at: Timestamp,
     pub(crate) theirs: String,
+    /// How often somebody had touched the service by then.
+    pub(crate) touches: usize,
     /// Ours, which replaced it.
     pub(crate) ours: String,
     /// Whether anything tells of it for good: ECS's record of the deployment.
@@ -173,6 +177,8 @@ pub(crate) struct State {
     /// When somebody else last deployed a resource, set something of it or deleted it; and when one last scaled it, or a
     /// task of it was taken away, which is nobody's deployment.
     pub(crate) touched: BTreeMap<String, Timestamp>,
+    /// … and how often.
+    pub(crate) touches: BTreeMap<String, usize>,
     pub(crate) disturbed: BTreeMap<String, Timestamp>,
     pub(crate) freezes: BTreeMap<String, Freeze>,
     /// What was in force from which generation on: policies, and the service that is waived.
@@ -280,7 +286,8 @@ impl State {
                     // and what a reply said may be lost with the write of it.
                     let traced = answer["service"].get("currentServiceDeployment").is_some();
                     let shown_to = BTreeSet::new();
-                    self.buried.push(Buried { service, at: now, theirs, ours, traced, shown_to });
+                    let touches = self.touches.get(&service).copied().unwrap_or(0);
+                    self.buried.push(Buried { service, at: now, theirs, touches, ours, traced, shown_to });
                 }
             }
             _ => {}
@@ -303,6 +310,14 @@ impl State {
                 }
             }
             read.services.insert(arn, service.clone());
+        }
+        for record in answer["serviceDeployments"].as_array().into_iter().flatten() {
+            let member = |name: &str| record[name].as_str().unwrap_or_default().to_owned();
+            let begun = read.begun.entry(member("serviceArn")).or_default();
+            begun.retain(|known| *known != member("serviceDeploymentArn"));
+            if matches!(record["status"].as_str(), Some("PENDING" | "IN_PROGRESS")) {
+                begun.push(member("serviceDeploymentArn"));
+            }
         }
         let clusters = answer["clusters"].as_array().into_iter().flatten().chain(answer.get("cluster"));
         let shown = several.into_iter().flatten().chain(one).map(|service| &service["serviceArn"]);
@@ -385,6 +400,7 @@ impl Universe {
             injected: BTreeMap::new(),
             met: BTreeMap::new(),
             touched: BTreeMap::new(),
+            touches: BTreeMap::new(),
             disturbed: BTreeMap::new(),
             freezes: BTreeMap::new(),
             setups: BTreeMap::new(),
