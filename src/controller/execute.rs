@@ -20,6 +20,7 @@ use crate::model::{
 use crate::policy::ScopeKeys;
 use crate::ports::ecs::{Outcome, Retry};
 use crate::ports::{Alarms, Clock, Ecs, EcsError, Operation, Store};
+use crate::rollout::adoption::{begun_again, clobbered};
 use crate::rollout::change::{self, Action};
 use crate::rollout::landing::Facts;
 use crate::rollout::new_tasks;
@@ -355,7 +356,10 @@ impl Executor<'_> {
             let reason = Reason::of(ReasonCode::OutcomeUnknown, "ECS's answer shows another deployment than ours");
             return Effect::wait(change.state.clone(), reason);
         }
-        if let Some(reason) = clobbered(after, &primary.id, before.as_deref(), facts) {
+        // A setting keeps the revision: by another one somebody has deployed since, and ours begins theirs again.
+        let deploys = change.spec.kind == ChangeKind::DeployingSetting;
+        let theirs = || (deploys && Some(&primary.task_definition) != to.as_ref()).then(|| begun_again(primary));
+        if let Some(reason) = clobbered(after, &primary.id, before.as_deref(), facts).or_else(theirs) {
             tracing::error!(target_id = %self.target, change = %change.name, reason = %reason, "we deployed over somebody");
             let to = to.as_ref().filter(|_| revision);
             return Effect::wait(change::clobbering(to, &primary.id, *intent, &reason, now), reason);
@@ -552,26 +556,6 @@ fn before_call(change: &Change, now: Timestamp) -> State {
         },
         other => other.clone(),
     }
-}
-
-/// Between our last look and our call, another deployment began: it is among those that ours replaces.
-fn clobbered(after: Option<&Service>, ours: &str, before: Option<&str>, facts: &Facts) -> Option<Reason> {
-    let seen = |id: &str| {
-        let service = facts.service.known();
-        service.is_some_and(|service| service.deployments.iter().any(|deployment| deployment.id == id))
-    };
-    let theirs = after?.deployments.iter().find(|deployment| {
-        deployment.id != ours
-            && Some(deployment.id.as_str()) != before
-            && deployment.status == "ACTIVE"
-            && !seen(&deployment.id)
-    })?;
-    let message = format!(
-        "somebody deployed `{}` (deployment `{}`) between our last look and our call, and ours replaces it",
-        theirs.task_definition.short(),
-        theirs.id
-    );
-    Some(Reason::of(ReasonCode::Clobbered, message))
 }
 
 /// Whether what ECS shows has everything that was sent: members it adds are its own.

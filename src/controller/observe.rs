@@ -18,6 +18,7 @@ use crate::model::{
     ClusterArn, Observed, Secrets, ServiceArn, TargetId, TaskArn, TaskDefinitionArn, Timestamp, chain, wire,
 };
 use crate::ports::{Ecs, EcsError, Operation};
+use crate::rollout::change::READ_LAG;
 use crate::rollout::landing::{Facts, KnownDeployment, ServiceDeployments};
 use crate::rollout::protection::Protection;
 
@@ -360,7 +361,7 @@ pub async fn facts(ecs: &dyn Ecs, cluster: &ClusterArn, arn: &ServiceArn, cache:
     let answer = ecs.call(Operation::DescribeServices, input).await;
     let service = described_one(arn, answer, now);
     let tasks = tasks_of(ecs, cluster, arn, now).await;
-    let deployments = deployments(ecs, cluster, arn, cache).await;
+    let deployments = deployments(ecs, cluster, arn, cache, now).await;
     let (protection, secrets) = (Protection::default(), Secrets::default());
     Facts { service, tasks, deployments, cluster: Observed::Absent { at: now }, protection, secrets }
 }
@@ -443,6 +444,7 @@ async fn deployments(
     cluster: &ClusterArn,
     service: &ServiceArn,
     cache: &mut Cache,
+    now: Timestamp,
 ) -> ServiceDeployments {
     let unknown = |why: String| ServiceDeployments::Unknown { why };
     // Only a server without the operation has no records: whoever is throttled may miss that ECS went back.
@@ -474,18 +476,24 @@ async fn deployments(
         Ok(found) => found,
         Err(error) => return unknown(error.to_string()),
     };
-    let revisions =
-        found.iter().flat_map(|deployment| deployment.target_revision.iter().chain(&deployment.source_revisions));
+    // Listed, and not described yet: reads lag. One that has begun just now may be somebody's.
+    let is_described = |item: &Value| found.iter().any(|known| item["serviceDeploymentArn"] == known.arn.as_str());
+    let listed = items.iter().filter(|item| !is_described(item)).filter_map(|item| wire::service_deployment(item).ok());
+    let listed: Vec<_> = listed.filter(|listed| listed.created_at + READ_LAG > now).collect();
+    let all = found.iter().chain(&listed);
+    let revisions = all.flat_map(|deployment| deployment.target_revision.iter().chain(&deployment.source_revisions));
     // What a deployment brings is in its revision: without it nobody's can be told from ours.
     let unread = describe_revisions(ecs, revisions.cloned().collect(), cache).await;
     if let Some(error) = unread.filter(|error| !error.lacks_the_operation()) {
         return unknown(error.to_string());
     }
-    let known = |deployment: crate::model::observed::ServiceDeployment| {
+    let known = |(deployment, described): (crate::model::observed::ServiceDeployment, bool)| {
         let definition = |arn: &String| cache.revisions.get(arn).map(|revision| revision.task_definition.clone());
         let task_definition = deployment.target_revision.as_ref().and_then(definition);
         let source_definitions = deployment.source_revisions.iter().filter_map(definition).collect();
-        KnownDeployment { deployment, task_definition, source_definitions }
+        KnownDeployment { deployment, described, task_definition, source_definitions }
     };
-    ServiceDeployments::Known(found.into_iter().map(known).collect())
+    let described = found.into_iter().map(|deployment| (deployment, true));
+    let listed = listed.into_iter().map(|deployment| (deployment, false));
+    ServiceDeployments::Known(described.chain(listed).map(known).collect())
 }

@@ -3,9 +3,11 @@
 //! UpdateService has no condition: what began between our last look and our call is seen only afterwards, by what ours
 //! replaces.
 
-use super::landing::{CLOCK_SLACK, Facts, ServiceDeployments, is_begun_with, record_lags, started_by_us};
+use super::change::READ_LAG;
+use super::landing::{CLOCK_SLACK, Facts, ServiceDeployments, is_begun_with, is_stopped, record_lags, started_by_us};
 use super::record::Change;
 use super::setting;
+use super::state::Phase;
 use crate::model::ChangeKind;
 use crate::model::observed::{Deployment, Service, ServiceDeployment};
 use crate::model::{Reason, ReasonCode, TaskDefinitionArn, Timestamp};
@@ -59,6 +61,27 @@ pub fn replaced(
     came_from(change, facts, ours, started_by_us(facts, Some(&ours.task_definition), intent)?, had)
 }
 
+/// Between our last look and our call, another deployment began: it is among those that ours replaces.
+#[must_use]
+pub fn clobbered(after: Option<&Service>, ours: &str, before: Option<&str>, facts: &Facts) -> Option<Reason> {
+    let seen = |id: &str| {
+        let service = facts.service.known();
+        service.is_some_and(|service| service.deployments.iter().any(|deployment| deployment.id == id))
+    };
+    let theirs = after?.deployments.iter().find(|deployment| {
+        deployment.id != ours
+            && Some(deployment.id.as_str()) != before
+            && deployment.status == "ACTIVE"
+            && !seen(&deployment.id)
+    })?;
+    let message = format!(
+        "somebody deployed `{}` (deployment `{}`) between our last look and our call, and ours replaces it",
+        theirs.task_definition.short(),
+        theirs.id
+    );
+    Some(Reason::of(ReasonCode::Clobbered, message))
+}
+
 /// Why our deployment, of which the answer told, replaced somebody's all the same: what that answer did not show, ECS's
 /// record of the deployment tells.
 #[must_use]
@@ -105,7 +128,25 @@ fn came_from(
             || Some(*found) == to
             || had.is_some_and(|had| &had.task_definition == *found)
     };
-    sources(facts, record)?.iter().find(|found| !known(found)).map(|found| over(found, ""))
+    let found = sources(facts, record)?.iter().find(|found| !known(found));
+    found.map(|found| over(found, "")).or_else(|| over_the_same(change, facts, record))
+}
+
+/// Where somebody set something of the service right before, theirs brings what the service had, as the source of ours should.
+/// ECS stopped it for ours, though, and it began when nobody was deploying by our last look.
+fn over_the_same(change: &Change, facts: &Facts, record: &ServiceDeployment) -> Option<Reason> {
+    let ServiceDeployments::Known(records) = &facts.deployments else { return None };
+    let earlier = records.iter().filter(|known| known.deployment.created_at < record.created_at);
+    let replaced = earlier.max_by_key(|known| known.deployment.created_at)?;
+    let ours = |phase| matches!(phase, Phase::Pending | Phase::Registering);
+    let since_it_began = change.history.iter().rev().take_while(|entry| !ours(entry.phase));
+    let looked = since_it_began.filter(|entry| entry.phase == Phase::Updating).last()?.at;
+    let began = replaced.deployment.created_at;
+    let is_it = change.spec.kind == ChangeKind::Revision
+        && replaced.task_definition == change.spec.from
+        && is_stopped(&replaced.deployment)
+        && began + READ_LAG + CLOCK_SLACK >= looked;
+    replaced.task_definition.as_ref().filter(|_| is_it).map(|found| over(found, " again"))
 }
 
 fn over(found: &TaskDefinitionArn, what: &str) -> Reason {
@@ -148,13 +189,17 @@ pub fn replaced_the_same(service: &Service, facts: &Facts, ours: &Deployment) ->
     let record = started_by_us(facts, brings, ours.created_at).and_then(|record| sources(facts, record));
     // What theirs was about to replace may be among the sources too.
     let replaced = record.is_some_and(|found| found.iter().any(|found| Some(found) == brings));
-    let message = || {
-        format!(
-            "somebody deployed `{}` between our last look and our call, and ours begins it again with our setting",
-            ours.task_definition.short()
-        )
-    };
-    (theirs || replaced).then(|| Reason::of(ReasonCode::Clobbered, message()))
+    (theirs || replaced).then(|| begun_again(ours))
+}
+
+/// Why a deployment of a setting of ours, which keeps the revision, is over somebody's.
+#[must_use]
+pub fn begun_again(ours: &Deployment) -> Reason {
+    let message = format!(
+        "somebody deployed `{}` between our last look and our call, and ours begins it again with our setting",
+        ours.task_definition.short()
+    );
+    Reason::of(ReasonCode::Clobbered, message)
 }
 
 /// The task definitions of the service revisions that a service deployment replaced, of those that could be read.
@@ -163,6 +208,14 @@ pub fn sources<'a>(facts: &'a Facts, record: &ServiceDeployment) -> Option<&'a [
     let ServiceDeployments::Known(records) = &facts.deployments else { return None };
     let known = records.iter().find(|known| known.deployment.arn == record.arn)?;
     Some(&known.source_definitions)
+}
+
+/// Whether a deployment replaced nothing but the same revision, where ECS's record of it tells. UpdateService starts none for a
+/// revision that the service has already: somebody forced it, or set something else.
+#[must_use]
+pub fn is_begun_again(facts: &Facts, deployment: &Deployment) -> Option<bool> {
+    let sources = sources(facts, record_of(facts, deployment)?)?;
+    (!sources.is_empty()).then(|| sources.iter().all(|source| *source == deployment.task_definition))
 }
 
 /// What `ours` replaced, where that is somebody's: neither what the change came from, or goes back to (`home`), nor what

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::adoption::{is_of, overwritten, record_of, replaced_the_same, shown, sources};
+use super::adoption::{is_begun_again, is_of, overwritten, record_of, replaced_the_same, shown, sources};
 use super::change::{Action, Input, READ_LAG, Step, clobbering};
 use super::landing::{CLOCK_SLACK, Expected, Facts, KnownDeployment, Landing, ServiceDeployments};
 use super::landing::{begun_since, is_rolled_back, judge, native_wait_back, record_lags, started_by_us};
@@ -169,11 +169,9 @@ impl Going<'_> {
         }
         let facts = self.input.facts;
         if spec.kind == ChangeKind::Revision {
-            // ECS starts no deployment for what the service has already: somebody began the same again.
-            let replaced = record_of(facts, primary).and_then(|record| sources(facts, record)).unwrap_or_default();
-            let theirs = !replaced.is_empty() && replaced.iter().all(|source| Some(source) == to);
-            let ours = || Step::to(self.known(&primary.id), None);
-            return self.untold().map(|reason| self.wait(reason)).or_else(|| (!theirs).then(ours));
+            let ours = || is_begun_again(facts, primary) != Some(true);
+            let taken = || ours().then(|| Step::to(self.known(&primary.id), None));
+            return self.untold().map(|reason| self.wait(reason)).or_else(taken);
         }
         // A setting keeps the revision, and stays made when somebody deploys another: that is theirs, unless ours has begun
         // theirs again.
@@ -190,7 +188,19 @@ impl Going<'_> {
         Some(Step::to(clobbering(None, &primary.id, intent, &reason, now), Some(reason)))
     }
 
+    /// ECS went back to what an earlier call of ours had begun, and had landed, from what a later one did: it goes back to the
+    /// last deployment that was successful, and not to one under way that a late call replaced.
+    fn is_back_at_ours(&self, primary: &Deployment) -> bool {
+        let spec = &self.change.spec;
+        spec.kind == ChangeKind::Revision
+            && spec.to.as_ref() == Some(&primary.task_definition)
+            && primary.created_at < self.taking.intent
+    }
+
     fn moved_on(&self, primary: &Deployment) -> Step {
+        if self.is_back_at_ours(primary) {
+            return Step::to(self.known(&primary.id), None);
+        }
         if let Some(step) = self.came_late(primary) {
             return step;
         }

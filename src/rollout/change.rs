@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::adoption::{begun, begun_on_theirs, replaced, replaced_the_same, untold, wrote_over};
 use super::back;
-use super::landing::{Expected, Facts, Landing, judge, record_lags, rolled_back, started_by_us};
+use super::landing::{Expected, Facts, Landing, begun_since, judge, record_lags, rolled_back, started_by_us};
 use super::late;
 use super::new_tasks;
 use super::record::{Change, Registration, RegistrationState};
@@ -330,7 +330,11 @@ fn updating(
         return Step::to(State::Overtaken { reason: reason.clone(), at: now }, Some(reason));
     }
     match record {
-        None => repeat(action),
+        // Somebody has deployed meanwhile, and the service does not show it yet.
+        None => match begun_since(input.facts).filter(|_| intent + timeout.0 > now) {
+            Some(reason) => wait(reason),
+            None => repeat(action),
+        },
         // ECS has a record of the call: the service does not show it yet.
         Some(_) if intent + timeout.0 > now => wait(unknown()),
         Some(_) => {
@@ -462,7 +466,8 @@ fn moving(change: &Change, input: &Input<'_>, moving: &Moving<'_>) -> Step {
         }
         Landing::Failed(reason) => fail(Some(moving.deployment), moving.intent, reason),
         Landing::Overtaken(reason) => match late::over_somebody(change, input.facts) {
-            Some((late, reason)) => {
+            Some(Err(lags)) => Step::to(change.state.clone(), Some(lags)),
+            Some(Ok((late, reason))) => {
                 Step::to(clobbering(moving.to, &late.id, late.created_at, &reason, now), Some(reason))
             }
             None => Step::to(State::Overtaken { reason: reason.clone(), at: now }, Some(reason)),

@@ -228,6 +228,7 @@ impl Scene {
                         .iter()
                         .map(|(record, number)| KnownDeployment {
                             deployment: wire::service_deployment(record).unwrap(),
+                            described: record.get("brief").is_none(),
                             task_definition: Some(revision(*number)),
                             source_definitions: deployed_from(record),
                         })

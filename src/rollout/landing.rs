@@ -96,7 +96,8 @@ pub fn record_lags(facts: &Facts, deployment: &Deployment) -> Option<Reason> {
         return None;
     };
     let of_it = |known: &KnownDeployment| {
-        known.task_definition.as_ref() == Some(&deployment.task_definition)
+        known.described
+            && known.task_definition.as_ref() == Some(&deployment.task_definition)
             && is_begun_with(known.deployment.created_at, deployment)
     };
     let until = deployment.created_at + READ_LAG;
@@ -141,6 +142,8 @@ pub(super) fn is_begun_with(record: Timestamp, deployment: &Deployment) -> bool 
 pub struct KnownDeployment {
     /// ECS's record.
     pub deployment: ServiceDeployment,
+    /// Whether it was described, and not only listed: what it replaced is told only then.
+    pub described: bool,
     /// The task definition of its target revision, if that could be read.
     pub task_definition: Option<TaskDefinitionArn>,
     /// The task definitions of its source revisions, of those that could be read.
@@ -298,7 +301,7 @@ pub(super) fn rolled_back(deployment: &ServiceDeployment, facts: &Facts) -> Opti
     Some(Reason::of(ReasonCode::RolledBackByEcs, format!("ECS {what} the service deployment: {words}")))
 }
 
-fn is_stopped(deployment: &ServiceDeployment) -> bool {
+pub(super) fn is_stopped(deployment: &ServiceDeployment) -> bool {
     matches!(deployment.status.as_str(), "STOPPED" | "STOP_REQUESTED")
 }
 

@@ -12,9 +12,9 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::adoption::{overwritten, sources};
+use super::adoption::{is_begun_again, overwritten};
 use super::change::READ_LAG;
-use super::landing::{CLOCK_SLACK, Facts, started_by_us};
+use super::landing::{CLOCK_SLACK, Facts, record_lags};
 use super::record::Change;
 use super::setting::{self, Standing};
 use super::state::{Back, Phase, State};
@@ -215,7 +215,9 @@ fn moved(
     if primary.created_at + CLOCK_SLACK < begun || !since_given_up(change, primary) {
         return None;
     }
-    if is_known(change, others, facts, primary) {
+    // What the service shows of theirs is gone when the record is there.
+    let shown = overwritten(change, service, &facts.without_records(), primary, home).is_some();
+    if record_lags(facts, primary).is_some() && !shown || is_known(change, others, facts, primary) {
         return None;
     }
     let theirs = overwritten(change, service, facts, primary, home);
@@ -236,18 +238,24 @@ fn moved(
 }
 
 /// The deployment that an earlier call began over somebody's, where a later one was answered and its own deployment is not the
-/// primary one any more: it brings the revision that was made for the change, which nobody else deploys, and ECS starts
-/// none for what the service has already.
+/// primary one any more: it brings the revision that was made for the change, and replaces another. Or why that cannot be
+/// told yet.
 #[must_use]
-pub fn over_somebody<'a>(change: &Change, facts: &'a Facts) -> Option<(&'a Deployment, Reason)> {
+pub fn over_somebody<'a>(change: &Change, facts: &'a Facts) -> Option<Result<(&'a Deployment, Reason), Reason>> {
     let primary = facts.service.known()?.primary()?;
     let is_it = |call: &&Unheard| !call.back && call.to.as_ref() == Some(&primary.task_definition);
     let call = change.unheard.iter().find(is_it)?;
+    if let Some(lags) = record_lags(facts, primary) {
+        return Some(Err(lags));
+    }
+    if is_begun_again(facts, primary) == Some(true) {
+        return None;
+    }
     let message = format!(
         "a call sent at {} or before had its effect at {}, after somebody had deployed: ours replaces it",
         call.intent, primary.created_at
     );
-    Some((primary, Reason::of(ReasonCode::Clobbered, message)))
+    Some(Ok((primary, Reason::of(ReasonCode::Clobbered, message))))
 }
 
 /// Whether a deployment may have begun after the change was given up, where it was: its own may stand on the service still,
@@ -269,13 +277,9 @@ fn is_known(change: &Change, others: &[&Change], facts: &Facts, primary: &Deploy
     if own(change) || others.iter().any(|other| own(other)) {
         return true;
     }
-    let to = Some(&primary.task_definition);
-    match started_by_us(facts, to, primary.created_at).and_then(|record| sources(facts, record)) {
-        // ECS starts no deployment for what the service has already: somebody forced one.
-        Some(sources) if !sources.is_empty() => sources.iter().all(|source| Some(source) == to),
-        // It cannot be told, and another change stands on that revision.
-        _ => others.iter().any(|other| other.stands() && other.spec.to.as_ref() == to),
-    }
+    // Where it cannot be told: another change stands on that revision.
+    let stands = |other: &&Change| other.stands() && other.spec.to.as_ref() == Some(&primary.task_definition);
+    is_begun_again(facts, primary).unwrap_or_else(|| others.iter().any(|other| stands(&other)))
 }
 
 /// A setting that was taken back, or that somebody deployed before, is as the change had made it. One that starts no

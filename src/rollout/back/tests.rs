@@ -452,6 +452,26 @@ fn a_call_that_comes_while_the_change_goes_back_is_ours_to_take_back_too() {
 }
 
 #[test]
+fn ecs_that_goes_back_to_an_earlier_deployment_of_ours_is_sent_on() {
+    // Ours had landed and went back, when an earlier call came late; that was stopped. The change that landed is known by when
+    // it was seen to have.
+    let mut late = going(ChangeKind::Revision, ReasonCode::UndoneByPerson, Some("late"), watching(NOW - 5));
+    let State::RollingBack { intent, .. } = &mut late.state else { unreachable!() };
+    *intent = at(INTENT + 60);
+    let scene = Scene::empty()
+        .deployment("ours", "PRIMARY", 2, INTENT + 1, "IN_PROGRESS")
+        .deployment("late", "ACTIVE", 2, NOW - 20, "FAILED")
+        .record("SUCCESSFUL", 2, INTENT + 1)
+        .record("STOPPED", 1, INTENT + 70)
+        .record("ROLLBACK_IN_PROGRESS", 2, NOW - 20);
+    check(&late, &scene, "RollingBack Deciding | - | -");
+    let ours = going(ChangeKind::Revision, ReasonCode::UndoneByPerson, Some("ours"), Back::Deciding);
+    check(&ours, &Scene::landed(), "RollingBack Updating | MoveTo web:1 | -");
+    // Somebody's has begun since.
+    check(&late, &Scene::empty().deployment("theirs", "PRIMARY", 2, NOW - 2, "IN_PROGRESS"), "Overtaken | - | MovedOn");
+}
+
+#[test]
 fn what_somebody_has_begun_since_the_service_was_read_is_neither_stopped_nor_written_over() {
     let waits = "RollingBack Deciding | - | DeploymentInProgress";
     let theirs = |scene: Scene, number: u32| scene.record("IN_PROGRESS", number, NOW - 5);

@@ -204,6 +204,9 @@ fn a_call_without_effect_is_repeated_only_once_reads_must_have_caught_up() {
     );
     check(&updating(), &Given::of(unreadable(INTENT + 60)), INTENT + 60, "Updating | - | NotObserved");
     check_scene(&updating(), &Scene::absent(), INTENT + 60, "Gone | - | -");
+    // Nor over what ECS's records show to have begun meanwhile, though the service does not.
+    let begun = Scene::before().record("SUCCESSFUL", 1, -9000).record("PENDING", 9, INTENT + 20);
+    check_scene(&updating(), &begun, INTENT + 21, "Updating | - | DeploymentInProgress");
 }
 
 #[test]
@@ -307,7 +310,14 @@ fn every_landing_has_its_answer() {
     let mut unheard = updating();
     late::not_heard_of(&mut unheard, at(INTENT));
     let unheard = Change { state: moving.state.clone(), ..unheard };
-    check_scene(&unheard, &late, now, "Clobbering | - | Clobbered");
+    // What it replaced is told by its record.
+    check_scene(&unheard, &late, now, "Stabilizing | - | NotObserved");
+    let listed = |sources: serde_json::Value| {
+        let scene = Scene::empty().deployment("late", "PRIMARY", 2, now - 5, "IN_PROGRESS").tasks(2, 2, "late");
+        scene.record_with("IN_PROGRESS", 2, now - 5, |record| record["sources"] = sources)
+    };
+    check_scene(&unheard, &listed(json!([9])), now, "Clobbering | - | Clobbered");
+    check_scene(&unheard, &listed(json!([2])), now, "Overtaken | - | Overtaken");
     check_scene(&unheard, &Scene::overtaken(), now, "Overtaken | - | Overtaken");
     let mut told = unheard;
     let next = clobbering(Some(&revision(2)), "late", at(now), &reason(ReasonCode::Clobbered), at(now));
@@ -459,6 +469,17 @@ fn an_adopted_deployment_that_replaced_somebodys_is_a_clobber() {
     check_scene(&updating(), &theirs(INTENT).no_records(), INTENT + 3, "Clobbering | - | Clobbered");
     check_scene(&updating(), &Scene::during().records_unread(), INTENT + 3, "Updating | - | NotObserved");
     check_scene(&updating(), &theirs(INTENT + 2), INTENT + 3, "Stabilizing | - | -");
+    // Who sets something deploys what the service had: ECS stopped that for ours, and nobody was deploying when we looked.
+    let source =
+        |scene: Scene| scene.record_with("IN_PROGRESS", 2, INTENT + 9, |record| record["sources"] = json!([1]));
+    let set = |status: &str, second| {
+        let scene = Scene::empty().deployment("ours", "PRIMARY", 2, INTENT + 9, "IN_PROGRESS");
+        source(scene.record("SUCCESSFUL", 1, -9000).record(status, 1, second))
+    };
+    check_scene(&updating(), &set("STOPPED", INTENT + 5), INTENT + 30, "Clobbering | - | Clobbered");
+    check_scene(&updating(), &set("STOPPED", INTENT - 40), INTENT + 30, "Clobbering | - | Clobbered");
+    check_scene(&updating(), &set("STOPPED", INTENT - 60), INTENT + 30, "Stabilizing | - | -");
+    check_scene(&updating(), &set("SUCCESSFUL", INTENT + 5), INTENT + 30, "Stabilizing | - | -");
     // Theirs is gone already: ECS's record tells what ours came from.
     let from = |number: u32| {
         Scene::during()

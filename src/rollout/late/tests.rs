@@ -209,6 +209,22 @@ fn what_came_over_somebodys_deployment_is_found_also_where_the_change_stands() {
 }
 
 #[test]
+fn what_is_begun_again_on_our_revision_is_no_call_that_came_late() {
+    let over = over(overtaken());
+    let told = |scene: &Scene, second| match over_somebody(&over, &scene.facts(second)) {
+        Some(Ok((deployment, reason))) => format!("{} {}", deployment.id, reason.code.as_str()),
+        Some(Err(reason)) => reason.code.as_str().to_owned(),
+        None => "-".to_owned(),
+    };
+    assert_eq!(told(&moved(2, 9), NOW), "late Clobbered");
+    assert_eq!(told(&moved(2, 2), NOW), "-");
+    // Its record is not listed yet; or is not kept.
+    assert_eq!(told(&moved(2, 9).no_records(), OVER + 119), "NotObserved");
+    assert_eq!(told(&moved(2, 9).no_records(), OVER + 120), "late Clobbered");
+    assert_eq!(told(&moved(2, 9).records_unavailable(), OVER + 101), "late Clobbered");
+}
+
+#[test]
 fn a_call_back_that_came_over_somebodys_deployment_is_found() {
     check(&over_back(rolled_back()), &[], &moved(1, 9), "LateCall back for UndoneByPerson: late");
     check(&over_back(rolled_back()), &[], &moved(1, 2), "-");

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use plimsoll::model::AlarmState;
+use plimsoll::model::{AlarmState, Timestamp};
 use serde_json::Value;
 
 use super::law::check;
@@ -99,10 +99,12 @@ pub(crate) fn goes_back(universe: &Universe, change: &Value) {
 
 /// Whether the alarm has gone off since the first change of a rollout began.
 fn rang_since_it_began(universe: &Universe, rollout: &str) -> bool {
-    let state = universe.state();
-    let of_it = state.begun.iter().filter(|(name, _)| name.split('/').next() == Some(rollout));
-    let began = of_it.map(|(_, begun)| begun.at).min();
-    matches!((state.rang, began), (Some(rang), Some(began)) if rang >= began)
+    let begins = |entry: &&Value| matches!(entry["phase"].as_str(), Some("Registering" | "Updating"));
+    let first =
+        |change: &Record| change.body["history"].as_array()?.iter().find(begins).map(|entry| entry["at"].clone());
+    let began = of_rollout(universe, rollout).filter_map(|change| first(&change));
+    let began: Option<Timestamp> = began.filter_map(|at| serde_json::from_value(at).ok()).min();
+    matches!((universe.state().rang, began), (Some(rang), Some(began)) if rang >= began)
 }
 
 /// Whether a change has failed by what is on record: taken back for another reason than that a person asked, or that a call
@@ -113,6 +115,12 @@ fn failed(change: &Value) -> bool {
             !matches!(change["cause"]["code"].as_str(), Some("UndoneByPerson" | "LateCall"))
         }
         "Quarantined" | "Clobbering" | "Clobbered" => true,
+        // It had failed, and somebody has deployed, or deleted it, while it went back.
+        "Overtaken" | "Gone" => {
+            let mut entered = change["history"].as_array().into_iter().flatten().rev();
+            let back = entered.find(|entry| entry["phase"] == "RollingBack");
+            back.is_some_and(|back| !matches!(back["reason"]["code"].as_str(), Some("UndoneByPerson" | "LateCall")))
+        }
         _ => false,
     }
 }

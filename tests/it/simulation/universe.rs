@@ -311,7 +311,9 @@ impl State {
             }
             read.services.insert(arn, service.clone());
         }
-        for record in answer["serviceDeployments"].as_array().into_iter().flatten() {
+        let described =
+            answer["serviceDeployments"].as_array().filter(|_| operation == Operation::DescribeServiceDeployments);
+        for record in described.into_iter().flatten() {
             let member = |name: &str| record[name].as_str().unwrap_or_default().to_owned();
             let begun = read.begun.entry(member("serviceArn")).or_default();
             begun.retain(|known| *known != member("serviceDeploymentArn"));
