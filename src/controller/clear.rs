@@ -152,8 +152,12 @@ async fn find_abandoned(
     let Some(document) = document_of(executor, &registration).await? else { return Ok(()) };
     // What cannot be read now is looked for at the next pass.
     let Ok(above) = executor.reading(executor.may_be_made(&registration, last)).await? else { return Ok(()) };
+    // What another registration came to is that one's: taken for this one's too, what this call makes yet is looked for no more.
+    let key = registration.sort_key();
+    let others = books.registrations.iter().map(|known| &known.value).filter(|other| other.sort_key() != key);
+    let others: Vec<&TaskDefinitionArn> = others.filter_map(|of| of.heard.as_ref().or(of.state.revision())).collect();
     let mut found = None;
-    for arn in above {
+    for arn in above.into_iter().filter(|arn| !others.contains(&arn)).collect::<Vec<_>>() {
         match executor.reading(observe::definition(executor.ecs, arn.as_str(), now)).await? {
             Observed::Known { value, .. }
                 if (registration.heard.as_ref() == Some(&arn) || executor.is_by_us(&value))

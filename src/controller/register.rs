@@ -193,7 +193,8 @@ impl Executor<'_> {
                 let message = format!("`{}`, which is quarantined, makes way first", value.arn.short());
                 return Ok(Registered::Waiting(Reason::of(ReasonCode::NotObserved, message)));
             }
-            // A newer one that equals what we want is adopted, not in the way. It stays its maker's.
+            // A newer one that equals what we want is adopted, not in the way. It stays its maker's; which may have been an
+            // earlier call of ours, that came when its rollout was over.
             Observed::Known { value, .. }
                 if register_input(&value).is_ok_and(|input| same_task_definition(&input, order.document)) =>
             {
@@ -201,8 +202,9 @@ impl Executor<'_> {
                 if let Some(above) = registration.stray.as_ref().map(|stray| stray.above) {
                     return self.judge(books, registration, above, &value, order).await;
                 }
-                let state = RegistrationState::Registered { arn: value.arn.clone() };
-                books.write_registration(Registration { state, adopted: true, ..registration }).await?;
+                let (state, adopted) =
+                    (RegistrationState::Registered { arn: value.arn.clone() }, !self.is_by_us(&value));
+                books.write_registration(Registration { state, adopted, ..registration }).await?;
                 return Ok(Registered::Settled);
             }
             // A sibling's fix is no newer code.

@@ -122,10 +122,16 @@ pub fn begun_since(facts: &Facts) -> Option<Reason> {
     Some(Reason::of(ReasonCode::DeploymentInProgress, message))
 }
 
-/// A service deployment that was stopped, and another one began after it: the service does not show that one yet.
+/// A service deployment that was stopped, and another one began after it: the service does not show that one yet. Where it
+/// should by now, ECS has gone back from that one.
 fn superseded(deployment: &ServiceDeployment, facts: &Facts) -> Option<Reason> {
-    let ServiceDeployments::Known(list) = &facts.deployments else { return None };
-    let later = |known: &&KnownDeployment| known.deployment.created_at > deployment.created_at;
+    let (ServiceDeployments::Known(list), Observed::Known { at, .. }) = (&facts.deployments, &facts.service) else {
+        return None;
+    };
+    let later = |known: &&KnownDeployment| {
+        let began = known.deployment.created_at;
+        began > deployment.created_at && began + READ_LAG > *at
+    };
     let later = list.iter().find(later).filter(|_| is_stopped(deployment))?;
     let (arn, at) = (later.deployment.arn.as_str(), later.deployment.created_at);
     let message = format!("`{arn}` began at {at}, and the service does not show it yet");

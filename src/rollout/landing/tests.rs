@@ -116,9 +116,10 @@ fn somebody_elses_deployment_over_ours_is_no_failure() {
 fn a_deployment_that_another_one_has_superseded_is_no_failure_where_the_service_does_not_show_that_one_yet() {
     let superseded = |scene: Scene| scene.no_records().record("STOPPED", 2, INTENT + 1);
     check(&superseded(Scene::during()), "Failed DeploymentFailed");
-    check(&superseded(Scene::during()).record("IN_PROGRESS", 9, INTENT + 30), "Unknown NotObserved");
-    // Theirs has ended since; what was before ours has nothing to do with it.
-    check(&superseded(Scene::during()).record("ROLLBACK_SUCCESSFUL", 9, INTENT + 30), "Unknown NotObserved");
+    check(&superseded(Scene::during()).record("IN_PROGRESS", 9, INTENT + 290), "Unknown NotObserved");
+    check(&superseded(Scene::during()).record("SUCCESSFUL", 9, INTENT + 290), "Unknown NotObserved");
+    // ECS has gone back from theirs, or the service would show it; what was before ours has nothing to do with it.
+    check(&superseded(Scene::during()).record("ROLLBACK_SUCCESSFUL", 9, INTENT + 280), "Failed DeploymentFailed");
     check(&superseded(Scene::during()).record("SUCCESSFUL", 1, -9000), "Failed DeploymentFailed");
     check(&superseded(Scene::overtaken()).record("IN_PROGRESS", 9, INTENT + 30), "Overtaken");
 }

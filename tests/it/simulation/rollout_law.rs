@@ -97,6 +97,9 @@ pub(crate) fn goes_back(universe: &Universe, change: &Value) {
     });
 }
 
+/// How much earlier an alarm may have gone off by CloudWatch's clock: in doubt it was after the change had begun.
+const IN_DOUBT: Duration = Duration::from_secs(30);
+
 /// Whether the alarm has gone off since the first change of a rollout began.
 fn rang_since_it_began(universe: &Universe, rollout: &str) -> bool {
     let begins = |entry: &&Value| matches!(entry["phase"].as_str(), Some("Registering" | "Updating"));
@@ -104,7 +107,7 @@ fn rang_since_it_began(universe: &Universe, rollout: &str) -> bool {
         |change: &Record| change.body["history"].as_array()?.iter().find(begins).map(|entry| entry["at"].clone());
     let began = of_rollout(universe, rollout).filter_map(|change| first(&change));
     let began: Option<Timestamp> = began.filter_map(|at| serde_json::from_value(at).ok()).min();
-    matches!((universe.state().rang, began), (Some(rang), Some(began)) if rang >= began)
+    matches!((universe.state().rang, began), (Some(rang), Some(began)) if rang + IN_DOUBT >= began)
 }
 
 /// Whether a change has failed by what is on record: taken back for another reason than that a person asked, or that a call

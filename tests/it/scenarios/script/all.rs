@@ -104,6 +104,7 @@ scripts! {
     late_call_over_somebodys_deployment
     late_registration_after_a_repeat
     late_registration_after_all_was_deleted
+    late_registration_beside_another
     late_registration_cleared_by_the_next_holder
     late_registration_seen_before_a_repeat
     late_registration_seen_between_two_looks
