@@ -193,8 +193,7 @@ impl Executor<'_> {
                 let message = format!("`{}`, which is quarantined, makes way first", value.arn.short());
                 return Ok(Registered::Waiting(Reason::of(ReasonCode::NotObserved, message)));
             }
-            // A newer one that equals what we want is adopted, not in the way. It stays its maker's; which may have been an
-            // earlier call of ours, that came when its rollout was over.
+            // A newer one that equals what we want is adopted, not in the way. It stays its maker's.
             Observed::Known { value, .. }
                 if register_input(&value).is_ok_and(|input| same_task_definition(&input, order.document)) =>
             {
@@ -202,9 +201,8 @@ impl Executor<'_> {
                 if let Some(above) = registration.stray.as_ref().map(|stray| stray.above) {
                     return self.judge(books, registration, above, &value, order).await;
                 }
-                let (state, adopted) =
-                    (RegistrationState::Registered { arn: value.arn.clone() }, !self.is_by_us(&value));
-                books.write_registration(Registration { state, adopted, ..registration }).await?;
+                let state = RegistrationState::Registered { arn: value.arn.clone() };
+                books.write_registration(Registration { state, adopted: true, ..registration }).await?;
                 return Ok(Registered::Settled);
             }
             // A sibling's fix is no newer code.
@@ -414,6 +412,7 @@ fn blank(books: &Books, change: &Change, from: &TaskDefinitionArn, document: &st
     let same = |known: &&Registration| known.wanted == document && &known.from == from;
     let known = books.registrations.iter().map(|known| &known.value).find(same);
     let deregistered = known.map(|known| known.deregistered.clone()).unwrap_or_default();
+    let stray = known.and_then(|known| known.stray.clone()).filter(|stray| stray.until > now);
     Registration {
         family: from.family().to_owned(),
         from: from.clone(),
@@ -423,7 +422,7 @@ fn blank(books: &Books, change: &Change, from: &TaskDefinitionArn, document: &st
         state: RegistrationState::Intended { last: 0, at: now },
         heard: None,
         epoch: books.epoch,
-        stray: None,
+        stray,
         deregistered,
     }
 }

@@ -4,7 +4,9 @@
 //! replaces.
 
 use super::change::READ_LAG;
-use super::landing::{CLOCK_SLACK, Facts, ServiceDeployments, is_begun_with, is_stopped, record_lags, started_by_us};
+use super::landing::{
+    CLOCK_SLACK, Facts, ServiceDeployments, is_begun_with, is_rolled_back, is_stopped, record_lags, started_by_us,
+};
 use super::record::Change;
 use super::setting;
 use super::state::Phase;
@@ -210,11 +212,19 @@ pub fn sources<'a>(facts: &'a Facts, record: &ServiceDeployment) -> Option<&'a [
     Some(&known.source_definitions)
 }
 
-/// Whether a deployment replaced nothing but the same revision, where ECS's record of it tells. UpdateService starts none for a
-/// revision that the service has already: somebody forced it, or set something else.
+/// Whether a deployment replaced one of the same revision, where ECS's records tell. UpdateService starts none for a revision
+/// that the service has already: somebody forced it, or set something else.
 #[must_use]
 pub fn is_begun_again(facts: &Facts, deployment: &Deployment) -> Option<bool> {
-    let sources = sources(facts, record_of(facts, deployment)?)?;
+    let ServiceDeployments::Known(records) = &facts.deployments else { return None };
+    let record = record_of(facts, deployment)?;
+    let earlier = records.iter().filter(|known| known.deployment.created_at < record.created_at);
+    if let Some(before) = earlier.max_by_key(|known| known.deployment.created_at) {
+        let same = before.task_definition.as_ref()? == &deployment.task_definition;
+        // ECS has given the service back what it had before that.
+        return Some(same && !is_rolled_back(&before.deployment));
+    }
+    let sources = sources(facts, record)?;
     (!sources.is_empty()).then(|| sources.iter().all(|source| *source == deployment.task_definition))
 }
 

@@ -52,7 +52,8 @@ pub fn step(change: &Change, taking: &Taking<'_>, input: &Input<'_>) -> Step {
         return going.wait(Reason::of(ReasonCode::NotObserved, "the service shows no primary deployment"));
     };
     if let (None, Some(ours)) = (taking.deployment, going.found(service)) {
-        return Step::to(going.known(&ours.id), None);
+        // Somebody may have begun the same since, which its record tells.
+        return going.untold().map_or_else(|| Step::to(going.known(&ours.id), None), |reason| going.wait(reason));
     }
     match taking.back {
         Back::Deciding | Back::Replacing => going.decide(primary),
@@ -255,6 +256,7 @@ impl Going<'_> {
         let ours = |deployment: &&Deployment| match spec.kind {
             ChangeKind::Revision => {
                 spec.to.as_ref() == Some(&deployment.task_definition)
+                    && is_begun_again(self.input.facts, deployment) != Some(true)
                     && (deployment.status == "PRIMARY" || deployment.created_at + CLOCK_SLACK >= intent)
             }
             // Without slack: somebody's deployment from right before must not be taken for ours. Nor one that does not show

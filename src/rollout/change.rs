@@ -331,10 +331,7 @@ fn updating(
     }
     match record {
         // Somebody has deployed meanwhile, and the service does not show it yet.
-        None => match begun_since(input.facts).filter(|_| intent + timeout.0 > now) {
-            Some(reason) => wait(reason),
-            None => repeat(action),
-        },
+        None => begun_since(input.facts).map_or_else(|| repeat(action), wait),
         // ECS has a record of the call: the service does not show it yet.
         Some(_) if intent + timeout.0 > now => wait(unknown()),
         Some(_) => {

@@ -109,14 +109,19 @@ pub fn record_lags(facts: &Facts, deployment: &Deployment) -> Option<Reason> {
 /// that has begun since.
 #[must_use]
 pub fn begun_since(facts: &Facts) -> Option<Reason> {
-    let ServiceDeployments::Known(list) = &facts.deployments else { return None };
-    let service = facts.service.known()?;
+    let (ServiceDeployments::Known(list), Observed::Known { value: service, at }) =
+        (&facts.deployments, &facts.service)
+    else {
+        return None;
+    };
     let (primary, current) = (service.primary()?, service.current_deployment.as_ref());
     let records = || list.iter().map(|known| &known.deployment);
     let shown = records().find(|record| Some(&record.arn) == current).map(|record| record.created_at);
     let since = shown.unwrap_or(primary.created_at + CLOCK_SLACK);
     let is_open = |record: &&ServiceDeployment| matches!(record.status.as_str(), "PENDING" | "IN_PROGRESS");
-    let unseen = records().filter(is_open).find(|record| record.created_at > since)?;
+    // Reads lag no longer than that: what does not show by then, is not on its way.
+    let lags = |record: &&ServiceDeployment| record.created_at > since && record.created_at + READ_LAG > *at;
+    let unseen = records().filter(is_open).find(lags)?;
     let message =
         format!("`{}` began at {}, and the service does not show it yet", unseen.arn.as_str(), unseen.created_at);
     Some(Reason::of(ReasonCode::DeploymentInProgress, message))

@@ -337,6 +337,33 @@ fn a_deployment_whose_reply_was_lost_is_looked_for_before_it_is_given_up() {
 }
 
 #[test]
+fn what_somebody_has_begun_again_on_our_revision_is_not_taken_for_ours() {
+    let unknown = || going(ChangeKind::Revision, ReasonCode::UndoneByPerson, None, Back::Deciding);
+    let begun = |sources: &[u32]| {
+        let (scene, sources) = (Scene::empty(), json!(sources));
+        let scene = scene.deployment("theirs", "PRIMARY", 2, INTENT + 30, "IN_PROGRESS");
+        let scene = scene.deployment("ours", "ACTIVE", 2, INTENT + 1, "IN_PROGRESS").record("STOPPED", 2, INTENT + 1);
+        scene.record_with("IN_PROGRESS", 2, INTENT + 30, |record| record["sources"] = sources)
+    };
+    // What was replaced may run beside it still.
+    let given = Given { previous: Some(revision(1)), ..Given::of(begun(&[1, 2]).facts(NOW)) };
+    let State::RollingBack { deployment, .. } = given.step(&unknown(), at(NOW)).state else { panic!() };
+    assert_eq!(deployment.as_deref(), Some("ours"));
+    let mut known = unknown();
+    known.state = given.step(&known, at(NOW)).state;
+    check(&known, &begun(&[2]), "Overtaken | - | MovedOn");
+    // Whose it is cannot be told before its record is listed.
+    let early = INTENT + 35;
+    check_with(
+        &unknown(),
+        &begun(&[2]).no_records(),
+        Some(revision(1)),
+        early,
+        "RollingBack Deciding | - | NotObserved",
+    );
+}
+
+#[test]
 fn a_service_that_is_gone_or_cannot_be_read_is_not_written_to() {
     for back in [Back::Deciding, stopping(NOW - 60), updating(NOW - 60), watching(NOW - 60)] {
         check(&revision_going(back.clone()), &Scene::absent(), "Gone | - | -");

@@ -106,7 +106,7 @@ fn a_change_that_is_not_eligible_any_more_is_blocked_or_waits_its_turn() {
     let given = Given { registration: registered(2), ..Given::of(busy.facts(60)) };
     check(&registering(), &given, 60, "Registering | - | DeploymentInProgress");
     // ECS's records, which are read after the service, have one that it does not show yet.
-    let begun = Scene::before().record("SUCCESSFUL", 1, -9000).record("PENDING", 9, 40);
+    let begun = Scene::before().record("SUCCESSFUL", 1, -9000).record("PENDING", 9, 45);
     check_scene(&pending(), &begun, 50, "Pending | - | DeploymentInProgress");
     let given = Given { registration: registered(2), ..Given::of(begun.facts(60)) };
     check(&registering(), &given, 60, "Registering | - | DeploymentInProgress");

@@ -489,7 +489,8 @@ pub(crate) fn when_written(universe: &Universe, process: usize, key: &Key, befor
             }
         }
         // A call that came late is no failure of the fix; one that was taken back before has failed then.
-        "RollingBack" | "Quarantined" | "Clobbered" if was == "RolledBack" || after["cause"]["code"] == "LateCall" => {}
+        "RollingBack" | "Quarantined" | "Clobbered"
+            if was == "RolledBack" || after["cause"]["code"] == "LateCall" || witness::came_late(after) => {}
         "RollingBack" | "Quarantined" | "Clobbered" => {
             for fix in fixes(spec) {
                 let (why, of) = (format!("{name}: {is}"), (resource.clone(), fix.to_owned()));

@@ -90,6 +90,12 @@ pub(crate) fn open_records(universe: &Universe) -> Vec<Record> {
     open
 }
 
+/// Whether a change goes back because a call came late, when it was over already.
+pub(crate) fn came_late(change: &Value) -> bool {
+    let latest = change["history"].as_array().and_then(|history| history.last());
+    latest.is_some_and(|entry| entry["phase"] == "RollingBack" && entry["reason"]["code"] == "LateCall")
+}
+
 /// Whether a change has begun, or may, and has not ended.
 pub(crate) fn is_live(change: &Value) -> bool {
     let live = ["Pending", "Registering", "Updating", "Stabilizing", "Verifying", "RollingBack", "Clobbering"];
