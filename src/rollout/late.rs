@@ -278,8 +278,8 @@ fn is_known(change: &Change, others: &[&Change], facts: &Facts, primary: &Deploy
         return true;
     }
     // Where it cannot be told: another change stands on that revision.
-    let stands = |other: &&Change| other.stands() && other.spec.to.as_ref() == Some(&primary.task_definition);
-    is_begun_again(facts, primary).unwrap_or_else(|| others.iter().any(|other| stands(&other)))
+    let stands = |other: &Change| other.stands() && other.spec.to.as_ref() == Some(&primary.task_definition);
+    is_begun_again(facts, primary).unwrap_or_else(|| others.iter().any(|other| stands(other)))
 }
 
 /// A setting that was taken back, or that somebody deployed before, is as the change had made it. One that starts no

@@ -16,12 +16,15 @@ use serde_json::{Map, Value};
 
 use super::world::{NO_HOST_PID, Story};
 
+/// What is woken, and says when it is done.
+type Wakes = (&'static str, oneshot::Sender<()>, oneshot::Receiver<()>);
+
 /// A store that suspends whoever writes a record of that name, and one that wakes it when records of that name have been
 /// read.
 struct Hooked {
     inner: Arc<EmbeddedStore>,
     suspends: Mutex<Option<(&'static str, oneshot::Receiver<()>)>>,
-    wakes: Mutex<Option<(&'static str, oneshot::Sender<()>, oneshot::Receiver<()>)>>,
+    wakes: Mutex<Option<Wakes>>,
 }
 
 impl Store for Hooked {

@@ -39,9 +39,9 @@ mutants! {
     /// RegisterTaskDefinition is called without its intent on record.
     SkipsTheRegistration: 2, "` without its intent on record";
     /// The lease is counted on a clock that stops while the process is suspended.
-    CountsNoSuspension: 10, "too little of the lease is left";
+    CountsNoSuspension: 20, "too little of the lease is left";
     /// Records are written whoever has written them since.
-    DropsTheFence: 2, "is written over";
+    DropsTheFence: 10, "is written over";
     /// Records are removed whoever has written them since.
     RemovesUnfenced: 1, "is removed whatever it says";
     /// Who takes the lease does not stamp its epoch on what is open.
@@ -53,21 +53,21 @@ mutants! {
     /// Who is told to stop keeps the lease.
     KeepsTheLease: 1, "and has kept the lease";
     /// A call is made though less of the lease is left than it may take.
-    ForgetsTheMargin: 45, "too little of the lease is left";
+    ForgetsTheMargin: 505, "too little of the lease is left";
     /// What is stored is read once in two minutes.
     GoesByOldConfiguration: 1, "was read last at";
     /// Freezes are not looked at.
-    ForgetsFreezes: 5, "`stop` is in force";
+    ForgetsFreezes: 2, "`stop` is in force";
     /// That a Freeze is of the way back too is not looked at.
-    ForgetsThatFreezesHoldBack: 47, "also of that";
+    ForgetsThatFreezesHoldBack: 22, "also of that";
     /// Windows are not looked at.
     ForgetsWindows: 7, "is closed at";
     /// Waivers are not looked at.
-    ForgetsWaivers: 5, "is waived";
+    ForgetsWaivers: 6, "is waived";
     /// Holds are not looked at.
-    ForgetsWhatIsHeld: 19, "off which it is held";
+    ForgetsWhatIsHeld: 3, "off which it is held";
     /// A hold that has ended still counts.
-    HoldsForGood: 10, "what is said is not true";
+    HoldsForGood: 2, "what is said is not true";
     /// What a Binding leaves out is not looked at.
     ForgetsScopes: 8, "where nobody asks for";
     /// Approvals are not waited for.
@@ -77,13 +77,13 @@ mutants! {
     /// Any number of changes goes at once.
     ForgetsMaxInFlight: 9, "are in flight";
     /// A change whose tasks are still watched is taken for done, and another goes to the same resource.
-    GoesToTheSame: 345, "is in flight on";
+    GoesToTheSame: 17, "is in flight on";
     /// Any number of changes goes in a day.
-    ForgetsTheDay: 17, "of 24 hours";
+    ForgetsTheDay: 8, "of 24 hours";
     /// Any number of services is affected without a person's approval.
     ForgetsMaxAffected: 20, "are affected than may be";
     /// Any number of changes may fail.
-    ForgetsMaxFailures: 24, "of its rollout have failed";
+    ForgetsMaxFailures: 30, "of its rollout have failed";
     /// A wave is left before it is over.
     JumpsAWave: 14, "is over";
     /// A rollout that was paused goes on.
@@ -95,7 +95,7 @@ mutants! {
     /// Alarms are taken to be OK.
     IgnoresAlarms: 18, "the alarm was last seen";
     /// A registration whose reply was lost is sent again at once, as SDKs do.
-    RegistersBlindlyAgain: 1, "sent twice for one intent";
+    RegistersBlindlyAgain: 3, "sent twice for one intent";
     /// An UpdateService whose reply was lost is taken for one that was never sent.
     UpdatesBlindlyAgain: 25, "has had its effect";
     /// What a call has done is asked before reads have caught up: they lag for longer than is allowed for.
@@ -103,7 +103,7 @@ mutants! {
     /// Calls that may still arrive are not watched for.
     ForgetsLateCalls: 135, "nobody has found that";
     /// The machine's own clock is gone by, minutes off as it is.
-    TrustsItsClock: 55, "is closed at";
+    TrustsItsClock: 84, "is closed at";
     /// What failed, and what a person took back, is not held off.
     ForgetsHolds: 2, "its fix is not held off";
     /// What ECS says of a deployment and of older tasks is not looked at: begun is taken for landed.
@@ -111,31 +111,29 @@ mutants! {
     /// A setting that was sent is taken for set.
     TrustsSettings: 2, "is called succeeded";
     /// A setting that was to be set back is taken for set back.
-    NeverSetsBack: 14, "shows another setting";
+    NeverSetsBack: 16, "shows another setting";
     /// What goes back is called taken back at once.
-    CallsItTakenBack: 61, "and runs it";
+    CallsItTakenBack: 28, "and runs it";
     /// What could not be taken back is said to have been changed by somebody.
-    BlamesOthers: 3, "and nobody has touched it";
+    BlamesOthers: 22, "and nobody has touched it";
     /// A revision is deregistered, and nothing of it is on record.
     SkipsTheDeregistration: 2, "DeregisterTaskDefinition of";
     /// UpdateService names a desired count.
     SetsTheCount: 1, "with a desired count";
     /// What ECS says of deployments in progress is not looked at.
     IgnoresDeployments: 4, "during a";
-    /// What ECS's records tell of deployments in progress is not looked at.
-    IgnoresRecords: 1, "was seen to be in progress";
     /// What our deployment replaces is not looked at.
     IgnoresWhatItReplaces: 14, "nobody has found that";
     /// UpdateService also has all tasks replaced.
     SendsMore: 1, "without its intent on record: {";
     /// Subnets are sent that the service had once.
-    SendsOldSubnets: 24, "which was not read there";
+    SendsOldSubnets: 8, "which was not read there";
     /// A member that nobody planned to change is lost when a revision is registered.
     LosesAMember: 2, "in more than was planned";
     /// What was taken back is not deregistered.
     LeavesRevisions: 2, "is left over";
     /// Which images ran is not looked at before going back.
-    GoesBackByTags: 245, "is called taken back, and runs";
+    GoesBackByTags: 1045, "is called taken back, and runs";
     /// A change is lost sight of as soon as ECS replaces tasks.
     LosesTrack: 1, "has not come to rest";
     /// A change is put back to a step that it had behind it.
@@ -145,7 +143,7 @@ mutants! {
     /// What is deregistered is the family's first revision, whoever made it.
     DeregistersTheFirst: 2, "it is not ours";
     /// Somebody else's deployment is stopped.
-    StopsSomebodys: 23, "which somebody else began";
+    StopsSomebodys: 19, "which somebody else began";
     /// What is deregistered is what a service runs.
     DeregistersWhatRuns: 2, "names it";
     /// Whether a Command was answered is not looked at.
