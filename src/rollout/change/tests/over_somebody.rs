@@ -63,6 +63,11 @@ fn an_adopted_deployment_that_replaced_somebodys_is_a_clobber() {
     };
     check_scene(&updating(), &from(1), INTENT + 3, "Stabilizing | - | -");
     check_scene(&updating(), &from(9), INTENT + 3, "Clobbering | - | Clobbered");
+    // Listed, and not described yet: what it replaced is not told.
+    let listed = Scene::during().no_records().record_with("IN_PROGRESS", 2, INTENT + 1, |record| {
+        record["brief"] = json!(true);
+    });
+    check_scene(&updating(), &listed, INTENT + 3, "Updating | - | NotObserved");
 }
 
 #[test]
