@@ -14,7 +14,8 @@ use crate::model::ChangeKind;
 use crate::model::observed::{Deployment, Service, ServiceDeployment};
 use crate::model::{Reason, ReasonCode, TaskDefinitionArn, Timestamp};
 
-/// The deployment that the call began, if the service shows it: the primary one, or one that ECS took back since.
+/// The deployment that the call began, if the service shows it: the primary one, or one that ECS took back since, or that
+/// somebody's replaces already.
 #[must_use]
 pub fn begun<'a>(
     change: &Change,
@@ -24,16 +25,21 @@ pub fn begun<'a>(
     before: Option<&str>,
     intent: Timestamp,
 ) -> Option<&'a Deployment> {
-    let of_revision = change.spec.kind == ChangeKind::Revision;
-    // A new revision is enough to tell ours by. A setting keeps the revision: then time tells, and what the service shows,
-    // for anybody may have its tasks replaced by others of the same.
-    let told = |deployment: &Deployment| of_revision && deployment.status == "PRIMARY";
-    let ours = |deployment: &&Deployment| {
-        Some(&deployment.task_definition) == to
-            && Some(deployment.id.as_str()) != before
-            && (told(deployment) || deployment.created_at + CLOCK_SLACK >= intent)
+    let brings = |deployment: &&Deployment| {
+        Some(&deployment.task_definition) == to && Some(deployment.id.as_str()) != before
     };
-    service.deployments.iter().find(ours).filter(|_| of_revision || setting::shows_made(change, facts))
+    let since = |deployment: &&Deployment| deployment.created_at + CLOCK_SLACK >= intent;
+    let mut deployments = service.deployments.iter().filter(brings);
+    // A setting keeps the revision: time tells, and what the service shows, for anybody may have its tasks replaced by others
+    // of the same.
+    if change.spec.kind != ChangeKind::Revision {
+        return deployments.find(since).filter(|_| setting::shows_made(change, facts));
+    }
+    // A new revision is enough to tell ours by, but for what somebody has set on it since: our call began the first.
+    deployments
+        .filter(|deployment| deployment.status == "PRIMARY" || since(deployment))
+        .filter(|deployment| is_begun_again(facts, deployment) != Some(true))
+        .min_by_key(|deployment| deployment.created_at)
 }
 
 /// Why `ours`, which brings `to`, replaced somebody's deployment, where that can be seen: an ACTIVE one that was not

@@ -138,3 +138,23 @@ fn a_change_does_not_stand_before_its_record_can_have_been_listed() {
     check_scene(&verifying_since(200), &zero, 270, "Unverified | - | NothingRuns");
     check_scene(&verifying_since(200), &zero.records_unavailable(), 260, "Unverified | - | NothingRuns");
 }
+
+#[test]
+fn what_somebody_set_on_our_revision_before_we_looked_is_not_taken_for_ours() {
+    let set = || {
+        Scene::empty()
+            .deployment("theirs", "PRIMARY", 2, INTENT + 10, "IN_PROGRESS")
+            .record_with("IN_PROGRESS", 2, INTENT + 10, |record| record["sources"] = json!([2]))
+            .record_with("STOPPED", 2, INTENT + 1, |record| record["sources"] = json!([1]))
+    };
+    for second in [INTENT + 12, INTENT + 60] {
+        check_scene(&updating(), &set(), second, "Overtaken | - | Overtaken");
+        // Ours is on its way out, and looked after until it is.
+        let shown = set().deployment("ours", "ACTIVE", 2, INTENT + 1, "IN_PROGRESS");
+        for scene in [shown.clone(), shown.records_unavailable()] {
+            let state = check_scene(&updating(), &scene, second, "Stabilizing | - | -");
+            assert!(matches!(&state, State::Stabilizing { deployment, .. } if deployment == "ours"), "{state:?}");
+            check_scene(&entered(updating(), state, second), &scene, second + 30, "Overtaken | - | Overtaken");
+        }
+    }
+}
