@@ -25,9 +25,8 @@ pub fn begun<'a>(
     before: Option<&str>,
     intent: Timestamp,
 ) -> Option<&'a Deployment> {
-    let brings = |deployment: &&Deployment| {
-        Some(&deployment.task_definition) == to && Some(deployment.id.as_str()) != before
-    };
+    let brings =
+        |deployment: &&Deployment| Some(&deployment.task_definition) == to && Some(deployment.id.as_str()) != before;
     let since = |deployment: &&Deployment| deployment.created_at + CLOCK_SLACK >= intent;
     let mut deployments = service.deployments.iter().filter(brings);
     // A setting keeps the revision: time tells, and what the service shows, for anybody may have its tasks replaced by others

@@ -118,7 +118,8 @@ impl Going<'_> {
             return self.wait(reason);
         }
         // What it had before is back, and what ours replaced is not.
-        let not_back = self.overwrote(None).or_else(|| self.set_again()).or_else(|| self.unset_rest());
+        let over = self.overwrote(None).or_else(|| self.began_theirs_again());
+        let not_back = over.or_else(|| self.set_again()).or_else(|| self.unset_rest());
         if let Some(step) = not_back.or_else(|| self.set_otherwise()) {
             return step;
         }
@@ -148,6 +149,30 @@ impl Going<'_> {
             None => State::Clobbered { reason: reason.clone(), at: now },
         };
         Some(Step::to(state, Some(reason)))
+    }
+
+    /// Nobody heard of the call of a setting, and ECS went back from what it began. That was somebody's revision again, and
+    /// their deployment is gone too.
+    fn began_theirs_again(&self) -> Option<Step> {
+        let (change, ServiceDeployments::Known(records)) = (self.change, &self.input.facts.deployments) else {
+            return None;
+        };
+        if change.spec.kind != ChangeKind::DeployingSetting || self.taking.deployment.is_some() {
+            return None;
+        }
+        // Without slack, as where ours is looked for.
+        let ours = |known: &&KnownDeployment| {
+            let brings = known.task_definition.as_ref();
+            known.deployment.created_at >= self.taking.intent
+                && is_rolled_back(&known.deployment)
+                && known.source_definitions.iter().any(|source| Some(source) == brings)
+        };
+        let brings = records.iter().filter(ours).filter_map(|known| known.task_definition.as_ref());
+        let theirs = brings.into_iter().find(|found| !is_of(change, found, self.input.previous))?;
+        let found = theirs.short();
+        let message = format!("ours began `{found}`, which somebody had deployed, again, and ECS went back from both");
+        let reason = Reason::of(ReasonCode::Clobbered, message);
+        Some(Step::to(State::Clobbered { reason: reason.clone(), at: self.input.now }, Some(reason)))
     }
 
     fn failed(&self, reason: Reason) -> Step {

@@ -7,6 +7,8 @@ use crate::rollout::fixture::{Given, INTENT, Scene, at, change, entered, reason,
 use crate::rollout::late::{Unheard, heard_of};
 use crate::rollout::state::{Back, Progress, State};
 
+mod over_somebody;
+
 const FAILED_AT: i64 = INTENT + 60;
 const NOW: i64 = INTENT + 90;
 const TIMEOUT: i64 = 20 * 60;
@@ -390,31 +392,6 @@ fn a_setting_goes_back_only_from_what_it_was_made() {
     let deploying = of(ChangeKind::DeployingSetting, json!({ "m": { "a": 0 } }));
     check(&deploying, &shown(landed(), json!({ "a": 1 })), "RollingBack Updating | Unset | -");
     check(&deploying, &shown(landed(), json!({ "a": 2 })), "Overtaken | - | MovedOn");
-}
-
-#[test]
-fn a_call_back_that_went_over_somebodys_deployment_is_told_as_such() {
-    let back = |number: u32| Scene::empty().deployment("back", "PRIMARY", number, NOW - 3, "IN_PROGRESS");
-    let from = |scene: Scene, number: u32, sources: &[u32]| {
-        let sources = json!(sources);
-        scene.record_with("IN_PROGRESS", number, NOW - 3, |record| record["sources"] = sources)
-    };
-    let revision = revision_going(updating(NOW - 5));
-    check(&revision, &from(back(1), 1, &[2]), "RollingBack Watching | - | -");
-    check(&revision, &from(back(1), 1, &[2, 9]), "Clobbering | - | Clobbered");
-    check(&revision, &back(1), "RollingBack Updating | - | NotObserved");
-    let theirs = || back(1).deployment("theirs", "ACTIVE", 9, NOW - 4, "IN_PROGRESS").records_unavailable();
-    check(&revision, &theirs(), "Clobbering | - | Clobbered");
-    // Said as soon as it shows: it is gone when the record is listed.
-    check(&revision, &theirs().no_records(), "Clobbering | - | Clobbered");
-    // A setting keeps the revision: ours brings what they had deployed, with what was set before.
-    let mut setting = setting_going(updating(NOW - 5));
-    let members = |value: serde_json::Value| value.as_object().unwrap().clone();
-    setting.spec.setting = Some(Setting { forward: members(json!({ "m": 1 })), back: members(json!({ "m": 0 })) });
-    let shown = |scene: Scene, value: u32| scene.edit(|service| service["m"] = json!(value));
-    check(&setting, &shown(from(back(9), 9, &[1, 9]), 0), "Clobbering | - | Clobbered");
-    check(&setting, &shown(from(back(9), 9, &[1]), 0), "Overtaken | - | MovedOn");
-    check(&setting, &shown(from(back(9), 9, &[1, 9]), 1), "Overtaken | - | MovedOn");
 }
 
 #[test]

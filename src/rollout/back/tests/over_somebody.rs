@@ -1,0 +1,45 @@
+//! What went back replaced, or had replaced, somebody's.
+
+use super::*;
+
+#[test]
+fn a_call_back_that_went_over_somebodys_deployment_is_told_as_such() {
+    let back = |number: u32| Scene::empty().deployment("back", "PRIMARY", number, NOW - 3, "IN_PROGRESS");
+    let from = |scene: Scene, number: u32, sources: &[u32]| {
+        let sources = json!(sources);
+        scene.record_with("IN_PROGRESS", number, NOW - 3, |record| record["sources"] = sources)
+    };
+    let revision = revision_going(updating(NOW - 5));
+    check(&revision, &from(back(1), 1, &[2]), "RollingBack Watching | - | -");
+    check(&revision, &from(back(1), 1, &[2, 9]), "Clobbering | - | Clobbered");
+    check(&revision, &back(1), "RollingBack Updating | - | NotObserved");
+    let theirs = || back(1).deployment("theirs", "ACTIVE", 9, NOW - 4, "IN_PROGRESS").records_unavailable();
+    check(&revision, &theirs(), "Clobbering | - | Clobbered");
+    // Said as soon as it shows: it is gone when the record is listed.
+    check(&revision, &theirs().no_records(), "Clobbering | - | Clobbered");
+    // A setting keeps the revision: ours brings what they had deployed, with what was set before.
+    let mut setting = setting_going(updating(NOW - 5));
+    let members = |value: serde_json::Value| value.as_object().unwrap().clone();
+    setting.spec.setting = Some(Setting { forward: members(json!({ "m": 1 })), back: members(json!({ "m": 0 })) });
+    let shown = |scene: Scene, value: u32| scene.edit(|service| service["m"] = json!(value));
+    check(&setting, &shown(from(back(9), 9, &[1, 9]), 0), "Clobbering | - | Clobbered");
+    check(&setting, &shown(from(back(9), 9, &[1]), 0), "Overtaken | - | MovedOn");
+    check(&setting, &shown(from(back(9), 9, &[1, 9]), 1), "Overtaken | - | MovedOn");
+}
+
+#[test]
+fn a_setting_of_which_nobody_heard_may_have_begun_theirs_again_before_ecs_went_back() {
+    let change = |deployment: Option<&str>| {
+        going(ChangeKind::DeployingSetting, ReasonCode::RolledBackByEcs, deployment, steady(NOW - 90))
+    };
+    let gone = |number: u32, second: i64, sources: &[u32]| {
+        let sources = json!(sources);
+        Scene::before().record_with("ROLLBACK_SUCCESSFUL", number, second, |record| record["sources"] = sources)
+    };
+    check(&change(None), &gone(9, INTENT + 1, &[1, 9]), "Clobbered | - | Clobbered");
+    // Ours on what it had before; theirs, that was not begun again; one of before; and ours, of which the answer told.
+    check(&change(None), &gone(1, INTENT + 1, &[1]), "RolledBack | - | RolledBackByEcs");
+    check(&change(None), &gone(9, INTENT + 1, &[1]), "RolledBack | - | RolledBackByEcs");
+    check(&change(None), &gone(9, INTENT - 1, &[1, 9]), "RolledBack | - | RolledBackByEcs");
+    check(&change(Some("ours")), &gone(9, INTENT + 1, &[1, 9]), "RolledBack | - | RolledBackByEcs");
+}
