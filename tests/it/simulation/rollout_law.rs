@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use super::law::check;
 use super::setup::Strategy;
-use super::universe::{Promise, Record, Universe, phase};
-use super::witness;
+use super::universe::{Promise, Record, Universe, deployments, phase};
+use super::{evidence, witness};
 
 /// What may follow what in a rollout's record. People approve, pause, resume, retry, abort and undo; what an ended one has
 /// left unverified may be proved, or fail, later.
@@ -71,8 +71,23 @@ fn of_rollout(universe: &Universe, name: &str) -> impl Iterator<Item = Record> {
     universe.records(&format!("change#{name}#")).into_iter()
 }
 
+/// Whether a wave of a rollout is being watched.
+fn is_watched(universe: &Universe, rollout: &str) -> bool {
+    let key = format!("rollout#{rollout}");
+    universe.records(&key).iter().any(|record| record.key == key && phase(&record.body) == "Baking")
+}
+
+/// Whether the deployment of a change is the primary one, and tasks of it fail.
+fn fails(universe: &Universe, change: &Value) -> bool {
+    let world = &mut evidence::world(universe);
+    let shown = evidence::service(world, change["spec"]["resource"].as_str().unwrap_or_default());
+    let mut primary = deployments(&shown).filter(|deployment| deployment["status"] == "PRIMARY");
+    primary.any(|primary| primary["id"] == change["deployment"] && primary["failedTasks"].as_u64() > Some(0))
+}
+
 /// … a change that stood is taken back because a person has asked for it, because a call of ours came late, because the alarm
-/// went off after its rollout had begun, or because one of its rollout has failed and all of it is to go back then.
+/// went off after its rollout had begun, because its own tasks fail while its wave is watched, or because one of its rollout
+/// has failed and all of it is to go back then.
 pub(crate) fn goes_back(universe: &Universe, change: &Value) {
     let rollout = change["spec"]["rollout"].as_str().unwrap_or_default();
     let resource = change["spec"]["resource"].as_str().unwrap_or_default();
@@ -87,6 +102,7 @@ pub(crate) fn goes_back(universe: &Universe, change: &Value) {
         Some("UndoneByPerson") => asked,
         Some("LateCall") => late,
         Some("Alarm") => rang,
+        Some("TasksFail") if is_watched(universe, rollout) && fails(universe, change) => true,
         _ => {
             let mut others = of_rollout(universe, rollout).filter(|other| other.body["name"] != change["name"]);
             strategy.on_failure == "rollback" && (rang || others.any(|other| failed(&other.body)))
