@@ -52,7 +52,6 @@ pub fn replaced(
     facts: &Facts,
     ours: &Deployment,
     before: Option<&str>,
-    intent: Timestamp,
 ) -> Option<Reason> {
     let had = service.deployments.iter().find(|deployment| Some(deployment.id.as_str()) == before);
     let theirs = service.deployments.iter().find(|deployment| {
@@ -65,7 +64,7 @@ pub fn replaced(
     if let Some(theirs) = theirs {
         return Some(over(&theirs.task_definition, &format!(" (deployment `{}`)", theirs.id)));
     }
-    came_from(change, facts, ours, started_by_us(facts, Some(&ours.task_definition), intent)?, had)
+    came_from(change, facts, ours, record_of(facts, ours)?, had)
 }
 
 /// Between our last look and our call, another deployment began: it is among those that ours replaces.
@@ -149,7 +148,7 @@ fn over_the_same(change: &Change, facts: &Facts, record: &ServiceDeployment) -> 
     let since_it_began = change.history.iter().rev().take_while(|entry| !ours(entry.phase));
     let looked = since_it_began.filter(|entry| entry.phase == Phase::Updating).last()?.at;
     let began = replaced.deployment.created_at;
-    let is_it = change.spec.kind == ChangeKind::Revision
+    let is_it = matches!(change.spec.kind, ChangeKind::Revision | ChangeKind::DeployingSetting)
         && replaced.task_definition == change.spec.from
         && is_stopped(&replaced.deployment)
         && began + READ_LAG + CLOCK_SLACK >= looked;

@@ -287,7 +287,7 @@ fn updating(
     let ours = begun(change, service, input.facts, to, before, intent);
     // What the service shows of it is gone when the records can be read, or list it.
     let shown = ours.and_then(|ours| {
-        let reason = replaced(change, service, &input.facts.without_records(), ours, before, intent)?;
+        let reason = replaced(change, service, &input.facts.without_records(), ours, before)?;
         Some(Step::to(clobbering(moves_to, &ours.id, intent, &reason, now), Some(reason)))
     });
     if let Some(step) = shown {
@@ -302,7 +302,7 @@ fn updating(
         if let Some(reason) = record_lags(input.facts, ours) {
             return wait(reason);
         }
-        if let Some(reason) = replaced(change, service, input.facts, ours, before, intent) {
+        if let Some(reason) = replaced(change, service, input.facts, ours, before) {
             return Step::to(clobbering(moves_to, &ours.id, intent, &reason, now), Some(reason));
         }
         return Step::to(stabilizing(moves_to.cloned(), &ours.id, intent, now), None);

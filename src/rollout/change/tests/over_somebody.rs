@@ -158,3 +158,17 @@ fn what_somebody_set_on_our_revision_before_we_looked_is_not_taken_for_ours() {
         }
     }
 }
+
+#[test]
+fn a_setting_that_goes_over_what_somebody_set_right_before_is_a_clobber() {
+    let setting = entered(change(ChangeKind::DeployingSetting), intent_of(Some(1)), INTENT);
+    let over = |status: &str, second: i64| {
+        let scene = Scene::empty().deployment("ours", "PRIMARY", 1, INTENT + 9, "IN_PROGRESS");
+        let scene = scene.record("SUCCESSFUL", 1, -9000).record(status, 1, second);
+        scene.record_with("IN_PROGRESS", 1, INTENT + 9, |record| record["sources"] = json!([1]))
+    };
+    // The answer was lost, and reads lagged when it was sent.
+    check_scene(&setting, &over("STOPPED", INTENT - 9), INTENT + 30, "Clobbering | - | Clobbered");
+    check_scene(&setting, &over("STOPPED", INTENT - 60), INTENT + 30, "Stabilizing | - | -");
+    check_scene(&setting, &over("SUCCESSFUL", INTENT - 9), INTENT + 30, "Stabilizing | - | -");
+}
