@@ -132,13 +132,31 @@ async fn a_change_that_somebody_else_wrote_is_not_replaced_by_one_of_the_same_na
     assert_eq!(story.phases("default-2").await.0, "Succeeded");
 }
 
-/// A store in which one write of an event never happens: whoever made it ends there.
+/// A store in which one write never happens: whoever made it ends there.
 struct Ends {
     store: Arc<EmbeddedStore>,
-    /// Whether it is one of a hold, or of anything else.
-    holds: bool,
-    /// Events until then.
+    /// What it is a write of.
+    counts: fn(&Key) -> bool,
+    /// How many there are until then.
     left: AtomicUsize,
+}
+
+impl Ends {
+    /// The controller of a story, at such a store.
+    fn of(story: &Story, counts: fn(&Key) -> bool, left: usize) -> Parts {
+        let store = Arc::new(Self { store: story.store.clone(), counts, left: AtomicUsize::new(left) });
+        Parts { store, ..story.controller.parts().clone() }
+    }
+}
+
+/// Whether it is an event of a hold.
+fn of_a_hold(key: &Key) -> bool {
+    key.partition.ends_with("#events") && key.sort.starts_with("Hold/")
+}
+
+/// Whether it is any other event.
+fn of_no_hold(key: &Key) -> bool {
+    key.partition.ends_with("#events") && !key.sort.starts_with("Hold/")
 }
 
 impl Store for Ends {
@@ -152,8 +170,7 @@ impl Store for Ends {
         expect: Expect,
         expires: Option<Timestamp>,
     ) -> BoxFuture<'a, Result<u64, StoreError>> {
-        let counts = key.partition.ends_with("#events") && key.sort.starts_with("Hold/") == self.holds;
-        if counts && self.left.fetch_sub(1, Ordering::Relaxed) == 1 {
+        if (self.counts)(key) && self.left.fetch_sub(1, Ordering::Relaxed) == 1 {
             let ended = StoreError::Unavailable { store: self.describe(), message: "it ended".to_owned() };
             return Box::pin(std::future::ready(Err(ended)));
         }
@@ -179,8 +196,7 @@ impl Store for Ends {
 /// Whether there was such an event.
 async fn told_all_the_same(number: usize) -> bool {
     let mut story = two_services().await;
-    let ends = Arc::new(Ends { store: story.store.clone(), holds: false, left: AtomicUsize::new(number) });
-    let parts = Parts { store: ends.clone(), ..story.controller.parts().clone() };
+    let parts = Ends::of(&story, of_no_hold, number);
     let settings = story.controller.settings().clone();
     story.controller = Controller::new(parts.clone(), settings.clone());
     let mut ended = false;
@@ -225,8 +241,7 @@ async fn an_event_that_was_not_written_is_recorded_after_a_restart() {
 #[tokio::test]
 async fn the_event_of_a_hold_that_was_not_written_is_recorded_after_a_restart() {
     let mut story = fails().await;
-    let ends = Arc::new(Ends { store: story.store.clone(), holds: true, left: AtomicUsize::new(1) });
-    let parts = Parts { store: ends, ..story.controller.parts().clone() };
+    let parts = Ends::of(&story, of_a_hold, 1);
     story.controller = Controller::new(parts, story.controller.settings().clone());
     let mut failed = 0;
     for _ in 0..80 {
@@ -241,6 +256,32 @@ async fn the_event_of_a_hold_that_was_not_written_is_recorded_after_a_restart() 
     told.sort_unstable();
     assert_eq!(told.len(), 1, "the other one's fix is the same rollout's, which stops: {told:?}");
     assert!(told[0].1, "{told:?}");
+}
+
+#[tokio::test]
+async fn what_a_plan_has_taken_back_of_a_proposal_is_not_begun_though_its_pass_did_not_come_to_its_end() {
+    let mut story = Story::begin();
+    story.cluster("prod");
+    for name in ["api", "web"] {
+        story.violating_service("prod", name);
+    }
+    story.apply(&NO_HOST_PID.replace("enforcement: enforce", "enforcement: propose")).await;
+    story.settle(300);
+    let parts = Ends::of(&story, |key| key.sort == "change#default-1#00001", 2);
+    story.controller = Controller::new(parts, story.controller.settings().clone());
+    story.pass().await;
+    assert_eq!(story.phases("default-1").await.0, "Proposed");
+    story
+        .apply(
+            "apiVersion: plimsoll/v1\nkind: Waiver\nmetadata: { name: w }\nspec: { policies: [no-host-pid], scope: { include: \
+             { services: [api] } }, owner: o, reason: r, expiresAt: 2026-06-01T00:00:00Z }\n",
+        )
+        .await;
+    assert!(story.controller.pass(Depth::Full).await.is_err(), "it ends as it takes the proposal back");
+    story.ask("default-1", Request::Approve { plan: None }).await;
+    story.controller.pass(Depth::InFlight).await.unwrap();
+    story.passes_for(20 * 60).await;
+    assert_eq!(story.runs("prod", "api"), ["api:1", "api:1"]);
 }
 
 /// A revision of a family, as another one's role made it, or as ours did.
