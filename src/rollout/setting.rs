@@ -111,6 +111,16 @@ pub fn theirs<'a>(change: &'a Change, document: &Value) -> Option<&'a str> {
     setting.forward.iter().find(theirs).map(|(name, _)| name.as_str())
 }
 
+/// Whether a member that starts a deployment is as the change made it, and not as it was before.
+#[must_use]
+pub fn stays_made(change: &Change, document: &Value) -> bool {
+    let stays = |setting: &Setting| {
+        let mut deploying = setting.forward.iter().filter(|(name, _)| starts_deployment(name));
+        deploying.any(|(name, wanted)| is_made(setting, document, name, wanted) && !is_before(setting, document, name))
+    };
+    change.spec.setting.as_ref().is_some_and(stays)
+}
+
 /// Of a setting that deploys, the members that start no deployment and are as the change made them, each as it was before. ECS
 /// goes back from a deployment by its service revision, which has none of them. What somebody has changed since is not among them.
 #[must_use]

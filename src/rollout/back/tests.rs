@@ -560,12 +560,18 @@ fn what_started_no_deployment_is_set_back_before_a_setting_is_back() {
 fn a_setting_that_somebody_set_again_is_not_told_as_taken_back() {
     let members = |value: serde_json::Value| value.as_object().unwrap().clone();
     let mut change = setting_going(steady(NOW - 90));
-    change.spec.setting =
-        Some(Setting { forward: members(json!({ "m": { "a": 1 } })), back: members(json!({ "m": { "a": 0 } })) });
+    change.spec.setting = Some(Setting {
+        forward: members(json!({ "networkConfiguration": { "a": 1 }, "deploymentConfiguration": { "b": 1 } })),
+        back: members(json!({ "networkConfiguration": { "a": 0 }, "deploymentConfiguration": { "b": 0 } })),
+    });
     let home = |value: serde_json::Value| {
-        Scene::before().record("ROLLBACK_SUCCESSFUL", 1, INTENT + 1).edit(|service| service["m"] = value)
+        Scene::before().record("ROLLBACK_SUCCESSFUL", 1, INTENT + 1).edit(|service| {
+            service["networkConfiguration"] = value;
+            service["deploymentConfiguration"] = json!({ "b": 0 });
+        })
     };
     check(&change, &home(json!({ "a": 0 })), "RolledBack | - | TasksFail");
+    // A part of it, where the setting had more.
     check(&change, &home(json!({ "a": 1 })), "Overtaken | - | MovedOn");
     // What we had set is gone, and so is what it had before.
     check(&change, &home(json!({ "a": 2 })), "Overtaken | - | MovedOn");

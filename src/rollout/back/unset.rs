@@ -73,15 +73,15 @@ impl Going<'_> {
     }
 
     /// A setting's deployments cannot be told apart by what they bring: the one that was watched may be somebody's who has set
-    /// it again.
+    /// it, or a part of it, again.
     pub(super) fn set_again(&self) -> Option<Step> {
         let change = self.change;
         if change.spec.kind != ChangeKind::DeployingSetting || change.spec.setting.is_none() {
             return None;
         }
         let document = setting::document(change, self.input.facts).ok()?;
-        let made = setting::standing(change, document) == Standing::Made;
-        made.then(|| self.overtaken("somebody set it again since; it is left alone".to_owned()))
+        setting::stays_made(change, document)
+            .then(|| self.overtaken("somebody set it again since; it is left alone".to_owned()))
     }
 
     /// Nor may what the service had before be back: somebody has set something else.
