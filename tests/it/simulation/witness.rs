@@ -150,6 +150,16 @@ pub(crate) fn touched_since_taken_back(universe: &Universe, change: &Value) -> b
     matches!((at, looked), (Some(at), Some(looked)) if at >= looked)
 }
 
+/// Whether a call of ours has reached what a change is about since that was recorded as taken back, and somebody may have been
+/// taken for that call before.
+pub(crate) fn was_taken_for_a_call(universe: &Universe, change: &Value) -> bool {
+    let state = universe.state();
+    let name = change["name"].as_str().unwrap_or_default();
+    let resource = change["spec"]["resource"].as_str().unwrap_or_default();
+    let late = state.came_late.get(resource) > state.taken_back.get(name);
+    late && state.touched.get(resource) >= state.begun.get(name).map(|begun| &begun.at)
+}
+
 /// Whether two settings set a member of the same name.
 pub(crate) fn sets_the_same(one: &Value, other: &Value) -> bool {
     let members = |spec: &Value| -> Vec<String> {
