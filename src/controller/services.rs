@@ -90,10 +90,10 @@ impl SeenServices {
         };
         let answer: Answer<'_> = serde_json::from_slice(text).map_err(unusable)?;
         let mut items = BTreeMap::new();
+        let before: Vec<_> = batch.iter().filter_map(|arn| Some((arn, self.by_arn.get(arn)?))).collect();
         for text in answer.services.unwrap_or_default() {
             let told = digest(text.get().as_bytes());
-            let before = batch.iter().filter_map(|arn| Some((arn, self.by_arn.get(arn)?)));
-            match before.into_iter().find(|(_, seen)| seen.told == told) {
+            match before.iter().find(|(_, seen)| seen.told == told) {
                 Some((arn, seen)) => drop(items.insert(arn.to_string(), Told::Again(Arc::clone(&seen.service)))),
                 None => {
                     let item: Value = serde_json::from_str(text.get()).map_err(unusable)?;

@@ -106,7 +106,7 @@ impl Earlier {
         };
         Self {
             revision: service.deployments.iter().find(of_another).map(run),
-            settings: shown.find(differs).map(started),
+            settings: shown.find(|one| !is_primary(one) && differs(one)).map(started),
         }
     }
 }

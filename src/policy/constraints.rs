@@ -96,7 +96,7 @@ fn sizes(document: &Value, containers: &[Value], found: &mut Vec<String>) {
     if containers.len() > 10 {
         found.push("there are more than 10 containers".to_owned());
     }
-    if document.to_string().len() > MAX_BYTES {
+    if length_of(document) > MAX_BYTES {
         found.push("the document has more than 64 KiB".to_owned());
     }
     for container in containers {
@@ -106,6 +106,24 @@ fn sizes(document: &Value, containers: &[Value], found: &mut Vec<String>) {
             }
         }
     }
+}
+
+/// How many bytes its JSON has: counted, not made.
+fn length_of(document: &Value) -> usize {
+    struct Counts(usize);
+    impl std::io::Write for Counts {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut counts = Counts(0);
+    // Counting refuses nothing, and a value has nothing in it that is no JSON.
+    serde_json::to_writer(&mut counts, document).map_or(usize::MAX, |()| counts.0)
 }
 
 fn modes(document: &Value, found: &mut Vec<String>) {

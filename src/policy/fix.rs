@@ -134,8 +134,11 @@ pub(super) fn lawful<B: Borrow<PolicyResult>>(
             constraints::tag_violations
         }
     };
-    let old: BTreeSet<String> = violations(subject.resource).into_iter().collect();
-    let new: Vec<String> = violations(&document).into_iter().filter(|violation| !old.contains(violation)).collect();
+    let mut new = violations(&document);
+    if !new.is_empty() {
+        let old = violations(subject.resource);
+        new.retain(|violation| !old.contains(violation));
+    }
     if !new.is_empty() {
         return Err(FixError::InvalidResult { violations: new });
     }
