@@ -73,12 +73,12 @@ pub(super) async fn definitions(
     now: Timestamp,
     tell: Tell<'_>,
 ) -> BTreeMap<TaskDefinitionArn, Observed<Arc<PackedDefinition>>> {
-    let mut observed = BTreeMap::new();
+    let mut observed = Vec::with_capacity(wanted.len());
     let mut unseen = Vec::new();
     for arn in wanted {
         match cache.definitions.get(&arn) {
             Some(packed) => {
-                observed.insert(arn, Observed::Known { value: Arc::clone(packed), at: now });
+                observed.push((arn, Observed::Known { value: Arc::clone(packed), at: now }));
             }
             None => unseen.push(arn),
         }
@@ -91,9 +91,9 @@ pub(super) async fn definitions(
         .buffered(CONCURRENT);
     while let Some((arn, answer)) = described.next().await {
         let packed = packed(&arn, answer, cache, now, Some(&mut *tell));
-        observed.insert(arn, packed);
+        observed.push((arn, packed));
     }
-    observed
+    observed.into_iter().collect()
 }
 
 /// Looking over the fleet can wait: what is in flight goes first.

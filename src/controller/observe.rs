@@ -154,6 +154,7 @@ pub async fn fleet(
         })
         .buffered(CONCURRENT);
     let mut ahead = Ahead::default();
+    let mut services = Vec::new();
     loop {
         tokio::select! {
             // In this order, so that a run can be repeated.
@@ -164,7 +165,7 @@ pub async fn fleet(
                     if let Some(known) = seen.known().filter(|known| needs(&arn, known)) {
                         ahead.want(known.task_definitions(), cache);
                     }
-                    fleet.services.insert(arn, seen);
+                    services.push((arn, seen));
                 }
             }
             Some((arn, answer)) = ahead.next() => ahead.keep(arn, answer, cache, &mut fleet, now),
@@ -172,6 +173,8 @@ pub async fn fleet(
         ahead.go_on(ecs, now);
     }
     drop(described);
+    // At once: what is inserted in its order leaves the nodes of a map half empty.
+    fleet.services = services.into_iter().collect();
     while let Some((arn, answer)) = ahead.next().await {
         ahead.keep(arn, answer, cache, &mut fleet, now);
     }

@@ -134,7 +134,7 @@ impl<'a> Planning<'a> {
             let services = wanted.get(&definition.arn).map_or(&[][..], Vec::as_slice);
             plan::judge_ahead(seen, services, (packed, definition), &context, &grounds, judgements);
         };
-        let described = ahead::definitions(self.ecs, revisions, cache, now, &mut judge).await;
-        fleet.task_definitions.extend(described);
+        let mut described = ahead::definitions(self.ecs, revisions, cache, now, &mut judge).await;
+        fleet.task_definitions.append(&mut described);
     }
 }

@@ -11,13 +11,15 @@ use serde_json::{Value, json};
 use crate::model::observed::{Fleet, Service};
 use crate::model::packed::{Digest, PackedService, Packer, digest, text_of};
 use crate::model::wire::{self, WireError};
-use crate::model::{Observed, ServiceArn, Timestamp};
+use crate::model::{ClusterArn, Observed, ServiceArn, Timestamp};
 use crate::ports::{EcsError, Operation};
 
 /// The services of the last pass.
 #[derive(Debug)]
 pub(super) struct SeenServices {
     by_arn: BTreeMap<ServiceArn, Seen>,
+    /// Where they live: one text for all services of a cluster.
+    clusters: BTreeSet<ClusterArn>,
     packer: Packer,
     /// Whether events were kept of them.
     with_events: bool,
@@ -48,7 +50,8 @@ struct Answer<'a> {
 
 impl Default for SeenServices {
     fn default() -> Self {
-        Self { by_arn: BTreeMap::new(), packer: Packer::learning(), with_events: false }
+        let (by_arn, clusters) = (BTreeMap::new(), BTreeSet::new());
+        Self { by_arn, clusters, packer: Packer::learning(), with_events: false }
     }
 }
 
@@ -114,7 +117,14 @@ impl SeenServices {
         let before = self.by_arn.get(arn).filter(|seen| seen.service.digest == digest(&text));
         let service = match before {
             Some(seen) => Arc::clone(&seen.service),
-            None => PackedService::pack(item, &text, &mut self.packer).map(Arc::new)?,
+            None => {
+                let mut service = PackedService::pack(item, &text, &mut self.packer)?;
+                match self.clusters.get(&service.cluster) {
+                    Some(known) => service.cluster = known.clone(),
+                    None => drop(self.clusters.insert(service.cluster.clone())),
+                }
+                Arc::new(service)
+            }
         };
         self.by_arn.insert(arn.clone(), Seen { told, service: Arc::clone(&service) });
         Ok(service)
@@ -123,6 +133,7 @@ impl SeenServices {
     /// Forgets what is not in the fleet, or could not be described.
     pub(super) fn keep_only(&mut self, fleet: &Fleet) {
         self.by_arn.retain(|arn, _| fleet.services.get(arn).is_some_and(|seen| seen.known().is_some()));
+        self.clusters.retain(|arn| fleet.clusters.contains_key(arn));
     }
 }
 

@@ -45,6 +45,12 @@ macro_rules! arn {
                 &self.0
             }
 
+            /// The same, not another copy of it.
+            #[must_use]
+            pub fn shared(&self) -> Arc<str> {
+                Arc::clone(&self.0)
+            }
+
             /// The account's number.
             #[must_use]
             pub fn account(&self) -> &str {
@@ -205,6 +211,12 @@ impl TaskDefinitionArn {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// The same, not another copy of it.
+    #[must_use]
+    pub fn shared(&self) -> Arc<str> {
+        Arc::clone(&self.text)
     }
 
     /// `FAMILY:REVISION`: what people read.

@@ -141,7 +141,13 @@ impl Judgements {
             return None;
         }
         let key = grounds.key(service, seen);
-        let planned = Arc::new(self.smaller.of(judged.planned.clone(), Some(key)));
+        let mut planned = self.smaller.of(judged.planned.clone(), Some(key));
+        // The fleet has these texts already.
+        if let Some((arn, _)) = grounds.fleet.services.get_key_value(&service.arn) {
+            planned.resource = arn.shared();
+        }
+        planned.task_definition = seen.task_definition.as_ref().map(TaskDefinitionArn::shared);
+        let planned = Arc::new(planned);
         let (name, all) = (service.arn.as_str(), grounds.all(&service.arn, seen));
         let kept = Kept { planned: Arc::clone(&planned), seen: Some(all), used: self.pass };
         self.kept.insert(Arc::clone(&planned.resource), kept);
