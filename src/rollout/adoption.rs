@@ -34,9 +34,10 @@ pub fn begun<'a>(
     if change.spec.kind != ChangeKind::Revision {
         return deployments.find(since).filter(|_| setting::shows_made(change, facts));
     }
-    // A new revision is enough to tell ours by, but for what somebody has set on it since: our call began the first.
+    // A new revision is enough to tell ours by, but for what somebody has set on it since: our call began the first. (It began on
+    // a service with a single deployment, `before`.)
     deployments
-        .filter(|deployment| deployment.status == "PRIMARY" || since(deployment))
+        .filter(|deployment| deployment.status == "PRIMARY" || (deployment.status != "INACTIVE" && since(deployment)))
         .filter(|deployment| is_begun_again(facts, deployment) != Some(true))
         .min_by_key(|deployment| deployment.created_at)
 }

@@ -151,26 +151,29 @@ impl Going<'_> {
         Some(Step::to(state, Some(reason)))
     }
 
-    /// Nobody heard of the call of a setting, and ECS went back from what it began. That was somebody's revision again, and
-    /// their deployment is gone too.
+    /// Nobody heard of the call of a setting, and ECS went back from what it began. That may have been somebody's revision again,
+    /// and their deployment is gone too.
     fn began_theirs_again(&self) -> Option<Step> {
         let (change, ServiceDeployments::Known(records)) = (self.change, &self.input.facts.deployments) else {
             return None;
         };
-        if change.spec.kind != ChangeKind::DeployingSetting || self.taking.deployment.is_some() {
+        let told = self.taking.deployment.is_some() || self.input.returned.is_some();
+        if change.spec.kind != ChangeKind::DeployingSetting || told {
             return None;
         }
+        let call = change.unheard.iter().find(|call| !call.back)?;
         // Without slack, as where ours is looked for.
         let ours = |known: &&KnownDeployment| {
             let brings = known.task_definition.as_ref();
             known.deployment.created_at >= self.taking.intent
+                && known.deployment.created_at < call.until
                 && is_rolled_back(&known.deployment)
                 && known.source_definitions.iter().any(|source| Some(source) == brings)
         };
         let brings = records.iter().filter(ours).filter_map(|known| known.task_definition.as_ref());
         let theirs = brings.into_iter().find(|found| !is_of(change, found, self.input.previous))?;
         let found = theirs.short();
-        let message = format!("ours began `{found}`, which somebody had deployed, again, and ECS went back from both");
+        let message = format!("ours may have begun `{found}`, which somebody had deployed, again, and ECS went back");
         let reason = Reason::of(ReasonCode::Clobbered, message);
         Some(Step::to(State::Clobbered { reason: reason.clone(), at: self.input.now }, Some(reason)))
     }

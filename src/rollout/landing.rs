@@ -92,13 +92,20 @@ impl Facts {
 /// do not. Reads lag, each by itself. A deployment that has no record by then has none (ECS keeps them since 2024-10-25).
 #[must_use]
 pub fn record_lags(facts: &Facts, deployment: &Deployment) -> Option<Reason> {
-    let (ServiceDeployments::Known(list), Observed::Known { at, .. }) = (&facts.deployments, &facts.service) else {
+    let (ServiceDeployments::Known(list), Observed::Known { value: service, at }) =
+        (&facts.deployments, &facts.service)
+    else {
         return None;
     };
-    let of_it = |known: &KnownDeployment| {
-        known.described
-            && known.task_definition.as_ref() == Some(&deployment.task_definition)
-            && is_begun_with(known.deployment.created_at, deployment)
+    // Of the primary one the service says which record it is: one that was begun a moment before, and brings the same, is not.
+    let current = || service.current_deployment.as_ref().filter(|_| deployment.status == "PRIMARY");
+    let of_it = |known: &KnownDeployment| match current() {
+        Some(arn) => known.described && known.deployment.arn == *arn,
+        None => {
+            known.described
+                && known.task_definition.as_ref() == Some(&deployment.task_definition)
+                && is_begun_with(known.deployment.created_at, deployment)
+        }
     };
     let until = deployment.created_at + READ_LAG;
     let message = format!("ECS's record of deployment `{}` is not listed yet", deployment.id);

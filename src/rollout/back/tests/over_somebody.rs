@@ -30,16 +30,22 @@ fn a_call_back_that_went_over_somebodys_deployment_is_told_as_such() {
 #[test]
 fn a_setting_of_which_nobody_heard_may_have_begun_theirs_again_before_ecs_went_back() {
     let change = |deployment: Option<&str>| {
-        going(ChangeKind::DeployingSetting, ReasonCode::RolledBackByEcs, deployment, steady(NOW - 90))
+        let mut change = going(ChangeKind::DeployingSetting, ReasonCode::RolledBackByEcs, deployment, steady(NOW - 90));
+        change.unheard.push(Unheard { to: None, back: false, calls: 1, intent: at(INTENT), until: at(INTENT + 50) });
+        change
     };
     let gone = |number: u32, second: i64, sources: &[u32]| {
         let sources = json!(sources);
         Scene::before().record_with("ROLLBACK_SUCCESSFUL", number, second, |record| record["sources"] = sources)
     };
     check(&change(None), &gone(9, INTENT + 1, &[1, 9]), "Clobbered | - | Clobbered");
-    // Ours on what it had before; theirs, that was not begun again; one of before; and ours, of which the answer told.
+    // Ours on what it had before; theirs, that was not begun again; one of before, and one that is too late; where the call was
+    // heard of; and ours, of which the answer told.
     check(&change(None), &gone(1, INTENT + 1, &[1]), "RolledBack | - | RolledBackByEcs");
     check(&change(None), &gone(9, INTENT + 1, &[1]), "RolledBack | - | RolledBackByEcs");
     check(&change(None), &gone(9, INTENT - 1, &[1, 9]), "RolledBack | - | RolledBackByEcs");
+    check(&change(None), &gone(9, INTENT + 50, &[1, 9]), "RolledBack | - | RolledBackByEcs");
+    let heard = Change { unheard: Vec::new(), ..change(None) };
+    check(&heard, &gone(9, INTENT + 1, &[1, 9]), "RolledBack | - | RolledBackByEcs");
     check(&change(Some("ours")), &gone(9, INTENT + 1, &[1, 9]), "RolledBack | - | RolledBackByEcs");
 }

@@ -147,6 +147,15 @@ fn what_somebody_set_on_our_revision_before_we_looked_is_not_taken_for_ours() {
             .record_with("IN_PROGRESS", 2, INTENT + 10, |record| record["sources"] = json!([2]))
             .record_with("STOPPED", 2, INTENT + 1, |record| record["sources"] = json!([1]))
     };
+    // Ours is listed, and theirs, which the service names, is not yet.
+    let lags = Scene::empty()
+        .deployment("theirs", "PRIMARY", 2, INTENT + 10, "IN_PROGRESS")
+        .record("STOPPED", 2, INTENT + 1)
+        .edit(|service| {
+            let arn = "arn:aws:ecs:eu-west-1:1:service-deployment/prod/web/theirs";
+            service["currentServiceDeployment"] = json!(arn);
+        });
+    check_scene(&updating(), &lags, INTENT + 29, "Updating | - | NotObserved");
     for second in [INTENT + 12, INTENT + 60] {
         check_scene(&updating(), &set(), second, "Overtaken | - | Overtaken");
         // Ours is on its way out, and looked after until it is.
