@@ -334,16 +334,16 @@ impl Controller {
                 self.trigger.ask();
                 commands += meantime.commands;
             }
+            // Until this plan has taken back what it asks for no more: a pass that ends before that leaves proposals that a person may
+            // approve.
+            let waited = std::mem::replace(&mut self.unjudged, true);
             let unclear = begin::reconsider(&mut books, store.as_ref(), &target, &made, clock.now()).await?;
-            let waited = self.unjudged;
-            self.unjudged |= meantime.edited;
             let doubted = |resource: &Resource| waited || self.doubtful.contains(resource);
             self.doubtful = unclear.into_iter().filter(doubted).collect();
             executor.unjudged = meantime.edited.then(|| begin::not_judged(None));
             executor.doubtful.clone_from(&self.doubtful);
             reverify(&mut executor, &mut books, &fleet).await?;
             begin::supersede_proposals(&mut books, store.as_ref(), &target, &made, clock.now()).await?;
-            // Only now: a pass that ends before that leaves proposals that a person may approve, and this plan asks for no more.
             self.unjudged = meantime.edited;
             // What a person has approved, aborted or taken back meanwhile, what is stored since, and what has stopped on its
             // failures, this plan does not know: the next one does.
