@@ -4,7 +4,23 @@
 //! checked when it is written or removed. What only time can tell is checked as time passes, and at the end, after
 //! everything has come to rest.
 //!
-//! Those of rollouts are in `rollout_law`.
+//! | what never happens | where |
+//! |---|---|
+//! | a call without the lease, or too late in it | `call::by_the_holder_of_the_lease` |
+//! | a call without its intent on record, or twice for one | `call::registered_once_…`, `call::told_once_…`, `call::once` |
+//! | a call again that had its effect | `call::not_had_its_effect` |
+//! | a call on a service that was seen to deploy or to go back | `call::on_a_service_at_rest` |
+//! | a call forward under a Freeze, outside its window, its scope or its approval | `call::closed`, `call::unasked` |
+//! | a stop, or a deregistration, of what is not ours; a `desiredCount` | `call::when_sent`, `call::told_once_…` |
+//! | a revision that differs in more than was planned | `call::registered_once_…`, `end::at_the_end` |
+//! | a step that is taken backwards or twice; a held fix that comes again | `record::when_written`, `record::still_asked_for` |
+//! | a false success, a false way back | `record::proved`, `record::identical` |
+//! | two holders of a lease | `record::leased` |
+//! | a record that is removed from under somebody | `record::when_removed` |
+//! | somebody's deployment that was replaced, and nobody says so | `end::as_time_passes` |
+//! | a revision of ours that is left over or left latest; what was undone and comes back; a broken log | `end::at_the_end` |
+//! | a budget, a wave, an approval, an alarm that is not kept to | `super::rollout_law` |
+//! | a service that is not compliant in the end without a reason that is true | `super::rest` |
 
 use serde_json::Value;
 

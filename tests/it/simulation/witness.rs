@@ -150,14 +150,20 @@ pub(crate) fn touched_since_taken_back(universe: &Universe, change: &Value) -> b
     matches!((at, looked), (Some(at), Some(looked)) if at >= looked)
 }
 
-/// Whether a call of ours has reached what a change is about since that was recorded as taken back, and somebody may have been
-/// taken for that call before.
+/// Whether a call of ours has reached what a change is about after that was taken back (by the look at which it was), and somebody
+/// may have been taken for that call before: the change has gone back for a late call, and somebody had touched it first.
 pub(crate) fn was_taken_for_a_call(universe: &Universe, change: &Value) -> bool {
     let state = universe.state();
     let name = change["name"].as_str().unwrap_or_default();
     let resource = change["spec"]["resource"].as_str().unwrap_or_default();
     let late = state.came_late.get(resource) > state.taken_back.get(name);
-    late && state.touched.get(resource) >= state.begun.get(name).map(|begun| &begun.at)
+    let of_a_call = |entry: &&Value| entry["phase"] == "RollingBack" && entry["reason"]["code"] == "LateCall";
+    let mut entered = change["history"].as_array().into_iter().flatten();
+    let mistaken = entered.any(|entry| of_a_call(&entry));
+    let touched = state.touched.get(resource);
+    late && mistaken
+        && touched >= state.begun.get(name).map(|begun| &begun.at)
+        && touched < state.came_late.get(resource)
 }
 
 /// Whether two settings set a member of the same name.
