@@ -3,7 +3,7 @@
 //! Parsed, a document takes about ten times the memory of its text; ten thousand task definitions of 6 KB would take
 //! 600 MB. Their text repeats itself, most of all from one document of a fleet to the next, so it is compressed against
 //! a dictionary of the first of them (zstd: of the generated fleet's documents LZ4 leaves half as much again, in the same
-//! time; what cannot be guessed in them, such as the hexadecimal digits of names, it writes out).
+//! time, for it writes out what cannot be guessed, such as the hexadecimal digits of names).
 
 use std::cell::RefCell;
 use std::fmt;
@@ -87,12 +87,12 @@ impl fmt::Debug for Packed {
 /// Equal where the same was packed against the same.
 impl PartialEq for Packed {
     fn eq(&self, other: &Self) -> bool {
-        let text = |packed: &Self| packed.dictionary.as_ref().map(Arc::as_ptr);
+        let which = |packed: &Self| packed.dictionary.as_ref().map(Arc::as_ptr);
         let same = || match (&self.dictionary, &other.dictionary) {
             (Some(one), Some(two)) => one.text == two.text,
             _ => false,
         };
-        self.length == other.length && self.bytes == other.bytes && (text(self) == text(other) || same())
+        self.length == other.length && self.bytes == other.bytes && (which(self) == which(other) || same())
     }
 }
 
@@ -149,7 +149,7 @@ impl Packer {
         Self { dictionary: given, learns: None, room: CCtx::create() }
     }
 
-    /// Packs one.
+    /// Packs one. What could not be packed, for which there is no reason, is an [`UnpackError`] of whoever reads it.
     pub fn pack(&mut self, text: &[u8]) -> Packed {
         // As much as a text may take that cannot be compressed: then zstd has nothing to refuse.
         let mut bytes = Vec::with_capacity(compress_bound(text.len()));

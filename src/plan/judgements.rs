@@ -142,7 +142,7 @@ impl Judgements {
         }
         let key = grounds.key(service, seen);
         let mut planned = self.smaller.of(judged.planned.clone(), Some(key));
-        // The fleet has these texts already.
+        // The fleet has these texts already: the service's name, and the revision that it names.
         if let Some((arn, _)) = grounds.fleet.services.get_key_value(&service.arn) {
             planned.resource = arn.shared();
         }

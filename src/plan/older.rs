@@ -106,6 +106,7 @@ impl Earlier {
         };
         Self {
             revision: service.deployments.iter().find(of_another).map(run),
+            // (It does not differ from itself; looking costs as much as all else here.)
             settings: shown.find(|one| !is_primary(one) && differs(one)).map(started),
         }
     }
