@@ -5,7 +5,8 @@
 
 use super::change::READ_LAG;
 use super::landing::{
-    CLOCK_SLACK, Facts, ServiceDeployments, is_begun_with, is_rolled_back, is_stopped, record_lags, started_by_us,
+    CLOCK_SLACK, Facts, KnownDeployment, ServiceDeployments, is_begun_with, is_rolled_back, is_stopped, record_lags,
+    started_by_us,
 };
 use super::record::Change;
 use super::setting;
@@ -179,7 +180,13 @@ pub fn begun_on_theirs<'a>(
     let ours = service.primary().filter(|primary| Some(primary.id.as_str()) != before && since(primary.created_at))?;
     let of_setting = change.spec.setting.is_some() && change.spec.kind == ChangeKind::DeployingSetting;
     let of_setting = of_setting && setting::shows_made(change, facts);
-    let began_before = started_by_us(facts, to, intent).is_some();
+    // Without slack: what somebody had set right before is not ours.
+    let is_ours =
+        |known: &KnownDeployment| known.task_definition.as_ref() == to && known.deployment.created_at >= intent;
+    let began_before = match &facts.deployments {
+        ServiceDeployments::Known(records) => records.iter().any(is_ours),
+        ServiceDeployments::Unavailable { .. } | ServiceDeployments::Unknown { .. } => false,
+    };
     (of_setting && !began_before && Some(&ours.task_definition) != to).then_some(ours)
 }
 

@@ -282,6 +282,9 @@ fn a_setting_that_goes_over_somebodys_deployment_brings_what_they_deployed() {
     // Ours had begun before they deployed over it; they have only begun the same again since.
     let before = from(ours(), 9).record("STOPPED", 1, INTENT + 1);
     check_scene(&setting, &before, INTENT + 3, "Overtaken | - | Overtaken");
+    // Somebody had set something right before they deployed: that was none of ours.
+    let set = from(ours(), 9).record("STOPPED", 1, INTENT - 3);
+    check_scene(&setting, &set, INTENT + 3, "Clobbering | - | Clobbered");
 }
 
 #[test]
