@@ -307,3 +307,31 @@ fn a_setting_that_was_sent_back_over_somebodys_deployment_is_found() {
     let stood = Change { stood: Some("late".to_owned()), ..change };
     check(&stood, &[], &shows("1.3.0", OVER + 100), "-");
 }
+
+#[test]
+fn a_call_back_that_goes_over_what_somebody_set_on_our_revision_is_a_clobber() {
+    let change = || {
+        let mut change = over_back(overtaken());
+        change.spec.to = Some(revision(2));
+        change.stood = Some("theirs".to_owned());
+        change
+    };
+    // Theirs, on ours, was the primary one when the change was given up; the call back replaces it.
+    let late = |theirs: u32| {
+        Scene::empty()
+            .deployment("late", "PRIMARY", 1, OVER + 10, "COMPLETED")
+            .record_with("SUCCESSFUL", 1, OVER + 10, |record| record["sources"] = json!([theirs]))
+            .record("STOPPED", theirs, INTENT + 29)
+            .record("SUCCESSFUL", 2, INTENT + 1)
+    };
+    let told = |change: &Change, scene: &Scene| {
+        let arrived = arrived(change, &[], &scene.facts(NOW), None, at(NOW));
+        arrived.map(|arrived| (arrived.state.phase(), arrived.reason.code))
+    };
+    assert_eq!(told(&change(), &late(2)), Some((Phase::Clobbered, ReasonCode::Clobbered)));
+    // It stands where it belongs, over nobody's; and what stood then is not it.
+    let back = over_back(rolled_back());
+    assert_eq!(told(&back, &late(2)), None);
+    let stood = Change { stood: Some("late".to_owned()), ..change() };
+    assert_eq!(told(&stood, &late(2)), None);
+}
