@@ -110,6 +110,14 @@ pub fn record_of<'a>(facts: &'a Facts, ours: &Deployment) -> Option<&'a ServiceD
     }
 }
 
+/// ECS's record of the deployment before the one of this record.
+#[must_use]
+pub fn one_before<'a>(facts: &'a Facts, record: &ServiceDeployment) -> Option<&'a KnownDeployment> {
+    let ServiceDeployments::Known(records) = &facts.deployments else { return None };
+    let earlier = records.iter().filter(|known| known.deployment.created_at < record.created_at);
+    earlier.max_by_key(|known| known.deployment.created_at)
+}
+
 /// Why it cannot be told yet whether our deployment replaced somebody's.
 #[must_use]
 pub fn untold(facts: &Facts, deployment: &str) -> Option<Reason> {
@@ -143,9 +151,7 @@ fn came_from(
 /// Where somebody set something of the service right before, theirs brings what the service had, as the source of ours should.
 /// ECS stopped it for ours, though, and it began when nobody was deploying by our last look.
 fn over_the_same(change: &Change, facts: &Facts, record: &ServiceDeployment) -> Option<Reason> {
-    let ServiceDeployments::Known(records) = &facts.deployments else { return None };
-    let earlier = records.iter().filter(|known| known.deployment.created_at < record.created_at);
-    let replaced = earlier.max_by_key(|known| known.deployment.created_at)?;
+    let replaced = one_before(facts, record)?;
     let ours = |phase| matches!(phase, Phase::Pending | Phase::Registering);
     let since_it_began = change.history.iter().rev().take_while(|entry| !ours(entry.phase));
     let looked = since_it_began.filter(|entry| entry.phase == Phase::Updating).last()?.at;
@@ -228,10 +234,8 @@ pub fn sources<'a>(facts: &'a Facts, record: &ServiceDeployment) -> Option<&'a [
 /// that the service has already: somebody forced it, or set something else.
 #[must_use]
 pub fn is_begun_again(facts: &Facts, deployment: &Deployment) -> Option<bool> {
-    let ServiceDeployments::Known(records) = &facts.deployments else { return None };
     let record = record_of(facts, deployment)?;
-    let earlier = records.iter().filter(|known| known.deployment.created_at < record.created_at);
-    if let Some(before) = earlier.max_by_key(|known| known.deployment.created_at) {
+    if let Some(before) = one_before(facts, record) {
         let same = before.task_definition.as_ref()? == &deployment.task_definition;
         // ECS has given the service back what it had before that.
         return Some(same && !is_rolled_back(&before.deployment));

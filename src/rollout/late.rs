@@ -12,9 +12,9 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::adoption::{is_begun_again, overwritten, record_of};
+use super::adoption::{is_begun_again, one_before, overwritten, record_of};
 use super::change::READ_LAG;
-use super::landing::{CLOCK_SLACK, Facts, ServiceDeployments, record_lags};
+use super::landing::{CLOCK_SLACK, Facts, record_lags};
 use super::record::Change;
 use super::setting::{self, Standing};
 use super::state::{Back, Phase, State};
@@ -231,7 +231,8 @@ fn moved(
     // What they had begun again on our own revision, for which the change was given up, is nobody else's revision.
     if let (true, State::Overtaken { .. }, None) = (call.back, &change.state, &over) {
         let reason = Reason::of(ReasonCode::Clobbered, format!("{what} over what somebody had begun again"));
-        let on_ours = replaced_revision(facts, primary) == change.spec.to.as_ref();
+        let replaced = one_before(facts, record_of(facts, primary)?)?.task_definition.as_ref();
+        let on_ours = replaced.is_some() && replaced == change.spec.to.as_ref();
         let state = State::Clobbered { reason: reason.clone(), at: now };
         return (on_ours && change.stood.is_some()).then_some(Arrived { state, reason, call: place });
     }
@@ -242,14 +243,6 @@ fn moved(
     }
     let reason = Reason::of(ReasonCode::LateCall, over.unwrap_or(what));
     Some(Arrived { state: back(change, &reason, Some(primary), primary.created_at), reason, call: place })
-}
-
-/// The revision of the deployment before this one, by ECS's records.
-fn replaced_revision<'a>(facts: &'a Facts, deployment: &Deployment) -> Option<&'a TaskDefinitionArn> {
-    let ServiceDeployments::Known(records) = &facts.deployments else { return None };
-    let record = record_of(facts, deployment)?;
-    let earlier = records.iter().filter(|known| known.deployment.created_at < record.created_at);
-    earlier.max_by_key(|known| known.deployment.created_at)?.task_definition.as_ref()
 }
 
 /// The deployment that an earlier call began over somebody's, where a later one was answered and its own deployment is not the
