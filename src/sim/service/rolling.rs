@@ -28,7 +28,8 @@ impl State {
         let id = format!("ecs-svc/{}", service.random.digits19());
         // A deployment that begins while a rollback is under way finds no COMPLETED one, stalls and launches nothing
         // (ECS Developer Guide, deployment circuit breaker).
-        let stalled = service.deployments.first().is_some_and(|first| first.restores.is_some());
+        let goes_back = |first: &Deployment| first.restores.is_some() && first.rollout == RolloutState::InProgress;
+        let stalled = service.deployments.first().is_some_and(goes_back);
         let stall =
             stalled.then(|| format!("ECS deployment {id} is stalled: a rollback was in progress when it was created."));
         let record = (service.controller == Controller::Ecs)

@@ -90,6 +90,24 @@ fn a_deployment_started_during_a_rollback_stalls_and_launches_nothing() {
 }
 
 #[test]
+fn what_is_deployed_after_a_rollback_has_failed_is_a_deployment_like_any_other() {
+    let (mut stage, _, new) = stage(2, on(), json!("crashOnStart"));
+    let arn = stage.deploy(&new);
+    stage.misbehave(json!({ "family": "web", "when": [], "effect": "crashOnStart" }));
+    for task in stage.tasks("RUNNING") {
+        stage.world.kill_task(task["taskArn"].as_str().unwrap(), "SpotInterruption", "Your Spot Task was interrupted.");
+    }
+    stage.pass(1800);
+    assert_eq!(stage.record(&arn)["status"], "ROLLBACK_FAILED");
+    assert_eq!(stage.service()["deployments"][0]["rolloutState"], "FAILED");
+    let fixed = stage.register("api", |_| {});
+    let later = stage.deploy(&fixed);
+    stage.pass(600);
+    assert_eq!(stage.record(&later)["status"], "SUCCESSFUL");
+    assert!(stage.tasks("RUNNING").iter().all(|task| task["taskDefinitionArn"] == json!(fixed)));
+}
+
+#[test]
 fn without_a_breaker_a_failing_deployment_is_in_progress_for_ever() {
     let (mut stage, old, new) = stage(2, json!({ "enable": false, "rollback": false }), json!("crashOnStart"));
     let arn = stage.deploy(&new);
