@@ -301,7 +301,10 @@ fn set(change: &Change, others: &[&Change], facts: &Facts, now: Timestamp) -> Op
     }
     // A call back is where it belongs, unless somebody had deployed before it came.
     let lost = matches!(change.state, State::Overtaken { .. } | State::Clobbered { .. });
-    let place = change.unheard.iter().position(|known| known.until > now && (!known.back || lost))?;
+    let standing = setting::standing(change, setting::document(change, facts).ok()?);
+    let is_as_made = |call: &Unheard| standing == if call.back { Standing::Before } else { Standing::Made };
+    let arrived = |call: &Unheard| call.until > now && (!call.back || lost) && is_as_made(call);
+    let place = change.unheard.iter().position(arrived)?;
     let call = change.unheard.get(place)?;
     // What stands from before was set otherwise since, or there would have been nothing to set.
     let sent = |change: &Change| change.last_entered(Phase::Updating);
@@ -310,15 +313,11 @@ fn set(change: &Change, others: &[&Change], facts: &Facts, now: Timestamp) -> Op
     if others.iter().any(|other| same(&other)) {
         return None;
     }
-    let document = setting::document(change, facts).ok()?;
     let primary = match &facts.service {
         Observed::Known { value, .. } if value.created_at == change.spec.created_at => value.primary(),
         Observed::Known { .. } | Observed::Unknown { .. } => return None,
         Observed::Absent { .. } => None,
     };
-    if setting::standing(change, document) != if call.back { Standing::Before } else { Standing::Made } {
-        return None;
-    }
     if matches!(change.state, State::Failed { .. }) && !primary.is_some_and(|primary| since_given_up(change, primary)) {
         return None;
     }

@@ -295,6 +295,11 @@ fn a_setting_that_was_sent_back_over_somebodys_deployment_is_found() {
     check(&change, &[], &shows("1.3.0", OVER + 100), "Clobbered");
     check(&change, &[], &shows("LATEST", OVER + 100), "-");
     check(&change, &[], &shows("1.3.0", INTENT - 60), "-");
+    // So it is while another call, there, may still arrive: what is set tells whose effect it is.
+    let there = Unheard { back: false, ..change.unheard[0].clone() };
+    let both = Change { unheard: vec![there, change.unheard[0].clone()], ..change.clone() };
+    check(&both, &[], &shows("1.3.0", OVER + 100), "Clobbered");
+    check(&both, &[], &shows("LATEST", OVER + 100), "Clobbered");
     // Once more, and that is told once more.
     let mut again =
         entered(change.clone(), State::Clobbered { reason: reason(ReasonCode::Clobbered), at: at(OVER) }, OVER);
