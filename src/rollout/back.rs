@@ -387,7 +387,7 @@ impl Going<'_> {
         if !self.is_home(primary) {
             return self.moved_on(primary);
         }
-        if self.taking.deployment.is_none() && self.taking.intent + READ_LAG > self.input.now {
+        if self.taking.deployment.is_none() && !self.input.facts.tell_of(self.taking.intent) {
             return self.wait(unknown_until(self.taking.intent + READ_LAG));
         }
         if self.is_only_named() {
@@ -416,7 +416,7 @@ impl Going<'_> {
         if heard || (!self.is_ours(primary) && self.is_home(primary)) {
             return self.watch(primary);
         }
-        if intent + READ_LAG > self.input.now {
+        if !self.input.facts.tell_of(intent) {
             let reason = Reason::of(ReasonCode::OutcomeUnknown, "ECS was asked to stop the deployment");
             return self.wait(reason.until(intent + READ_LAG));
         }
@@ -435,7 +435,7 @@ impl Going<'_> {
         if made_since {
             return self.moved_on(primary);
         }
-        if intent + READ_LAG > self.input.now {
+        if !self.input.facts.tell_of(intent) {
             return self.wait(unknown_until(intent + READ_LAG));
         }
         self.again()
@@ -480,7 +480,7 @@ impl Going<'_> {
         }
         // A read that lags shows the service as it was before ours, which looks like being back.
         let shows_ours = || self.record().is_some_and(is_rolled_back);
-        if self.taking.intent + READ_LAG > self.input.now && !shows_ours() {
+        if !self.input.facts.tell_of(self.taking.intent) && !shows_ours() {
             return self.wait(unknown_until(self.taking.intent + READ_LAG));
         }
         // Where the tasks are counts, by the service's own account. Service deployments are asked only what ECS waits
@@ -547,7 +547,7 @@ impl Going<'_> {
         }
         let until = watched.progress.at + READ_LAG;
         // A read that lagged may have shown the service as it was before ours; then nobody has asked yet.
-        if until > self.input.now { self.wait(unknown_until(until)) } else { self.again() }
+        if self.input.facts.tell_of(watched.progress.at) { self.again() } else { self.wait(unknown_until(until)) }
     }
 
     fn underway(&self, reason: Reason, watched: &Watched<'_>, progress: Progress) -> Step {

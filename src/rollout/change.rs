@@ -255,7 +255,7 @@ fn updating(
         {
             return step;
         }
-        if intent + READ_LAG > now {
+        if !input.facts.tell_of(intent) {
             return wait(unknown().until(intent + READ_LAG));
         }
         if let Some(reason) = input.forward {

@@ -79,6 +79,16 @@ impl Facts {
         Self { deployments: ServiceDeployments::Unavailable { why: String::new() }, ..self.clone() }
     }
 
+    /// Whether what was read tells what a call did that was intended then: reads lag, and it was asked for a read lag later.
+    /// (How long the answers took says nothing of what they show.)
+    #[must_use]
+    pub fn tell_of(&self, intent: Timestamp) -> bool {
+        let asked_at = match &self.service {
+            Observed::Known { at, .. } | Observed::Absent { at } | Observed::Unknown { since: at, .. } => *at,
+        };
+        intent + READ_LAG <= asked_at
+    }
+
     /// Why ECS's records of the service's moves are not known, though this server may have some.
     #[must_use]
     pub fn records_unread(&self) -> Option<Reason> {
@@ -245,7 +255,7 @@ pub fn judge(facts: &Facts, expected: &Expected<'_>) -> Landing {
         // Only ECS's record tells going back from somebody's deployment for certain.
         return facts
             .records_unread()
-            .map_or_else(|| not_primary(facts, (service, primary), expected, at), Landing::Unknown);
+            .map_or_else(|| not_primary(facts, (service, primary), expected), Landing::Unknown);
     }
     // Only now: ECS also stops a service deployment that another one replaces, and that is no failure; nor is it where the
     // records, which are read after the service, have the other one already.
@@ -333,14 +343,9 @@ fn stopped(deployment: &ServiceDeployment, facts: &Facts) -> Option<Reason> {
 }
 
 /// Our deployment is not the primary one: reads lag, ECS went back, or somebody deployed.
-fn not_primary(
-    facts: &Facts,
-    (service, primary): (&Service, &Deployment),
-    expected: &Expected<'_>,
-    at: Timestamp,
-) -> Landing {
+fn not_primary(facts: &Facts, (service, primary): (&Service, &Deployment), expected: &Expected<'_>) -> Landing {
     let ours = service.deployments.iter().find(|deployment| deployment.id == expected.deployment);
-    if ours.is_none() && at < expected.intent + READ_LAG {
+    if ours.is_none() && !facts.tell_of(expected.intent) {
         let message = "the deployment that was just begun cannot be seen yet".to_owned();
         return Landing::Unknown(Reason::of(ReasonCode::OutcomeUnknown, message).until(expected.intent + READ_LAG));
     }

@@ -32,7 +32,7 @@ impl Going<'_> {
             // Nothing to compare with.
             _ if self.change.spec.setting.is_none() => None,
             Ok(Standing::Made) => self.irremovable(),
-            Ok(Standing::Before) if self.taking.intent + READ_LAG > now => {
+            Ok(Standing::Before) if !self.input.facts.tell_of(self.taking.intent) => {
                 Some(self.wait(unknown_until(self.taking.intent + READ_LAG)))
             }
             Ok(Standing::Before) => Some(self.done()),
@@ -50,7 +50,7 @@ impl Going<'_> {
             return self.wait(reason.clone());
         }
         if let Back::Updating { intent, .. } = self.taking.back {
-            if *intent + READ_LAG > self.input.now {
+            if !self.input.facts.tell_of(*intent) {
                 return self.wait(unknown_until(*intent + READ_LAG));
             }
             if let ended @ Step { state: State::Failed { .. }, .. } = self.again() {
@@ -122,7 +122,7 @@ impl Going<'_> {
         if !self.is_ours(primary) && self.left_set().is_none() {
             return self.done();
         }
-        if intent + READ_LAG > self.input.now {
+        if !self.input.facts.tell_of(intent) {
             return self.wait(unknown_until(intent + READ_LAG));
         }
         self.again()

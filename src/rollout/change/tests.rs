@@ -206,6 +206,10 @@ fn a_call_without_effect_is_repeated_only_once_reads_must_have_caught_up() {
     );
     check(&updating(), &Given::of(unreadable(INTENT + 60)), INTENT + 60, "Updating | - | NotObserved");
     check_scene(&updating(), &Scene::absent(), INTENT + 60, "Gone | - | -");
+    // What was asked for before that may not show it, however long the answers took.
+    let asked_for = |second| Given::of(Scene::before().facts(second));
+    check(&updating(), &asked_for(INTENT + 19), INTENT + 60, "Updating | - | OutcomeUnknown");
+    check(&updating(), &asked_for(INTENT + 20), INTENT + 60, "Updating | MoveTo web:2 | -");
     // Nor over what ECS's records show to have begun meanwhile, though the service does not.
     let begun = Scene::before().record("SUCCESSFUL", 1, -9000).record("PENDING", 9, INTENT + 20);
     check_scene(&updating(), &begun, INTENT + 21, "Updating | - | DeploymentInProgress");
