@@ -1,9 +1,10 @@
 //! After the chaos: nothing goes wrong any more, nobody acts, and everything must come to rest and be explained.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use plimsoll::model::{Reason, ReasonCode};
+use plimsoll::model::{Reason, ReasonCode, Resource};
 use plimsoll::plan::PlanOutcome;
 use plimsoll::sim::World;
 use serde_json::Value;
@@ -170,6 +171,20 @@ fn settled(universe: &Universe, processes: &[Process]) {
 }
 
 /// Whether a reason is one to stand still for, and true; else what is the case.
+/// The services that break what is asked of them: a rollout counts those that it cannot touch yet.
+fn violating(universe: &Universe, world: &mut World) -> BTreeSet<String> {
+    let setup = universe.state().setups.last_key_value().map(|(_, setup)| setup.clone());
+    let breaks = |world: &mut World, resource: &Resource| {
+        let short = resource.short();
+        let (cluster, service) = short.split_once('/')?;
+        let asked = |policy: &str| setup.as_ref().is_some_and(|setup| setup.asks(policy, cluster, Some(service)));
+        let broken = evidence::violations(world, resource.as_str());
+        broken.into_iter().any(asked).then(|| resource.as_str().to_owned())
+    };
+    let resources = others::resources(world);
+    resources.iter().filter_map(|resource| breaks(world, resource)).collect()
+}
+
 fn is_true(universe: &Universe, world: &mut World, arn: &str, reason: &Reason) -> Result<(), String> {
     let named = reason.message.split('`').nth(1).unwrap_or_default();
     let rollouts = universe.records("rollout#");
@@ -235,8 +250,9 @@ fn is_true(universe: &Universe, world: &mut World, arn: &str, reason: &Reason) -
             holds(universe.changes().iter().any(has_a_place), "no other rollout has a place".to_owned())
         }
         ReasonCode::TooManyServices => {
-            let too_many =
-                rollouts.iter().filter(of_it).any(|rollout| rollout_law::affects_too_many(universe, &rollout.body));
+            let later = violating(universe, world);
+            let too_many = |rollout: &Record| rollout_law::affects_too_many(universe, &rollout.body, &later);
+            let too_many = rollouts.iter().filter(of_it).any(too_many);
             holds(too_many, "no rollout about it affects more than it may".to_owned())
         }
         ReasonCode::DeploymentInProgress | ReasonCode::RollbackInProgress => {

@@ -218,19 +218,20 @@ fn in_its_wave(universe: &Universe, rollout: &str, after: &Value, approvals: usi
     check(universe, !stops || failures.len() <= strategy.failures && !earlier, || {
         format!("change {name} begins, and {} of its rollout have failed, of earlier waves: {earlier}", failures.len())
     });
-    let fits = !affects_too_many(universe, &record);
+    let fits = !affects_too_many(universe, &record, &BTreeSet::new());
     check(universe, fits || approvals > 0, || {
         format!("change {name} begins: more services are affected than may be, which nobody has approved")
     });
 }
 
-/// Whether a rollout affects more services than it may without a person's approval. (What was dropped before it began is
-/// not affected.)
-pub(crate) fn affects_too_many(universe: &Universe, rollout: &Value) -> bool {
+/// Whether a rollout affects more services than it may without a person's approval, with those that it would touch `later`.
+/// (What was dropped before it began is not affected.)
+pub(crate) fn affects_too_many(universe: &Universe, rollout: &Value, later: &BTreeSet<String>) -> bool {
     let name = rollout["name"].as_str().unwrap_or_default();
     let affected = of_rollout(universe, name).filter(|change| phase(&change.body) != "Deferred");
     let resources = affected.filter_map(|change| change.body["spec"]["resource"].as_str().map(str::to_owned));
-    let services = resources.filter(|arn| arn.contains(":service/")).collect::<BTreeSet<_>>().len();
+    let now = resources.filter(|arn| arn.contains(":service/"));
+    let services = now.chain(later.iter().cloned()).collect::<BTreeSet<_>>().len();
     let promise = universe.state().promised.get(name).cloned();
     promise.and_then(|promise| promise.strategy.affected).is_some_and(|limit| services > limit)
 }

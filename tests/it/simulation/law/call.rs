@@ -244,7 +244,11 @@ fn on_a_service_at_rest(universe: &Universe, process: usize, change: &Record) {
     let seen = universe.state().read[process].services.get(resource).cloned().unwrap_or_default();
     let moving = |deployment: &Value| deployment["status"] == "PRIMARY" && deployment["rolloutState"] == "IN_PROGRESS";
     let moving = deployments(&seen).any(moving);
-    let rolling_back = moving && deployments(&seen).any(|deployment| deployment["rolloutState"] == "FAILED");
+    // (What it goes back from is the newer one. Over an older one that has failed, a deployment is like any other.)
+    let begun = |deployment: &Value| deployment["createdAt"].as_f64();
+    let back_to = deployments(&seen).find(|deployment| deployment["status"] == "PRIMARY").and_then(begun);
+    let from = |deployment: &Value| deployment["rolloutState"] == "FAILED" && begun(deployment) > back_to;
+    let rolling_back = moving && deployments(&seen).any(from);
     check(universe, !rolling_back, || format!("UpdateService of {} during a rollback", short(resource)));
     // (A call whose answer was lost is repeated over its own.)
     let forward = phase(&change.body) == "Updating";
