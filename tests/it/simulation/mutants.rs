@@ -122,6 +122,8 @@ mutants! {
     SetsTheCount: 1, "with a desired count";
     /// What ECS says of deployments in progress is not looked at.
     IgnoresDeployments: 4, "during a";
+    /// What ECS's records have in progress is not looked at, and the service shows it one look later.
+    IgnoresRecords: 57, "was seen to be in progress";
     /// What our deployment replaces is not looked at.
     IgnoresWhatItReplaces: 14, "nobody has found that";
     /// UpdateService also has all tasks replaced.
@@ -262,7 +264,7 @@ impl Mutation {
                     }
                 }
             }
-            (Some(Mutant::TrustsStability), Operation::DescribeServiceDeployments) => {
+            (Some(Mutant::TrustsStability | Mutant::IgnoresRecords), Operation::DescribeServiceDeployments) => {
                 for deployment in answer["serviceDeployments"].as_array_mut().into_iter().flatten() {
                     deployment["status"] = "SUCCESSFUL".into();
                 }

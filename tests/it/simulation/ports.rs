@@ -1,8 +1,8 @@
 //! ECS, its alarms and the store as one process reaches them: every call is a sending, an effect and a reply, and between
 //! any two of them the process may be suspended, or die, and everybody else may act.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -23,6 +23,8 @@ use super::{law, others};
 pub(crate) struct Wire {
     pub(crate) universe: Arc<Universe>,
     pub(crate) process: usize,
+    /// What each service looked like when it was last looked at by itself.
+    pub(crate) looks: Mutex<BTreeMap<String, Value>>,
 }
 
 /// A write that was sent. Dropped before it arrived (its process died), it may still arrive.
@@ -93,6 +95,19 @@ impl Wire {
     }
 }
 
+impl Wire {
+    /// A service by itself is shown as it was when it was looked at before.
+    fn one_look_ago(&self, mut shown: Value) -> Value {
+        let Some([service]) = shown["services"].as_array_mut().map(Vec::as_mut_slice) else { return shown };
+        let arn = service["serviceArn"].as_str().unwrap_or_default().to_owned();
+        if let Some(before) = self.looks.lock().unwrap().insert(arn.clone(), service.clone()) {
+            self.universe.state().read[self.process].services.insert(arn, before.clone());
+            *service = before;
+        }
+        shown
+    }
+}
+
 impl Ecs for Wire {
     fn call<'a>(&'a self, operation: Operation, input: Value) -> BoxFuture<'a, Result<Value, EcsError>> {
         Box::pin(async move {
@@ -121,6 +136,8 @@ impl Ecs for Wire {
                 && mutant.is(Mutant::RegistersBlindlyAgain)
                 && matches!(answer, Err(EcsError::NoAnswer { .. }));
             let answer = if again { self.one(operation, &input).await } else { answer };
+            let looks_back = operation == Operation::DescribeServices && mutant.is(Mutant::IgnoresRecords);
+            let answer = if looks_back { answer.map(|shown| self.one_look_ago(shown)) } else { answer };
             mutant.mutate_answer(operation, answer)
         })
     }

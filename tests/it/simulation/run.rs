@@ -119,7 +119,7 @@ impl Process {
         universe.is_dated(self.number);
         let (shared, process) = (|| universe.clone(), self.number);
         let parts = Parts {
-            ecs: Arc::new(Wire { universe: shared(), process }),
+            ecs: Arc::new(Wire { universe: shared(), process, looks: Mutex::default() }),
             alarms: Arc::new(Bells { universe: shared(), process }),
             store: Arc::new(Disk { universe: shared(), process }),
             clock,
