@@ -222,6 +222,27 @@ pub fn begun_again(ours: &Deployment) -> Reason {
     Reason::of(ReasonCode::Clobbered, message)
 }
 
+/// Whether `back` replaced what somebody had begun again on our revision, by setting something, after we looked at `ours`.
+#[must_use]
+pub fn replaced_ours_again(
+    service: &Service,
+    facts: &Facts,
+    back: &Deployment,
+    (ours, to): (&str, &TaskDefinitionArn),
+) -> bool {
+    let shown = service.deployments.iter().any(|deployment| {
+        deployment.status == "ACTIVE"
+            && deployment.id != ours
+            && &deployment.task_definition == to
+            && deployment.created_at <= back.created_at
+    });
+    let is_to =
+        |known: &&KnownDeployment| known.task_definition.as_ref() == Some(to) && !is_rolled_back(&known.deployment);
+    let before = |record: &ServiceDeployment| one_before(facts, record).filter(is_to);
+    let recorded = || record_of(facts, back).and_then(before).and_then(|theirs| before(&theirs.deployment)).is_some();
+    shown || recorded()
+}
+
 /// The task definitions of the service revisions that a service deployment replaced, of those that could be read.
 #[must_use]
 pub fn sources<'a>(facts: &'a Facts, record: &ServiceDeployment) -> Option<&'a [TaskDefinitionArn]> {

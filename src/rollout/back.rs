@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
-use super::adoption::{is_begun_again, is_of, overwritten, record_of, replaced_the_same, shown, sources};
+use super::adoption::{
+    is_begun_again, is_of, overwritten, record_of, replaced_ours_again, replaced_the_same, shown, sources,
+};
 use super::change::{Action, Input, READ_LAG, Step, clobbering};
 use super::landing::{CLOCK_SLACK, Expected, Facts, KnownDeployment, Landing, ServiceDeployments};
 use super::landing::{begun_since, is_rolled_back, judge, native_wait_back, record_lags, started_by_us};
@@ -456,7 +458,8 @@ impl Going<'_> {
         let over = |facts: &Facts| match to {
             None => replaced_the_same(service, facts, primary),
             Some(_) => {
-                let theirs = overwritten(change, service, facts, primary, self.input.previous)?;
+                let again = || self.began_ours_again(service, facts, primary);
+                let theirs = overwritten(change, service, facts, primary, self.input.previous).or_else(again)?;
                 let message = format!("ours went back over `{}`, which somebody had deployed", theirs.short());
                 Some(Reason::of(ReasonCode::Clobbered, message))
             }
@@ -468,6 +471,14 @@ impl Going<'_> {
         }
         let reason = shown.or_else(|| over(facts))?;
         Some(Step::to(clobbering(to, &primary.id, intent, &reason, self.input.now), Some(reason)))
+    }
+
+    /// Our revision, where somebody had begun it again when the call back came. (What a later change of ours went back from is in
+    /// the records too.)
+    fn began_ours_again(&self, service: &Service, facts: &Facts, primary: &Deployment) -> Option<&TaskDefinitionArn> {
+        let to = self.change.spec.to.as_ref().filter(|_| self.input.returned.is_none())?;
+        let ours = self.taking.deployment?;
+        replaced_ours_again(service, facts, primary, (ours, to)).then_some(to)
     }
 
     /// The move that brings the service back, as `judge` looks for it: by whatever deployment is the primary one now.

@@ -17,6 +17,12 @@ fn a_call_back_that_went_over_somebodys_deployment_is_told_as_such() {
     check(&revision, &theirs(), "Clobbering | - | Clobbered");
     // Said as soon as it shows: it is gone when the record is listed.
     check(&revision, &theirs().no_records(), "Clobbering | - | Clobbered");
+    // They had set something on our revision.
+    let again = |number: u32| back(1).record("SUCCESSFUL", number, -60).record("STOPPED", 2, NOW - 4);
+    check(&revision, &from(again(2), 1, &[2]), "Clobbering | - | Clobbered");
+    check(&revision, &from(again(1), 1, &[2]), "RollingBack Watching | - | -");
+    let shown = back(1).deployment("theirs", "ACTIVE", 2, NOW - 4, "IN_PROGRESS").records_unavailable();
+    check(&revision, &shown, "Clobbering | - | Clobbered");
     // A setting keeps the revision: ours brings what they had deployed, with what was set before.
     let mut setting = setting_going(updating(NOW - 5));
     let members = |value: serde_json::Value| value.as_object().unwrap().clone();
