@@ -110,12 +110,15 @@ pub fn record_of<'a>(facts: &'a Facts, ours: &Deployment) -> Option<&'a ServiceD
     }
 }
 
-/// ECS's record of the deployment before the one of this record.
+/// ECS's record of the deployment before the one of this record. Of two that were made at once, the one that it replaced.
 #[must_use]
 pub fn one_before<'a>(facts: &'a Facts, record: &ServiceDeployment) -> Option<&'a KnownDeployment> {
     let ServiceDeployments::Known(records) = &facts.deployments else { return None };
     let earlier = records.iter().filter(|known| known.deployment.created_at < record.created_at);
-    earlier.max_by_key(|known| known.deployment.created_at)
+    let replaced = |known: &KnownDeployment| {
+        known.deployment.target_revision.as_ref().is_some_and(|target| record.source_revisions.contains(target))
+    };
+    earlier.max_by_key(|known| (known.deployment.created_at, replaced(known)))
 }
 
 /// Why it cannot be told yet whether our deployment replaced somebody's.

@@ -222,6 +222,20 @@ fn what_is_begun_again_on_our_revision_is_no_call_that_came_late() {
     assert_eq!(told(&moved(2, 9).no_records(), OVER + 119), "NotObserved");
     assert_eq!(told(&moved(2, 9).no_records(), OVER + 120), "late Clobbered");
     assert_eq!(told(&moved(2, 9).records_unavailable(), OVER + 101), "late Clobbered");
+    // What it replaced had replaced somebody's within the same millisecond, in whichever order they are listed.
+    let target =
+        |arn: &'static str| move |record: &mut serde_json::Value| record["targetServiceRevision"]["arn"] = json!(arn);
+    let again = |record: &mut serde_json::Value| {
+        (record["sources"], record["sourceServiceRevisions"]) = (json!([2]), json!([{ "arn": "ours" }]));
+    };
+    let late = || Scene::empty().deployment("late", "PRIMARY", 2, OVER + 100, "IN_PROGRESS");
+    let ours_first =
+        late().record_with("SUCCESSFUL", 2, OVER, target("ours")).record_with("STOPPED", 9, OVER, target("theirs"));
+    let ours_last =
+        late().record_with("STOPPED", 9, OVER, target("theirs")).record_with("SUCCESSFUL", 2, OVER, target("ours"));
+    for scene in [ours_first, ours_last] {
+        assert_eq!(told(&scene.record_with("IN_PROGRESS", 2, OVER + 100, again), NOW), "-");
+    }
 }
 
 #[test]
