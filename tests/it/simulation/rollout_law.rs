@@ -105,7 +105,12 @@ pub(crate) fn goes_back(universe: &Universe, change: &Value) {
         Some("TasksFail") if is_watched(universe, rollout) && fails(universe, change) => true,
         _ => {
             let mut others = of_rollout(universe, rollout).filter(|other| other.body["name"] != change["name"]);
-            strategy.on_failure == "rollback" && (rang || others.any(|other| failed(&other.body)))
+            // (One that had replaced somebody's when that was decided may be gone since.)
+            let clobbered = |entry: &Value| entry["phase"] == "Clobbering";
+            let had_clobbered =
+                |body: &Value| body["history"].as_array().is_some_and(|entries| entries.iter().any(clobbered));
+            let fails = |body: &Value| failed(body) || phase(body) == "Gone" && had_clobbered(body);
+            strategy.on_failure == "rollback" && (rang || others.any(|other| fails(&other.body)))
         }
     };
     check(universe, holds, || {
@@ -243,19 +248,19 @@ fn promised(universe: &Universe, rollout: &str) -> Option<Promise> {
     promise
 }
 
-/// … not more of a strategy than a day may have had moved in 24 hours.
+/// … not more of a strategy than a day may have had moved in 24 hours; one that a person has tried again has moved again.
 pub(crate) fn moves(universe: &Universe, after: &Value) {
     let name = after["name"].as_str().unwrap_or_default();
     let rollout = after["spec"]["rollout"].as_str().unwrap_or_default();
     let now = universe.time.now();
     let Some(Promise { strategy, .. }) = promised(universe, rollout) else { return };
     let mut state = universe.state();
-    state.begins.insert(name.to_owned(), now);
+    state.begins.push((name.to_owned(), now));
     let of_strategy = |name: &str| {
         let promise = name.split('/').next().and_then(|rollout| state.promised.get(rollout));
         promise.is_some_and(|promise| promise.strategy.name == strategy.name)
     };
-    let recent = state.begins.iter().filter(|(_, at)| **at + DAY > now);
+    let recent = state.begins.iter().filter(|(_, at)| *at + DAY > now);
     let today = recent.filter(|(name, _)| of_strategy(name)).count();
     drop(state);
     let full = strategy.per_day.is_some_and(|limit| today > limit);
@@ -276,7 +281,7 @@ pub(crate) fn is_full_today(universe: &Universe, resource: &str) -> bool {
     let full = |strategy: &Strategy| {
         let of_it = state.begins.iter().filter(|(name, at)| {
             let of = name.split('/').next().and_then(|rollout| state.promised.get(rollout));
-            of.is_some_and(|of| of.strategy.name == strategy.name) && **at + DAY + Duration::from_secs(10 * 60) > now
+            of.is_some_and(|of| of.strategy.name == strategy.name) && *at + DAY + Duration::from_secs(10 * 60) > now
         });
         strategy.per_day.is_some_and(|limit| of_it.count() >= limit)
     };

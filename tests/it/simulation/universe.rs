@@ -196,7 +196,7 @@ pub(crate) struct State {
     pub(crate) let_pass: BTreeMap<String, BTreeSet<String>>,
     pub(crate) promised: BTreeMap<String, Promise>,
     pub(crate) begun: BTreeMap<String, Begun>,
-    pub(crate) begins: BTreeMap<String, Timestamp>,
+    pub(crate) begins: Vec<(String, Timestamp)>,
     /// Revisions that the controllers registered, with what they were registered from.
     pub(crate) ours: BTreeMap<String, Value>,
     /// Every revision there ever was, as ECS showed it when it was made.
@@ -415,7 +415,7 @@ impl Universe {
             let_pass: BTreeMap::new(),
             promised: BTreeMap::new(),
             begun: BTreeMap::new(),
-            begins: BTreeMap::new(),
+            begins: Vec::new(),
             ours: BTreeMap::new(),
             made: BTreeMap::new(),
             effects: Vec::new(),

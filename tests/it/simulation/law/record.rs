@@ -90,7 +90,9 @@ pub(crate) fn when_written(universe: &Universe, process: usize, key: &Key, befor
     }
     // Known not to have been called: that was no move.
     if was == "Updating" && matches!(is.as_str(), "Pending" | "Registering") {
-        universe.state().begins.remove(name);
+        let begins = &mut universe.state().begins;
+        let last = begins.iter().rposition(|(known, _)| known == name);
+        last.map(|last| begins.remove(last));
     }
     match is.as_str() {
         "Registering" | "Updating" => {
@@ -98,7 +100,9 @@ pub(crate) fn when_written(universe: &Universe, process: usize, key: &Key, befor
                 rollout_law::begins(universe, process, after);
             }
             if is == "Updating" {
-                rollout_law::moves(universe, after);
+                if was != "Updating" {
+                    rollout_law::moves(universe, after);
+                }
                 still_asked_for(universe, process, after);
                 rollout_law::in_flight(universe, after);
                 let (at, ran) = (universe.time.now(), evidence::ran(&mut evidence::world(universe), &resource));
