@@ -137,7 +137,7 @@ pub(super) async fn begin_campaigns(
             say_who_is_first(plan, campaign, open);
             continue;
         }
-        if let Some(reason) = waits_for_reads(books, plan, &campaign.strategy_name, now) {
+        if let Some(reason) = waits_for_reads(books, plan, &campaign.strategy_name) {
             say_why(plan, &campaign.changes, &reason);
             continue;
         }
@@ -192,10 +192,11 @@ fn goes_with(campaign: &PlannedCampaign, rollout: &Rollout) -> bool {
 }
 
 /// Why a campaign does not begin yet: something that goes with it was moved a moment ago, and how it is now cannot be read
-/// yet. Without it, it would be a rollout of whatever had been moved a little earlier.
-fn waits_for_reads(books: &Books, plan: &Plan, strategy: &str, now: Timestamp) -> Option<Reason> {
+/// yet. Without it, it would be a rollout of whatever had been moved a little earlier. (What the plan shows is as of when it was
+/// asked for.)
+fn waits_for_reads(books: &Books, plan: &Plan, strategy: &str) -> Option<Reason> {
     let (resource, until) =
-        plan.in_hand(strategy).find_map(|resource| Some((resource, books.reads_lag(resource, now)?)))?;
+        plan.in_hand(strategy).find_map(|resource| Some((resource, books.reads_lag(resource, plan.at)?)))?;
     let message = format!("`{}`, which goes with it, was moved a moment ago: reads may lag", resource.short());
     Some(Reason::of(ReasonCode::OtherRollout, message).until(until))
 }

@@ -3,6 +3,8 @@
 //! UpdateService has no condition: what began between our last look and our call is seen only afterwards, by what ours
 //! replaces.
 
+use std::cmp::Ordering;
+
 use super::change::READ_LAG;
 use super::landing::{
     CLOCK_SLACK, Facts, KnownDeployment, ServiceDeployments, is_begun_with, is_rolled_back, is_stopped, record_lags,
@@ -114,11 +116,15 @@ pub fn record_of<'a>(facts: &'a Facts, ours: &Deployment) -> Option<&'a ServiceD
 #[must_use]
 pub fn one_before<'a>(facts: &'a Facts, record: &ServiceDeployment) -> Option<&'a KnownDeployment> {
     let ServiceDeployments::Known(records) = &facts.deployments else { return None };
-    let earlier = records.iter().filter(|known| known.deployment.created_at < record.created_at);
     let replaced = |known: &KnownDeployment| {
         known.deployment.target_revision.as_ref().is_some_and(|target| record.source_revisions.contains(target))
     };
-    earlier.max_by_key(|known| (known.deployment.created_at, replaced(known)))
+    let earlier = |known: &&KnownDeployment| match known.deployment.created_at.cmp(&record.created_at) {
+        Ordering::Less => true,
+        Ordering::Equal => replaced(known),
+        Ordering::Greater => false,
+    };
+    records.iter().filter(earlier).max_by_key(|known| (known.deployment.created_at, replaced(known)))
 }
 
 /// Why it cannot be told yet whether our deployment replaced somebody's.

@@ -458,10 +458,10 @@ impl Going<'_> {
         let over = |facts: &Facts| match to {
             None => replaced_the_same(service, facts, primary),
             Some(_) => {
-                let again = || self.began_ours_again(service, facts, primary);
-                let theirs = overwritten(change, service, facts, primary, self.input.previous).or_else(again)?;
-                let message = format!("ours went back over `{}`, which somebody had deployed", theirs.short());
-                Some(Reason::of(ReasonCode::Clobbered, message))
+                let theirs = overwritten(change, service, facts, primary, self.input.previous);
+                let theirs = theirs.map(|theirs| format!("`{}`, which somebody had deployed", theirs.short()));
+                let over = theirs.or_else(|| self.began_ours_again(service, facts, primary))?;
+                Some(Reason::of(ReasonCode::Clobbered, format!("ours went back over {over}")))
             }
         };
         // What the service shows is gone when the record is there.
@@ -475,10 +475,11 @@ impl Going<'_> {
 
     /// Our revision, where somebody had begun it again when the call back came. (What a later change of ours went back from is in
     /// the records too.)
-    fn began_ours_again(&self, service: &Service, facts: &Facts, primary: &Deployment) -> Option<&TaskDefinitionArn> {
+    fn began_ours_again(&self, service: &Service, facts: &Facts, primary: &Deployment) -> Option<String> {
         let to = self.change.spec.to.as_ref().filter(|_| self.input.returned.is_none())?;
         let ours = self.taking.deployment?;
-        replaced_ours_again(service, facts, primary, (ours, to)).then_some(to)
+        let again = replaced_ours_again(service, facts, primary, (ours, to));
+        again.then(|| format!("what somebody had set on our `{}`", to.short()))
     }
 
     /// The move that brings the service back, as `judge` looks for it: by whatever deployment is the primary one now.
@@ -534,7 +535,7 @@ impl Going<'_> {
         let (now, steady_for) = (self.input.now, self.input.health.steady_for);
         let since = watched.steady_since.unwrap_or(now);
         let until = since + steady_for.0;
-        if until <= now {
+        if until <= self.input.facts.asked_at() {
             return self.done();
         }
         let message = format!("{}, all as before; watched for {steady_for}", counted(moved, "task"));

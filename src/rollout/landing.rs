@@ -79,14 +79,18 @@ impl Facts {
         Self { deployments: ServiceDeployments::Unavailable { why: String::new() }, ..self.clone() }
     }
 
+    /// When they were asked for. How long the answers took says nothing of what they show.
+    #[must_use]
+    pub const fn asked_at(&self) -> Timestamp {
+        match &self.service {
+            Observed::Known { at, .. } | Observed::Absent { at } | Observed::Unknown { since: at, .. } => *at,
+        }
+    }
+
     /// Whether what was read tells what a call did that was intended then: reads lag, and it was asked for a read lag later.
-    /// (How long the answers took says nothing of what they show.)
     #[must_use]
     pub fn tell_of(&self, intent: Timestamp) -> bool {
-        let asked_at = match &self.service {
-            Observed::Known { at, .. } | Observed::Absent { at } | Observed::Unknown { since: at, .. } => *at,
-        };
-        intent + READ_LAG <= asked_at
+        intent + READ_LAG <= self.asked_at()
     }
 
     /// Why ECS's records of the service's moves are not known, though this server may have some.
