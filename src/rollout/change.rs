@@ -329,6 +329,10 @@ fn updating(
         let reason = Reason::of(ReasonCode::Overtaken, message);
         return Step::to(State::Overtaken { reason: reason.clone(), at: now }, Some(reason));
     }
+    if let Some(unread) = input.facts.records_unread() {
+        let message = format!("what came of the call could not be told for {timeout}: {}", unread.message);
+        return fail(None, intent, Reason::of(ReasonCode::ProgressTimeout, message));
+    }
     match record {
         // Somebody has deployed meanwhile, and the service does not show it yet.
         None => begun_since(input.facts).map_or_else(|| repeat(action), wait),
@@ -428,10 +432,11 @@ fn moving(change: &Change, input: &Input<'_>, moving: &Moving<'_>) -> Step {
             let progress = moving.progress.seen(moved, 0, now);
             let since = moving.steady_since.unwrap_or(now);
             let until = since + input.health.steady_for.0;
-            if let Some(reason) = untold(input.facts, moving.deployment).filter(|_| until <= now) {
+            let steady = until <= input.facts.asked_at();
+            if let Some(reason) = untold(input.facts, moving.deployment).filter(|_| steady) {
                 return Step::to(moving.verifying(progress, since), Some(reason));
             }
-            if until <= now {
+            if steady {
                 let done = State::Succeeded { at: now, deployment: Some(moving.deployment.to_owned()) };
                 let changed = setting::changed_since(change, input.facts, now);
                 return changed.map_or_else(|| Step::to(done, None), |(state, reason)| Step::to(state, reason));
