@@ -12,7 +12,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::adoption::{is_begun_again, one_before, overwritten, record_of};
+use super::adoption::{is_begun_again, one_before, overwritten, record_of, replaced_the_same};
 use super::change::READ_LAG;
 use super::landing::{CLOCK_SLACK, Facts, record_lags};
 use super::record::Change;
@@ -181,7 +181,8 @@ pub fn arrived(
     home: Option<&TaskDefinitionArn>,
     now: Timestamp,
 ) -> Option<Arrived> {
-    if !is_watched(change, now) || others.iter().any(|other| other.state.phase().is_in_flight()) {
+    let settled = change.entered().is_some_and(|entered| facts.tell_of(entered));
+    if !is_watched(change, now) || !settled || others.iter().any(|other| other.state.phase().is_in_flight()) {
         return None;
     }
     match change.spec.kind {
@@ -324,6 +325,12 @@ fn set(change: &Change, others: &[&Change], facts: &Facts, now: Timestamp) -> Op
     if lost {
         let primary = primary.filter(|primary| since_given_up(change, primary));
         let primary = primary.filter(|primary| primary.created_at + CLOCK_SLACK >= call.intent)?;
+        // Ours keeps the revision that it replaces. (Where ECS keeps no record of it, that is not known any more.)
+        let service = facts.service.known()?;
+        let is_theirs = record_of(facts, primary).is_some() && replaced_the_same(service, facts, primary).is_none();
+        if is_theirs || record_lags(facts, primary).is_some() {
+            return None;
+        }
         let message = format!(
             "a call sent at {} or before had its effect after somebody had deployed: `{}` was begun again with our setting",
             call.intent,

@@ -314,13 +314,20 @@ fn a_setting_that_was_sent_back_over_somebodys_deployment_is_found() {
     let both = Change { unheard: vec![there, change.unheard[0].clone()], ..change.clone() };
     check(&both, &[], &shows("1.3.0", OVER + 100), "Clobbered");
     check(&both, &[], &shows("LATEST", OVER + 100), "Clobbered");
+    // What they deploy shows what theirs before it had, and replaces that; ours would have begun the same again.
+    let from = |number: u32| {
+        let sources = json!([number]);
+        shows("1.3.0", OVER + 100).record_with("IN_PROGRESS", 9, OVER + 100, |record| record["sources"] = sources)
+    };
+    check(&change, &[], &from(8), "-");
+    check(&change, &[], &from(9), "Clobbered");
     // Once more, and that is told once more.
     let mut again =
         entered(change.clone(), State::Clobbered { reason: reason(ReasonCode::Clobbered), at: at(OVER) }, OVER);
     check(&again, &[], &shows("1.3.0", OVER + 100), "Clobbered");
     let told = again.history.len();
-    let arrived = arrived(&again, &[], &shows("1.3.0", OVER + 100).facts(OVER + 100), None, at(OVER + 100)).unwrap();
-    enter(&mut again, arrived, at(OVER + 100));
+    let arrived = arrived(&again, &[], &shows("1.3.0", OVER + 100).facts(NOW), None, at(NOW)).unwrap();
+    enter(&mut again, arrived, at(NOW));
     assert_eq!(again.history.len(), told + 1);
     // It was there when the change was given up: theirs, with the setting as it had been.
     let stood = Change { stood: Some("late".to_owned()), ..change };
