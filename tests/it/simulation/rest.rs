@@ -170,13 +170,12 @@ fn settled(universe: &Universe, processes: &[Process]) {
     }
 }
 
-/// Whether a reason is one to stand still for, and true; else what is the case.
-/// The services that break what is asked of them: a rollout counts those that it cannot touch yet.
-fn violating(universe: &Universe, world: &mut World) -> BTreeSet<String> {
+/// The services of a cluster that break what is asked of them: a rollout counts those that it cannot touch yet.
+fn violating(universe: &Universe, world: &mut World, of: &str) -> BTreeSet<String> {
     let setup = universe.state().setups.last_key_value().map(|(_, setup)| setup.clone());
     let breaks = |world: &mut World, resource: &Resource| {
         let short = resource.short();
-        let (cluster, service) = short.split_once('/')?;
+        let (cluster, service) = short.split_once('/').filter(|(cluster, _)| *cluster == of)?;
         let asked = |policy: &str| setup.as_ref().is_some_and(|setup| setup.asks(policy, cluster, Some(service)));
         let broken = evidence::violations(world, resource.as_str());
         broken.into_iter().any(asked).then(|| resource.as_str().to_owned())
@@ -185,6 +184,7 @@ fn violating(universe: &Universe, world: &mut World) -> BTreeSet<String> {
     resources.iter().filter_map(|resource| breaks(world, resource)).collect()
 }
 
+/// Whether a reason is one to stand still for, and true; else what is the case.
 fn is_true(universe: &Universe, world: &mut World, arn: &str, reason: &Reason) -> Result<(), String> {
     let named = reason.message.split('`').nth(1).unwrap_or_default();
     let rollouts = universe.records("rollout#");
@@ -250,7 +250,8 @@ fn is_true(universe: &Universe, world: &mut World, arn: &str, reason: &Reason) -
             holds(universe.changes().iter().any(has_a_place), "no other rollout has a place".to_owned())
         }
         ReasonCode::TooManyServices => {
-            let later = violating(universe, world);
+            let cluster = short(arn).split('/').next().unwrap_or_default().to_owned();
+            let later = violating(universe, world, &cluster);
             let too_many = |rollout: &Record| rollout_law::affects_too_many(universe, &rollout.body, &later);
             let too_many = rollouts.iter().filter(of_it).any(too_many);
             holds(too_many, "no rollout about it affects more than it may".to_owned())

@@ -107,8 +107,10 @@ pub(crate) fn goes_back(universe: &Universe, change: &Value) {
             let mut others = of_rollout(universe, rollout).filter(|other| other.body["name"] != change["name"]);
             // (One that had replaced somebody's when that was decided may be gone since.)
             let clobbered = |entry: &Value| entry["phase"] == "Clobbering";
-            let had_clobbered =
-                |body: &Value| body["history"].as_array().is_some_and(|entries| entries.iter().any(clobbered));
+            let had_clobbered = |body: &Value| {
+                let entries = body["history"].as_array().into_iter().flatten().rev();
+                entries.take_while(|entry| entry["phase"] != "Pending").any(clobbered)
+            };
             let fails = |body: &Value| failed(body) || phase(body) == "Gone" && had_clobbered(body);
             strategy.on_failure == "rollback" && (rang || others.any(|other| fails(&other.body)))
         }

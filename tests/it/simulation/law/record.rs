@@ -100,9 +100,7 @@ pub(crate) fn when_written(universe: &Universe, process: usize, key: &Key, befor
                 rollout_law::begins(universe, process, after);
             }
             if is == "Updating" {
-                if was != "Updating" {
-                    rollout_law::moves(universe, after);
-                }
+                rollout_law::moves(universe, after);
                 still_asked_for(universe, process, after);
                 rollout_law::in_flight(universe, after);
                 let (at, ran) = (universe.time.now(), evidence::ran(&mut evidence::world(universe), &resource));
