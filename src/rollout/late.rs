@@ -12,9 +12,9 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::adoption::{is_begun_again, one_before, overwritten, record_of, replaced_the_same};
+use super::adoption::{is_begun_again, is_of, one_before, overwritten, record_of, replaced_the_same};
 use super::change::READ_LAG;
-use super::landing::{CLOCK_SLACK, Facts, record_lags};
+use super::landing::{CLOCK_SLACK, Facts, KnownDeployment, ServiceDeployments, is_rolled_back, record_lags};
 use super::record::Change;
 use super::setting::{self, Standing};
 use super::state::{Back, Phase, State};
@@ -207,6 +207,9 @@ fn moved(
     }
     let service = facts.service.known().filter(|service| service.created_at == change.spec.created_at)?;
     let primary = service.primary().filter(|_| service.status == "ACTIVE")?;
+    if let Some(arrived) = taken_back_over_somebody(change, facts, home, now) {
+        return Some(arrived);
+    }
     let place = change
         .unheard
         .iter()
@@ -244,6 +247,43 @@ fn moved(
     }
     let reason = Reason::of(ReasonCode::LateCall, over.unwrap_or(what));
     Some(Arrived { state: back(change, &reason, Some(primary), primary.created_at), reason, call: place })
+}
+
+/// A call came late over somebody's deployment, and ECS had gone back from it when the service was looked at again: only its
+/// record tells, and theirs is gone too.
+fn taken_back_over_somebody(
+    change: &Change,
+    facts: &Facts,
+    home: Option<&TaskDefinitionArn>,
+    now: Timestamp,
+) -> Option<Arrived> {
+    let ServiceDeployments::Known(records) = &facts.deployments else { return None };
+    if !matches!(change.state, State::Overtaken { .. } | State::RolledBack { .. } | State::Blocked { .. }) {
+        return None;
+    }
+    let (begun, entered) = (change.last_entered(Phase::Updating)?, change.entered()?);
+    let place = change.unheard.iter().position(|call| !call.back && call.until > now)?;
+    let call = change.unheard.get(place)?;
+    // What was seen when the change was given up has been told.
+    let is_its = |known: &&KnownDeployment| {
+        let created_at = known.deployment.created_at;
+        known.task_definition.is_some()
+            && known.task_definition == call.to
+            && created_at + CLOCK_SLACK >= begun
+            && created_at + READ_LAG >= entered
+            && is_rolled_back(&known.deployment)
+    };
+    let replaces =
+        |known: &KnownDeployment| known.source_definitions.iter().find(|found| !is_of(change, found, home)).cloned();
+    let (its, theirs) = records.iter().filter(is_its).find_map(|known| Some((known, replaces(known)?)))?;
+    let message = format!(
+        "a call sent at {} or before had its effect at {}, over somebody's `{}`, and ECS has gone back from it",
+        call.intent,
+        its.deployment.created_at,
+        theirs.short()
+    );
+    let reason = Reason::of(ReasonCode::Clobbered, message);
+    Some(Arrived { state: State::Clobbered { reason: reason.clone(), at: now }, reason, call: place })
 }
 
 /// The deployment that an earlier call began over somebody's, where a later one was answered and its own deployment is not the

@@ -246,6 +246,24 @@ fn a_call_back_that_came_over_somebodys_deployment_is_found() {
 }
 
 #[test]
+fn a_call_that_came_over_somebodys_deployment_is_found_though_ecs_has_gone_back_from_it() {
+    let gone = |number: u32, from: u32, second: i64| {
+        let sources = json!([from]);
+        let scene = Scene::empty().deployment("back", "PRIMARY", 1, INTENT - 900, "IN_PROGRESS");
+        scene.record_with("ROLLBACK_IN_PROGRESS", number, second, |record| record["sources"] = sources)
+    };
+    check(&over(overtaken()), &[], &gone(2, 9, OVER + 1), "Clobbered");
+    check(&over(overtaken()), &[], &gone(2, 9, OVER - 10), "Clobbered");
+    check(&over(rolled_back()), &[], &gone(2, 9, OVER + 1), "Clobbered");
+    // Over what the change came from; one of somebody's; what was there to be seen before; and where the call was heard of.
+    check(&over(overtaken()), &[], &gone(2, 1, OVER + 1), "-");
+    check(&over(overtaken()), &[], &gone(9, 8, OVER + 1), "-");
+    check(&over(overtaken()), &[], &gone(2, 9, OVER - 30), "-");
+    check(&Change { unheard: Vec::new(), ..over(overtaken()) }, &[], &gone(2, 9, OVER + 1), "-");
+    check(&over(succeeded()), &[], &gone(2, 9, OVER + 1), "-");
+}
+
+#[test]
 fn what_people_and_other_changes_do_is_not_taken_for_a_late_call() {
     // ECS would have started nothing: somebody forced a new deployment of what ran.
     check(&over(overtaken()), &[], &moved(2, 2), "-");
