@@ -218,6 +218,8 @@ pub(crate) struct State {
     /// Deployments that others began, and ECS's records of them; and those that are lost.
     pub(crate) theirs: BTreeSet<String>,
     pub(crate) buried: Vec<Buried>,
+    /// When a call of ours last replaced a deployment of somebody's on each service, seen or not.
+    pub(crate) replaced: BTreeMap<String, Timestamp>,
     /// As of when who recorded it as taken back had looked at a change's resource.
     pub(crate) taken_back: BTreeMap<String, Timestamp>,
     /// Every digest that an image's tag has stood for, the one that it stands for, and when the tag of a family's image was last moved.
@@ -275,6 +277,10 @@ impl State {
                     (primary(&answer["service"]).filter(|is| was.as_ref() != Some(is)), intent)
                 {
                     self.began.insert(began, intent.clone());
+                }
+                if was.as_ref().is_some_and(|was| self.theirs.contains(was)) && primary(&answer["service"]) != was {
+                    let service = input["service"].as_str().unwrap_or_default().to_owned();
+                    self.replaced.insert(service, now);
                 }
                 let seen = |id: &String| deployments(saw).any(|deployment| deployment["id"] == id.as_str());
                 if let Some(theirs) = was.filter(|was| self.theirs.contains(was) && !seen(was))
@@ -429,6 +435,7 @@ impl Universe {
             released: BTreeMap::new(),
             theirs: BTreeSet::new(),
             buried: Vec::new(),
+            replaced: BTreeMap::new(),
             digests: BTreeSet::new(),
             tags: BTreeMap::new(),
             pushed: BTreeMap::new(),

@@ -61,6 +61,18 @@ pub(crate) fn when_written(universe: &Universe, process: usize, key: &Key, befor
         let found =
             |buried: &Buried| buried.service == resource && about.is_none_or(|deployment| deployment == buried.ours);
         universe.state().buried.retain(|buried| !found(buried));
+        // … nor is it told where none of ours has replaced somebody's since the change began. (Once a setting is over, what
+        // somebody sets just so is not told from its call: README, Limits.)
+        let alike = spec["kind"] == "deployingSetting" && matches!(was.as_str(), "Overtaken" | "Clobbered" | "Failed");
+        if !came_late && !alike {
+            let (begun, replaced) = {
+                let state = universe.state();
+                (state.begun.get(name).map(|begun| begun.at), state.replaced.get(&resource).copied())
+            };
+            check(universe, replaced.is_some() && replaced >= begun, || {
+                format!("change {name} is {is}, and nobody's was replaced: {}", after["reason"]["message"])
+            });
+        }
     }
     // What a process was shown, and could record, it has to go by.
     for buried in universe.state().buried.iter_mut().filter(|buried| buried.service == resource) {
