@@ -65,7 +65,7 @@ mutants! {
     /// Waivers are not looked at.
     ForgetsWaivers: 6, "is waived";
     /// Holds are not looked at.
-    ForgetsWhatIsHeld: 3, "off which it is held";
+    ForgetsWhatIsHeld: 6, "off which it is held";
     /// A hold that has ended still counts.
     HoldsForGood: 2, "what is said is not true";
     /// What a Binding leaves out is not looked at.
@@ -123,7 +123,7 @@ mutants! {
     /// What ECS says of deployments in progress is not looked at.
     IgnoresDeployments: 4, "during a";
     /// What ECS's records have in progress is not looked at, and the service shows it one look later.
-    IgnoresRecords: 57, "was seen to be in progress";
+    IgnoresRecords: 335, "was seen to be in progress";
     /// What our deployment replaces is not looked at.
     IgnoresWhatItReplaces: 14, "nobody has found that";
     /// UpdateService also has all tasks replaced.
