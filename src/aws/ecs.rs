@@ -164,6 +164,9 @@ fn read(operation: Operation, answer: RawAnswer) -> Result<Vec<u8>, EcsError> {
     let (code, message) = error_in(answer.error_type.as_deref(), &answer.body);
     let message = message.unwrap_or_else(|| format!("HTTP {status}"));
     match code {
+        None if status == 500 && may_be_lacking(operation) && is_a_page(&answer.body) => {
+            Err(EcsError::Refused { operation, code: "NotImplemented".to_owned(), message })
+        }
         _ if !(400..500).contains(&status) => {
             let code = code.unwrap_or_else(|| format!("HTTP {status}"));
             Err(no_answer(operation, format!("{code}: {message}")))
@@ -175,6 +178,21 @@ fn read(operation: Operation, answer: RawAnswer) -> Result<Vec<u8>, EcsError> {
             Err(EcsError::Refused { operation, code, message })
         }
     }
+}
+
+/// What ECS has had since 2024-10-25 only, and not every server that speaks its protocol has.
+///
+/// moto (5.2, `BaseResponse.call_action`) answers what it lacks with the page of a fault and HTTP 500. ECS's own faults are JSON
+/// and name their type, and what stands before it answers 502, 503 or 504, so no passing fault is taken for it.
+const fn may_be_lacking(operation: Operation) -> bool {
+    matches!(
+        operation,
+        Operation::ListServiceDeployments | Operation::DescribeServiceDeployments | Operation::DescribeServiceRevisions
+    )
+}
+
+fn is_a_page(body: &[u8]) -> bool {
+    body.trim_ascii_start().starts_with(b"<")
 }
 
 /// No answer came. It counts as not sent only where that is certain.
@@ -235,6 +253,33 @@ mod tests {
             let error = answer(status, body).unwrap_err();
             assert!(matches!(error, EcsError::NoAnswer { .. }), "{status} {body}: {error}");
         }
+    }
+
+    #[test]
+    fn a_server_that_lacks_the_records_of_deployments_is_told_from_one_with_a_fault() {
+        let answer = |operation, status, body: &str| {
+            let answer = RawAnswer { status, error_type: None, date: None, body: body.as_bytes().to_vec() };
+            read(operation, answer).unwrap_err()
+        };
+        let page = "<!doctype html>\n<html lang=en>\n<title>500 Internal Server Error</title>";
+        for operation in [
+            Operation::ListServiceDeployments,
+            Operation::DescribeServiceDeployments,
+            Operation::DescribeServiceRevisions,
+        ] {
+            assert!(answer(operation, 500, page).lacks_the_operation(), "{operation:?}");
+            for (status, body) in [
+                (500, r#"{"__type":"ServerException","message":"sorry"}"#),
+                (500, r#"{"__type":"ServerExc"#),
+                (500, ""),
+                (502, page),
+                (503, page),
+                (400, r#"{"__type":"ThrottlingException","message":"Rate exceeded"}"#),
+            ] {
+                assert!(!answer(operation, status, body).lacks_the_operation(), "{operation:?} {status} {body}");
+            }
+        }
+        assert!(!answer(Operation::DescribeServices, 500, page).lacks_the_operation());
     }
 
     #[test]

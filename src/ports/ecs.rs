@@ -158,7 +158,7 @@ impl EcsError {
     /// Whether the server, or its region, does not have the operation at all: asking again will not help.
     ///
     /// Source: "Common error types" of the ECS API reference (`InvalidAction`, `UnknownOperationException`), and botocore
-    /// ecs/2014-11-13, `UnsupportedFeatureException`. HTTP 500, which some servers answer, says nothing.
+    /// ecs/2014-11-13, `UnsupportedFeatureException`. HTTP 500 by itself says nothing.
     #[must_use]
     pub fn lacks_the_operation(&self) -> bool {
         matches!(

@@ -46,7 +46,8 @@ async fn what_never_lands_is_no_success_it_is_taken_back_held_and_explained() {
     let ecs = run.ecs.clone();
     let deployments = json!({ "cluster": "prod-a", "service": first });
     let refusal = ecs.call(Operation::ListServiceDeployments, deployments).await;
-    assert!(refusal.is_err(), "the service deployments are to be had, and this test shows less than it says");
+    let refusal = refusal.expect_err("the service deployments are to be had, and this test shows less than it says");
+    assert!(refusal.lacks_the_operation(), "{refusal}");
 
     let before = fleet.look(ecs.as_ref()).await;
     let plan = run.plan().await;
