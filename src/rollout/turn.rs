@@ -75,9 +75,12 @@ pub(super) fn not_as_planned(change: &Change, service: &Service, input: &Input<'
         ChangeKind::QuietSetting | ChangeKind::ClusterSetting => Touch::Quiet,
     };
     match eligible(service, touch) {
-        Ok(()) => match begun_since(input.facts).filter(|_| touch == Touch::Deploys) {
-            Some(reason) => Some(waits_for_theirs(change, reason, input)),
-            None => other_images(change, service, now),
+        Ok(()) if touch == Touch::Quiet => other_images(change, service, now),
+        Ok(()) => match (input.facts.records_unread(), begun_since(input.facts)) {
+            // Whether somebody has begun to deploy since the service was read is not known.
+            (Some(reason), _) => Some(Step::to(change.state.clone(), Some(reason))),
+            (None, Some(reason)) => Some(waits_for_theirs(change, reason, input)),
+            (None, None) => other_images(change, service, now),
         },
         Err(Ineligible::Blocked(reason)) => {
             Some(Step::to(State::Blocked { reason: reason.clone(), at: now }, Some(reason)))

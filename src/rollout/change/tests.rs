@@ -114,6 +114,15 @@ fn a_change_that_is_not_eligible_any_more_is_blocked_or_waits_its_turn() {
     check(&registering(), &given, 60, "Registering | - | DeploymentInProgress");
     let over = Scene::before().record("SUCCESSFUL", 1, -9000).record("ROLLBACK_SUCCESSFUL", 9, 40);
     check_scene(&pending(), &over, 50, "Registering | Register | -");
+    // Nor is it known that there is none, where they could not be read; who has none to read has none. A setting that starts no
+    // deployment replaces nobody's.
+    let unread = || Scene::before().records_unread();
+    check_scene(&pending(), &unread(), 50, "Pending | - | NotObserved");
+    let given = Given { registration: registered(2), ..Given::of(unread().facts(60)) };
+    check(&registering(), &given, 60, "Registering | - | NotObserved");
+    check_scene(&change(ChangeKind::DeployingSetting), &unread(), 50, "Pending | - | NotObserved");
+    check_scene(&change(ChangeKind::QuietSetting), &unread(), 50, "Updating | Set | -");
+    check_scene(&pending(), &Scene::before().records_unavailable(), 50, "Registering | Register | -");
 }
 
 #[test]
@@ -210,6 +219,10 @@ fn a_call_without_effect_is_repeated_only_once_reads_must_have_caught_up() {
     let asked_for = |second| Given::of(Scene::before().facts(second));
     check(&updating(), &asked_for(INTENT + 19), INTENT + 60, "Updating | - | OutcomeUnknown");
     check(&updating(), &asked_for(INTENT + 20), INTENT + 60, "Updating | MoveTo web:2 | -");
+    // Nor while nobody knows what they show; that is not waited for for ever.
+    let unread = Scene::before().records_unread();
+    check_scene(&updating(), &unread, INTENT + TIMEOUT - 1, "Updating | - | NotObserved");
+    check_scene(&updating(), &unread, INTENT + TIMEOUT, "RollingBack | - | ProgressTimeout");
     // Nor over what ECS's records show to have begun meanwhile, though the service does not.
     let begun = Scene::before().record("SUCCESSFUL", 1, -9000).record("PENDING", 9, INTENT + 20);
     check_scene(&updating(), &begun, INTENT + 21, "Updating | - | DeploymentInProgress");
