@@ -108,7 +108,7 @@ impl Going<'_> {
     /// wait for it for ever.
     fn untold(&self) -> Option<Reason> {
         let timeout = self.input.health.progress_timeout.0;
-        let patient = self.change.entered().is_some_and(|entered| entered + timeout > self.input.now);
+        let patient = self.change.entered().is_some_and(|entered| entered + timeout > self.input.facts.asked_at());
         let quiet = matches!(self.change.spec.kind, ChangeKind::QuietSetting | ChangeKind::ClusterSetting);
         let facts = self.input.facts;
         let lags = || record_lags(facts, facts.service.known()?.primary()?);
@@ -565,7 +565,7 @@ impl Going<'_> {
     fn underway(&self, reason: Reason, watched: &Watched<'_>, progress: Progress) -> Step {
         let timeout = self.input.health.progress_timeout;
         let deadline = progress.at + timeout.0;
-        if deadline <= self.input.now {
+        if deadline <= self.input.facts.asked_at() {
             let message = format!("taken back, but without progress for {timeout}: {}", reason.message);
             return self.failed(Reason::of(ReasonCode::ProgressTimeout, message));
         }

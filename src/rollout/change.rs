@@ -248,6 +248,7 @@ fn updating(
     let now = input.now;
     let timeout = input.health.progress_timeout;
     let wait = |reason| Step::to(change.state.clone(), Some(reason));
+    let patient = intent + timeout.0 > input.facts.asked_at();
     let unknown = || Reason::of(ReasonCode::OutcomeUnknown, "whether ECS made the last call is not known yet");
     let repeat = |action| {
         if action == Action::Set
@@ -295,7 +296,7 @@ fn updating(
     }
     // Whether ours began, over whom, and whether ECS went back from it, is in its records. Not waited for longer than for
     // progress: a deployment that nobody takes for ours is not looked after.
-    if let Some(reason) = input.facts.records_unread().filter(|_| intent + timeout.0 > now) {
+    if let Some(reason) = input.facts.records_unread().filter(|_| patient) {
         return wait(reason);
     }
     if let Some(ours) = ours {
@@ -337,7 +338,7 @@ fn updating(
         // Somebody has deployed meanwhile, and the service does not show it yet.
         None => begun_since(input.facts).map_or_else(|| repeat(action), wait),
         // ECS has a record of the call: the service does not show it yet.
-        Some(_) if intent + timeout.0 > now => wait(unknown()),
+        Some(_) if patient => wait(unknown()),
         Some(_) => {
             let message = format!("ECS has a record of the deployment, and no sign of it for {timeout}");
             fail(None, intent, Reason::of(ReasonCode::ProgressTimeout, message))
@@ -457,7 +458,7 @@ fn moving(change: &Change, input: &Input<'_>, moving: &Moving<'_>) -> Step {
             let progress = moving.progress_until(now).seen(moved, left, now);
             let progress = if native { Progress { at: now, ..progress } } else { progress };
             let deadline = progress.at + timeout;
-            if deadline <= now {
+            if deadline <= input.facts.asked_at() {
                 let message = format!("no progress for {}: {}", input.health.progress_timeout, reason.message);
                 let cause = Reason::of(ReasonCode::ProgressTimeout, message);
                 return fail(Some(moving.deployment), moving.intent, cause);
@@ -495,7 +496,7 @@ fn over_somebody(change: &Change, input: &Input<'_>, reason: &Reason, moving: &M
         Landing::Underway { moved, left, native, .. } => {
             let progress = moving.progress.seen(moved, left, now);
             let progress = if native { Progress { at: now, ..progress } } else { progress };
-            if progress.at + input.health.progress_timeout.0 <= now {
+            if progress.at + input.health.progress_timeout.0 <= input.facts.asked_at() {
                 return over();
             }
             let (to, deployment, intent) = (moving.to.cloned(), moving.deployment.to_owned(), moving.intent);

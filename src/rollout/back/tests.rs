@@ -96,6 +96,8 @@ fn a_deployment_in_progress_is_stopped_and_a_finished_one_replaced() {
     check(&deciding, &Scene::during().records_unread(), "RollingBack Deciding | - | NotObserved");
     let (home, late) = (Some(revision(1)), FAILED_AT + TIMEOUT);
     check_with(&deciding, &Scene::during().records_unread(), home, late, "RollingBack Updating | MoveTo web:1 | -");
+    let asked_for = Given::of(Scene::during().records_unread().facts(late - 1));
+    check_given(&deciding, &asked_for, late, "RollingBack Deciding | - | NotObserved");
     check(&setting_going(Back::Deciding), &setting_during(), "RollingBack Stopping | Stop | -");
     check(&setting_going(Back::Deciding), &setting_during().no_records(), "RollingBack Updating | Unset | -");
 }
@@ -255,6 +257,7 @@ fn a_change_is_taken_back_when_every_task_is() {
         *progress = Progress { moved: 2, left: 1, at: at(NOW - TIMEOUT) };
     }
     check(&long, &stuck, "Failed | - | ProgressTimeout");
+    check_given(&long, &Given::of(stuck.facts(NOW - 1)), NOW + 9000, "RollingBack Watching | - | Draining");
 }
 
 #[test]

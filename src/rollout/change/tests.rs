@@ -203,6 +203,8 @@ fn a_call_that_ecs_carried_out_and_took_back_unseen_is_never_repeated() {
     let lagging = Scene::before().record("IN_PROGRESS", 2, INTENT + 1);
     check_scene(&updating(), &lagging, INTENT + 60, "Updating | - | OutcomeUnknown");
     check_scene(&updating(), &lagging, INTENT + TIMEOUT, "RollingBack | - | ProgressTimeout");
+    let asked_for = Given::of(lagging.facts(INTENT + 60));
+    check(&updating(), &asked_for, INTENT + TIMEOUT, "Updating | - | OutcomeUnknown");
 }
 
 #[test]
@@ -223,6 +225,7 @@ fn a_call_without_effect_is_repeated_only_once_reads_must_have_caught_up() {
     let unread = Scene::before().records_unread();
     check_scene(&updating(), &unread, INTENT + TIMEOUT - 1, "Updating | - | NotObserved");
     check_scene(&updating(), &unread, INTENT + TIMEOUT, "RollingBack | - | ProgressTimeout");
+    check(&updating(), &Given::of(unread.facts(INTENT + 60)), INTENT + TIMEOUT, "Updating | - | NotObserved");
     // Nor over what ECS's records show to have begun meanwhile, though the service does not.
     let begun = Scene::before().record("SUCCESSFUL", 1, -9000).record("PENDING", 9, INTENT + 20);
     check_scene(&updating(), &begun, INTENT + 21, "Updating | - | DeploymentInProgress");
@@ -376,6 +379,15 @@ fn a_change_without_progress_fails_at_its_deadline_and_not_before() {
     let moving = stabilizing_since(progress(1, 1, 200));
     check_scene(&moving, &stuck(), 200 + TIMEOUT - 1, "Stabilizing | - | Draining");
     check_scene(&moving, &stuck(), 200 + TIMEOUT, "RollingBack | - | ProgressTimeout");
+    // Nor by what was asked for before it and is decided on later: by a process that was suspended.
+    let asked_for = |second| Given::of(stuck().facts(second));
+    check(&moving, &asked_for(200 + TIMEOUT - 1), 9000, "Stabilizing | - | Draining");
+    check(&moving, &asked_for(200 + TIMEOUT), 9000, "RollingBack | - | ProgressTimeout");
+    let (to, deployment, reason) = (Some(revision(2)), "ours".to_owned(), Reason::of(ReasonCode::Clobbered, ""));
+    let over = State::Clobbering { reason, to, deployment, intent: at(INTENT), progress: progress(1, 1, 200) };
+    let over = entered(updating(), over, INTENT + 2);
+    check(&over, &asked_for(200 + TIMEOUT - 1), 9000, "Clobbering | - | Clobbered");
+    check(&over, &asked_for(200 + TIMEOUT), 9000, "Clobbered | - | Clobbered");
     let better = Scene::during().tasks(2, 2, "ours").tasks(1, 1, "old");
     check_scene(&moving, &better, 200 + TIMEOUT, "Stabilizing | - | Draining");
 }
