@@ -3,6 +3,7 @@
 //! Knows the operations by name only; what is in the documents is nobody's business here.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_sdk_ecs::Client;
@@ -15,6 +16,7 @@ use serde_json::{Map, Value};
 use super::Timeouts;
 use super::connection::{one_attempt, write_timeouts};
 use super::failure::Failure;
+use super::prepared::Prepared;
 use super::served_at;
 use super::wire::{LeaveThrottlingToTheBudget, RawAnswer, Wire, error_in, is_throttling};
 use crate::ports::ServedClock;
@@ -30,6 +32,9 @@ pub struct AwsEcs {
     reading: Client,
     /// For those that write. A client of their own: settings that differ from call to call are put together anew for each.
     writing: Client,
+    /// Reads as the SDK has prepared them, for those that come next.
+    prepared: Prepared,
+    read_attempt: Duration,
     clock: Option<Arc<ServedClock>>,
 }
 
@@ -40,7 +45,8 @@ impl AwsEcs {
             .retry_classifier(LeaveThrottlingToTheBudget)
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
         let writing = settings.clone().retry_config(one_attempt()).timeout_config(write_timeouts(&timeouts));
-        Self { reading: Client::from_conf(settings.build()), writing: Client::from_conf(writing.build()), clock: None }
+        let (reading, writing) = (Client::from_conf(settings.build()), Client::from_conf(writing.build()));
+        Self { reading, writing, prepared: Prepared::default(), read_attempt: timeouts.read_attempt, clock: None }
     }
 
     /// Tells this clock what time it is, with every answer.
@@ -58,6 +64,7 @@ impl AwsEcs {
                 client
                     .$builder()
                     .customize()
+                    .interceptor(self.prepared.keeping(operation))
                     .interceptor(wire.clone().unread(|| Output::erase(typed::$builder::$output::builder().build())))
                     .send()
                     .await
@@ -109,8 +116,17 @@ impl AwsEcs {
         of: &(dyn Fn(Vec<u8>) -> Result<T, EcsError> + Sync),
     ) -> (Result<T, EcsError>, bool) {
         let wire = Wire::new(input.to_string().into_bytes());
-        let sent = self.send(operation, &wire).await;
-        let answer = wire.answer();
+        let prepared = match operation.writes() {
+            true => None,
+            false => self.prepared.ask(operation, wire.request(), self.read_attempt).await,
+        };
+        let (answer, sent) = match prepared {
+            Some(answer) => (Some(answer), Ok(())),
+            None => {
+                let sent = self.send(operation, &wire).await;
+                (wire.answer(), sent)
+            }
+        };
         let came_back = answer.is_some();
         let result = match (answer, sent) {
             (Some(answer), _) => {

@@ -10,6 +10,7 @@ mod dynamo;
 mod ecs;
 mod error;
 mod failure;
+mod prepared;
 mod served_at;
 mod throttle;
 mod wire;

@@ -16,6 +16,7 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpResponse, OrchestratorErr
 use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction};
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_runtime_api::client::ser_de::{DeserializeResponse, SharedResponseDeserializer};
+use aws_smithy_runtime_api::http::Headers;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::config_bag::ConfigBag;
 use serde_json::{Map, Value};
@@ -47,6 +48,13 @@ pub(super) struct RawAnswer {
     pub(super) body: Vec<u8>,
 }
 
+impl RawAnswer {
+    pub(super) fn of(status: u16, headers: &Headers, body: Vec<u8>) -> Self {
+        let header = |name| headers.get(name).map(str::to_owned);
+        Self { status, error_type: header("x-amzn-errortype"), date: header("date"), body }
+    }
+}
+
 impl Wire {
     pub(super) fn new(request: Vec<u8>) -> Self {
         Self { request: request.into(), seen: Arc::default(), blank: None }
@@ -57,6 +65,11 @@ impl Wire {
     pub(super) fn unread(mut self, blank: fn() -> Output) -> Self {
         self.blank = Some(blank);
         self
+    }
+
+    /// What is asked.
+    pub(super) fn request(&self) -> &[u8] {
+        &self.request
     }
 
     /// Whether the last attempt came as far as the network.
@@ -127,12 +140,8 @@ impl Intercept for Wire {
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let response = context.response();
-        self.seen().answer = response.body().bytes().map(|body| RawAnswer {
-            status: response.status().as_u16(),
-            error_type: response.headers().get("x-amzn-errortype").map(str::to_owned),
-            date: response.headers().get("date").map(str::to_owned),
-            body: body.to_vec(),
-        });
+        let of = |body: &[u8]| RawAnswer::of(response.status().as_u16(), response.headers(), body.to_vec());
+        self.seen().answer = response.body().bytes().map(of);
         Ok(())
     }
 }

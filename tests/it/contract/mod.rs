@@ -9,6 +9,7 @@ mod dynamo_faults;
 mod ecs;
 mod embedded;
 mod memory;
+mod prepared;
 mod store;
 
 pub(crate) use dynamo::by_somebody_else;
