@@ -123,25 +123,16 @@ impl Judgements {
         Some(Arc::clone(&kept.planned))
     }
 
-    /// Keeps what was said of a service where it may be kept, and makes it small.
+    /// Keeps what was said of a service where [`Grounds::settle`] it, and makes it small.
     pub(super) fn keep(
         &mut self,
         grounds: &Grounds<'_>,
         service: &Service,
         seen: &PackedService,
-        judged: &Judged,
-    ) -> Option<Arc<Planned>> {
-        let nothing_to_do = matches!(judged.planned.outcome, PlanOutcome::Compliant | PlanOutcome::Audit);
-        if !nothing_to_do
-            || !judged.moves.is_empty()
-            || judged.proposed.is_some()
-            || !judged.planned.waivers.is_empty()
-            || !grounds.may_keep(&service.arn, seen)
-        {
-            return None;
-        }
+        planned: PlannedResource,
+    ) -> Arc<Planned> {
         let key = grounds.key(service, seen);
-        let mut planned = self.smaller.of(judged.planned.clone(), Some(key));
+        let mut planned = self.smaller.of(planned, Some(key));
         // The fleet has these texts already: the service's name, and the revision that it names.
         if let Some((arn, _)) = grounds.fleet.services.get_key_value(&service.arn) {
             planned.resource = arn.shared();
@@ -154,7 +145,7 @@ impl Judgements {
         // What follows from the answers is kept: they would be asked for no more.
         self.memo.forget(ResourceKind::TaskDefinition, name);
         self.memo.forget(ResourceKind::Service, name);
-        Some(planned)
+        planned
     }
 }
 
@@ -188,6 +179,16 @@ impl<'a> Grounds<'a> {
             && revisions.all(|revision| !self.fleet.latest.contains_key(revision.family()))
             && !held()
             && !older()
+    }
+
+    /// Whether what was said of this service follows from what is hashed alone, so that it may be kept: nothing is to be done, and
+    /// no Waiver is in force.
+    pub(super) fn settle(&self, arn: &ServiceArn, seen: &PackedService, judged: &Judged) -> bool {
+        matches!(judged.planned.outcome, PlanOutcome::Compliant | PlanOutcome::Audit)
+            && judged.moves.is_empty()
+            && judged.proposed.is_none()
+            && judged.planned.waivers.is_empty()
+            && self.may_keep(arn, seen)
     }
 
     fn running(&self, arn: &ServiceArn) -> Digest {

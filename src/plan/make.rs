@@ -127,7 +127,9 @@ fn judge_by(
         return true;
     }
     let judged = service::service(fleet, &service, Some(revision), context, judgements.memo_mut());
-    judgements.keep(grounds, &service, seen, &judged);
+    if grounds.settle(&service.arn, seen, &judged) {
+        judgements.keep(grounds, &service, seen, judged.planned);
+    }
     false
 }
 
@@ -192,7 +194,8 @@ pub fn plan(fleet: &Fleet, context: &Context<'_>, judgements: &mut Judgements) -
                     continue;
                 }
                 let judged = service::service(fleet, &service, None, context, judgements.memo_mut());
-                let kept = judgements.keep(&grounds, &service, seen, &judged);
+                let settled = grounds.settle(arn, seen, &judged);
+                let kept = settled.then(|| judgements.keep(&grounds, &service, seen, judged.planned.clone()));
                 let changes = planned_changes(&judged, Changed::Service(&service));
                 let changes = group(&mut groups, &judged, &resource, changes, context);
                 (judged, changes, kept)

@@ -267,7 +267,7 @@ impl Sight {
         };
         let judged = service::service(&fleet, &service, None, &context, &mut Memo::default());
         let grounds = Grounds::of(&fleet, &context);
-        let kept = Judgements::default().keep(&grounds, &service, &seen, &judged).is_some();
+        let kept = grounds.settle(&service.arn, &seen, &judged);
         (judged.planned, grounds.key(&service, &seen), kept)
     }
 }
