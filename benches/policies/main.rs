@@ -111,11 +111,11 @@ fn remembered(set: &PolicySet, parsed: &[Value]) -> f64 {
     let revisions: Vec<(Arc<PackedDefinition>, TaskDefinition)> = parsed
         .iter()
         .map(|document| {
-            let document = document.as_object().cloned().unwrap_or_default();
+            let document = document.clone();
             let arn = "arn:aws:ecs:eu-west-1:123456789012:task-definition/bench:1".parse().unwrap();
             let status = "ACTIVE".to_owned();
-            let (registered_by, registered_at, tags) = (None, None, Vec::new());
-            let revision = TaskDefinition { arn, status, registered_by, registered_at, document, tags };
+            let (registered_by, registered_at) = (None, None);
+            let revision = TaskDefinition { arn, status, registered_by, registered_at, document };
             (Arc::new(PackedDefinition::of(&revision, &mut packer)), revision)
         })
         .collect();

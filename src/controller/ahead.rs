@@ -111,20 +111,24 @@ fn packed(
     tell: Option<Tell<'_>>,
 ) -> Observed<Arc<PackedDefinition>> {
     match answer {
-        Observed::Known { value, .. } => match PackedDefinition::pack(&value, &mut cache.of_definitions) {
-            Ok(packed) => {
-                let packed = Arc::new(packed);
-                if let Some(tell) = tell {
-                    match PackedDefinition::read_text(&value) {
-                        Ok(definition) => tell(&packed, &definition),
-                        Err(why) => return Observed::Unknown { since: now, why },
-                    }
+        Observed::Known { value, .. } => {
+            let packer = &mut cache.of_definitions;
+            let packed = match tell {
+                None => PackedDefinition::pack(&value, packer).map(Arc::new),
+                Some(tell) => PackedDefinition::pack_and_read(&value, packer).map(|(packed, definition)| {
+                    let packed = Arc::new(packed);
+                    tell(&packed, &definition);
+                    packed
+                }),
+            };
+            match packed {
+                Ok(packed) => {
+                    cache.definitions.insert(arn.clone(), Arc::clone(&packed));
+                    Observed::Known { value: packed, at: now }
                 }
-                cache.definitions.insert(arn.clone(), Arc::clone(&packed));
-                Observed::Known { value: packed, at: now }
+                Err(why) => Observed::Unknown { since: now, why },
             }
-            Err(why) => Observed::Unknown { since: now, why },
-        },
+        }
         Observed::Absent { at } => Observed::Absent { at },
         Observed::Unknown { since, why } => Observed::Unknown { since, why },
     }

@@ -46,7 +46,7 @@ impl Executor<'_> {
             None => {
                 for arn in revisions(facts) {
                     match self.cache.definition(arn).map(|packed| packed.read()) {
-                        Some(Ok(definition)) => known.push(definition.document_with_tags()),
+                        Some(Ok(definition)) => known.push(definition.document),
                         Some(Err(_)) | None => all = false,
                     }
                 }

@@ -61,11 +61,12 @@ pub struct UnknownMembers {
 /// # Errors
 /// [`UnknownMembers`], where a top-level member is neither output-only nor known input.
 pub fn register_input(definition: &TaskDefinition) -> Result<Map<String, Value>, UnknownMembers> {
-    no_unknown(&definition.document)?;
-    let taken = |(name, value): &(&String, &Value)| is_input(name, value);
-    let members = definition.document.iter().filter(taken);
+    // The tags stand among its members.
+    let but_tags = || definition.members().iter().filter(|(name, _)| *name != "tags");
+    no_unknown(but_tags().map(|(name, _)| name))?;
+    let members = but_tags().filter(|(name, value)| is_input(name, value));
     let input = members.map(|(name, value)| (name.clone(), value.clone())).collect();
-    Ok(with_tags(input, definition.tags.clone()))
+    Ok(with_tags(input, definition.tags().to_vec()))
 }
 
 /// The same of a document of one's own, with the tags beside it.
@@ -76,14 +77,14 @@ pub fn register_input_of(
     mut document: Map<String, Value>,
     tags: Vec<Value>,
 ) -> Result<Map<String, Value>, UnknownMembers> {
-    no_unknown(&document)?;
+    no_unknown(document.keys())?;
     document.retain(|name, value| is_input(name, value));
     Ok(with_tags(document, tags))
 }
 
-fn no_unknown(document: &Map<String, Value>) -> Result<(), UnknownMembers> {
+fn no_unknown<'a>(names: impl Iterator<Item = &'a String>) -> Result<(), UnknownMembers> {
     let known = |name: &str| OUTPUT_ONLY.contains(&name) || SHARED.contains(&name);
-    let members: Vec<String> = document.keys().filter(|name| !known(name)).cloned().collect();
+    let members: Vec<String> = names.filter(|name| !known(name)).cloned().collect();
     if members.is_empty() { Ok(()) } else { Err(UnknownMembers { members }) }
 }
 

@@ -1,7 +1,7 @@
 //! Live state: what was seen, when, and what could not be seen.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -341,28 +341,29 @@ pub struct TaskDefinition {
     pub registered_by: Option<String>,
     /// When it was registered.
     pub registered_at: Option<Timestamp>,
-    /// The whole of `taskDefinition`, in ECS's order.
-    pub document: Map<String, Value>,
-    /// The sibling `tags`, in ECS's order.
-    pub tags: Vec<Value>,
+    /// The whole of `taskDefinition`, in ECS's order, and the sibling `tags` after it, if there are any: as policies see it, and as
+    /// RegisterTaskDefinition takes it, so that fixes can edit them.
+    pub document: Value,
 }
 
 impl TaskDefinition {
-    /// As policies see it: its tags stand among its members, as RegisterTaskDefinition takes them, so that fixes can edit
-    /// them.
+    /// Its members. ECS's document is an object; what is none has no members.
     #[must_use]
-    pub fn document_with_tags(&self) -> Value {
-        let mut document = self.document.clone();
-        if !self.tags.is_empty() {
-            document.insert("tags".to_owned(), Value::Array(self.tags.clone()));
-        }
-        Value::Object(document)
+    pub fn members(&self) -> &Map<String, Value> {
+        static NONE: LazyLock<Map<String, Value>> = LazyLock::new(Map::new);
+        self.document.as_object().unwrap_or(&NONE)
+    }
+
+    /// Its tags, in ECS's order.
+    #[must_use]
+    pub fn tags(&self) -> &[Value] {
+        self.members().get("tags").and_then(Value::as_array).map_or(&[], Vec::as_slice)
     }
 
     /// Its tags, by key.
     #[must_use]
     pub fn tags_by_key(&self) -> BTreeMap<String, String> {
         let text = |tag: &Value, member: &str| tag.get(member).and_then(Value::as_str).unwrap_or("").to_owned();
-        self.tags.iter().map(|tag| (text(tag, "key"), text(tag, "value"))).collect()
+        self.tags().iter().map(|tag| (text(tag, "key"), text(tag, "value"))).collect()
     }
 }

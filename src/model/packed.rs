@@ -214,19 +214,20 @@ impl PackedDefinition {
         Ok(Self(packer.pack(text)))
     }
 
-    /// Reads such a text.
+    /// The same, and reads it: for whoever needs it at once, so that the text is gone through only once.
     ///
     /// # Errors
-    /// In a sentence, where it is not what it should be.
-    pub fn read_text(text: &[u8]) -> Result<TaskDefinition, String> {
+    /// As [`pack`](Self::pack).
+    pub fn pack_and_read(text: &[u8], packer: &mut Packer) -> Result<(Self, TaskDefinition), String> {
         let answer: Value = serde_json::from_slice(text).map_err(unreadable)?;
-        wire::task_definition_of(answer).map_err(|error| error.to_string())
+        let definition = wire::task_definition_of(answer).map_err(|error| error.to_string())?;
+        Ok((Self(packer.pack(text)), definition))
     }
 
     /// Packs one that was read already.
     #[must_use]
     pub fn of(definition: &TaskDefinition, packer: &mut Packer) -> Self {
-        let answer = json!({ "taskDefinition": definition.document, "tags": definition.tags });
+        let answer = json!({ "taskDefinition": definition.document });
         Self(packer.pack(&text_of(&answer)))
     }
 
@@ -349,8 +350,8 @@ mod tests {
         for number in 0..200 {
             let text = document(number).to_string();
             let packed = PackedDefinition::pack(text.as_bytes(), &mut packer).unwrap();
-            let read = PackedDefinition::read_text(text.as_bytes()).unwrap();
-            assert_eq!(packed.read().unwrap(), read);
+            let (same, read) = PackedDefinition::pack_and_read(text.as_bytes(), &mut packer).unwrap();
+            assert_eq!((packed.read().unwrap(), same.read().unwrap()), (read.clone(), read.clone()));
             assert_eq!(read, wire::task_definition(&document(number)).unwrap());
         }
     }
@@ -372,7 +373,7 @@ mod tests {
             let members = pointer.rsplit_once('/').unwrap();
             answer.pointer_mut(members.0).unwrap()[members.1] = wrong.clone();
             let text = answer.to_string();
-            let refused = PackedDefinition::read_text(text.as_bytes());
+            let refused = PackedDefinition::pack_and_read(text.as_bytes(), &mut Packer::learning());
             assert!(refused.is_err(), "{pointer} {wrong}");
             let packed = PackedDefinition::pack(text.as_bytes(), &mut Packer::learning());
             assert!(packed.is_err(), "{pointer} {wrong}");

@@ -462,11 +462,16 @@ pub fn task_definition_of(mut answer: Value) -> Result<TaskDefinition, WireError
         status: shape.text("status")?.unwrap_or("ACTIVE").to_owned(),
         registered_by: shape.text("registeredBy")?.map(ToOwned::to_owned),
         registered_at: shape.time("registeredAt")?,
-        document: Map::new(),
-        tags: outer.list("tags")?.to_vec(),
+        document: Value::Null,
     };
+    outer.list("tags")?;
+    let tags =
+        answer.get_mut("tags").map(Value::take).filter(|tags| tags.as_array().is_some_and(|tags| !tags.is_empty()));
     match answer.get_mut("taskDefinition").map(Value::take) {
-        Some(Value::Object(document)) => Ok(TaskDefinition { document, ..read }),
+        Some(Value::Object(mut document)) => {
+            document.extend(tags.map(|tags| ("tags".to_owned(), tags)));
+            Ok(TaskDefinition { document: Value::Object(document), ..read })
+        }
         _ => Ok(read),
     }
 }

@@ -55,7 +55,7 @@ pub(super) fn revision_move(
         register_input(definition).map_err(|unknown| blocked(ReasonCode::UnknownMember, unknown.to_string()))?;
     let fixes: Vec<&PlannedFix> = fixes.iter().map(|fix| **fix).collect();
     let pins = match strategy.images {
-        ImagePolicy::Pin => images::pins(&definition.document, fleet.running.get(&service.arn), &fixes),
+        ImagePolicy::Pin => images::pins(definition.members(), fleet.running.get(&service.arn), &fixes),
         ImagePolicy::RefuseLatest | ImagePolicy::Refuse | ImagePolicy::Allow => None,
     };
     // Pinned together with the fixes: what is planned is held to the law of fixes as a whole.

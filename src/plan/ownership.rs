@@ -140,7 +140,7 @@ pub fn owned_by_batch(definition: &TaskDefinition, cluster: Option<&str>) -> Opt
     };
     let how = if let Some(by) = definition.registered_by.as_deref().filter(|by| role(by)) {
         format!("`{by}` registered it")
-    } else if definition.tags.iter().any(tag) {
+    } else if definition.tags().iter().any(tag) {
         "it carries AWS Batch's tags".to_owned()
     } else if let Some(cluster) = cluster.filter(|name| name.contains("_Batch_") || name.starts_with("AWSBatch-")) {
         format!("it runs in `{cluster}`, a cluster of AWS Batch's")

@@ -128,7 +128,7 @@ pub(super) fn service(
                 let touch = if change.kind == ChangeKind::QuietSetting { Touch::Quiet } else { Touch::Deploys };
                 may_touch(service, touch)?;
                 if let (ChangeKind::DeployingSetting, Some(definition)) = (change.kind, definition) {
-                    let checked = images::check_kept(&definition.document, strategy.images);
+                    let checked = images::check_kept(definition.members(), strategy.images);
                     // The new revision pins them: once it runs, a later plan brings the setting.
                     let pinned_first = strategy.images == ImagePolicy::Pin
                         && moves.iter().any(|change: &Move| change.kind == ChangeKind::Revision);

@@ -182,11 +182,10 @@ fn judge(
         launch_type: absent_or(place.launch_type.map(ScopeKey::Known)),
         tags: ScopeTags::Known(tags.clone()),
     };
-    let document = definition.document_with_tags();
     let cluster = place.cluster.and_then(|arn| fleet.clusters.get(arn)).and_then(Observed::known);
     let subject = Subject {
         kind: ResourceKind::TaskDefinition,
-        resource: &document,
+        resource: &definition.document,
         tags: Some(&tags),
         service: None,
         cluster: cluster.map(|cluster| cluster.document.as_ref()),

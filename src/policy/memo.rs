@@ -61,22 +61,20 @@ pub struct Revision<'a> {
     pub packed: &'a Arc<PackedDefinition>,
     /// What it says.
     pub definition: Cow<'a, TaskDefinition>,
-    /// As policies see it. Made where it is asked for, and once: it is a copy of the whole document.
-    seen: OnceCell<(Value, BTreeMap<String, String>)>,
+    /// Its tags, by key. Made where they are asked for, and once.
+    tags: OnceCell<BTreeMap<String, String>>,
 }
 
 impl<'a> Revision<'a> {
     /// What is known by `packed` and says `definition`.
     #[must_use]
     pub const fn of(packed: &'a Arc<PackedDefinition>, definition: Cow<'a, TaskDefinition>) -> Self {
-        Self { packed, definition, seen: OnceCell::new() }
+        Self { packed, definition, tags: OnceCell::new() }
     }
 
     /// Its document, with its tags among the members, and its tags by key.
     pub fn seen(&self) -> (&Value, &BTreeMap<String, String>) {
-        let (document, tags) =
-            self.seen.get_or_init(|| (self.definition.document_with_tags(), self.definition.tags_by_key()));
-        (document, tags)
+        (&self.definition.document, self.tags.get_or_init(|| self.definition.tags_by_key()))
     }
 }
 

@@ -113,17 +113,11 @@ fn seen() -> Seen {
         "containerDefinitions": [{"name": "app", "image": "a:1", "privileged": true,
             "environment": [{"name": "AWS_SECRET_ACCESS_KEY", "value": "x"}]}, {"name": "side", "image": "b:1", "user": "1"}],
         "volumes": [{"name": "v", "efsVolumeConfiguration": {"fileSystemId": "fs-1"}}],
+        "tags": [{"key": "team", "value": "a"}],
     });
-    let Value::Object(document) = document else { unreachable!() };
     let arn: TaskDefinitionArn = "arn:aws:ecs:eu-west-1:123456789012:task-definition/web:3".parse().unwrap();
-    let definition = TaskDefinition {
-        arn,
-        status: "ACTIVE".to_owned(),
-        registered_by: None,
-        registered_at: None,
-        document,
-        tags: vec![json!({"key": "team", "value": "a"})],
-    };
+    let definition =
+        TaskDefinition { arn, status: "ACTIVE".to_owned(), registered_by: None, registered_at: None, document };
     Seen {
         set: 2,
         now: END,
@@ -219,7 +213,7 @@ impl Seen {
             Event::Set(set) => self.set = set,
             Event::Now(now) => self.now = now,
             Event::Definition(member, value) => {
-                Arc::make_mut(&mut self.definition).document.insert(member.to_owned(), value);
+                put(&mut Arc::make_mut(&mut self.definition).document, member, value);
             }
             Event::Service(member, value) => put(&mut self.service, member, value),
             Event::Cluster(member, value) => put(self.cluster.get_or_insert(json!({})), member, value),
@@ -231,7 +225,8 @@ impl Seen {
                 self.keys.tags = ScopeTags::Known(self.tags.clone());
             }
             Event::DefinitionTag(value) => {
-                Arc::make_mut(&mut self.definition).tags = vec![json!({"key": "team", "value": value})];
+                let tags = json!([{"key": "team", "value": value}]);
+                put(&mut Arc::make_mut(&mut self.definition).document, "tags", tags);
             }
             Event::LaunchType(launch_type) => self.keys.launch_type = launch_type,
             Event::NewPass => memo.begin(&sets[self.set]),
@@ -257,7 +252,7 @@ impl Seen {
     /// Asks both ways about the task definition, the service and the cluster, and about their fixes.
     fn ask(&self, memo: &mut Memo, set: &PolicySet) -> Result<(), TestCaseError> {
         let now = Timestamp::from_millis(self.now);
-        let document = self.definition.document_with_tags();
+        let document = self.definition.document.clone();
         let tags = self.definition.tags_by_key();
         let (service, empty) = (self.service.clone(), json!({}));
         let subjects = [
