@@ -23,7 +23,7 @@ use crate::rollout::landing::{Facts, KnownDeployment, ServiceDeployments};
 use crate::rollout::protection::Protection;
 
 /// How many calls of one pass are under way at once. The budget, not this, sets the pace.
-pub(super) const CONCURRENT: usize = 8;
+pub(super) const CONCURRENT: usize = 16;
 
 /// What was seen before. A revision never changes but for its status and tags; a service that is as it was is not packed
 /// again.
