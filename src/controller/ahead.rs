@@ -9,7 +9,7 @@ use futures::stream::{self, FuturesUnordered, StreamExt};
 use super::observe::{CONCURRENT, Cache, definition_input, described_definition};
 use crate::model::observed::{Fleet, TaskDefinition};
 use crate::model::packed::PackedDefinition;
-use crate::model::{Observed, TaskDefinitionArn, Timestamp};
+use crate::model::{Observed, TaskDefinitionArn, Timestamp, dense};
 use crate::ports::{Ecs, Operation};
 
 /// Who is told of a revision as soon as it is there.
@@ -143,5 +143,6 @@ impl Cache {
     /// Forgets the revisions that no service names.
     pub(super) fn keep_only(&mut self, named: &BTreeSet<&TaskDefinitionArn>) {
         self.definitions.retain(|arn, _| named.contains(arn));
+        dense(&mut self.definitions);
     }
 }

@@ -23,7 +23,7 @@ use crate::rollout::landing::{Facts, KnownDeployment, ServiceDeployments};
 use crate::rollout::protection::Protection;
 
 /// How many calls of one pass are under way at once. The budget, not this, sets the pace.
-pub(super) const CONCURRENT: usize = 16;
+pub(super) const CONCURRENT: usize = 8;
 
 /// What was seen before. A revision never changes but for its status and tags; a service that is as it was is not packed
 /// again.
@@ -147,6 +147,7 @@ pub async fn fleet(
         }
     }
     drop(listings);
+    let mut services = Vec::with_capacity(batches.iter().map(|(_, batch)| batch.len()).sum());
     let mut described = stream::iter(batches)
         .map(|(cluster, batch)| async move {
             let answer = ecs.call_last(Operation::DescribeServices, services_input(&cluster, &batch)).await;
@@ -154,7 +155,6 @@ pub async fn fleet(
         })
         .buffered(CONCURRENT);
     let mut ahead = Ahead::default();
-    let mut services = Vec::new();
     loop {
         tokio::select! {
             // In this order, so that a run can be repeated.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::error::ControllerError;
-use crate::model::TargetId;
 use crate::model::packed::{Digest, digest};
+use crate::model::{TargetId, dense};
 use crate::plan::{Judgements, Plan, PlanOutcome, Planned};
 use crate::ports::Store;
 use crate::records::reports::{Judgement, ReportItem, Reports, ServiceReport};
@@ -84,6 +84,7 @@ pub async fn write(
         }
     }
     batch.write(&reports, written, stop).await?;
+    dense(written);
     // Only what was surely looked for and not found is gone.
     if plan.gaps.is_empty() {
         let seen: BTreeSet<&str> = plan.resources().map(|planned| planned.resource.as_ref()).collect();

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::model::observed::{Fleet, Service};
 use crate::model::packed::{Digest, PackedService, Packer, digest, text_of};
 use crate::model::wire::{self, WireError};
-use crate::model::{ClusterArn, Observed, ServiceArn, Timestamp};
+use crate::model::{ClusterArn, Observed, ServiceArn, Timestamp, dense};
 use crate::ports::{EcsError, Operation};
 
 /// The services of the last pass.
@@ -81,6 +81,12 @@ impl SeenServices {
             }
         });
         seen.retain(|(arn, _)| !inactive.contains(arn));
+        // One text of a name for all passes.
+        for (arn, _) in &mut seen {
+            if let Some((known, _)) = self.by_arn.get_key_value(arn) {
+                *arn = known.clone();
+            }
+        }
         seen
     }
 
@@ -134,6 +140,7 @@ impl SeenServices {
     pub(super) fn keep_only(&mut self, fleet: &Fleet) {
         self.by_arn.retain(|arn, _| fleet.services.get(arn).is_some_and(|seen| seen.known().is_some()));
         self.clusters.retain(|arn| fleet.clusters.contains_key(arn));
+        dense(&mut self.by_arn);
     }
 }
 

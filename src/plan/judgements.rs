@@ -22,7 +22,7 @@ use super::service::{self, around, scope_keys};
 use crate::model::observed::{Fleet, Service};
 use crate::model::packed::{Digest, PackedService, digest};
 use crate::model::spec::ResourceKind;
-use crate::model::{ClusterArn, Resource, ServiceArn, TaskDefinitionArn};
+use crate::model::{ClusterArn, Resource, ServiceArn, TaskDefinitionArn, dense};
 use crate::policy::{Memo, PolicySet, Surroundings, depends_on, depends_on_around};
 
 /// Stored with every judgement: one that an older version made may say something else. Raise it with every change of what
@@ -65,6 +65,7 @@ impl Judgements {
         self.pass += 1;
         let oldest = self.pass.saturating_sub(KEPT);
         self.kept.retain(|_, kept| kept.used >= oldest);
+        dense(&mut self.kept);
         self.smaller.forget();
     }
 
