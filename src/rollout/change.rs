@@ -330,9 +330,9 @@ fn updating(
         let reason = Reason::of(ReasonCode::Overtaken, message);
         return Step::to(State::Overtaken { reason: reason.clone(), at: now }, Some(reason));
     }
+    // Nothing is known to have failed: its rollout pauses (`unseen`).
     if let Some(unread) = input.facts.records_unread() {
-        let message = format!("what came of the call could not be told for {timeout}: {}", unread.message);
-        return fail(None, intent, Reason::of(ReasonCode::ProgressTimeout, message));
+        return wait(unread);
     }
     match record {
         // Somebody has deployed meanwhile, and the service does not show it yet.
