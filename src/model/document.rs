@@ -61,8 +61,8 @@ pub struct UnknownMembers {
 /// # Errors
 /// [`UnknownMembers`], where a top-level member is neither output-only nor known input.
 pub fn register_input(definition: &TaskDefinition) -> Result<Map<String, Value>, UnknownMembers> {
-    // The tags stand among its members.
-    let but_tags = || definition.members().iter().filter(|(name, _)| *name != "tags");
+    // The tags stand among its members. What is called so and is no list of them is none that we know.
+    let but_tags = || definition.members().iter().filter(|(name, value)| *name != "tags" || !value.is_array());
     no_unknown(but_tags().map(|(name, _)| name))?;
     let members = but_tags().filter(|(name, value)| is_input(name, value));
     let input = members.map(|(name, value)| (name.clone(), value.clone())).collect();

@@ -472,6 +472,6 @@ pub fn task_definition_of(mut answer: Value) -> Result<TaskDefinition, WireError
             document.extend(tags.map(|tags| ("tags".to_owned(), tags)));
             Ok(TaskDefinition { document: Value::Object(document), ..read })
         }
-        _ => Ok(read),
+        _ => Err(Shape::of("the answer", &answer)?.error("taskDefinition", "is missing")),
     }
 }

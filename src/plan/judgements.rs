@@ -124,7 +124,9 @@ impl Judgements {
         Some(Arc::clone(&kept.planned))
     }
 
-    /// Keeps what was said of a service where [`Grounds::settle`] it, and makes it small.
+    /// Keeps what was said of a service, and makes it small.
+    ///
+    /// Assumptions: [`Grounds::settle`] has said that it may be kept.
     pub(super) fn keep(
         &mut self,
         grounds: &Grounds<'_>,
@@ -182,7 +184,7 @@ impl<'a> Grounds<'a> {
             && !older()
     }
 
-    /// Whether what was said of this service follows from what is hashed alone, so that it may be kept: nothing is to be done, and
+    /// Whether what was said of this service follows from what is hashed alone and may be kept: nothing is to be done, and
     /// no Waiver is in force.
     pub(super) fn settle(&self, arn: &ServiceArn, seen: &PackedService, judged: &Judged) -> bool {
         matches!(judged.planned.outcome, PlanOutcome::Compliant | PlanOutcome::Audit)
