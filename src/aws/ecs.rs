@@ -3,7 +3,6 @@
 //! Knows the operations by name only; what is in the documents is nobody's business here.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_sdk_ecs::Client;
@@ -12,11 +11,12 @@ use aws_sdk_ecs::operation as typed;
 use aws_smithy_runtime_api::client::interceptors::context::Output;
 use futures::future::BoxFuture;
 use serde_json::{Map, Value};
+use tokio::time::Instant;
 
 use super::Timeouts;
 use super::connection::{one_attempt, write_timeouts};
 use super::failure::Failure;
-use super::prepared::Prepared;
+use super::prepared::{Draft, Prepared, Sent};
 use super::served_at;
 use super::wire::{LeaveThrottlingToTheBudget, RawAnswer, Wire, error_in, is_throttling};
 use crate::ports::ServedClock;
@@ -24,8 +24,9 @@ use crate::ports::ecs::{Ecs, EcsError, Operation};
 
 /// Amazon ECS of one account and region.
 ///
-/// Guarantees: those of the port. Reads are tried up to three times by the SDK, but not after throttling, which is
-/// answered at once so that a budget can learn from it ([`super::Budgeted`]); writes are sent once.
+/// Guarantees: those of the port. Reads are tried up to three times by the SDK, once more where they were sent as prepared
+/// before (`prepared`), but not after throttling, which is answered at once so that a budget can learn from it
+/// ([`super::Budgeted`]); writes are sent once.
 #[derive(Clone)]
 pub struct AwsEcs {
     /// For operations that read.
@@ -34,7 +35,7 @@ pub struct AwsEcs {
     writing: Client,
     /// Reads as the SDK has prepared them, for those that come next.
     prepared: Prepared,
-    read_attempt: Duration,
+    timeouts: Timeouts,
     clock: Option<Arc<ServedClock>>,
 }
 
@@ -46,7 +47,12 @@ impl AwsEcs {
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
         let writing = settings.clone().retry_config(one_attempt()).timeout_config(write_timeouts(&timeouts));
         let (reading, writing) = (Client::from_conf(settings.build()), Client::from_conf(writing.build()));
-        Self { reading, writing, prepared: Prepared::default(), read_attempt: timeouts.read_attempt, clock: None }
+        Self { reading, writing, prepared: Prepared::default(), timeouts, clock: None }
+    }
+
+    #[cfg(test)]
+    pub(super) const fn prepared(&self) -> &Prepared {
+        &self.prepared
     }
 
     /// Tells this clock what time it is, with every answer.
@@ -55,22 +61,20 @@ impl AwsEcs {
         Self { clock: Some(clock), ..self }
     }
 
-    /// Sends `wire`'s bytes as `operation`. The SDK's own reading of the answer does not matter: it may fail on what
-    /// is new to it.
-    async fn send(&self, operation: Operation, wire: &Wire) -> Result<(), Failure> {
+    /// Sends `wire`'s bytes as `operation`, and takes down in `draft` what it signs. The SDK's own reading of the answer does
+    /// not matter: it may fail on what is new to it.
+    async fn send(&self, operation: Operation, wire: &Wire, draft: Option<Draft>) -> Result<(), Failure> {
         let client = if operation.writes() { &self.writing } else { &self.reading };
         macro_rules! send {
-            ($builder:ident, $output:ident) => {
-                client
-                    .$builder()
-                    .customize()
-                    .interceptor(self.prepared.keeping(operation))
-                    .interceptor(wire.clone().unread(|| Output::erase(typed::$builder::$output::builder().build())))
-                    .send()
-                    .await
-                    .map(drop)
-                    .map_err(|error| Failure::unanswered(&error))
-            };
+            ($builder:ident, $output:ident) => {{
+                let unread = wire.clone().unread(|| Output::erase(typed::$builder::$output::builder().build()));
+                let call = client.$builder().customize().interceptor(unread);
+                let call = match draft {
+                    Some(draft) => call.interceptor(draft),
+                    None => call,
+                };
+                call.send().await.map(drop).map_err(|error| Failure::unanswered(&error))
+            }};
         }
         match operation {
             Operation::ListClusters => send!(list_clusters, ListClustersOutput),
@@ -116,16 +120,12 @@ impl AwsEcs {
         of: &(dyn Fn(Vec<u8>) -> Result<T, EcsError> + Sync),
     ) -> (Result<T, EcsError>, bool) {
         let wire = Wire::new(input.to_string().into_bytes());
-        let prepared = match operation.writes() {
-            true => None,
-            false => self.prepared.ask(operation, wire.request(), self.read_attempt).await,
-        };
-        let (answer, sent) = match prepared {
-            Some(answer) => (Some(answer), Ok(())),
-            None => {
-                let sent = self.send(operation, &wire).await;
+        let (answer, sent) = match operation.writes() {
+            true => {
+                let sent = self.send(operation, &wire, None).await;
                 (wire.answer(), sent)
             }
+            false => self.look(operation, &wire).await,
         };
         let came_back = answer.is_some();
         let result = match (answer, sent) {
@@ -143,6 +143,25 @@ impl AwsEcs {
             (None, Err(failure)) => Err(unanswered(operation, &failure, wire.sent())),
         };
         (result, came_back)
+    }
+}
+
+impl AwsEcs {
+    /// Sends a call that reads: as it is prepared, and by the SDK where that gave no answer; all of it within [`Timeouts::read`].
+    async fn look(&self, operation: Operation, wire: &Wire) -> (Option<RawAnswer>, Result<(), Failure>) {
+        let deadline = Instant::now() + self.timeouts.read;
+        let ask = match self.prepared.ask(operation, wire.request(), self.timeouts.read_attempt).await {
+            Sent::Answered(answer) => return (Some(answer), Ok(())),
+            Sent::Not(ask) => ask,
+        };
+        let sent = tokio::time::timeout_at(deadline, self.send(operation, wire, Some(ask.draft()))).await;
+        let late = || Failure::Lost { message: format!("no answer within {:?}", self.timeouts.read) };
+        let sent = sent.unwrap_or_else(|_| Err(late()));
+        let answer = wire.answer();
+        if answer.as_ref().is_some_and(|answer| (200..300).contains(&answer.status)) {
+            self.prepared.keep(operation, ask);
+        }
+        (answer, sent)
     }
 }
 
@@ -196,15 +215,13 @@ fn read(operation: Operation, answer: RawAnswer) -> Result<Vec<u8>, EcsError> {
     }
 }
 
-/// What ECS has had since 2024-10-25 only, and not every server that speaks its protocol has.
+/// What ECS has had since 2024-10-25 only, and not every server that speaks its protocol has. Whoever lists nothing is asked
+/// for nothing that it lists.
 ///
 /// moto (5.2, `BaseResponse.call_action`) answers what it lacks with the page of a fault and HTTP 500. ECS's own faults are JSON
-/// and name their type, and what stands before it answers 502, 503 or 504, so no passing fault is taken for it.
+/// and name their type. A proxy that answers with such a page, and does so again when the SDK repeats the call, is taken for it.
 const fn may_be_lacking(operation: Operation) -> bool {
-    matches!(
-        operation,
-        Operation::ListServiceDeployments | Operation::DescribeServiceDeployments | Operation::DescribeServiceRevisions
-    )
+    matches!(operation, Operation::ListServiceDeployments)
 }
 
 fn is_a_page(body: &[u8]) -> bool {
@@ -278,24 +295,24 @@ mod tests {
             read(operation, answer).unwrap_err()
         };
         let page = "<!doctype html>\n<html lang=en>\n<title>500 Internal Server Error</title>";
-        for operation in [
-            Operation::ListServiceDeployments,
-            Operation::DescribeServiceDeployments,
-            Operation::DescribeServiceRevisions,
+        let list = Operation::ListServiceDeployments;
+        assert!(answer(list, 500, page).lacks_the_operation());
+        for (status, body) in [
+            (500, r#"{"__type":"ServerException","message":"sorry"}"#),
+            (500, r#"{"__type":"ServerExc"#),
+            (500, ""),
+            (502, page),
+            (503, page),
+            (400, r#"{"__type":"ThrottlingException","message":"Rate exceeded"}"#),
         ] {
-            assert!(answer(operation, 500, page).lacks_the_operation(), "{operation:?}");
-            for (status, body) in [
-                (500, r#"{"__type":"ServerException","message":"sorry"}"#),
-                (500, r#"{"__type":"ServerExc"#),
-                (500, ""),
-                (502, page),
-                (503, page),
-                (400, r#"{"__type":"ThrottlingException","message":"Rate exceeded"}"#),
-            ] {
-                assert!(!answer(operation, status, body).lacks_the_operation(), "{operation:?} {status} {body}");
-            }
+            assert!(!answer(list, status, body).lacks_the_operation(), "{status} {body}");
         }
-        assert!(!answer(Operation::DescribeServices, 500, page).lacks_the_operation());
+        // Where they could be listed, the server has them.
+        for other in
+            [Operation::DescribeServiceDeployments, Operation::DescribeServiceRevisions, Operation::DescribeServices]
+        {
+            assert!(!answer(other, 500, page).lacks_the_operation(), "{other:?}");
+        }
     }
 
     #[test]

@@ -56,26 +56,25 @@ async fn the_second_read_is_the_first_with_another_body() {
     }
 }
 
+fn lost() -> [Reply; 4] {
+    [error(500, "ServerException"), Reply::HangUp, Reply::CutShort, Reply::Silence]
+}
+
 #[tokio::test]
-async fn what_is_no_answer_is_asked_again_by_the_sdk() {
-    let failing = || {
-        [
-            error(500, "ServerException"),
-            Reply::HangUp,
-            Reply::CutShort,
-            Reply::Silence,
-            error(503, "ThrottlingException"),
-        ]
-    };
-    for reply in failing() {
-        let (outcome, senders, ..) = second(vec![reply.clone(), good()]).await;
+async fn what_is_no_answer_is_asked_again_by_the_sdk_until_it_has_had_one() {
+    for reply in lost() {
+        let (outcome, senders, ecs, fake) = second(vec![reply.clone(), good()]).await;
         assert_eq!(outcome, Ok(json!({ "taskDefinition": {} })), "{reply:?}");
         assert_eq!(senders, [true, false, true], "{reply:?}");
+        ecs.call(READ, json!({})).await.unwrap();
+        assert!(!is_the_sdks(&fake.requests()[3]), "{reply:?}");
     }
-    for reply in failing() {
-        let (outcome, senders, ..) = second(vec![reply.clone()]).await;
+    for reply in lost() {
+        let (outcome, senders, ecs, fake) = second(vec![reply.clone()]).await;
         assert!(matches!(outcome, Err(EcsError::NoAnswer { .. })), "{reply:?}: {outcome:?}");
-        assert_eq!(&senders[..3], [true, false, true], "{reply:?}");
+        assert_eq!(senders, [true, false, true, true, true], "{reply:?}");
+        ecs.call(READ, json!({})).await.unwrap_err();
+        assert!(fake.requests()[5..].iter().all(is_the_sdks), "{reply:?}");
     }
 }
 
@@ -86,13 +85,19 @@ async fn what_would_be_refused_again_is_not_asked_again() {
         assert_eq!(outcome.unwrap_err().code(), Some(code));
         assert_eq!(senders, [true, false]);
     }
-    let (outcome, senders, ..) = second(vec![error(400, "ThrottlingException"), good()]).await;
-    assert!(matches!(outcome, Err(EcsError::Throttled { .. })), "{outcome:?}");
+    for reply in [error(400, "ThrottlingException"), Reply::Answer(429, String::new())] {
+        let (outcome, senders, ..) = second(vec![reply.clone(), good()]).await;
+        assert!(matches!(outcome, Err(EcsError::Throttled { .. })), "{reply:?}: {outcome:?}");
+        assert_eq!(senders, [true, false], "{reply:?}");
+    }
+    // As the SDK does not repeat it either.
+    let (outcome, senders, ..) = second(vec![error(503, "ThrottlingException"), good()]).await;
+    assert!(matches!(outcome, Err(EcsError::NoAnswer { .. })), "{outcome:?}");
     assert_eq!(senders, [true, false]);
 }
 
 #[tokio::test]
-async fn where_a_signature_is_not_accepted_the_sdk_sends_all_that_follows() {
+async fn where_aws_accepts_a_signature_of_the_sdk_only_the_sdk_sends_all_that_follows() {
     for code in ["InvalidSignatureException", "UnrecognizedClientException", "ExpiredTokenException"] {
         let (outcome, senders, ecs, fake) = second(vec![error(400, code), good()]).await;
         assert_eq!(outcome, Ok(json!({ "taskDefinition": {} })), "{code}");
@@ -102,6 +107,25 @@ async fn where_a_signature_is_not_accepted_the_sdk_sends_all_that_follows() {
         }
         assert!(fake.requests()[3..].iter().all(is_the_sdks), "{code}");
     }
+    // Where it accepts neither, that says nothing against the one.
+    let denied = || error(400, "ExpiredTokenException");
+    let (outcome, senders, ecs, fake) = second(vec![denied(), denied(), good()]).await;
+    assert_eq!(outcome.unwrap_err().code(), Some("ExpiredTokenException"));
+    assert_eq!(senders, [true, false, true]);
+    for _ in 0..2 {
+        ecs.call(READ, json!({})).await.unwrap();
+    }
+    assert_eq!(fake.requests()[3..].iter().map(is_the_sdks).collect::<Vec<_>>(), [true, false]);
+}
+
+#[tokio::test]
+async fn both_of_them_together_take_no_longer_than_a_read_may() {
+    let fake = Fake::start(|number, _| if number == 1 { good() } else { Reply::Silence }).await;
+    let (read_attempt, read) = (Duration::from_millis(300), Duration::from_millis(450));
+    let ecs = fake.connection(Timeouts { read_attempt, read, ..Timeouts::default() }).ecs();
+    ecs.call(READ, json!({})).await.unwrap();
+    let failure = ecs.call(READ, json!({})).await.unwrap_err();
+    assert!(failure.to_string().ends_with("no answer within 450ms"), "{failure}");
 }
 
 #[tokio::test]
