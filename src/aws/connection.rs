@@ -92,7 +92,9 @@ impl Connection {
             loader = loader.region(Region::new(region.to_owned()));
         }
         let config = loader.load().await;
-        let region = config.region().ok_or(AwsError::NoRegion)?.as_ref().to_owned();
+        // Set to nothing, as scripts do, is not set.
+        let named = config.region().map(|region| region.as_ref().to_owned());
+        let region = named.filter(|region| !region.is_empty()).ok_or(AwsError::NoRegion)?;
         Ok(Self { config, region, timeouts })
     }
 

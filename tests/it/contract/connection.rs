@@ -51,6 +51,7 @@ const KEY: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"), ("AWS_SECR
 #[tokio::test]
 async fn without_a_region_that_is_the_error() {
     assert_eq!(found(&KEY).await, "Err(NoRegion)");
+    assert_eq!(found(&[("AWS_REGION", ""), KEY[0], KEY[1]]).await, "Err(NoRegion)");
 }
 
 #[tokio::test]
