@@ -34,7 +34,7 @@ pub struct AwsEcs {
     /// For those that write. A client of their own: settings that differ from call to call are put together anew for each.
     writing: Client,
     /// Reads as the SDK has prepared them, for those that come next.
-    prepared: Prepared,
+    pub(super) prepared: Prepared,
     timeouts: Timeouts,
     clock: Option<Arc<ServedClock>>,
 }
@@ -48,11 +48,6 @@ impl AwsEcs {
         let writing = settings.clone().retry_config(one_attempt()).timeout_config(write_timeouts(&timeouts));
         let (reading, writing) = (Client::from_conf(settings.build()), Client::from_conf(writing.build()));
         Self { reading, writing, prepared: Prepared::default(), timeouts, clock: None }
-    }
-
-    #[cfg(test)]
-    pub(super) const fn prepared(&self) -> &Prepared {
-        &self.prepared
     }
 
     /// Tells this clock what time it is, with every answer.
@@ -154,9 +149,13 @@ impl AwsEcs {
             Sent::Answered(answer) => return (Some(answer), Ok(())),
             Sent::Not(ask) => ask,
         };
-        let sent = tokio::time::timeout_at(deadline, self.send(operation, wire, Some(ask.draft()))).await;
         let late = || Failure::Lost { message: format!("no answer within {:?}", self.timeouts.read) };
-        let sent = sent.unwrap_or_else(|_| Err(late()));
+        let send = self.send(operation, wire, Some(ask.draft()));
+        let sent = match ask.is_second {
+            true => tokio::time::timeout_at(deadline, send).await.unwrap_or_else(|_| Err(late())),
+            // The SDK keeps to it by itself.
+            false => send.await,
+        };
         let answer = wire.answer();
         if answer.as_ref().is_some_and(|answer| (200..300).contains(&answer.status)) {
             self.prepared.keep(operation, ask);

@@ -56,6 +56,8 @@ pub(super) enum Sent {
 /// How the SDK is to ask.
 #[derive(Default)]
 pub(super) struct Ask {
+    /// Whether it was sent already, as prepared.
+    pub(super) is_second: bool,
     /// What was sent so was not accepted.
     rejected: bool,
     /// Where the request is put that the SDK signs.
@@ -68,7 +70,7 @@ impl Prepared {
     /// Cancellation: what was sent may still be answered, and nobody reads it.
     pub(super) async fn ask(&self, operation: Operation, body: &[u8], timeout: Duration) -> Sent {
         let Some(request) = self.known().get(&operation).cloned() else { return Sent::Not(Ask::default()) };
-        let mut ask = Ask::default();
+        let mut ask = Ask { is_second: true, ..Ask::default() };
         if let Ok(Ok(answer)) = tokio::time::timeout(timeout, request.send(body)).await {
             if (200..300).contains(&answer.status) {
                 return Sent::Answered(answer);
@@ -227,8 +229,8 @@ mod tests {
         let ecs = Connection::to_endpoint(&endpoint, "us-east-1", Timeouts::default()).ecs();
         ecs.call(Operation::ListClusters, json!({})).await.unwrap();
         answers.await.unwrap();
-        let known = Arc::downgrade(&ecs.prepared().known);
-        let request = Arc::downgrade(&ecs.prepared().known()[&Operation::ListClusters]);
+        let known = Arc::downgrade(&ecs.prepared.known);
+        let request = Arc::downgrade(&ecs.prepared.known()[&Operation::ListClusters]);
         drop(ecs);
         assert_eq!((known.strong_count(), request.strong_count()), (0, 0));
     }
