@@ -139,9 +139,7 @@ impl AwsEcs {
         };
         (result, came_back)
     }
-}
 
-impl AwsEcs {
     /// Sends a call that reads: as it is prepared, and by the SDK where that gave no answer; all of it within [`Timeouts::read`].
     async fn look(&self, operation: Operation, wire: &Wire) -> (Option<RawAnswer>, Result<(), Failure>) {
         let deadline = Instant::now() + self.timeouts.read;
