@@ -11,6 +11,7 @@ use super::compile::{CompiledPolicy, RUNNING, below, compile, fits};
 use super::reads::Reads;
 use super::scope::{GlobError, Globs, ScopeMatcher};
 use super::structures::unknown_members;
+use crate::model::hex;
 use crate::model::spec::{
     BindingSpec, Enforcement, ImagePolicy, Kind, Metadata, Object, PolicySpec, ResourceKind, Scope, Spec, StrategySpec,
     WaiverSpec,
@@ -422,13 +423,7 @@ fn hash(objects: &[Object]) -> String {
 
 /// `sha256:` and 64 hexadecimal digits.
 pub(super) fn sha256(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    let mut text = "sha256:".to_owned();
-    for byte in Sha256::digest(bytes) {
-        // Writing to a String does not fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+    format!("sha256:{}", hex(&Sha256::digest(bytes)))
 }
 
 /// The same value with the members of every object in order of their names.

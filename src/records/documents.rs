@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 
 use super::items::{self, ItemKind};
 use super::typed::{self, RecordError, Stored};
-use crate::model::{Reason, ReasonCode, TargetId, document};
+use crate::model::{Reason, ReasonCode, TargetId, document, hex};
 use crate::ports::store::{Expect, Item, Key};
 use crate::ports::{Store, StoreError};
 
@@ -151,7 +151,7 @@ fn packed(value: &Value) -> Result<String, String> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(value.to_string().as_bytes()).map_err(|error| error.to_string())?;
     let gzip = encoder.finish().map_err(|error| error.to_string())?;
-    Ok(gzip.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&gzip))
 }
 
 /// What an item keeps, if it has that hash.

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::items::{self, ItemKind};
 use super::typed::{self, RecordError, Stored};
 use crate::model::packed::Digest;
-use crate::model::{Reason, TargetId, Verdict, document};
+use crate::model::{Reason, TargetId, Verdict, document, hex};
 use crate::plan::{PlannedResource, Prospect, Standing, older};
 use crate::ports::Store;
 use crate::ports::store::{Expect, Key};
@@ -53,7 +53,7 @@ impl Judgement {
         let prospect = |standing: &Standing| Some((standing.policy.clone(), standing.prospect?));
         let bound = |standing: &Standing| (standing.policy.clone(), standing.bindings.clone());
         Self {
-            key: key.iter().map(|byte| format!("{byte:02x}")).collect(),
+            key: hex(key),
             prospects: standings.iter().filter_map(prospect).collect(),
             bound: standings.iter().filter(|standing| !standing.bindings.is_empty()).map(bound).collect(),
         }

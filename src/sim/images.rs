@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 
+use crate::model::hex;
+
 /// Image references and their digests. A reference nobody has set stands for a digest derived from its own text, so
 /// that every image can be pulled unless somebody says otherwise.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -28,11 +30,7 @@ impl Images {
         if let Some((_, digest)) = image.split_once('@') {
             return digest.to_owned();
         }
-        self.tags.get(image).cloned().unwrap_or_else(|| {
-            let hash = Sha256::digest(image.as_bytes());
-            let text: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-            format!("sha256:{text}")
-        })
+        self.tags.get(image).cloned().unwrap_or_else(|| format!("sha256:{}", hex(&Sha256::digest(image.as_bytes()))))
     }
 
     /// Whether `digest` can be pulled.

@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::error::SimError;
 use super::members;
+use crate::model::hex;
 
 /// The input of one call, read member by member. `null` counts as absent, as everywhere in awsJson.
 #[derive(Debug, Clone, Copy)]
@@ -145,7 +146,7 @@ pub(super) fn page(
 
 /// Tokens are opaque: hexadecimal, so that nobody is tempted to build one.
 pub(super) fn veil(key: &str) -> String {
-    key.bytes().map(|byte| format!("{byte:02x}")).collect()
+    hex(key.as_bytes())
 }
 
 pub(super) fn unveil(token: &str) -> Option<String> {

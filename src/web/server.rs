@@ -21,7 +21,7 @@ use super::metrics::Metrics;
 use super::pages::{self, Made, Shown};
 use super::query::Query;
 use super::snapshot::{Cached, EventLog, Snapshot};
-use crate::model::chain;
+use crate::model::{chain, hex};
 use crate::ports::{Clock, Store};
 use crate::records::RecordError;
 
@@ -127,10 +127,6 @@ async fn page(
     let status = StatusCode::from_u16(made.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     (status, [(header::CONTENT_TYPE, "text/html; charset=utf-8".to_owned()), (header::ETAG, tag)], made.html)
         .into_response()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl Served {
