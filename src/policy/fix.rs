@@ -211,15 +211,16 @@ fn first_beyond(
     path: &mut Vec<String>,
     named: &[Vec<String>],
 ) -> Option<String> {
-    if before == after || named.iter().any(|named| path.starts_with(named)) {
+    if named.iter().any(|named| path.starts_with(named)) {
         return None;
     }
+    // Compared only where no edit is below: a document is long, and this goes down level by level.
     if !named.iter().any(|named| named.starts_with(path)) {
-        return Some(super::pointer::pointer(path));
+        return (before != after).then(|| super::pointer::pointer(path));
     }
     match (before, after) {
         (Some(Value::Object(before)), Some(Value::Object(after))) => {
-            let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+            let names = before.keys().chain(after.keys().filter(|name| !before.contains_key(*name)));
             names.into_iter().find_map(|name| {
                 path.push(name.clone());
                 let found = first_beyond(before.get(name), after.get(name), path, named);
