@@ -18,7 +18,7 @@ pub type Written = BTreeMap<Arc<str>, WrittenReport>;
 /// What is remembered of a report: not what it says, there may be tens of thousands.
 #[derive(Debug)]
 pub struct WrittenReport {
-    /// Of what it says.
+    /// Of what it says, or of what that follows from.
     digest: Digest,
     /// What it was made of, where that is kept from pass to pass: the very same says the same.
     of: Option<Arc<Planned>>,
@@ -38,7 +38,7 @@ pub async fn read(
         let digest = digest_of(&report);
         let recalled = report.judgement.as_ref().and_then(|judgement| {
             let mut planned = report.resource.clone();
-            planned.standings = Some(judgement.standings(&report.verdicts, &report.resource.unknown));
+            planned.standings = Some(judgement.standings(&report.verdicts, &report.resource.unknown).into());
             Some(judgements.recall(planned, judgement.key()?))
         });
         let name = recalled.as_ref().map_or_else(|| arn.into(), |planned: &Arc<Planned>| Arc::clone(&planned.resource));
@@ -63,22 +63,25 @@ pub async fn write(
     let mut writes = 0;
     let mut batch = Batch::default();
     for planned in plan.resources() {
-        let known = written.get_mut(&planned.resource);
+        let mut known = written.get_mut(&planned.resource);
         let same = |known: &WrittenReport| known.of.as_ref().is_some_and(|of| Arc::ptr_eq(of, planned));
         if known.as_deref().is_some_and(same) {
             continue;
         }
+        if let (Some(known), Some(key)) = (known.as_deref_mut(), planned.key)
+            && known.digest == key
+        {
+            known.of = Some(Arc::clone(planned));
+            continue;
+        }
         let report = report(planned, &plan.policy_set);
         let (digest, of) = (digest_of(&report), planned.key.map(|_| Arc::clone(planned)));
-        match known {
-            Some(known) if known.digest == digest => known.of = of,
-            _ => {
-                let done = (Arc::clone(&planned.resource), WrittenReport { digest, of });
-                batch.items.push(reports.item(&report)?);
-                batch.done.push(done);
-                writes += 1;
-            }
+        if known.is_some_and(|known| known.digest == digest) {
+            continue;
         }
+        batch.items.push(reports.item(&report)?);
+        batch.done.push((Arc::clone(&planned.resource), WrittenReport { digest, of }));
+        writes += 1;
         if batch.items.len() == AT_ONCE {
             batch.write(&reports, written, stop).await?;
         }
@@ -136,8 +139,12 @@ impl Batch {
     }
 }
 
-/// The hash of what a report says. Stores keep the order of members, and its own are in the order of its type.
+/// The hash of what a report says: of what it follows from, where that is kept with it. Stores keep the order of members, and
+/// its own are in the order of its type.
 fn digest_of(report: &ServiceReport) -> Digest {
+    if let Some(key) = report.judgement.as_ref().and_then(Judgement::key) {
+        return key;
+    }
     // What cannot be made JSON of cannot be written either, and says so there.
     digest(&serde_json::to_vec(report).unwrap_or_default())
 }
@@ -148,6 +155,6 @@ fn report(planned: &Planned, policy_set: &str) -> ServiceReport {
         (Some(key), Some(standings)) => Some(Judgement::of(key, standings)),
         _ => None,
     };
-    let verdicts = full.verdicts.iter().cloned().collect();
+    let verdicts = full.verdicts().map(|(policy, verdict)| (policy.to_owned(), verdict)).collect();
     ServiceReport { resource: full, verdicts, policy_set: policy_set.to_owned(), judgement }
 }
