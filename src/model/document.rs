@@ -5,6 +5,7 @@
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+use super::hex;
 use super::observed::TaskDefinition;
 
 /// An object with exactly this member stands for a value that cannot be known, such as an intrinsic of a template:
@@ -61,10 +62,8 @@ pub struct UnknownMembers {
 /// # Errors
 /// [`UnknownMembers`], where a top-level member is neither output-only nor known input.
 pub fn register_input(definition: &TaskDefinition) -> Result<Map<String, Value>, UnknownMembers> {
-    // The tags stand among its members. What is called so and is no list of them is none that we know.
-    let but_tags = || definition.members().iter().filter(|(name, value)| *name != "tags" || !value.is_array());
-    no_unknown(but_tags().map(|(name, _)| name))?;
-    let members = but_tags().filter(|(name, value)| is_input(name, value));
+    known_members(definition)?;
+    let members = but_tags(definition).filter(|(name, value)| is_input(name, value));
     let input = members.map(|(name, value)| (name.clone(), value.clone())).collect();
     Ok(with_tags(input, definition.tags().to_vec()))
 }
@@ -80,6 +79,19 @@ pub fn register_input_of(
     no_unknown(document.keys())?;
     document.retain(|name, value| is_input(name, value));
     Ok(with_tags(document, tags))
+}
+
+/// Whether [`register_input`] would have it, for whoever does not need the copy.
+///
+/// # Errors
+/// As [`register_input`].
+pub fn known_members(definition: &TaskDefinition) -> Result<(), UnknownMembers> {
+    no_unknown(but_tags(definition).map(|(name, _)| name))
+}
+
+/// The tags stand among its members. What is called so and is no list of them is none that we know.
+fn but_tags(definition: &TaskDefinition) -> impl Iterator<Item = (&String, &Value)> {
+    definition.members().iter().filter(|(name, value)| *name != "tags" || !value.is_array())
 }
 
 fn no_unknown<'a>(names: impl Iterator<Item = &'a String>) -> Result<(), UnknownMembers> {
@@ -113,12 +125,7 @@ fn is_reserved(tag: &Value) -> bool {
 pub fn hash(document: &Value) -> String {
     let mut text = String::new();
     canonical(document, &mut text);
-    let digest = Sha256::digest(text.as_bytes());
-    let hex = digest.iter().fold(String::with_capacity(64), |mut hex, byte| {
-        hex.push_str(&format!("{byte:02x}"));
-        hex
-    });
-    format!("sha256:{hex}")
+    format!("sha256:{}", hex(&Sha256::digest(text.as_bytes())))
 }
 
 fn canonical(value: &Value, text: &mut String) {

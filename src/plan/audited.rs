@@ -22,7 +22,7 @@ fn audited(
     if opinion.results.iter().all(|result| result.verdict == Verdict::Skip) {
         return None;
     }
-    Some(decide(resource, None, keys, &opinion, context, |_, _| Ok(Vec::new())).planned)
+    Some(decide(resource, None, keys, &opinion, context, |_, _, _| Ok(Vec::new())).planned)
 }
 
 /// Judges a task set of a service; `None` where no policy applies.

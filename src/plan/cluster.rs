@@ -37,7 +37,7 @@ pub(super) fn cluster(fleet: &Fleet, cluster: &Cluster, context: &Context<'_>, m
     let memo = RefCell::new(memo);
     let opinion = Opinion::of(results.iter());
     let resource = Resource::Cluster(cluster.arn.clone());
-    decide(name, Some(&resource), &keys, &opinion, context, |fixes, _| {
+    decide(name, Some(&resource), &keys, &opinion, context, |fixes, _, _| {
         let fixes: Vec<&&PlannedFix> = fixes.iter().collect();
         let mut memo = memo.borrow_mut();
         let mut fixer = Fixer { name, subject: &subject, before: &results, context, memo: &mut memo };

@@ -90,7 +90,7 @@ fn no_headroom(service: &Service) -> Option<String> {
 
 /// A deployment or rollback that is under way. A deployment started during a rollback stalls (ECS Developer Guide,
 /// "deployment circuit breaker").
-fn in_progress(service: &Service) -> Option<Reason> {
+pub(super) fn in_progress(service: &Service) -> Option<Reason> {
     let name = service.arn.short();
     let primary = service.primary()?;
     let several = service.deployments.iter().filter(|deployment| deployment.status != "INACTIVE").count() > 1;

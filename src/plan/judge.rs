@@ -53,7 +53,7 @@ pub struct Move {
     pub kind: ChangeKind,
     /// Field by field.
     pub diff: Vec<DiffEntry>,
-    /// For a revision.
+    /// For a revision, where it was made to be carried out.
     pub documents: Option<WantedDocuments>,
     /// For a setting.
     pub setting: Option<Setting>,
@@ -63,6 +63,15 @@ pub struct Move {
     pub fixes: Vec<String>,
     /// The policies that ask for it.
     pub policies: Vec<String>,
+}
+
+/// What changes are made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To be carried out: with the documents to register.
+    CarryOut,
+    /// To tell what they would come to: without, a document is long.
+    Tell,
 }
 
 /// A blank report on a resource.
@@ -82,7 +91,6 @@ pub(super) fn blank(resource: &str, outcome: PlanOutcome, reason: Option<Reason>
         bindings: Vec::new(),
         exempt: Vec::new(),
         unknown: BTreeMap::new(),
-        verdicts: Vec::new(),
         standings: None,
     }
 }
@@ -141,11 +149,11 @@ pub(super) fn decide(
     keys: &ScopeKeys,
     opinion: &Opinion,
     context: &Context<'_>,
-    make: impl Fn(&[&PlannedFix], &StrategySpec) -> Result<Vec<Move>, Ineligible>,
+    make: impl Fn(&[&PlannedFix], &StrategySpec, Purpose) -> Result<Vec<Move>, Ineligible>,
 ) -> Judged {
     let mut judged = outcome(name, resource, keys, opinion, context, &make);
     judged.planned.waivers = waivers_here(opinion.results.iter().map(AsRef::as_ref));
-    judged.planned.standings = Some(standings(&opinion.results, &judged, resource, context, &make));
+    judged.planned.standings = Some(standings(&opinion.results, &judged, resource, context, &make).into());
     judged
 }
 
@@ -155,11 +163,10 @@ fn outcome(
     keys: &ScopeKeys,
     opinion: &Opinion,
     context: &Context<'_>,
-    make: impl FnOnce(&[&PlannedFix], &StrategySpec) -> Result<Vec<Move>, Ineligible>,
+    make: impl FnOnce(&[&PlannedFix], &StrategySpec, Purpose) -> Result<Vec<Move>, Ineligible>,
 ) -> Judged {
     let mut planned = blank(name, PlanOutcome::Compliant, None);
     planned.findings = opinion.findings();
-    planned.verdicts = opinion.results.iter().map(|result| (result.policy.clone(), result.verdict)).collect();
     let why = |result: &PolicyResult| Some((result.policy.clone(), result.reason.clone()?));
     planned.unknown = opinion.with(Verdict::Unknown).filter_map(why).collect();
     let bindings: BTreeSet<&String> = opinion.results.iter().flat_map(|result| &result.bindings).collect();
@@ -211,7 +218,7 @@ fn outcome(
         return judged;
     }
     judged.wanted = stopped.is_none();
-    match make(&fixes, strategy) {
+    match make(&fixes, strategy, Purpose::CarryOut) {
         Ok(moves) => judged.moves = moves,
         Err(Ineligible::Blocked(reason)) => {
             judged.wanted &= !never_touched(reason.code);
@@ -257,7 +264,7 @@ const fn never_touched(code: ReasonCode) -> bool {
 fn without_wish(
     opinion: &Opinion,
     judged: &mut Judged,
-    make: impl FnOnce(&[&PlannedFix], &StrategySpec) -> Result<Vec<Move>, Ineligible>,
+    make: impl FnOnce(&[&PlannedFix], &StrategySpec, Purpose) -> Result<Vec<Move>, Ineligible>,
     context: &Context<'_>,
 ) {
     let planned = &mut judged.planned;
@@ -269,7 +276,7 @@ fn without_wish(
         planned.reason = first.reason.clone();
     } else if opinion.with(Verdict::Fail).next().is_some() {
         planned.outcome = PlanOutcome::Audit;
-        match make(&audited, context.default_strategy) {
+        match make(&audited, context.default_strategy, Purpose::Tell) {
             Ok(moves) if !audited.is_empty() => {
                 planned.diff = moves.into_iter().flat_map(|change| change.diff).collect()
             }

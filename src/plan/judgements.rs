@@ -23,7 +23,7 @@ use crate::model::observed::{Fleet, Service};
 use crate::model::packed::{Digest, PackedService, digest};
 use crate::model::spec::ResourceKind;
 use crate::model::{ClusterArn, Resource, ServiceArn, TaskDefinitionArn, dense};
-use crate::policy::{Memo, PolicySet, Surroundings, depends_on, depends_on_around};
+use crate::policy::{Memo, PolicySet, ScopeKeys, Surroundings, depends_on, depends_on_around};
 
 /// Stored with every judgement: one that an older version made may say something else. Raise it with every change of what
 /// judging comes to that is not a change of policies; a release always counts.
@@ -114,7 +114,8 @@ impl Judgements {
         }
         let all = grounds.all(arn, seen);
         if kept.seen != Some(all) {
-            let key = grounds.key(&seen.read().ok()?, seen);
+            let service = seen.read().ok()?;
+            let key = grounds.key(&service, &scope_keys(grounds.fleet, &service), seen);
             if kept.planned.key != Some(key) {
                 return None;
             }
@@ -130,11 +131,11 @@ impl Judgements {
     pub(super) fn keep(
         &mut self,
         grounds: &Grounds<'_>,
-        service: &Service,
+        (service, keys): (&Service, &ScopeKeys),
         seen: &PackedService,
         planned: PlannedResource,
     ) -> Arc<Planned> {
-        let key = grounds.key(service, seen);
+        let key = grounds.key(service, keys, seen);
         let mut planned = self.smaller.of(planned, Some(key));
         // The fleet has these texts already: the service's name, and the revision that it names.
         if let Some((arn, _)) = grounds.fleet.services.get_key_value(&service.arn) {
@@ -205,13 +206,12 @@ impl<'a> Grounds<'a> {
     }
 
     /// Of what its judgement follows from.
-    fn key(&self, service: &Service, seen: &PackedService) -> Digest {
-        let keys = scope_keys(self.fleet, service);
-        let around = around(self.fleet, service, &keys, self.context);
+    fn key(&self, service: &Service, keys: &ScopeKeys, seen: &PackedService) -> Digest {
+        let around = around(self.fleet, service, keys, self.context);
         let of_service = Surroundings { kind: ResourceKind::Service, running: None, ..around }
             .subject(&service.document, Some(&service.tags));
         let touched = [Touch::Deploys, Touch::Quiet].map(|touch| format!("{:?}", eligible(service, touch)));
-        let runs = format!("{:?}", service::eligible_to_be_called_compliant(service));
+        let runs = format!("{:?}", service::still_deploying(service));
         let earlier = format!("{:?}", Earlier::of(service));
         let mut revision = vec![json!(service.task_definition), json!(touched), json!(runs), json!(earlier)];
         if !service.task_sets.is_empty() {

@@ -126,9 +126,9 @@ fn judge_by(
     if asks_for_change(&answers) {
         return true;
     }
-    let judged = service::service(fleet, &service, Some(revision), context, judgements.memo_mut());
+    let judged = service::service(fleet, (&service, &keys), Some((revision, answers)), context, memo);
     if grounds.settle(&service.arn, seen, &judged) {
-        judgements.keep(grounds, &service, seen, judged.planned);
+        judgements.keep(grounds, (&service, &keys), seen, judged.planned);
     }
     false
 }
@@ -193,9 +193,10 @@ pub fn plan(fleet: &Fleet, context: &Context<'_>, judgements: &mut Judgements) -
                     services.push(planned);
                     continue;
                 }
-                let judged = service::service(fleet, &service, None, context, judgements.memo_mut());
+                let keys = service::scope_keys(fleet, &service);
+                let judged = service::service(fleet, (&service, &keys), None, context, judgements.memo_mut());
                 let settled = grounds.settle(arn, seen, &judged);
-                let kept = settled.then(|| judgements.keep(&grounds, &service, seen, judged.planned.clone()));
+                let kept = settled.then(|| judgements.keep(&grounds, (&service, &keys), seen, judged.planned.clone()));
                 let changes = planned_changes(&judged, Changed::Service(&service));
                 let changes = group(&mut groups, &judged, &resource, changes, context);
                 (judged, changes, kept)

@@ -7,12 +7,12 @@ use serde_json::Value;
 
 use super::compare::same_task_definition;
 use super::eligibility::Ineligible;
-use super::judge::Move;
+use super::judge::{Move, Purpose};
 use super::make::Context;
 use super::ownership::registered;
 use super::report::WantedDocuments;
 use super::{images, settings};
-use crate::model::document::{register_input, register_input_of};
+use crate::model::document::{UnknownMembers, known_members, register_input, register_input_of};
 use crate::model::observed::{Fleet, Service, TaskDefinition};
 use crate::model::spec::{ImagePolicy, StrategySpec};
 use crate::model::{ChangeKind, Observed, Reason, ReasonCode, Registered, TaskDefinitionArn};
@@ -41,18 +41,19 @@ impl Fixer<'_> {
     }
 }
 
-/// The new revision with all fixes in it, and with the images that run pinned where the strategy says so.
+/// The new revision with all fixes in it, and with the images that run pinned where the strategy says so. Whether it may be
+/// made does not depend on what for.
 pub(super) fn revision_move(
     fleet: &Fleet,
     service: &Service,
     definition: &TaskDefinition,
     fixer: &mut Fixer<'_>,
     fixes: &[&&PlannedFix],
-    strategy: &StrategySpec,
+    (strategy, purpose): (&StrategySpec, Purpose),
 ) -> Result<Move, Ineligible> {
     let blocked = |code, message| Ineligible::Blocked(Reason::of(code, message));
-    let previous =
-        register_input(definition).map_err(|unknown| blocked(ReasonCode::UnknownMember, unknown.to_string()))?;
+    let unknown_member = |unknown: UnknownMembers| blocked(ReasonCode::UnknownMember, unknown.to_string());
+    known_members(definition).map_err(unknown_member)?;
     let fixes: Vec<&PlannedFix> = fixes.iter().map(|fix| **fix).collect();
     let pins = match strategy.images {
         ImagePolicy::Pin => images::pins(definition.members(), fleet.running.get(&service.arn), &fixes),
@@ -68,19 +69,22 @@ pub(super) fn revision_move(
         Some(Value::Array(tags)) => tags,
         _ => Vec::new(),
     };
-    let wanted =
-        register_input_of(document, tags).map_err(|unknown| blocked(ReasonCode::UnknownMember, unknown.to_string()))?;
+    let wanted = register_input_of(document, tags).map_err(unknown_member)?;
     // A fix may be what pins an image, so it is the new document that is looked at.
     images::check(&wanted, strategy.images).map_err(Ineligible::Blocked)?;
     family_is_not_ahead(fleet, &definition.arn, &wanted, fixer.context)?;
-    Ok(Move {
-        kind: ChangeKind::Revision,
-        diff: fixed.diff,
-        documents: Some(WantedDocuments {
-            previous,
+    let documents = match purpose {
+        Purpose::Tell => None,
+        Purpose::CarryOut => Some(WantedDocuments {
+            previous: register_input(definition).map_err(unknown_member)?,
             wanted,
             pinned_from: pins.as_ref().and(service.current_revision()).map(ToOwned::to_owned),
         }),
+    };
+    Ok(Move {
+        kind: ChangeKind::Revision,
+        diff: fixed.diff,
+        documents,
         setting: None,
         registered: registered(definition),
         // A pin is nobody's fix: it is neither held off nor counted.

@@ -5,6 +5,7 @@
 //! every service would take more calls than all the rest of a pass. Of deployments, only what the service shows of them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -45,17 +46,11 @@ pub(super) fn take_back<'a>(
 ) -> Option<(String, &'a Reason)> {
     let mut first = None;
     let planned = &mut judged.planned;
-    for (policy, verdict) in &mut planned.verdicts {
-        if let (Verdict::Pass, Some(reason)) = (*verdict, why(policy)) {
-            *verdict = Verdict::Unknown;
-            planned.unknown.insert(policy.clone(), reason.clone());
-            first = first.or_else(|| Some((policy.clone(), reason)));
-        }
-    }
-    for standing in planned.standings.iter_mut().flatten() {
-        if standing.verdict == Verdict::Pass && why(&standing.policy).is_some() {
-            standing.verdict = Verdict::Unknown;
-            standing.older_tasks = true;
+    for standing in planned.standings.iter_mut().flat_map(|all| Arc::make_mut(all).iter_mut()) {
+        if let (Verdict::Pass, Some(reason)) = (standing.verdict, why(&standing.policy)) {
+            (standing.verdict, standing.older_tasks) = (Verdict::Unknown, true);
+            planned.unknown.insert(standing.policy.clone(), reason.clone());
+            first = first.or_else(|| Some((standing.policy.clone(), reason)));
         }
     }
     first
@@ -133,7 +128,6 @@ mod tests {
     fn check(outcome: PlanOutcome, exec: Verdict, said_to_pass: bool, expected: (PlanOutcome, Verdict)) {
         let verdicts = [("exec", exec), ("other", Verdict::Pass)];
         let mut planned = blank("arn", outcome, None);
-        planned.verdicts = verdicts.map(|(policy, verdict)| (policy.to_owned(), verdict)).to_vec();
         let standing = |(policy, verdict): (&str, Verdict)| Standing {
             policy: policy.to_owned(),
             verdict,
@@ -141,7 +135,7 @@ mod tests {
             prospect: None,
             older_tasks: false,
         };
-        planned.standings = Some(verdicts.map(standing).to_vec());
+        planned.standings = Some(verdicts.map(standing).into());
         let mut judged = Judged::unmoved(planned, Severity::Low);
         let reason = Reason::of(ReasonCode::OlderTasks, "1 of 2");
         let older = BTreeMap::from([("exec".to_owned(), reason.clone())]);
@@ -150,7 +144,6 @@ mod tests {
         let standings = planned.standings.unwrap();
         let verdicts: Vec<Verdict> = standings.iter().map(|one| one.verdict).collect();
         assert_eq!((planned.outcome, verdicts), (expected.0, vec![expected.1, Verdict::Pass]));
-        assert_eq!(planned.verdicts[0].1, expected.1);
         let taken_back = exec == Verdict::Pass;
         assert_eq!(standings.iter().map(|one| one.older_tasks).collect::<Vec<_>>(), [taken_back, false]);
         assert_eq!(planned.unknown, if taken_back { older } else { BTreeMap::new() });

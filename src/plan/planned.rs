@@ -2,6 +2,7 @@
 //!
 //! A plan has one for every service. In full they would take more memory than everything else together.
 
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -105,13 +106,7 @@ impl Planned {
             bindings: rest.bindings,
             exempt: rest.exempt,
             unknown: rest.unknown,
-            verdicts: self
-                .standings
-                .iter()
-                .flat_map(|all| all.iter())
-                .map(|one| (one.policy.clone(), one.verdict))
-                .collect(),
-            standings: self.standings.as_ref().map(|standings| standings.to_vec()),
+            standings: self.standings.clone(),
         }
     }
 }
@@ -135,7 +130,7 @@ impl Smaller {
     /// Of a resource, with what it follows from.
     pub(super) fn of(&mut self, planned: PlannedResource, key: Option<Digest>) -> Planned {
         let standings = planned.standings.map(|mut standings| {
-            standings.sort();
+            Arc::make_mut(&mut standings).sort();
             share(&mut self.standings, standings)
         });
         let found = share(&mut self.found, counted(&planned.findings));
@@ -187,8 +182,8 @@ fn counted(findings: &[PlannedFinding]) -> Vec<Counted> {
 }
 
 /// The same for all that are equal.
-fn share<T: Ord>(known: &mut BTreeSet<Arc<[T]>>, list: Vec<T>) -> Arc<[T]> {
-    if let Some(known) = known.get(list.as_slice()) {
+fn share<T: Ord>(known: &mut BTreeSet<Arc<[T]>>, list: impl Borrow<[T]> + Into<Arc<[T]>>) -> Arc<[T]> {
+    if let Some(known) = known.get(list.borrow()) {
         return Arc::clone(known);
     }
     let list: Arc<[T]> = list.into();

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::eligibility::Ineligible;
-use super::judge::{Judged, Move, allowed, strategy_of};
+use super::judge::{Judged, Move, Purpose, allowed, strategy_of};
 use super::make::Context;
 use super::report::PlanOutcome;
 use crate::model::spec::StrategySpec;
@@ -61,7 +61,7 @@ pub(super) fn standings(
     judged: &Judged,
     resource: Option<&Resource>,
     context: &Context<'_>,
-    make: &impl Fn(&[&PlannedFix], &StrategySpec) -> Result<Vec<Move>, Ineligible>,
+    make: &impl Fn(&[&PlannedFix], &StrategySpec, Purpose) -> Result<Vec<Move>, Ineligible>,
 ) -> Vec<Standing> {
     let mut standings = Vec::with_capacity(results.len());
     let mut open: Vec<Open<'_>> = Vec::new();
@@ -83,11 +83,11 @@ pub(super) fn standings(
     let Some(first) = open.first() else { return standings };
     let alike = open.iter().all(|one| one.strategy.images == first.strategy.images);
     let all: Vec<&PlannedFix> = open.iter().flat_map(|one| one.fixes.iter().copied()).collect();
-    if alike && make(&all, first.strategy).is_ok() {
+    if alike && make(&all, first.strategy, Purpose::Tell).is_ok() {
         return standings;
     }
     for one in &open {
-        let told = match make(&one.fixes, one.strategy) {
+        let told = match make(&one.fixes, one.strategy, Purpose::Tell) {
             Ok(_) => continue,
             Err(Ineligible::Blocked(reason)) => Prospect::Blocked(reason.code),
             Err(Ineligible::Deferred(reason)) => Prospect::Deferred(reason.code),

@@ -110,12 +110,16 @@ pub struct PlannedResource {
     /// By policy, why it is `unknown` whether it holds.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub unknown: BTreeMap<String, Reason>,
-    /// The verdict of every policy that was asked.
-    #[serde(default, skip)]
-    pub verdicts: Vec<(String, Verdict)>,
     /// How every policy that was asked stands here: what is counted. `None`: it could not be judged.
     #[serde(default, skip)]
-    pub standings: Option<Vec<Standing>>,
+    pub standings: Option<Arc<[Standing]>>,
+}
+
+impl PlannedResource {
+    /// The verdict of every policy that was asked.
+    pub fn verdicts(&self) -> impl Iterator<Item = (&str, Verdict)> {
+        self.standings.iter().flat_map(|all| all.iter()).map(|one| (one.policy.as_str(), one.verdict))
+    }
 }
 
 /// A finding, and whose it is.

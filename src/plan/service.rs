@@ -6,17 +6,17 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::eligibility::{Ineligible, Touch, eligible};
+use super::eligibility::{Ineligible, Touch, eligible, in_progress};
 use super::judge::{Judged, Move, Opinion, blank, decide, strategy_of, unknown};
 use super::make::Context;
 use super::moves::{Fixer, revision_move, setting_moves};
 use super::older::{self, Earlier};
 use super::report::PlanOutcome;
 use super::{images, ownership};
-use crate::model::observed::{DeploymentConfiguration, DeploymentController, Fleet, Service, TaskDefinition};
+use crate::model::observed::{DeploymentController, Fleet, Service, TaskDefinition};
 use crate::model::spec::{Enforcement, ImagePolicy, ResourceKind};
 use crate::model::{ChangeKind, Observed, Reason, ReasonCode, Resource, Severity, TaskDefinitionArn};
-use crate::policy::{Memo, PlannedFix, PolicyResult, Revision, ScopeKey, ScopeKeys, ScopeTags, Surroundings};
+use crate::policy::{Answers, Memo, PlannedFix, PolicyResult, Revision, ScopeKey, ScopeKeys, ScopeTags, Surroundings};
 
 /// What scopes see of a service.
 pub(super) fn scope_keys(fleet: &Fleet, service: &Service) -> ScopeKeys {
@@ -52,22 +52,22 @@ pub(super) fn around<'a>(
     }
 }
 
-/// Judges a service by its own document, its task definition's, and its cluster's. `fresh`: a revision that has just been
-/// described, so that it need not be unpacked.
+/// Judges a service by its own document, its task definition's, and its cluster's. `asked`: the revision that it names, read,
+/// with what the policies say of it, where they were asked already.
 pub(super) fn service(
     fleet: &Fleet,
-    service: &Service,
-    fresh: Option<&Revision<'_>>,
+    (service, keys): (&Service, &ScopeKeys),
+    asked: Option<(&Revision<'_>, Answers)>,
     context: &Context<'_>,
     memo: &mut Memo,
 ) -> Judged {
     let arn = service.arn.as_str();
-    let keys = scope_keys(fleet, service);
     let read;
-    let revision = match (&service.task_definition, fresh) {
+    let (revision, answers) = asked.map_or((None, None), |(revision, answers)| (Some(revision), Some(answers)));
+    let revision = match (&service.task_definition, revision) {
         (None, _) => None,
-        (Some(named), Some(fresh)) if fresh.definition.arn == *named => Some(fresh),
-        (Some(named), _) => match revision_of(fleet, named) {
+        (Some(_), Some(revision)) => Some(revision),
+        (Some(named), None) => match revision_of(fleet, named) {
             Ok(revision) => {
                 read = revision;
                 Some(&read)
@@ -90,14 +90,20 @@ pub(super) fn service(
             }
         }
     }
-    let around = around(fleet, service, &keys, context);
+    let around = around(fleet, service, keys, context);
     let of_service = Surroundings { kind: ResourceKind::Service, running: None, ..around }
         .subject(&service.document, Some(&service.tags));
-    let mut of_revision: Vec<Arc<PolicyResult>> = Vec::new();
-    for revision in revision.into_iter().chain(&of_task_sets) {
-        let answers = memo.evaluate_revision(context.set, arn, revision, &around, context.now);
-        of_revision.extend(answers.iter().cloned());
-    }
+    let of_revision: Vec<Arc<PolicyResult>> = match answers {
+        Some(answers) => answers.to_vec(),
+        None => {
+            let mut all = Vec::new();
+            for revision in revision.into_iter().chain(&of_task_sets) {
+                let answers = memo.evaluate_revision(context.set, arn, revision, &around, context.now);
+                all.extend(answers.iter().cloned());
+            }
+            all
+        }
+    };
     let definition: Option<&TaskDefinition> = revision.map(|revision| revision.definition.as_ref());
     let of_setting = memo.evaluate(context.set, arn, &of_service, context.now);
     let memo = RefCell::new(memo);
@@ -105,7 +111,7 @@ pub(super) fn service(
     let opinion = Opinion::of(of_revision.iter().chain(of_setting.iter()));
     let resource = Resource::Service(service.arn.clone());
     let batch = |reason| Err(Ineligible::Blocked(reason));
-    let mut judged = decide(arn, Some(&resource), &keys, &opinion, context, |fixes, strategy| {
+    let mut judged = decide(arn, Some(&resource), keys, &opinion, context, |fixes, strategy, purpose| {
         let (of_document, setting): (Vec<_>, Vec<_>) = fixes.iter().partition(|fix| is_revision(fix));
         let mut memo = memo.borrow_mut();
         let mut moves = Vec::new();
@@ -120,7 +126,7 @@ pub(super) fn service(
             let (document, tags) = revision.seen();
             let subject = around.subject(document, Some(tags));
             let mut fixer = Fixer { name: arn, subject: &subject, before: &of_revision, context, memo: &mut memo };
-            moves.push(revision_move(fleet, service, definition, &mut fixer, &of_document, strategy)?);
+            moves.push(revision_move(fleet, service, definition, &mut fixer, &of_document, (strategy, purpose))?);
         }
         if !setting.is_empty() {
             let mut fixer = Fixer { name: arn, subject: &of_service, before: &of_setting, context, memo: &mut memo };
@@ -151,7 +157,7 @@ pub(super) fn service(
         PlanOutcome::Audit => held_to,
         PlanOutcome::Change | PlanOutcome::Blocked | PlanOutcome::Deferred | PlanOutcome::Unknown => false,
     };
-    if said_to_pass && let Err(Ineligible::Deferred(reason)) = eligible_to_be_called_compliant(service) {
+    if said_to_pass && let Some(reason) = still_deploying(service) {
         judged.planned.outcome = PlanOutcome::Deferred;
         judged.planned.reason = Some(reason);
     }
@@ -163,7 +169,7 @@ pub(super) fn service(
     };
     older::take_back(&mut judged, of_earlier);
     older::not_a_pass_yet(&mut judged, said_to_pass, context.older.get(&resource));
-    judged.planned.exempt = ownership::exemptions(context.set, &keys);
+    judged.planned.exempt = ownership::exemptions(context.set, keys);
     judged.planned.put_back = ownership::put_back(&judged.moves, &resource, definition, context.landed);
     if judged.proposed.is_none() && !judged.moves.is_empty() {
         let (strategy, put_back) = (strategy_of(context, judged.strategy.as_deref()), &judged.planned.put_back);
@@ -203,28 +209,18 @@ fn names_nothing(service: &Service) -> Judged {
     Judged::unmoved(planned, Severity::Low)
 }
 
-/// Whether everything that runs is what the service names.
-pub(super) fn eligible_to_be_called_compliant(service: &Service) -> Result<(), Ineligible> {
+/// Why what runs may not yet be what the service names; `None`: it is.
+pub(super) fn still_deploying(service: &Service) -> Option<Reason> {
     if let (Some(named), Some(primary)) = (&service.task_definition, service.primary())
         && *named != primary.task_definition
     {
         let (service, found) = (service.arn.short(), primary.task_definition.short());
         let message =
             format!("service `{service}` names `{}`, and its deployment still brings `{found}`", named.short());
-        return Err(Ineligible::Deferred(Reason::of(ReasonCode::DeploymentInProgress, message)));
+        return Some(Reason::of(ReasonCode::DeploymentInProgress, message));
     }
-    let deploys = Service {
-        // Only whether a deployment is under way counts here.
-        configuration: DeploymentConfiguration {
-            minimum_percent: 0,
-            maximum_percent: 200,
-            ..service.configuration.clone()
-        },
-        controller: DeploymentController::Ecs,
-        managed_by_ecs: false,
-        ..service.clone()
-    };
-    eligible(&deploys, Touch::Deploys)
+    // Of one that is being deleted, that is told elsewhere.
+    if service.status == "ACTIVE" { in_progress(service) } else { None }
 }
 
 fn may_touch(service: &Service, touch: Touch) -> Result<(), Ineligible> {

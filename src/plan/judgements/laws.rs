@@ -265,10 +265,11 @@ impl Sight {
             default_strategy: &StrategySpec::default(),
             now: at,
         };
-        let judged = service::service(&fleet, &service, None, &context, &mut Memo::default());
+        let keys = scope_keys(&fleet, &service);
+        let judged = service::service(&fleet, (&service, &keys), None, &context, &mut Memo::default());
         let grounds = Grounds::of(&fleet, &context);
         let kept = grounds.settle(&service.arn, &seen, &judged);
-        (judged.planned, grounds.key(&service, &seen), kept)
+        (judged.planned, grounds.key(&service, &keys, &seen), kept)
     }
 }
 
