@@ -46,9 +46,8 @@ class Endpoint:
             raise SystemExit(f"{operation}: {answer}")
         return answer
 
-    def fleet(self):
-        """Services of each cluster, and how many revisions they run: asked of the endpoint itself, not of plimsoll."""
-        services, revisions = {}, set()
+    def services(self):
+        """Each cluster's services, asked of the endpoint itself, not of plimsoll."""
         for cluster in self.call("ListClusters")["clusterArns"]:
             arns, more = [], {}
             while True:
@@ -57,13 +56,21 @@ class Endpoint:
                 if "nextToken" not in page:
                     break
                 more = {"nextToken": page["nextToken"]}
-            services[cluster] = len(arns)
+            services = []
             for start in range(0, len(arns), 10):
-                found = self.call("DescribeServices", cluster=cluster, services=arns[start : start + 10])
-                for service in found["services"]:
-                    named = [service] + service.get("deployments", []) + service.get("taskSets", [])
-                    revisions |= {one["taskDefinition"] for one in named if "taskDefinition" in one}
-        return list(services.values()), len(revisions)
+                batch = arns[start : start + 10]
+                services += self.call("DescribeServices", cluster=cluster, services=batch, include=["TAGS"])["services"]
+            yield services
+
+    def fleet(self):
+        """How many services each cluster has, and how many revisions they run."""
+        counts, revisions = [], set()
+        for services in self.services():
+            counts.append(len(services))
+            for service in services:
+                named = [service] + service.get("deployments", []) + service.get("taskSets", [])
+                revisions |= {one["taskDefinition"] for one in named if "taskDefinition" in one}
+        return counts, len(revisions)
 
 
 def difference(after, before):

@@ -2,7 +2,7 @@
 //!
 //! Parsed, a document takes about ten times the memory of its text; ten thousand task definitions of 6 KB would take
 //! 600 MB. Their text repeats itself, most of all from one document of a fleet to the next, so it is compressed against
-//! a dictionary of the first of them (zstd: of the generated fleet's documents LZ4 leaves half as much again, in the same
+//! a dictionary of the first of them (zstd: of the generated fleet's documents LZ4 leaves half as much again, in no less
 //! time, for it writes out what cannot be guessed, such as the hexadecimal digits of names).
 
 use std::cell::RefCell;
@@ -17,9 +17,12 @@ use sha2::{Digest as _, Sha256};
 use zstd::dict::{DecoderDictionary, EncoderDictionary};
 use zstd::zstd_safe::{CCtx, DCtx, compress_bound, get_error_name};
 
+use self::tables::{LEAST, TABLES};
 use super::observed::{Service, TaskDefinition};
 use super::wire::{self, WireError};
 use super::{ClusterArn, TaskDefinitionArn};
+
+mod tables;
 
 /// How much a dictionary learns: of documents a handful, of services some more.
 const LEARNED: usize = 32 * 1024;
@@ -52,15 +55,19 @@ pub struct UnpackError {
 
 /// What texts of a kind have in common, as zstd wants it.
 struct Dictionary {
-    text: Box<[u8]>,
+    content: Box<[u8]>,
     packs: EncoderDictionary<'static>,
     unpacks: DecoderDictionary<'static>,
 }
 
 impl Dictionary {
-    fn of(text: Vec<u8>) -> Self {
-        let (packs, unpacks) = (EncoderDictionary::copy(&text, LEVEL), DecoderDictionary::copy(&text));
-        Self { text: text.into(), packs, unpacks }
+    /// `None`: the content is too short for one.
+    fn of(content: &[u8]) -> Option<Arc<Self>> {
+        let text = [TABLES, content].concat();
+        (content.len() >= LEAST).then(|| {
+            let (packs, unpacks) = (EncoderDictionary::copy(&text, LEVEL), DecoderDictionary::copy(&text));
+            Arc::new(Self { content: content.into(), packs, unpacks })
+        })
     }
 }
 
@@ -89,7 +96,7 @@ impl PartialEq for Packed {
     fn eq(&self, other: &Self) -> bool {
         let which = |packed: &Self| packed.dictionary.as_ref().map(Arc::as_ptr);
         let same = || match (&self.dictionary, &other.dictionary) {
-            (Some(one), Some(two)) => one.text == two.text,
+            (Some(one), Some(two)) => one.content == two.content,
             _ => false,
         };
         self.length == other.length && self.bytes == other.bytes && (which(self) == which(other) || same())
@@ -142,11 +149,10 @@ impl Packer {
         Self { dictionary: None, learns: Some(Vec::new()), room: CCtx::create() }
     }
 
-    /// One whose dictionary is given; an empty one is none. Equal texts are packed alike.
+    /// One whose dictionary has this content; where that is empty there is none. Equal texts are packed alike.
     #[must_use]
-    pub fn with(dictionary: &[u8]) -> Self {
-        let given = (!dictionary.is_empty()).then(|| Arc::new(Dictionary::of(dictionary.to_vec())));
-        Self { dictionary: given, learns: None, room: CCtx::create() }
+    pub fn with(content: &[u8]) -> Self {
+        Self { dictionary: Dictionary::of(content), learns: None, room: CCtx::create() }
     }
 
     /// Packs one. What could not be packed, for which there is no reason, is an [`UnpackError`] of whoever reads it.
@@ -162,7 +168,7 @@ impl Packer {
         if let Some(seen) = &mut self.learns {
             seen.extend_from_slice(text.get(..LEARNED - seen.len()).unwrap_or(text));
             if seen.len() == LEARNED {
-                self.dictionary = self.learns.take().map(|seen| Arc::new(Dictionary::of(seen)));
+                self.dictionary = self.learns.take().and_then(|seen| Dictionary::of(&seen));
             }
         }
         packed
@@ -389,6 +395,47 @@ mod tests {
         }
         let packed = packer.pack(document(7_000).to_string().as_bytes());
         assert!(packed.size() * 5 < text.len(), "{} of {}", packed.size(), text.len());
+    }
+
+    #[test]
+    fn what_is_unlike_the_tables_and_the_dictionary_is_packed_and_read_all_the_same() {
+        let noise = |seed: u64| {
+            let bytes = (0..4_000).scan(seed, |state, _| {
+                *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                Some(char::from_u32(u32::try_from(*state >> 48).unwrap()).unwrap_or(' '))
+            });
+            Value::String(bytes.collect())
+        };
+        let noisy: Vec<Value> = (1..40).map(noise).collect();
+        let long = vec![Value::String("a".repeat(100_000)); 5];
+        let short = vec![json!({}); 20_000];
+        for texts in [noisy, long, short] {
+            let mut packer = Packer::learning();
+            for text in &texts {
+                assert_eq!(packer.pack(&text_of(text)).read::<Value>().unwrap(), *text);
+            }
+            assert!(packer.dictionary.is_some());
+        }
+    }
+
+    #[test]
+    fn the_tables_spare_a_text_its_own() {
+        let content: Vec<u8> = (0..20).flat_map(|number| document(number).to_string().into_bytes()).collect();
+        let text = document(7_000).to_string();
+        let with_tables = Packer::with(&content).pack(text.as_bytes());
+        let mut alone = Vec::with_capacity(compress_bound(text.len()));
+        let raw = EncoderDictionary::copy(&content, LEVEL);
+        CCtx::create().compress_using_cdict(&mut alone, text.as_bytes(), raw.as_cdict()).unwrap();
+        assert!(with_tables.size() < alone.len(), "{} and {}", with_tables.size(), alone.len());
+    }
+
+    #[test]
+    fn a_content_that_is_too_short_for_a_dictionary_is_none() {
+        for length in 0..2 * LEAST {
+            let mut packer = Packer::with(&b"{\"findings\":[]}"[..length.min(15)]);
+            assert_eq!(packer.dictionary.is_some(), length >= LEAST, "{length}");
+            assert_eq!(packer.pack(b"{\"findings\":[]}").read::<Value>().unwrap(), json!({ "findings": [] }));
+        }
     }
 
     #[test]
