@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::model::observed::{Fleet, Service};
-use crate::model::packed::{Digest, PackedService, Packer, digest, text_of};
+use crate::model::packed::{Digest, PackedService, Packer, WrittenService, digest};
 use crate::model::wire::{self, WireError};
 use crate::model::{ClusterArn, Observed, ServiceArn, Timestamp, dense};
 use crate::ports::{EcsError, Operation};
@@ -119,12 +119,12 @@ impl SeenServices {
         if let (false, Some(members)) = (self.with_events, item.as_object_mut()) {
             members.shift_remove("events");
         }
-        let text = text_of(&item);
-        let before = self.by_arn.get(arn).filter(|seen| seen.service.digest == digest(&text));
+        let written = WrittenService::of(&item);
+        let before = self.by_arn.get(arn).filter(|seen| seen.service.digest == written.digest);
         let service = match before {
             Some(seen) => Arc::clone(&seen.service),
             None => {
-                let mut service = PackedService::pack(item, &text, &mut self.packer)?;
+                let mut service = PackedService::pack(&item, &written, &mut self.packer)?;
                 match self.clusters.get(&service.cluster) {
                     Some(known) => service.cluster = known.clone(),
                     None => drop(self.clusters.insert(service.cluster.clone())),

@@ -265,6 +265,46 @@ const UNSTEADY: [&str; 9] = [
     "taskSets",
 ];
 
+/// A service as text, with its hashes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrittenService {
+    text: Vec<u8>,
+    /// Of all of it.
+    pub digest: Digest,
+    /// Of what changes only when somebody changes the service.
+    steady: Digest,
+}
+
+impl WrittenService {
+    /// One of DescribeServices' `services`, gone through once. What is no object has no members.
+    #[must_use]
+    pub fn of(document: &Value) -> Self {
+        let (mut text, mut steady) = (Vec::with_capacity(4096), Sha256::new());
+        let write = |text: &mut Vec<u8>, name: &str, value: &Value| {
+            text.push(if text.is_empty() { b'{' } else { b',' });
+            let from = text.len();
+            // A Vec takes all that is written.
+            let _ = serde_json::to_writer(&mut *text, name);
+            text.push(b':');
+            let _ = serde_json::to_writer(&mut *text, value);
+            from
+        };
+        for (name, value) in document.as_object().into_iter().flatten() {
+            let from = write(&mut text, name, value);
+            if !UNSTEADY.contains(&name.as_str()) {
+                steady.update(text.get(from..).unwrap_or_default());
+            }
+        }
+        text.extend_from_slice(if text.is_empty() { b"{}" } else { b"}" });
+        let mut shown = Vec::new();
+        for (name, value) in wire::members_of_deployments(document) {
+            write(&mut shown, name, value);
+        }
+        steady.update(&shown);
+        Self { digest: digest(&text), steady: steady.finalize().into(), text }
+    }
+}
+
 /// A service, packed, with what every pass asks of it at hand.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PackedService {
@@ -286,17 +326,13 @@ pub struct PackedService {
 }
 
 impl PackedService {
-    /// Packs one of DescribeServices' `services`, and its text.
+    /// Packs one of DescribeServices' `services`.
     ///
     /// # Errors
     /// As [`wire::service`].
-    pub fn pack(mut document: Value, text: &[u8], packer: &mut Packer) -> Result<Self, WireError> {
-        let service = wire::service_without_document(&document)?;
-        let packed = packer.pack(text);
-        wire::show_members_of_deployments(&mut document);
-        if let Some(members) = document.as_object_mut() {
-            members.retain(|name, _| !UNSTEADY.contains(&name.as_str()));
-        }
+    pub fn pack(document: &Value, written: &WrittenService, packer: &mut Packer) -> Result<Self, WireError> {
+        let service = wire::service_without_document(document)?;
+        let packed = packer.pack(&written.text);
         let named = service.task_definition.as_ref();
         let mut deployed: Vec<TaskDefinitionArn> =
             service.deployments.iter().map(|deployment| deployment.task_definition.clone()).collect();
@@ -307,8 +343,8 @@ impl PackedService {
             of_task_sets: service.task_sets.iter().filter_map(|set| set.task_definition.clone()).collect(),
             has_task_sets: !service.task_sets.is_empty(),
             deployed: deployed.into(),
-            digest: digest(text),
-            steady: digest(&text_of(&document)),
+            digest: written.digest,
+            steady: written.steady,
             packed,
             cluster: service.cluster,
             task_definition: service.task_definition,
@@ -462,10 +498,10 @@ mod tests {
             ],
         });
         change(&mut value);
-        let text = value.to_string();
-        let read = wire::service(&value).unwrap();
-        let packed = PackedService::pack(value, text.as_bytes(), &mut Packer::learning()).unwrap();
-        assert_eq!(packed.read().unwrap(), read);
+        let written = WrittenService::of(&value);
+        assert_eq!(written.text, text_of(&value));
+        let packed = PackedService::pack(&value, &written, &mut Packer::learning()).unwrap();
+        assert_eq!(packed.read().unwrap(), wire::service(&value).unwrap());
         packed
     }
 

@@ -225,17 +225,21 @@ pub const OF_DEPLOYMENTS: [&str; 3] =
 
 /// Puts what only the primary deployment shows where the calls take it, and templates have it: a policy that looks for it
 /// on the service would else find none and pass, and a change of a part of it would lose the rest.
-pub(super) fn show_members_of_deployments(service: &mut Value) {
+fn show_members_of_deployments(service: &mut Value) {
+    let shown = members_of_deployments(service).map(|(name, value)| (name.to_owned(), value.clone()));
+    let shown: Vec<(String, Value)> = shown.collect();
+    if let Some(members) = service.as_object_mut() {
+        members.extend(shown);
+    }
+}
+
+/// What only the primary deployment shows, by name.
+pub(super) fn members_of_deployments(service: &Value) -> impl Iterator<Item = (&'static str, &Value)> {
     let primary = |one: &&Value| one.get("status").is_some_and(|status| status == "PRIMARY");
     let deployments = service.get("deployments").and_then(Value::as_array);
     let primary = deployments.and_then(|list| list.iter().find(primary));
-    let shown = OF_DEPLOYMENTS.iter().filter_map(|name| Some((*name, primary?.get(*name)?.clone())));
-    let shown: Vec<(&str, Value)> = shown.collect();
-    if let Some(members) = service.as_object_mut() {
-        for (name, value) in shown {
-            members.entry(name).or_insert(value);
-        }
-    }
+    let only = OF_DEPLOYMENTS.iter().filter(|name| service.get(**name).is_none());
+    only.filter_map(move |name| Some((*name, primary?.get(*name)?)))
 }
 
 /// The same without the document.

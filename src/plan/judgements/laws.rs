@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::model::Timestamp;
 use crate::model::observed::Cluster;
-use crate::model::packed::{PackedDefinition, Packer};
+use crate::model::packed::{PackedDefinition, Packer, WrittenService};
 use crate::model::spec::{Object, StrategySpec};
 use crate::model::{Observed, TargetId, wire};
 use crate::policy::TargetContext;
@@ -229,8 +229,8 @@ impl Sight {
             (arn, Observed::Known { value: Arc::new(packed), at })
         };
         let service = wire::service(&self.service).unwrap();
-        let text = self.service.to_string();
-        let seen = PackedService::pack(self.service.clone(), text.as_bytes(), &mut Packer::learning()).unwrap();
+        let written = WrittenService::of(&self.service);
+        let seen = PackedService::pack(&self.service, &written, &mut Packer::learning()).unwrap();
         let seen = Arc::new(seen);
         let cluster = self.cluster.as_ref().map(|document| {
             let arn = service.cluster.clone();
