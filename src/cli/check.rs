@@ -114,7 +114,7 @@ fn for_people(judged: &[Judged<'_>], policies: &policies::Offline, waivers: &[Wa
                     place,
                     verdict.to_owned(),
                     result.severity.as_str().to_owned(),
-                    result.policy.clone(),
+                    result.policy.to_string(),
                     message,
                     fixable.to_owned(),
                 ]);

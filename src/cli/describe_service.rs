@@ -160,11 +160,11 @@ impl Known<'_> {
     fn policies(&self, text: &mut String, report: &ServiceReport) -> std::fmt::Result {
         writeln!(text, "policies")?;
         for (policy, verdict) in &report.verdicts {
-            let found = || report.resource.findings.iter().filter(|found| found.policy == *policy);
+            let found = || report.resource.findings.iter().filter(|found| *found.policy == **policy);
             let severity = found().map(|found| found.severity).max().map_or("", Severity::as_str);
             let line = format!("  {:7}  {severity:8}  {}", verdict.as_str(), clean_text(policy));
             writeln!(text, "{}", line.trim_end())?;
-            if let Some(reason) = report.resource.unknown.get(policy) {
+            if let Some(reason) = report.resource.unknown.get(&**policy) {
                 writeln!(text, "           {}", clean_text(&reason.to_string()))?;
             }
             for found in found() {

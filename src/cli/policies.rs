@@ -114,8 +114,10 @@ pub(super) fn warn_of_guarded(set: &PolicySet, sourced: &[Sourced], now: Timesta
                 scope: &scope,
             };
             let results = evaluate(set, &subject, now);
-            let fixes =
-                results.iter().filter(|result| result.policy == object.metadata.name).flat_map(|result| &result.fixes);
+            let fixes = results
+                .iter()
+                .filter(|result| *result.policy == *object.metadata.name)
+                .flat_map(|result| &result.fixes);
             guarded.extend(fixes.flat_map(|fix| guarded_members(fix, &[])));
         }
         if !guarded.is_empty() {

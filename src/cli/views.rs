@@ -1,6 +1,7 @@
 //! What the controller keeps, in the shapes of DESIGN §7: `metadata`, `spec`, `status`. Values of documents masked.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -394,7 +395,7 @@ struct ServiceReportStatus {
     /// By policy, why it is `unknown` whether it holds.
     unknown: BTreeMap<String, Reason>,
     /// The verdict of every policy that was asked.
-    verdicts: BTreeMap<String, Verdict>,
+    verdicts: BTreeMap<Arc<str>, Verdict>,
     /// The hash of the policies it was judged by.
     policy_set: String,
 }

@@ -155,6 +155,7 @@ fn report(planned: &Planned, policy_set: &str) -> ServiceReport {
         (Some(key), Some(standings)) => Some(Judgement::of(key, standings)),
         _ => None,
     };
-    let verdicts = full.verdicts().map(|(policy, verdict)| (policy.to_owned(), verdict)).collect();
+    let standings = planned.standings.iter().flat_map(|all| all.iter());
+    let verdicts = standings.map(|one| (Arc::clone(&one.policy), one.verdict)).collect();
     ServiceReport { resource: full, verdicts, policy_set: policy_set.to_owned(), judgement }
 }

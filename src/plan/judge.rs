@@ -126,7 +126,7 @@ impl Opinion {
 
     fn findings(&self) -> Vec<PlannedFinding> {
         let of = |result: &PolicyResult| {
-            let (policy, severity) = (result.policy.clone(), result.severity);
+            let (policy, severity) = (result.policy.to_string(), result.severity);
             result
                 .findings
                 .iter()
@@ -167,13 +167,13 @@ fn outcome(
 ) -> Judged {
     let mut planned = blank(name, PlanOutcome::Compliant, None);
     planned.findings = opinion.findings();
-    let why = |result: &PolicyResult| Some((result.policy.clone(), result.reason.clone()?));
+    let why = |result: &PolicyResult| Some((result.policy.to_string(), result.reason.clone()?));
     planned.unknown = opinion.with(Verdict::Unknown).filter_map(why).collect();
-    let bindings: BTreeSet<&String> = opinion.results.iter().flat_map(|result| &result.bindings).collect();
+    let bindings: BTreeSet<&String> = opinion.results.iter().flat_map(|result| result.bindings.iter()).collect();
     planned.bindings = bindings.into_iter().cloned().collect();
     planned.enforcement =
         opinion.with(Verdict::Fail).map(|result| result.enforcement).max().unwrap_or(Enforcement::Audit);
-    planned.policies = opinion.with(Verdict::Fail).map(|result| result.policy.clone()).collect();
+    planned.policies = opinion.with(Verdict::Fail).map(|result| result.policy.to_string()).collect();
     let severity = opinion.severity();
     let mut judged = Judged::unmoved(planned, severity);
 
@@ -272,7 +272,7 @@ fn without_wish(
     let audited: Vec<&PlannedFix> = opinion.with(Verdict::Fail).flat_map(|result| &result.fixes).collect();
     if let Some(first) = unknown.first() {
         planned.outcome = PlanOutcome::Unknown;
-        planned.policies = unknown.iter().map(|result| result.policy.clone()).collect();
+        planned.policies = unknown.iter().map(|result| result.policy.to_string()).collect();
         planned.reason = first.reason.clone();
     } else if opinion.with(Verdict::Fail).next().is_some() {
         planned.outcome = PlanOutcome::Audit;
@@ -295,7 +295,7 @@ fn without_wish(
 }
 
 fn not_fixable(wanted: &[&PolicyResult]) -> Reason {
-    let names: Vec<&str> = wanted.iter().map(|result| result.policy.as_str()).collect();
+    let names: Vec<&str> = wanted.iter().map(|result| result.policy.as_ref()).collect();
     let given = wanted.iter().find_map(|result| result.reason.clone());
     given.unwrap_or_else(|| {
         Reason::of(

@@ -49,8 +49,8 @@ pub(super) fn take_back<'a>(
     for standing in planned.standings.iter_mut().flat_map(|all| Arc::make_mut(all).iter_mut()) {
         if let (Verdict::Pass, Some(reason)) = (standing.verdict, why(&standing.policy)) {
             (standing.verdict, standing.older_tasks) = (Verdict::Unknown, true);
-            planned.unknown.insert(standing.policy.clone(), reason.clone());
-            first = first.or_else(|| Some((standing.policy.clone(), reason)));
+            planned.unknown.insert(standing.policy.to_string(), reason.clone());
+            first = first.or_else(|| Some((standing.policy.to_string(), reason)));
         }
     }
     first
@@ -129,9 +129,9 @@ mod tests {
         let verdicts = [("exec", exec), ("other", Verdict::Pass)];
         let mut planned = blank("arn", outcome, None);
         let standing = |(policy, verdict): (&str, Verdict)| Standing {
-            policy: policy.to_owned(),
+            policy: policy.into(),
             verdict,
-            bindings: vec![],
+            bindings: Arc::default(),
             prospect: None,
             older_tasks: false,
         };

@@ -34,11 +34,11 @@ pub enum Prospect {
 #[serde(rename_all = "camelCase")]
 pub struct Standing {
     /// The policy.
-    pub policy: String,
+    pub policy: Arc<str>,
     /// Its answer.
     pub verdict: Verdict,
     /// The Bindings that match it here.
-    pub bindings: Vec<String>,
+    pub bindings: Arc<[String]>,
     /// What enforcing it would come to; only of a failure.
     pub prospect: Option<Prospect>,
     /// Of what is unknown: nothing but older tasks keeps it from passing.
@@ -73,9 +73,9 @@ pub(super) fn standings(
             })
         });
         standings.push(Standing {
-            policy: result.policy.clone(),
+            policy: Arc::clone(&result.policy),
             verdict: result.verdict,
-            bindings: result.bindings.clone(),
+            bindings: Arc::clone(&result.bindings),
             prospect,
             older_tasks: false,
         });
@@ -92,7 +92,7 @@ pub(super) fn standings(
             Err(Ineligible::Blocked(reason)) => Prospect::Blocked(reason.code),
             Err(Ineligible::Deferred(reason)) => Prospect::Deferred(reason.code),
         };
-        if let Some(standing) = standings.iter_mut().find(|standing| standing.policy == one.policy) {
+        if let Some(standing) = standings.iter_mut().find(|standing| *standing.policy == *one.policy) {
             standing.prospect = Some(told);
         }
     }
@@ -117,7 +117,7 @@ fn at_once<'a>(
     if let Some(reason) = stopped.or_else(|| refused.filter(|_| fixes.is_empty())) {
         return Ok(Prospect::Blocked(reason.code));
     }
-    let moved = judged.moves.iter().any(|change| change.policies.contains(&result.policy));
+    let moved = judged.moves.iter().any(|change| change.policies.iter().any(|policy| **policy == *result.policy));
     // A plan that only audits has made all changes together, if it shows any.
     let audited = judged.planned.outcome == PlanOutcome::Audit && !judged.planned.diff.is_empty();
     if moved || audited {

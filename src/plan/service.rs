@@ -107,7 +107,7 @@ pub(super) fn service(
     let definition: Option<&TaskDefinition> = revision.map(|revision| revision.definition.as_ref());
     let of_setting = memo.evaluate(context.set, arn, &of_service, context.now);
     let memo = RefCell::new(memo);
-    let is_revision = |fix: &PlannedFix| of_revision.iter().any(|result| result.policy == fix.policy);
+    let is_revision = |fix: &PlannedFix| of_revision.iter().any(|result| *result.policy == *fix.policy);
     let opinion = Opinion::of(of_revision.iter().chain(of_setting.iter()));
     let resource = Resource::Service(service.arn.clone());
     let batch = |reason| Err(Ineligible::Blocked(reason));
@@ -180,7 +180,7 @@ pub(super) fn service(
 }
 
 fn of_policy(results: &[Arc<PolicyResult>], policy: &str) -> bool {
-    results.iter().any(|result| result.policy == policy)
+    results.iter().any(|result| *result.policy == *policy)
 }
 
 /// A revision that was described.

@@ -141,7 +141,7 @@ fn row(
     row.reason = owned_by_batch(&definition, place.cluster.map(ClusterArn::name)).unwrap_or(row.reason);
     let results = judge(fleet, &definition, place, context);
     let with = |verdict: Verdict| results.iter().filter(move |result| result.verdict == verdict);
-    let names = |verdict| with(verdict).map(|result| result.policy.clone()).collect::<Vec<_>>();
+    let names = |verdict| with(verdict).map(|result| result.policy.to_string()).collect::<Vec<_>>();
     (row.outcome, row.policies) = if with(Verdict::Fail).next().is_some() {
         (PlanOutcome::Audit, names(Verdict::Fail))
     } else if with(Verdict::Unknown).next().is_some() {
@@ -153,7 +153,7 @@ fn row(
     };
     for result in &results {
         let found = |finding: &crate::model::Finding| PlannedFinding {
-            policy: result.policy.clone(),
+            policy: result.policy.to_string(),
             severity: result.severity,
             finding: finding.clone(),
         };

@@ -185,8 +185,8 @@ pub(super) fn tally(
             if let Some(tally) = of_cluster.as_mut() {
                 tally.count_standing(standing, times);
             }
-            policies.entry(standing.policy.clone()).or_default().count_standing(standing, times);
-            for name in &standing.bindings {
+            policies.entry(standing.policy.to_string()).or_default().count_standing(standing, times);
+            for name in standing.bindings.iter() {
                 let (of, resources) = bound.entry(name).or_default();
                 of.insert(&standing.policy);
                 *resources += if here.insert(name) { times } else { 0 };

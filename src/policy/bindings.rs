@@ -19,7 +19,7 @@ pub(super) struct Bound {
     /// The strictest; `audit` without a Binding.
     pub(super) enforcement: Enforcement,
     pub(super) strategy: Option<String>,
-    pub(super) bindings: Vec<String>,
+    pub(super) bindings: Arc<[String]>,
     /// The params in effect; `None` where Bindings contradict each other in them.
     pub(super) params: Option<Arc<Value>>,
     pub(super) conflict: Option<Reason>,
@@ -106,7 +106,11 @@ pub(super) fn bind(
     Bound {
         enforcement,
         strategy: named.map(|(_, strategy)| strategy.to_owned()),
-        bindings: matched.iter().map(|(binding, _)| binding.name.clone()).collect(),
+        bindings: match matched.as_slice() {
+            [] => Arc::default(),
+            [(one, _)] => Arc::clone(&one.alone),
+            several => several.iter().map(|(binding, _)| binding.name.clone()).collect(),
+        },
         params: params_agree.then_some(params),
         conflict,
         unsure,

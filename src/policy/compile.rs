@@ -44,10 +44,10 @@ pub(super) fn variables(kind: ResourceKind) -> [&'static str; ROOTS] {
 /// A policy, ready to evaluate.
 #[derive(Debug)]
 pub(super) struct CompiledPolicy {
-    pub(super) name: String,
+    /// What every answer carries: shared, not copied. So are its title and controls.
+    pub(super) name: Arc<str>,
     pub(super) labels: BTreeMap<String, String>,
     pub(super) spec: PolicySpec,
-    /// What every answer carries: shared, not copied.
     pub(super) title: Arc<str>,
     pub(super) controls: Arc<[String]>,
     pub(super) when: Option<Expression>,
@@ -151,7 +151,7 @@ pub(super) fn compile(metadata: &Metadata, spec: &PolicySpec) -> Result<Compiled
     let defaults: Map<String, Value> =
         spec.params.iter().map(|(name, param)| (name.clone(), param.default.clone())).collect();
     Ok(CompiledPolicy {
-        name: metadata.name.clone(),
+        name: metadata.name.as_str().into(),
         labels: metadata.labels.clone(),
         title: spec.title.as_str().into(),
         controls: spec.controls.as_slice().into(),

@@ -93,7 +93,7 @@ fn one(
     let Bound { enforcement, strategy, bindings, params, conflict, unsure } =
         bind(set.compiled_bindings(), policy, links, (subject.scope, &around.scopes));
     let mut result = PolicyResult {
-        policy: policy.name.clone(),
+        policy: Arc::clone(&policy.name),
         title: Arc::clone(&policy.title),
         severity: policy.spec.severity,
         controls: Arc::clone(&policy.controls),
@@ -427,7 +427,7 @@ impl<'a> Pass<'a> {
             return;
         }
         self.fixes.push(PlannedFix {
-            policy: self.policy.name.clone(),
+            policy: self.policy.name.to_string(),
             check: check.name.clone(),
             id: fix_id(check, self.params),
             edits,

@@ -241,7 +241,7 @@ fn first_beyond(
 }
 
 fn result<'a, B: Borrow<PolicyResult>>(results: &'a [B], policy: &str) -> Option<&'a PolicyResult> {
-    results.iter().map(Borrow::borrow).find(|result: &&PolicyResult| result.policy == policy)
+    results.iter().map(Borrow::borrow).find(|result: &&PolicyResult| *result.policy == *policy)
 }
 
 fn unwaived<'a>(result: &'a PolicyResult, check: &'a str) -> impl Iterator<Item = &'a Finding> {
@@ -281,9 +281,9 @@ fn worsened<B: Borrow<PolicyResult>>(before: &[B], after: &[Arc<PolicyResult>]) 
         let Some(old) = result(before, &new.policy) else { continue };
         let was = count(old);
         let more = count(new).into_iter().filter(|(check, now)| was.get(check).copied().unwrap_or(0) < *now);
-        worse.extend(more.map(|(check, _)| (new.policy.clone(), check)));
+        worse.extend(more.map(|(check, _)| (new.policy.to_string(), check)));
         if new.verdict == Verdict::Unknown && old.verdict != Verdict::Unknown {
-            worse.push((new.policy.clone(), String::new()));
+            worse.push((new.policy.to_string(), String::new()));
         }
     }
     worse

@@ -40,7 +40,7 @@ pub struct Memo {
     /// more for what fixes would make of them.
     entries: BTreeMap<(ResourceKind, String), Vec<Entry>>,
     /// Passes and skips that say nothing but that: the same for very many resources, and kept once.
-    shared: BTreeMap<String, Vec<Arc<PolicyResult>>>,
+    shared: BTreeMap<Arc<str>, Vec<Arc<PolicyResult>>>,
     evaluated: u64,
 }
 
@@ -245,7 +245,7 @@ fn renewed(answers: &Answers, now: Timestamp) -> Answers {
 }
 
 /// One result for all resources of which nothing else is to be said.
-fn share(shared: &mut BTreeMap<String, Vec<Arc<PolicyResult>>>, result: PolicyResult) -> Arc<PolicyResult> {
+fn share(shared: &mut BTreeMap<Arc<str>, Vec<Arc<PolicyResult>>>, result: PolicyResult) -> Arc<PolicyResult> {
     let plain = matches!(result.verdict, Verdict::Pass | Verdict::Skip)
         && result.findings.is_empty()
         && result.reason.is_none()
@@ -257,6 +257,6 @@ fn share(shared: &mut BTreeMap<String, Vec<Arc<PolicyResult>>>, result: PolicyRe
         return Arc::clone(same);
     }
     let result = Arc::new(result);
-    shared.entry(result.policy.clone()).or_default().push(Arc::clone(&result));
+    shared.entry(Arc::clone(&result.policy)).or_default().push(Arc::clone(&result));
     result
 }

@@ -17,7 +17,7 @@ pub type Answers = Arc<[Arc<PolicyResult>]>;
 #[derive(Debug, Clone, PartialEq)]
 pub struct PolicyResult {
     /// The policy's name.
-    pub policy: String,
+    pub policy: Arc<str>,
     /// Its title.
     pub title: Arc<str>,
     /// How bad a failure is.
@@ -40,7 +40,7 @@ pub struct PolicyResult {
     /// The strategy that the Bindings name. `None`: the defaults.
     pub strategy: Option<String>,
     /// The matching Bindings.
-    pub bindings: Vec<String>,
+    pub bindings: Arc<[String]>,
     /// `BindingConflict`: they contradict each other, so nothing may be rolled out.
     pub conflict: Option<Reason>,
     /// What would make the unwaived fixable findings hold. Empty unless the verdict is `fail`.

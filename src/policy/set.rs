@@ -65,6 +65,8 @@ struct Compiled {
 #[derive(Debug)]
 pub(super) struct CompiledBinding {
     pub(super) name: String,
+    /// The list of its name alone, which most answers carry.
+    pub(super) alone: Arc<[String]>,
     pub(super) spec: BindingSpec,
     pub(super) scope: ScopeMatcher,
     policies: Globs,
@@ -205,7 +207,7 @@ impl PolicySet {
 
     /// Names and specs of the policies, by name.
     pub fn policies(&self) -> impl Iterator<Item = (&str, &PolicySpec)> {
-        self.0.policies.iter().map(|policy| (policy.name.as_str(), &policy.spec))
+        self.0.policies.iter().map(|policy| (policy.name.as_ref(), &policy.spec))
     }
 
     /// Names and specs of the Bindings, by name.
@@ -311,6 +313,7 @@ fn scope(spec: &crate::model::spec::Scope) -> Result<ScopeMatcher, GlobError> {
 fn binding(metadata: &Metadata, spec: &BindingSpec) -> Result<CompiledBinding, GlobError> {
     Ok(CompiledBinding {
         name: metadata.name.clone(),
+        alone: [metadata.name.clone()].into(),
         spec: spec.clone(),
         scope: scope(&spec.scope)?,
         policies: Globs::of(&spec.policies, "/policies")?,
@@ -350,12 +353,13 @@ fn check_binding(
     }
     for (index, name) in binding.spec.policies.iter().enumerate() {
         let literal = !name.contains(['*', '?', '[', '{']);
-        if literal && !policies.iter().any(|policy| policy.name == *name) {
+        if literal && !policies.iter().any(|policy| *policy.name == **name) {
             let message = format!("there is no policy `{name}`");
             let error =
                 PolicyError::of(Kind::Binding, &binding.name, &below("/policies", &[&index.to_string()]), &message);
-            let near =
-                policies.iter().find(|policy| policy.name.starts_with(name.as_str()) || name.starts_with(&policy.name));
+            let near = policies
+                .iter()
+                .find(|policy| policy.name.starts_with(name.as_str()) || name.starts_with(&*policy.name));
             let help = near.map(|policy| format!("did you mean `{}`?", policy.name));
             warnings.push(PolicyError {
                 help: help.or_else(|| Some("`plimsoll get policies` lists them".to_owned())),

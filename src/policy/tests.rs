@@ -120,7 +120,7 @@ fn subject<'a>(resource: &'a Value, scope: &'a ScopeKeys) -> Subject<'a> {
 
 fn ask(set: &PolicySet, resource: &Value, policy: &str) -> PolicyResult {
     let scope = keys("web");
-    evaluate(set, &subject(resource, &scope), NOW).into_iter().find(|result| result.policy == policy).unwrap()
+    evaluate(set, &subject(resource, &scope), NOW).into_iter().find(|result| *result.policy == *policy).unwrap()
 }
 
 fn fixed(set: &PolicySet, resource: &Value) -> Result<Fixed, FixError> {
@@ -223,7 +223,7 @@ fn the_strictest_binding_wins_and_contradictions_name_both() {
     let other = binding("c", "enforcement: propose, strategy: slow");
     let result = ask(&set(&[HOST_PID, &audit, &enforce, strategies[0]]), &document(), "host-pid");
     assert_eq!((result.enforcement, result.strategy.as_deref()), (Enforcement::Enforce, Some("quick")));
-    assert_eq!(result.bindings, ["a", "b"]);
+    assert_eq!(*result.bindings, ["a", "b"]);
     assert_eq!(result.conflict, None);
     let result = ask(&set(&[HOST_PID, &other, &enforce, strategies[0], strategies[1]]), &document(), "host-pid");
     let conflict = result.conflict.unwrap();

@@ -1,6 +1,7 @@
 //! What the controller last found of each service: the answer to "what is the state of my fleet", without AWS.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -24,7 +25,7 @@ pub struct ServiceReport {
     #[serde(flatten)]
     pub resource: PlannedResource,
     /// The verdict of every policy that was asked.
-    pub verdicts: BTreeMap<String, Verdict>,
+    pub verdicts: BTreeMap<Arc<str>, Verdict>,
     /// The policies it was judged by.
     pub policy_set: String,
     /// What all of this follows from, where whoever comes next need not find it out again.
@@ -40,18 +41,18 @@ pub struct Judgement {
     pub key: String,
     /// What enforcing each policy that fails would come to.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub prospects: BTreeMap<String, Prospect>,
+    pub prospects: BTreeMap<Arc<str>, Prospect>,
     /// The Bindings that match each policy here, where any do.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub bound: BTreeMap<String, Vec<String>>,
+    pub bound: BTreeMap<Arc<str>, Arc<[String]>>,
 }
 
 impl Judgement {
     /// Of what was found.
     #[must_use]
     pub fn of(key: &Digest, standings: &[Standing]) -> Self {
-        let prospect = |standing: &Standing| Some((standing.policy.clone(), standing.prospect?));
-        let bound = |standing: &Standing| (standing.policy.clone(), standing.bindings.clone());
+        let prospect = |standing: &Standing| Some((Arc::clone(&standing.policy), standing.prospect?));
+        let bound = |standing: &Standing| (Arc::clone(&standing.policy), Arc::clone(&standing.bindings));
         Self {
             key: hex(key),
             prospects: standings.iter().filter_map(prospect).collect(),
@@ -74,13 +75,17 @@ impl Judgement {
 
     /// How the policies stand that gave these verdicts, and are unknown for these reasons.
     #[must_use]
-    pub fn standings(&self, verdicts: &BTreeMap<String, Verdict>, unknown: &BTreeMap<String, Reason>) -> Vec<Standing> {
-        let standing = |(policy, verdict): (&String, &Verdict)| Standing {
-            policy: policy.clone(),
+    pub fn standings(
+        &self,
+        verdicts: &BTreeMap<Arc<str>, Verdict>,
+        unknown: &BTreeMap<String, Reason>,
+    ) -> Vec<Standing> {
+        let standing = |(policy, verdict): (&Arc<str>, &Verdict)| Standing {
+            policy: Arc::clone(policy),
             verdict: *verdict,
             bindings: self.bound.get(policy).cloned().unwrap_or_default(),
             prospect: self.prospects.get(policy).copied(),
-            older_tasks: unknown.get(policy).is_some_and(older::is_why),
+            older_tasks: unknown.get(&**policy).is_some_and(older::is_why),
         };
         verdicts.iter().map(standing).collect()
     }
@@ -190,7 +195,7 @@ mod tests {
     #[test]
     fn how_policies_stand_survives_the_store() {
         let standing = |policy: &str, verdict, bindings: &[&str], prospect| Standing {
-            policy: policy.to_owned(),
+            policy: policy.into(),
             verdict,
             bindings: bindings.iter().map(|name| (*name).to_owned()).collect(),
             prospect,

@@ -372,7 +372,7 @@ fn a_task_definition_in_which_no_container_is_found_passes_nothing_that_goes_ove
         };
         let mut unknown = 0;
         for result in evaluate(&set, &subject, Timestamp::EPOCH) {
-            let (_, spec) = set.policies().find(|(name, _)| *name == result.policy).unwrap();
+            let (_, spec) = set.policies().find(|(name, _)| **name == *result.policy).unwrap();
             if !of_containers(spec) {
                 assert_ne!(result.verdict, Verdict::Unknown, "{}: {none}", result.policy);
             } else if result.verdict == Verdict::Unknown {

@@ -149,7 +149,7 @@ fn hold(catalogue: &Catalogue, resource: &Value) -> BTreeSet<String> {
             let new: Vec<String> = violations(&fixed).into_iter().filter(|found| !old.contains(found)).collect();
             assert_eq!(new, [""; 0], "{policy}: {fixed}");
         }
-        seen.insert(policy.clone());
+        seen.insert(policy.to_string());
     }
     let set = &catalogue.together;
     let before = ask(set, kind, resource);

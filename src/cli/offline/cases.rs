@@ -37,5 +37,5 @@ fn case(judged: &Judged<'_>, result: &PolicyResult) -> Case {
         }
         Verdict::Skip => Outcome::Skipped("does not apply".to_owned()),
     };
-    Case { class: judged.resource.name.clone(), name: result.policy.clone(), outcome }
+    Case { class: judged.resource.name.clone(), name: result.policy.to_string(), outcome }
 }

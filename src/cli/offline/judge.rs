@@ -214,7 +214,7 @@ fn of_result(judged: &Judged<'_>, result: &PolicyResult) -> CheckResult {
     CheckResult {
         resource: judged.resource.name.clone(),
         file: judged.file.name.clone(),
-        policy: result.policy.clone(),
+        policy: result.policy.to_string(),
         controls: result.controls.to_vec(),
         severity: result.severity,
         verdict: result.verdict,

@@ -30,7 +30,7 @@ pub(in crate::cli) fn sarif(policies: &Offline, judged: &[Judged<'_>]) -> Value 
     for one in judged {
         for result in &one.results {
             let index = *places.entry(&result.policy).or_insert_with(|| {
-                rules.push(rule(result, specs.get(result.policy.as_str()).copied()));
+                rules.push(rule(result, specs.get(&*result.policy).copied()));
                 rules.len() - 1
             });
             results.extend(of_result(policies, one, result, index));

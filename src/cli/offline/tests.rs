@@ -139,7 +139,7 @@ fn what_is_not_known_is_never_a_pass() {
             "ContainerDefinitions" => "security-hub-ecs-4",
             _ => "security-hub-ecs-18",
         };
-        let result = judged[0].results.iter().find(|result| result.policy == reads).unwrap();
+        let result = judged[0].results.iter().find(|result| *result.policy == *reads).unwrap();
         assert_eq!(result.verdict, Verdict::Unknown, "{member}: {:?}", result.reason);
     }
 }

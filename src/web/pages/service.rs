@@ -116,13 +116,13 @@ fn verdicts(snapshot: &Snapshot, report: &ServiceReport) -> Markup {
                     thead { tr { th scope="col" { "Policy" } th scope="col" { "Verdict" } th scope="col" { "Severity" } th scope="col" { "Findings" } } }
                     tbody {
                         @for (policy, said) in &report.verdicts {
-                            @let found: Vec<_> = report.resource.findings.iter().filter(|found| found.policy == *policy).collect();
+                            @let found: Vec<_> = report.resource.findings.iter().filter(|found| *found.policy == **policy).collect();
                             tr {
                                 th scope="row" { (policy_link(policy)) }
                                 td { (verdict(*said)) }
                                 td { @if let Some(worst) = found.iter().map(|found| found.severity).max() { (severity(worst)) } }
                                 td {
-                                    @if let Some(reason) = report.resource.unknown.get(policy) { (reason.to_string()) }
+                                    @if let Some(reason) = report.resource.unknown.get(&**policy) { (reason.to_string()) }
                                     @if !found.is_empty() { ul { @for found in found { li {
                                     (commands(&found.finding.message)) " " code { (found.finding.path) }
                                     @if let Some(name) = &found.finding.waiver { br; em { (waiver(name)) } }
