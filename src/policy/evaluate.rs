@@ -49,12 +49,14 @@ impl Around {
         let object = |map: &BTreeMap<String, String>| {
             Value::Object(map.iter().map(|(key, value)| (key.clone(), value.clone().into())).collect())
         };
+        // What nobody reads need not be made.
+        let reads = set.reads(subject.kind);
         Self {
             scopes: set.compiled_bindings().iter().map(|binding| binding.scope.matches(subject.scope)).collect(),
-            target: subject.target.map(
+            target: subject.target.filter(|_| !reads.target.is_empty()).map(
                 |target| json!({"account": target.account, "region": target.region, "labels": object(&target.labels)}),
             ),
-            tags: subject.tags.map(object),
+            tags: subject.tags.filter(|_| !reads.tags.is_empty()).map(object),
             uncontained: uncontained(subject),
         }
     }

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use super::pointer::is_unresolved;
 use super::reads::{Paths, Reads};
 use super::set::PolicySet;
-use super::subject::{ScopeKey, ScopeKeys, ScopeTags, Subject, Surroundings};
+use super::subject::{ScopeKey, ScopeKeys, ScopeTags, Subject, Surroundings, TargetContext};
 
 /// Equal where the answers must be equal. No short hash: whoever writes a document must not be able to make it look like
 /// one that passed.
@@ -19,8 +19,7 @@ pub(super) type Fingerprint = [u8; 32];
 pub(super) fn of_subject(reads: &Reads, scope_tags: &BTreeSet<String>, subject: &Subject<'_>) -> Fingerprint {
     let mut feed = Feed(Sha256::new_with_prefix("document"));
     feed.paths(Some(subject.resource), &reads.resource);
-    let tags = subject.tags.map(|tags| json!(tags));
-    feed.paths(tags.as_ref(), &reads.tags);
+    feed.made(subject.tags.map(|tags| move || json!(tags)), &reads.tags);
     feed.surroundings(reads, scope_tags, &subject.surroundings());
     feed.0.finalize().into()
 }
@@ -106,15 +105,21 @@ impl Feed {
         }
     }
 
+    /// The same of a document that has to be made, which most sets of policies do not look at.
+    fn made(&mut self, root: Option<impl FnOnce() -> Value>, paths: &Paths) {
+        if !paths.is_empty() {
+            self.paths(root.map(|make| make()).as_ref(), paths);
+        }
+    }
+
     fn surroundings(&mut self, reads: &Reads, scope_tags: &BTreeSet<String>, around: &Surroundings<'_>) {
         // All of them: who adds one is told here.
         let Surroundings { kind: _, service, cluster, running, target, scope } = *around;
         self.paths(service, &reads.service);
         self.paths(cluster, &reads.cluster);
         self.paths(running, &reads.running);
-        let target =
-            target.map(|target| json!({"account": target.account, "region": target.region, "labels": target.labels}));
-        self.paths(target.as_ref(), &reads.target);
+        let shown = |target: &TargetContext| json!({"account": target.account, "region": target.region, "labels": target.labels});
+        self.made(target.map(|target| move || shown(target)), &reads.target);
         self.scope(scope_tags, scope);
     }
 
