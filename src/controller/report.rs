@@ -17,11 +17,11 @@ pub type Written = BTreeMap<Arc<str>, WrittenReport>;
 
 /// What is remembered of a report: not what it says, there may be tens of thousands.
 #[derive(Debug)]
-pub struct WrittenReport {
-    /// Of what it says, or of what that follows from.
-    digest: Digest,
-    /// What it was made of, where that is kept from pass to pass: the very same says the same.
-    of: Option<Arc<Planned>>,
+pub enum WrittenReport {
+    /// It was made of this, which is kept from pass to pass anyway.
+    Of(Arc<Planned>),
+    /// The hash of what it says.
+    Says(Digest),
 }
 
 /// Reads what was written, and recalls from it what was judged: what still holds is not judged again.
@@ -35,14 +35,16 @@ pub async fn read(
 ) -> Result<Written, ControllerError> {
     let mut written = Written::new();
     let see = |arn: String, report: ServiceReport| {
-        let digest = digest_of(&report);
         let recalled = report.judgement.as_ref().and_then(|judgement| {
             let mut planned = report.resource.clone();
             planned.standings = Some(judgement.standings(&report.verdicts, &report.resource.unknown).into());
             Some(judgements.recall(planned, judgement.key()?))
         });
-        let name = recalled.as_ref().map_or_else(|| arn.into(), |planned: &Arc<Planned>| Arc::clone(&planned.resource));
-        written.insert(name, WrittenReport { digest, of: recalled });
+        let (name, known) = match recalled {
+            Some(planned) => (Arc::clone(&planned.resource), WrittenReport::Of(planned)),
+            None => (arn.into(), WrittenReport::Says(digest_of(&report))),
+        };
+        written.insert(name, known);
     };
     Reports::of(store, target).each(see).await?;
     Ok(written)
@@ -64,23 +66,25 @@ pub async fn write(
     let mut batch = Batch::default();
     for planned in plan.resources() {
         let mut known = written.get_mut(&planned.resource);
-        let same = |known: &WrittenReport| known.of.as_ref().is_some_and(|of| Arc::ptr_eq(of, planned));
-        if known.as_deref().is_some_and(same) {
-            continue;
-        }
-        if let (Some(known), Some(key)) = (known.as_deref_mut(), planned.key)
-            && known.digest == key
+        // The hash of what it follows from does not tell: somebody may have tagged the revision since.
+        if let Some(WrittenReport::Of(of)) = known.as_deref_mut()
+            && (Arc::ptr_eq(of, planned) || **of == **planned)
         {
-            known.of = Some(Arc::clone(planned));
+            *of = Arc::clone(planned);
             continue;
         }
         let report = report(planned, &plan.policy_set);
-        let (digest, of) = (digest_of(&report), planned.key.map(|_| Arc::clone(planned)));
-        if known.is_some_and(|known| known.digest == digest) {
+        let now = match planned.key {
+            Some(_) => WrittenReport::Of(Arc::clone(planned)),
+            None => WrittenReport::Says(digest_of(&report)),
+        };
+        if let (Some(WrittenReport::Says(before)), WrittenReport::Says(now)) = (&known, &now)
+            && before == now
+        {
             continue;
         }
         batch.items.push(reports.item(&report)?);
-        batch.done.push((Arc::clone(&planned.resource), WrittenReport { digest, of }));
+        batch.done.push((Arc::clone(&planned.resource), now));
         writes += 1;
         if batch.items.len() == AT_ONCE {
             batch.write(&reports, written, stop).await?;
@@ -139,12 +143,8 @@ impl Batch {
     }
 }
 
-/// The hash of what a report says: of what it follows from, where that is kept with it. Stores keep the order of members, and
-/// its own are in the order of its type.
+/// The hash of what a report says. Stores keep the order of members, and its own are in the order of its type.
 fn digest_of(report: &ServiceReport) -> Digest {
-    if let Some(key) = report.judgement.as_ref().and_then(Judgement::key) {
-        return key;
-    }
     // What cannot be made JSON of cannot be written either, and says so there.
     digest(&serde_json::to_vec(report).unwrap_or_default())
 }

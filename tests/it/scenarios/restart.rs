@@ -5,6 +5,7 @@ use plimsoll::controller::reconcile::Depth;
 use plimsoll::model::ReasonCode;
 use plimsoll::plan::{Plan, PlanOutcome, PlannedResource};
 use plimsoll::ports::{Operation, Store};
+use plimsoll::records::reports::Reports;
 use plimsoll::sim::Fault;
 use serde_json::{Value, json};
 
@@ -238,6 +239,38 @@ async fn what_is_throttled_is_unknown_and_is_asked_for_again() {
         // Nothing of it is known to whoever comes next.
         story.apply(&READ_ONLY.replace("severity: high", &format!("severity: high\n  description: {refused:?}"))).await;
     }
+}
+
+#[tokio::test]
+async fn what_is_said_anew_of_a_revision_that_was_tagged_is_written() {
+    let mut story = a_fleet().await;
+    let tagged = "apiVersion: plimsoll/v1\nkind: Policy\nmetadata: { name: tagged }\nspec: { title: t, severity: low, resource: TaskDefinition, checks: [{ name: c, require: \"'owner' in tags\", message: m }] }";
+    story.apply(tagged).await;
+    story.pass().await;
+    story.controller.release().await;
+    story.controller = story.another_controller("two");
+    let plan = story.pass().await.plan.unwrap();
+    let revision = plan.services[0].task_definition.as_deref().unwrap().to_owned();
+    story.call("TagResource", json!({ "resourceArn": revision, "tags": [{ "key": "owner", "value": "me" }] }));
+    // For so long that what was recalled is forgotten.
+    story.ecs.set_faults(|call| (call.operation == Operation::ListServices).then_some(Fault::ServerError));
+    for _ in 0..5 {
+        assert_eq!(story.pass().await.plan.unwrap().gaps.len(), 1);
+    }
+    story.ecs.clear_faults();
+    let plan = story.pass().await.plan.unwrap();
+    let told = told(&plan);
+    assert!(!told[0].policies.contains(&"tagged".to_owned()) && told[1].policies.contains(&"tagged".to_owned()));
+    let written = Reports::of(story.store.as_ref(), &story.controller.settings().target).list().await.unwrap();
+    let written: Vec<PlannedResource> = written.into_values().map(|report| report.resource).collect();
+    assert_eq!(said(written), said(told), "in the order of their names");
+}
+
+/// Without what is not written of it.
+fn said(resources: Vec<PlannedResource>) -> Vec<PlannedResource> {
+    let mut all: Vec<_> = resources.into_iter().map(|one| PlannedResource { standings: None, ..one }).collect();
+    all.sort_by(|one, other| one.resource.cmp(&other.resource));
+    all
 }
 
 /// What a controller says that remembers nothing.
