@@ -9,6 +9,7 @@ outlives the process that packed it.
 """
 
 import json
+import struct
 import sys
 import tempfile
 
@@ -32,6 +33,8 @@ def samples(endpoint):
 def tables(dictionary, texts):
     """A dictionary but for its content: what is before the first that is found in a text."""
     at = next(at for at in range(12, len(dictionary)) if any(dictionary[at : at + 24] in text for text in texts))
+    # The last that is no content: the offsets to try first (RFC 8878, section 5).
+    assert dictionary[at - 12 : at] == struct.pack("<III", 1, 4, 8), "the content begins somewhere else"
     # Without its number, which every frame would name.
     return dictionary[:4] + bytes(4) + dictionary[8:at]
 

@@ -155,7 +155,6 @@ fn report(planned: &Planned, policy_set: &str) -> ServiceReport {
         (Some(key), Some(standings)) => Some(Judgement::of(key, standings)),
         _ => None,
     };
-    let standings = planned.standings.iter().flat_map(|all| all.iter());
-    let verdicts = standings.map(|one| (Arc::clone(&one.policy), one.verdict)).collect();
+    let verdicts = full.verdicts().map(|(policy, verdict)| (Arc::clone(policy), verdict)).collect();
     ServiceReport { resource: full, verdicts, policy_set: policy_set.to_owned(), judgement }
 }

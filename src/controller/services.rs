@@ -124,7 +124,7 @@ impl SeenServices {
         let service = match before {
             Some(seen) => Arc::clone(&seen.service),
             None => {
-                let mut service = PackedService::pack(&item, &written, &mut self.packer)?;
+                let mut service = PackedService::pack(&written, &mut self.packer)?;
                 match self.clusters.get(&service.cluster) {
                     Some(known) => service.cluster = known.clone(),
                     None => drop(self.clusters.insert(service.cluster.clone())),

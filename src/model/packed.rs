@@ -17,17 +17,18 @@ use sha2::{Digest as _, Sha256};
 use zstd::dict::{DecoderDictionary, EncoderDictionary};
 use zstd::zstd_safe::{CCtx, DCtx, compress_bound, get_error_name};
 
+pub use self::service::{PackedService, WrittenService};
 use self::tables::{LEAST, TABLES};
-use super::observed::{Service, TaskDefinition};
-use super::wire::{self, WireError};
-use super::{ClusterArn, TaskDefinitionArn};
+use super::observed::TaskDefinition;
+use super::wire;
 
+mod service;
 mod tables;
 
 /// How much a dictionary learns: of documents a handful, of services some more.
 const LEARNED: usize = 32 * 1024;
 
-/// zstd's, of 1 to 22. The next ones take a quarter longer and leave a twentieth less.
+/// zstd's, of 1 to 22. The next ones take longer and leave hardly less.
 const LEVEL: i32 = 1;
 
 /// Equal where what was hashed is equal.
@@ -63,8 +64,8 @@ struct Dictionary {
 impl Dictionary {
     /// `None`: the content is too short for one.
     fn of(content: &[u8]) -> Option<Arc<Self>> {
-        let text = [TABLES, content].concat();
         (content.len() >= LEAST).then(|| {
+            let text = [TABLES, content].concat();
             let (packs, unpacks) = (EncoderDictionary::copy(&text, LEVEL), DecoderDictionary::copy(&text));
             Arc::new(Self { content: content.into(), packs, unpacks })
         })
@@ -149,7 +150,7 @@ impl Packer {
         Self { dictionary: None, learns: Some(Vec::new()), room: CCtx::create() }
     }
 
-    /// One whose dictionary has this content; where that is empty there is none. Equal texts are packed alike.
+    /// One whose dictionary has this content; where that is shorter than [`LEAST`] there is none. Equal texts are packed alike.
     #[must_use]
     pub fn with(content: &[u8]) -> Self {
         Self { dictionary: Dictionary::of(content), learns: None, room: CCtx::create() }
@@ -252,125 +253,6 @@ impl PackedDefinition {
     }
 }
 
-/// Members of a service that change while nobody changes the service: its tasks come and go, and it says so.
-const UNSTEADY: [&str; 9] = [
-    "currentServiceDeployment",
-    "currentServiceRevisions",
-    "deployments",
-    "desiredCount",
-    "events",
-    "pendingCount",
-    "runningCount",
-    "status",
-    "taskSets",
-];
-
-/// A service as text, with its hashes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WrittenService {
-    text: Vec<u8>,
-    /// Of all of it.
-    pub digest: Digest,
-    /// Of what changes only when somebody changes the service.
-    steady: Digest,
-}
-
-impl WrittenService {
-    /// One of DescribeServices' `services`, gone through once. What is no object has no members.
-    #[must_use]
-    pub fn of(document: &Value) -> Self {
-        let (mut text, mut steady) = (Vec::with_capacity(4096), Sha256::new());
-        let write = |text: &mut Vec<u8>, name: &str, value: &Value| {
-            text.push(if text.is_empty() { b'{' } else { b',' });
-            let from = text.len();
-            // A Vec takes all that is written.
-            let _ = serde_json::to_writer(&mut *text, name);
-            text.push(b':');
-            let _ = serde_json::to_writer(&mut *text, value);
-            from
-        };
-        for (name, value) in document.as_object().into_iter().flatten() {
-            let from = write(&mut text, name, value);
-            if !UNSTEADY.contains(&name.as_str()) {
-                steady.update(text.get(from..).unwrap_or_default());
-            }
-        }
-        text.extend_from_slice(if text.is_empty() { b"{}" } else { b"}" });
-        let mut shown = Vec::new();
-        for (name, value) in wire::members_of_deployments(document) {
-            write(&mut shown, name, value);
-        }
-        steady.update(&shown);
-        Self { digest: digest(&text), steady: steady.finalize().into(), text }
-    }
-}
-
-/// A service, packed, with what every pass asks of it at hand.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PackedService {
-    /// Where it lives.
-    pub cluster: ClusterArn,
-    /// The revision that new tasks get.
-    pub task_definition: Option<TaskDefinitionArn>,
-    /// The revisions that its task sets name.
-    pub of_task_sets: Box<[TaskDefinitionArn]>,
-    /// Whether it has task sets.
-    pub has_task_sets: bool,
-    /// The revisions that its deployments bring, where they are others.
-    pub deployed: Box<[TaskDefinitionArn]>,
-    /// Of all that is kept of it.
-    pub digest: Digest,
-    /// Of what changes only when somebody changes the service.
-    pub steady: Digest,
-    packed: Packed,
-}
-
-impl PackedService {
-    /// Packs one of DescribeServices' `services`.
-    ///
-    /// # Errors
-    /// As [`wire::service`].
-    pub fn pack(document: &Value, written: &WrittenService, packer: &mut Packer) -> Result<Self, WireError> {
-        let service = wire::service_without_document(document)?;
-        let packed = packer.pack(&written.text);
-        let named = service.task_definition.as_ref();
-        let mut deployed: Vec<TaskDefinitionArn> =
-            service.deployments.iter().map(|deployment| deployment.task_definition.clone()).collect();
-        deployed.sort();
-        deployed.dedup();
-        deployed.retain(|arn| Some(arn) != named);
-        Ok(Self {
-            of_task_sets: service.task_sets.iter().filter_map(|set| set.task_definition.clone()).collect(),
-            has_task_sets: !service.task_sets.is_empty(),
-            deployed: deployed.into(),
-            digest: written.digest,
-            steady: written.steady,
-            packed,
-            cluster: service.cluster,
-            task_definition: service.task_definition,
-        })
-    }
-
-    /// Reads it.
-    ///
-    /// # Errors
-    /// [`UnpackError`].
-    pub fn read(&self) -> Result<Service, UnpackError> {
-        wire::service_of(self.packed.read()?).map_err(|error| UnpackError { why: error.to_string() })
-    }
-
-    /// Every revision that it names: its own, and those of its task sets.
-    pub fn task_definitions(&self) -> impl Iterator<Item = &TaskDefinitionArn> {
-        self.task_definition.iter().chain(&self.of_task_sets)
-    }
-
-    /// Whether it or one of its deployments names this revision.
-    #[must_use]
-    pub fn names(&self, arn: &TaskDefinitionArn) -> bool {
-        self.task_definitions().chain(&self.deployed).any(|named| named == arn)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -467,8 +349,8 @@ mod tests {
 
     #[test]
     fn a_content_that_is_too_short_for_a_dictionary_is_none() {
-        for length in 0..2 * LEAST {
-            let mut packer = Packer::with(&b"{\"findings\":[]}"[..length.min(15)]);
+        for length in 0..15 {
+            let mut packer = Packer::with(&b"{\"findings\":[]}"[..length]);
             assert_eq!(packer.dictionary.is_some(), length >= LEAST, "{length}");
             assert_eq!(packer.pack(b"{\"findings\":[]}").read::<Value>().unwrap(), json!({ "findings": [] }));
         }
@@ -486,46 +368,6 @@ mod tests {
         assert!(!format!("{packed:?}").contains("hunter2"));
         packed.bytes = packed.bytes.iter().copied().take(5).collect();
         assert!(packed.read::<Value>().is_err());
-    }
-
-    fn service(change: impl FnOnce(&mut Value)) -> PackedService {
-        let mut value = json!({
-            "serviceArn": "arn:aws:ecs:eu-west-1:1:service/prod/web", "clusterArn": "arn:aws:ecs:eu-west-1:1:cluster/prod", "status": "ACTIVE",
-            "desiredCount": 2, "runningCount": 2, "taskDefinition": "arn:aws:ecs:eu-west-1:1:task-definition/web:2",
-            "deployments": [
-                { "id": "ecs-svc/2", "status": "PRIMARY", "taskDefinition": "arn:aws:ecs:eu-west-1:1:task-definition/web:2" },
-                { "id": "ecs-svc/1", "status": "ACTIVE", "taskDefinition": "arn:aws:ecs:eu-west-1:1:task-definition/web:1" },
-            ],
-        });
-        change(&mut value);
-        let written = WrittenService::of(&value);
-        assert_eq!(written.text, text_of(&value));
-        let packed = PackedService::pack(&value, &written, &mut Packer::learning()).unwrap();
-        assert_eq!(packed.read().unwrap(), wire::service(&value).unwrap());
-        packed
-    }
-
-    #[test]
-    fn tasks_that_come_and_go_leave_a_service_steady() {
-        let at_first = service(|_| {});
-        let scaled = service(|value| value["desiredCount"] = json!(5));
-        assert_ne!(at_first.digest, scaled.digest);
-        assert_eq!(at_first.steady, scaled.steady);
-        let exec = service(|value| value["enableExecuteCommand"] = json!(true));
-        assert_ne!(at_first.steady, exec.steady);
-        let connected = |namespace: &str| {
-            let connect = json!({ "enabled": true, "namespace": namespace });
-            service(|value| value["deployments"][0]["serviceConnectConfiguration"] = connect)
-        };
-        assert_ne!(connected("a").steady, connected("b").steady, "what only the deployment shows is the service's own");
-    }
-
-    #[test]
-    fn a_service_names_what_its_deployments_still_bring() {
-        let service = service(|_| {});
-        let arn = |number: u32| format!("arn:aws:ecs:eu-west-1:1:task-definition/web:{number}").parse().unwrap();
-        assert_eq!([1, 2, 3].map(|number| service.names(&arn(number))), [true, true, false]);
-        assert_eq!(service.task_definitions().cloned().collect::<Vec<_>>(), [arn(2)]);
     }
 
     proptest! {

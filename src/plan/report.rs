@@ -117,8 +117,8 @@ pub struct PlannedResource {
 
 impl PlannedResource {
     /// The verdict of every policy that was asked.
-    pub fn verdicts(&self) -> impl Iterator<Item = (&str, Verdict)> {
-        self.standings.iter().flat_map(|all| all.iter()).map(|one| (one.policy.as_ref(), one.verdict))
+    pub fn verdicts(&self) -> impl Iterator<Item = (&Arc<str>, Verdict)> {
+        self.standings.iter().flat_map(|all| all.iter()).map(|one| (&one.policy, one.verdict))
     }
 }
 

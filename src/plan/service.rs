@@ -63,7 +63,8 @@ pub(super) fn service(
 ) -> Judged {
     let arn = service.arn.as_str();
     let read;
-    let (revision, answers) = asked.map_or((None, None), |(revision, answers)| (Some(revision), Some(answers)));
+    let named = |revision: &Revision<'_>| service.task_definition.as_ref() == Some(&revision.definition.arn);
+    let (revision, answers) = asked.filter(|(revision, _)| named(revision)).unzip();
     let revision = match (&service.task_definition, revision) {
         (None, _) => None,
         (Some(_), Some(revision)) => Some(revision),
@@ -209,7 +210,7 @@ fn names_nothing(service: &Service) -> Judged {
     Judged::unmoved(planned, Severity::Low)
 }
 
-/// Why what runs may not yet be what the service names; `None`: it is.
+/// Why what runs may not yet be what an ACTIVE service names.
 pub(super) fn still_deploying(service: &Service) -> Option<Reason> {
     if let (Some(named), Some(primary)) = (&service.task_definition, service.primary())
         && *named != primary.task_definition

@@ -189,6 +189,44 @@ spec: { policies: [secrets], enforcement: enforce, params: { arns: { KEY: "arn:k
     assert_eq!(app["secrets"], json!([{"name": "KEY", "valueFrom": "arn:k"}]));
 }
 
+/// What an expression reads of tags and target is known wherever the expression stands.
+#[track_caller]
+fn check_seen(place: &str, member: &str, says: &dyn Fn(&str) -> Value) {
+    for read in ["tags.team", "target.region", "target.labels.team"] {
+        let mut policy = json!({ "kind": "Policy", "metadata": { "name": "p" }, "spec": {
+            "title": "t", "severity": "low", "resource": "TaskDefinition",
+            "checks": [{ "name": "c", "require": "false", "message": "m", "fix": [{ "edits": [{ "set": "/pidMode", "value": "task" }] }] }],
+        }});
+        policy.pointer_mut(place).unwrap().as_object_mut().unwrap().insert(member.to_owned(), says(read));
+        let set = set(&[&policy.to_string()]);
+        let ask = |name: &str| {
+            let tags = BTreeMap::from([("team".to_owned(), name.to_owned())]);
+            let target = TargetContext { account: "1".to_owned(), region: name.to_owned(), labels: tags.clone() };
+            let (document, scope) = (document(), keys("web"));
+            let subject = Subject { tags: Some(&tags), target: Some(&target), ..subject(&document, &scope) };
+            let result = evaluate(&set, &subject, NOW).pop().unwrap();
+            assert!(result.verdict != Verdict::Unknown && result.reason.is_none(), "{policy}: {result:#?}");
+            result
+        };
+        assert_ne!(ask("payments"), ask("shop"), "{policy}");
+    }
+}
+
+#[test]
+fn tags_and_target_are_seen_wherever_an_expression_may_stand() {
+    let is_payments = |read: &str| json!(format!("{read} == 'payments'"));
+    let computed = |read: &str| json!({ "cel": read });
+    check_seen("/spec", "when", &is_payments);
+    check_seen("/spec/checks/0", "when", &is_payments);
+    check_seen("/spec/checks/0", "require", &is_payments);
+    check_seen("/spec/checks/0", "message", &|read| json!(format!("of {{{read}}}")));
+    check_seen("/spec/checks/0/fix/0", "when", &is_payments);
+    check_seen("/spec/checks/0/fix/0/edits/0", "value", &computed);
+    let append =
+        |read: &str| json!([{ "append": "/tags", "key": "key", "value": { "key": "k", "value": { "cel": read } } }]);
+    check_seen("/spec/checks/0/fix/0", "edits", &append);
+}
+
 #[test]
 fn the_identity_of_a_fix_is_not_the_documents() {
     let policies = set(&[SECRETS]);

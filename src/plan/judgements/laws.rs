@@ -230,7 +230,7 @@ impl Sight {
         };
         let service = wire::service(&self.service).unwrap();
         let written = WrittenService::of(&self.service);
-        let seen = PackedService::pack(&self.service, &written, &mut Packer::learning()).unwrap();
+        let seen = PackedService::pack(&written, &mut Packer::learning()).unwrap();
         let seen = Arc::new(seen);
         let cluster = self.cluster.as_ref().map(|document| {
             let arn = service.cluster.clone();

@@ -170,7 +170,7 @@ async fn what_no_policy_asks_for_is_not_read() {
 fn verdicts<'a>(planned: &'a [Arc<Planned>], policy: &str) -> Vec<(&'a str, Verdict)> {
     let name = |resource: &'a str| resource.rsplit('/').next().unwrap_or(resource);
     let of = |one: &'a Arc<Planned>| {
-        one.full().verdicts().find(|(name, _)| *name == policy).map(|(_, verdict)| (name(&one.resource), verdict))
+        one.full().verdicts().find(|(name, _)| ***name == *policy).map(|(_, verdict)| (name(&one.resource), verdict))
     };
     planned.iter().filter_map(of).collect()
 }
