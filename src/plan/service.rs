@@ -210,7 +210,7 @@ fn names_nothing(service: &Service) -> Judged {
     Judged::unmoved(planned, Severity::Low)
 }
 
-/// Why what runs may not yet be what an ACTIVE service names.
+/// Why what runs may not yet be what a service names.
 pub(super) fn still_deploying(service: &Service) -> Option<Reason> {
     if let (Some(named), Some(primary)) = (&service.task_definition, service.primary())
         && *named != primary.task_definition
@@ -220,7 +220,7 @@ pub(super) fn still_deploying(service: &Service) -> Option<Reason> {
             format!("service `{service}` names `{}`, and its deployment still brings `{found}`", named.short());
         return Some(Reason::of(ReasonCode::DeploymentInProgress, message));
     }
-    // Of one that is being deleted, that is told elsewhere.
+    // What is in progress on one that is being deleted changes nothing: it is not touched anyway.
     if service.status == "ACTIVE" { in_progress(service) } else { None }
 }
 

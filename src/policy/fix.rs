@@ -220,8 +220,8 @@ fn first_beyond(
     }
     match (before, after) {
         (Some(Value::Object(before)), Some(Value::Object(after))) => {
-            let names = before.keys().chain(after.keys().filter(|name| !before.contains_key(*name)));
-            names.into_iter().find_map(|name| {
+            let mut names = before.keys().chain(after.keys().filter(|name| !before.contains_key(*name)));
+            names.find_map(|name| {
                 path.push(name.clone());
                 let found = first_beyond(before.get(name), after.get(name), path, named);
                 path.pop();

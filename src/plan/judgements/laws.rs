@@ -267,6 +267,15 @@ impl Sight {
         };
         let keys = scope_keys(&fleet, &service);
         let judged = service::service(&fleet, (&service, &keys), None, &context, &mut Memo::default());
+        // Answers that are handed in are those that would be given; a revision that the service does not name is nobody's.
+        for arn in fleet.task_definitions.keys() {
+            let revision = service::revision_of(&fleet, arn).unwrap();
+            let around = around(&fleet, &service, &keys, &context);
+            let mut memo = Memo::default();
+            let answers = memo.evaluate_revision(context.set, service.arn.as_str(), &revision, &around, at);
+            let asked = Some((&revision, answers));
+            assert_eq!(service::service(&fleet, (&service, &keys), asked, &context, &mut memo), judged, "{arn}");
+        }
         let grounds = Grounds::of(&fleet, &context);
         let kept = grounds.settle(&service.arn, &seen, &judged);
         (judged.planned, grounds.key(&service, &keys, &seen), kept)
